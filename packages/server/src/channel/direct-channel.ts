@@ -1,0 +1,57 @@
+/**
+ * The direct channel between gateway and runner, for work that is not durable: sync runs, streams and realtime
+ * sessions. The runner listens (WebSocket, msgpack frames, shared token), the gateway connects, on one machine or
+ * many. Queue requests never pass through here.
+ */
+import type { LogEntry } from '../queue/request-queue.ts'
+
+export interface SessionOptions {
+  readonly requestId: string
+  readonly endpointId: string
+  readonly keyId?: string
+  /** Origin and prefix under which this client reaches files. */
+  readonly filesUrl: string
+  readonly objectLifecycle?: string
+  readonly runnerHint?: string
+  /** Intermediate outputs are wanted. */
+  readonly streaming: boolean
+  /** Pictures are returned as bytes inside the output (realtime). */
+  readonly inlineBytes: boolean
+  /** Seconds until processing must have begun; then the call ends with 504 `request_timeout`. */
+  readonly startTimeoutSeconds?: number
+}
+
+export type ChannelEvent =
+  | { readonly type: 'started' }
+  | { readonly type: 'log'; readonly entry: LogEntry }
+  | { readonly type: 'partial'; readonly output: unknown }
+  | {
+      readonly type: 'result'
+      readonly status: number
+      readonly headers: Readonly<Record<string, string>>
+      /** The handler's output, or an error body. May hold bigint and, with `inlineBytes`, Uint8Array. */
+      readonly output: unknown
+      readonly inferenceSeconds?: number
+    }
+
+/** One conversation with one runner; inputs are worked on in order. */
+export interface DirectSession {
+  /**
+   * Sends one input (the request body: a plain object, may hold bigint and Uint8Array) and yields what happens, the last
+   * event being `result`. Aborting the signal cancels the work.
+   * @throws WireError 503 `runner_disconnected` when the runner goes away
+   */
+  send(input: unknown, signal: AbortSignal): AsyncIterable<ChannelEvent>
+  /** Resolves when the runner went away or the session was closed. */
+  readonly closed: Promise<void>
+  close(): void
+}
+
+export interface DirectChannel {
+  /**
+   * Picks a live runner of the endpoint (warm first, then least busy) and opens a session on it.
+   * @throws WireError 404 when no endpoint of that id exists, 503 `runner_scheduling_failure` when no runner is up
+   */
+  open(options: SessionOptions): Promise<DirectSession>
+  close(): Promise<void>
+}

@@ -1,0 +1,58 @@
+import type { z } from 'zod'
+import type { LogLevel } from '../queue/request-queue.ts'
+
+/** What the gateway needs to know of an endpoint. Its OpenAPI document, validation and 422 bodies come from the schemas. */
+export interface EndpointSchema<I extends z.ZodObject = z.ZodObject, O extends z.ZodObject = z.ZodObject> {
+  /** Full endpoint id: `fal-ai/fast-lcm-diffusion`. */
+  readonly id: string
+  /** Further ids it answers to, legacy ones included. */
+  readonly aliases: readonly string[]
+  readonly title: string
+  readonly description: string
+  readonly category: string
+  readonly input: I
+  readonly output: O
+  /** Whether `/realtime` sockets are answered. */
+  readonly realtime: boolean
+}
+
+/** A generated file as an output field carries it. */
+export interface StoredFile {
+  readonly url: string
+  readonly contentType: string
+  readonly fileName: string
+  readonly fileSize: number
+}
+
+/** What a handler may do besides computing. */
+export interface HandlerContext {
+  readonly requestId: string
+  /** Aborts on cancel, on a lost claim and on shutdown. */
+  readonly signal: AbortSignal
+  /** True inside a realtime session or `/stream`, where intermediate outputs are wanted. */
+  readonly streaming: boolean
+  /** Realtime: pictures go into the frame as bytes instead of a URL. */
+  readonly inlineBytes: boolean
+  log(message: string, level?: LogLevel): void
+  /** Stores a generated file and returns the URL by which this client reaches it. */
+  saveFile(bytes: Uint8Array, contentType: string, extension: string): Promise<StoredFile>
+  /**
+   * Bytes of an input file: http(s) URL, `data:` URI, or a URL of this server (read locally).
+   * @throws WireError 422 `file_download_error`, `file_too_large` … naming `field`
+   */
+  readFile(url: string, field: readonly (string | number)[]): Promise<Uint8Array>
+  /** Sets a response header of the result, e.g. `x-darkroom-model`. */
+  setHeader(name: string, value: string): void
+}
+
+/** Yields intermediate outputs of the final output's shape; returns the final one. */
+export type EndpointHandler<Input = unknown, Output = unknown> = (
+  input: Input,
+  context: HandlerContext,
+) => AsyncGenerator<Partial<Output>, Output>
+
+/** An endpoint that this runner can answer. */
+export interface RunnableEndpoint {
+  readonly schema: EndpointSchema
+  readonly handler: EndpointHandler
+}

@@ -1,0 +1,90 @@
+/** The request (gateway) error types of fal, sent in `error_type` and the header `X-Fal-Error-Type`. */
+export type RequestErrorType =
+  | 'request_timeout'
+  | 'startup_timeout'
+  | 'runner_scheduling_failure'
+  | 'runner_connection_timeout'
+  | 'runner_disconnected'
+  | 'runner_connection_refused'
+  | 'runner_connection_error'
+  | 'runner_incomplete_response'
+  | 'runner_server_error'
+  | 'internal_error'
+  | 'client_disconnected'
+  | 'client_cancelled'
+  | 'bad_request'
+  | 'concurrent_requests_limit'
+
+/** HTTP status of each request error type. */
+export const REQUEST_ERROR_STATUS: Readonly<Record<RequestErrorType, number>> = {
+  request_timeout: 504,
+  startup_timeout: 504,
+  runner_scheduling_failure: 503,
+  runner_connection_timeout: 503,
+  runner_disconnected: 503,
+  runner_connection_refused: 503,
+  runner_connection_error: 503,
+  runner_incomplete_response: 502,
+  runner_server_error: 500,
+  internal_error: 500,
+  client_disconnected: 499,
+  client_cancelled: 499,
+  bad_request: 400,
+  concurrent_requests_limit: 429,
+}
+
+/** One entry of a 422 body's `detail` list. */
+export interface FieldErrorItem {
+  readonly loc: readonly (string | number)[]
+  readonly msg: string
+  readonly type: string
+  readonly ctx?: Readonly<Record<string, unknown>>
+  readonly url?: string
+  readonly input?: unknown
+}
+
+/**
+ * An error that has an answer on the wire: everything else is a defect and is answered with 500.
+ * `detail` is the body's `detail`: a sentence, or the list of field errors of a 422.
+ */
+export class WireError extends Error {
+  override readonly name = 'WireError'
+  readonly status: number
+  readonly detail: string | readonly FieldErrorItem[]
+  readonly errorType: RequestErrorType | undefined
+  readonly headers: Readonly<Record<string, string>>
+
+  constructor(
+    status: number,
+    detail: string | readonly FieldErrorItem[],
+    options: {
+      readonly errorType?: RequestErrorType
+      readonly headers?: Readonly<Record<string, string>>
+      readonly cause?: unknown
+    } = {},
+  ) {
+    super(typeof detail === 'string' ? detail : detail.map((item) => `${item.loc.join('.')}: ${item.msg}`).join('; '), {
+      cause: options.cause,
+    })
+    this.status = status
+    this.detail = detail
+    this.errorType = options.errorType
+    this.headers = options.headers ?? {}
+  }
+}
+
+/** A request error by its type; the status follows from the type. */
+export function requestError(type: RequestErrorType, detail: string, cause?: unknown): WireError {
+  return new WireError(REQUEST_ERROR_STATUS[type], detail, { errorType: type, cause })
+}
+
+/** A 422 for one input field, in the dialect of model errors. */
+export function fieldError(
+  field: string | readonly (string | number)[],
+  type: string,
+  msg: string,
+  extra: Pick<FieldErrorItem, 'ctx' | 'input' | 'url'> = {},
+): WireError {
+  const loc = ['body', ...(typeof field === 'string' ? [field] : field)]
+  return new WireError(422, [{ loc, msg, type, ...extra }])
+}

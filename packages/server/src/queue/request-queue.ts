@@ -1,0 +1,149 @@
+/**
+ * The durable queue of requests. The request row is the queue: its `state` moves
+ *
+ *   queued ──claim──▶ running ──complete──▶ completed
+ *     ▲                  │
+ *     └── runner lost ───┘         queued ──cancel──▶ completed (499)
+ *
+ * A claim carries the attempt's number. Whoever completes with an older number changes nothing, so a runner
+ * that was believed dead can never overwrite the result of the runner that took its place.
+ */
+
+export type RequestState = 'queued' | 'running' | 'completed'
+export type Priority = 'normal' | 'low'
+export type LogLevel = 'STDERR' | 'STDOUT' | 'ERROR' | 'INFO' | 'WARN' | 'DEBUG'
+
+export interface Submission {
+  readonly requestId: string
+  /** Full endpoint id, sub-path included: `fal-ai/instantid/lcm`. */
+  readonly endpointId: string
+  /** The request body as the client sent it: JSON text. Validated by the runner, as fal does. */
+  readonly input: string
+  readonly priority: Priority
+  /** Key that submitted it; `undefined` in no-key mode. */
+  readonly keyId?: string
+  /** Origin and prefix under which this client reaches files, e.g. `http://localhost:3010/cdn`. */
+  readonly filesUrl: string
+  /** Seconds from acceptance until processing must have begun. */
+  readonly startTimeoutSeconds?: number
+  /** Seconds that one attempt may run. */
+  readonly runTimeoutSeconds?: number
+  /** False: a lost runner fails the request instead of retrying it. */
+  readonly retry: boolean
+  readonly webhookUrl?: string
+  readonly runnerHint?: string
+  /** False: input and output are erased once the result's time is over. */
+  readonly storeIo: boolean
+  /** Lifecycle of generated files, as the header had it (JSON). */
+  readonly objectLifecycle?: string
+  /** Refuse when already this many requests of the endpoint wait. */
+  readonly maxQueueLength?: number
+}
+
+export interface ClaimToken {
+  readonly requestId: string
+  readonly attempt: number
+}
+
+export interface ClaimedRequest extends Submission, ClaimToken {
+  readonly acceptedAt: Date
+}
+
+/** What the request ended with: an HTTP answer, kept as the result call will give it. */
+export interface Outcome {
+  readonly status: number
+  /** JSON text. */
+  readonly body: string
+  /** Response headers of fal that belong to the result, e.g. `x-fal-billable-units`. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Set when the gateway, not the model, failed it: `error` and `error_type` of the status. */
+  readonly error?: { readonly message: string; readonly type: string }
+  readonly inferenceSeconds?: number
+}
+
+export interface LogEntry {
+  readonly timestamp: Date
+  readonly level: LogLevel
+  readonly message: string
+}
+
+export interface RequestRecord extends Submission {
+  readonly state: RequestState
+  readonly attempt: number
+  readonly acceptedAt: Date
+  readonly startedAt?: Date
+  readonly completedAt?: Date
+  readonly cancelRequested: boolean
+  readonly outcome?: Outcome
+}
+
+export interface RunnerAdvertisement {
+  readonly runnerId: string
+  readonly endpointIds: readonly string[]
+  /** Where the gateway opens direct channels: `ws://127.0.0.1:41234`. */
+  readonly address: string
+  /** Shared secret of the direct channel. */
+  readonly channelToken: string
+  readonly device: string
+  readonly memoryBytes: number
+  /** Endpoint ids (or hints) whose models are loaded now. */
+  readonly warm: readonly string[]
+  /** Requests it is working on through direct channels or claims. */
+  readonly busy: number
+  readonly capacity: number
+}
+
+export type CancelAnswer = 'requested' | 'already_completed' | 'not_found'
+export type Unsubscribe = () => void
+
+export interface RequestQueue {
+  /**
+   * Stores the request, fsynced before it resolves.
+   * @returns the number of requests ahead of it
+   * @throws WireError 429 when `maxQueueLength` is reached
+   */
+  enqueue(submission: Submission): Promise<number>
+
+  /** Takes the best waiting request (priority, then age; warm endpoints first among equals), or nothing. */
+  claim(runnerId: string, endpointIds: readonly string[], warm: readonly string[]): Promise<ClaimedRequest | undefined>
+
+  /** Renews leases; returns the request ids that should stop: cancelled by the user, or no longer this attempt's. */
+  heartbeat(runnerId: string, claims: readonly ClaimToken[]): Promise<readonly string[]>
+
+  appendLogs(claim: ClaimToken, entries: readonly LogEntry[]): Promise<void>
+
+  /**
+   * Ends the request and records its webhook in one fsynced transaction.
+   * @returns false when this attempt is stale: nothing was changed
+   */
+  complete(claim: ClaimToken, outcome: Outcome): Promise<boolean>
+
+  /** Hands a claimed request back (drain): it is queued again at its old place, the attempt not counted as lost. */
+  release(claim: ClaimToken): Promise<boolean>
+
+  cancel(requestId: string): Promise<CancelAnswer>
+  get(requestId: string): Promise<RequestRecord | undefined>
+
+  /** Requests ahead of a queued one, 0-based. */
+  position(requestId: string): Promise<number>
+
+  /** Log entries of a request in order, from index `from`. */
+  logs(requestId: string, from?: number): Promise<readonly LogEntry[]>
+
+  /** Returns leases of lost runners to the queue, fails what ran out of attempts or time. Called every second. */
+  reap(): Promise<void>
+
+  /** Erases results, payloads and logs whose retention is over. */
+  sweep(): Promise<void>
+
+  /** Runs `listener` whenever the request's state, position or logs may have changed. */
+  onRequestChange(requestId: string, listener: () => void): Unsubscribe
+
+  /** Runs `listener` whenever a request may have become claimable. */
+  onWork(listener: () => void): Unsubscribe
+
+  advertise(runner: RunnerAdvertisement): Promise<void>
+  withdraw(runnerId: string): Promise<void>
+  /** Runners heard of within the lease time. */
+  runners(): Promise<readonly RunnerAdvertisement[]>
+}
