@@ -1,0 +1,127 @@
+import { bytesOf, type ExternalData, encodeModel, type OnnxAttribute, type OnnxNode } from '../formats/onnx.ts'
+import type { DType, Shape, Tensor } from '../tensor/tensor.ts'
+
+/** A tensor inside a graph that is being built. Shapes are static: one graph is built for one size. */
+export interface Value {
+  readonly graph: Graph
+  readonly name: string
+  readonly dtype: DType
+  readonly shape: Shape
+}
+
+export interface NodeSpec {
+  readonly opType: string
+  readonly inputs: readonly (Value | undefined)[]
+  readonly output: { readonly dtype: DType; readonly shape: Shape }
+  readonly attributes?: Readonly<Record<string, OnnxAttribute>>
+  readonly domain?: Domain
+}
+
+/** Standard ONNX operators (''), and onnxruntime's own, which all its execution providers register. */
+export type Domain = '' | 'com.microsoft'
+
+const OPSETS: Readonly<Record<Domain, number>> = { '': 20, 'com.microsoft': 1 }
+
+/**
+ * A graph under construction: nodes in topological order, and the weights it needs by checkpoint key. It knows shapes and
+ * names only; bytes come in when it is serialised.
+ */
+export class Graph {
+  readonly name: string
+  /** Shapes that the checkpoint must have, by key. All weights are float32 in the graph. */
+  readonly weights = new Map<string, Value>()
+  readonly inputs: Value[] = []
+  readonly outputs: Value[] = []
+  readonly #nodes: OnnxNode[] = []
+  readonly #constants = new Map<string, { readonly value: Value; readonly tensor: Tensor }>()
+  readonly #nameCounts = new Map<string, number>()
+
+  constructor(name: string) {
+    this.name = name
+  }
+
+  input(name: string, dtype: DType, shape: Shape): Value {
+    const value = { graph: this, name, dtype, shape }
+    this.inputs.push(value)
+    return value
+  }
+
+  /** Declares `value` as the graph output `name`. */
+  output(name: string, value: Value): void {
+    this.#nodes.push({ name, opType: 'Identity', domain: '', inputs: [value.name], outputs: [name], attributes: {} })
+    this.outputs.push({ ...value, name })
+  }
+
+  /**
+   * The checkpoint's tensor `key`, which must have this shape. Asking twice gives the same value (tied weights).
+   * @throws Error when it was asked for before with another shape
+   */
+  weight(key: string, shape: Shape): Value {
+    const known = this.weights.get(key)
+    if (known) {
+      if (String(known.shape) !== String(shape)) {
+        throw new Error(`${key} is used as [${known.shape}] and as [${shape}] in the graph ${this.name}`)
+      }
+      return known
+    }
+    const value: Value = { graph: this, name: key, dtype: 'float32', shape }
+    this.weights.set(key, value)
+    return value
+  }
+
+  /** A literal inside the model file; equal literals are stored once. */
+  constant(tensor: Tensor): Value {
+    const bytes = Buffer.from(bytesOf(tensor.data).buffer, tensor.data.byteOffset, tensor.data.byteLength)
+    const id = `${tensor.dtype}[${tensor.shape}]${bytes.toString('base64')}`
+    const known = this.#constants.get(id)
+    if (known) return known.value
+    const value = { graph: this, name: `constant/${this.#constants.size}`, dtype: tensor.dtype, shape: tensor.shape }
+    this.#constants.set(id, { value, tensor })
+    return value
+  }
+
+  /** Appends a node with one output, named after `path` and its operator. */
+  node(path: string, spec: NodeSpec): Value {
+    const [value] = this.nodes(path, { ...spec, outputs: [spec.output] })
+    return value as Value
+  }
+
+  /** Appends a node with several outputs. */
+  nodes(path: string, spec: Omit<NodeSpec, 'output'> & { readonly outputs: readonly NodeSpec['output'][] }): Value[] {
+    const name = this.#uniqueName(path ? `${path}/${spec.opType}` : spec.opType)
+    const outputs = spec.outputs.map((output, i) => ({ graph: this, name: i === 0 ? name : `${name}:${i}`, ...output }))
+    this.#nodes.push({
+      name,
+      opType: spec.opType,
+      domain: spec.domain ?? '',
+      inputs: spec.inputs.map((input) => input?.name ?? ''),
+      outputs: outputs.map((output) => output.name),
+      attributes: spec.attributes ?? {},
+    })
+    return outputs
+  }
+
+  /**
+   * The ONNX model, its weights as external data.
+   * @param locate where the float32 bytes of a checkpoint key lie
+   */
+  serialize(locate: (key: string) => ExternalData): Uint8Array {
+    return encodeModel({
+      graphName: this.name,
+      opsets: OPSETS,
+      nodes: this.#nodes,
+      initializers: [
+        ...[...this.weights].map(([key, { dtype, shape }]) => ({ name: key, dtype, shape, data: locate(key) })),
+        ...[...this.#constants.values()].map(({ value, tensor }) => ({ ...value, data: bytesOf(tensor.data) })),
+      ],
+      inputs: this.inputs,
+      outputs: this.outputs,
+    })
+  }
+
+  #uniqueName(base: string): string {
+    const count = this.#nameCounts.get(base) ?? 0
+    this.#nameCounts.set(base, count + 1)
+    return count === 0 ? base : `${base}_${count}`
+  }
+}

@@ -1,0 +1,108 @@
+import { elementCount, float32, type Shape } from '../tensor/tensor.ts'
+import type { Graph, Value } from './graph.ts'
+import { add, mul, reshape } from './ops.ts'
+
+export interface Conv2dOptions {
+  /** Default 3. */
+  readonly kernel?: number
+  /** Default 1. */
+  readonly stride?: number
+  /** Zeros on every side; default keeps the size at stride 1 (`kernel >> 1`). */
+  readonly padding?: number
+  /** Default true. */
+  readonly bias?: boolean
+}
+
+/**
+ * A place in a model: its path is at once the prefix of the checkpoint's keys, the prefix of the nodes' names and what
+ * error messages and tests call it. Layers take their weights from here.
+ */
+export class Scope {
+  readonly graph: Graph
+  readonly path: string
+
+  constructor(graph: Graph, path = '') {
+    this.graph = graph
+    this.path = path
+  }
+
+  /** The part called `name`; dots and numbers as in the checkpoint: `child('resnets.0')`. */
+  child(name: string | number): Scope {
+    return new Scope(this.graph, this.path ? `${this.path}.${name}` : String(name))
+  }
+
+  weight(name: string, shape: Shape): Value {
+    return this.graph.weight(this.path ? `${this.path}.${name}` : name, shape)
+  }
+
+  /**
+   * torch.nn.Linear: x [..., in] → [..., out]. One Gemm over the flattened rows: it reads the checkpoint's [out, in] matrix as
+   * it lies (transB) and adds the bias in the same kernel; a MatMul would need the matrix transposed at load.
+   */
+  linear(x: Value, outFeatures: number, options: { readonly bias?: boolean } = {}): Value {
+    const inFeatures = x.shape.at(-1) as number
+    const weight = this.weight('weight', [outFeatures, inFeatures])
+    const rows = elementCount(x.shape) / inFeatures
+    const flat = x.shape.length === 2 ? x : reshape(x, [rows, inFeatures])
+    const y = this.graph.node(this.path, {
+      opType: 'Gemm',
+      inputs: [flat, weight, ...(options.bias === false ? [] : [this.weight('bias', [outFeatures])])],
+      output: { dtype: 'float32', shape: [rows, outFeatures] },
+      attributes: { transB: 1 },
+    })
+    return x.shape.length === 2 ? y : reshape(y, [...x.shape.slice(0, -1), outFeatures])
+  }
+
+  /** torch.nn.Conv2d: x [B, C, H, W] → [B, outChannels, H', W']. */
+  conv2d(x: Value, outChannels: number, options: Conv2dOptions = {}): Value {
+    const { kernel = 3, stride = 1, padding = kernel >> 1, bias = true } = options
+    const [batch, channels, height, width] = x.shape as [number, number, number, number]
+    const outSize = (size: number) => Math.floor((size + 2 * padding - kernel) / stride) + 1
+    return this.graph.node(this.path, {
+      opType: 'Conv',
+      inputs: [
+        x,
+        this.weight('weight', [outChannels, channels, kernel, kernel]),
+        ...(bias ? [this.weight('bias', [outChannels])] : []),
+      ],
+      output: { dtype: 'float32', shape: [batch, outChannels, outSize(height), outSize(width)] },
+      attributes: {
+        kernel_shape: [kernel, kernel],
+        strides: [stride, stride],
+        pads: [padding, padding, padding, padding],
+      },
+    })
+  }
+
+  /**
+   * torch.nn.GroupNorm over [B, C, H, W]. Written as a normalisation of each group's row, then the affine: ONNX's own
+   * GroupNormalization changed its meaning between opsets and has no CPU kernel.
+   */
+  groupNorm(x: Value, groups: number, epsilon: number): Value {
+    const [batch, channels] = x.shape as [number, number]
+    const rows = reshape(x, [batch, groups, -1])
+    const normalized = this.graph.node(this.path, {
+      opType: 'InstanceNormalization',
+      inputs: [rows, this.#filled(groups, 1), this.#filled(groups, 0)],
+      output: rows,
+      attributes: { epsilon: { float: epsilon } },
+    })
+    const perChannel = (name: string) => reshape(this.weight(name, [channels]), [channels, 1, 1])
+    return add(mul(reshape(normalized, x.shape), perChannel('weight')), perChannel('bias'))
+  }
+
+  /** torch.nn.LayerNorm over the last axis. */
+  layerNorm(x: Value, epsilon = 1e-5): Value {
+    const features = x.shape.at(-1) as number
+    return this.graph.node(this.path, {
+      opType: 'LayerNormalization',
+      inputs: [x, this.weight('weight', [features]), this.weight('bias', [features])],
+      output: x,
+      attributes: { axis: -1, epsilon: { float: epsilon } },
+    })
+  }
+
+  #filled(length: number, value: number): Value {
+    return this.graph.constant(float32([length], new Float32Array(length).fill(value)))
+  }
+}
