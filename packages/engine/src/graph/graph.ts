@@ -89,7 +89,12 @@ export class Graph {
   /** Appends a node with several outputs. */
   nodes(path: string, spec: Omit<NodeSpec, 'output'> & { readonly outputs: readonly NodeSpec['output'][] }): Value[] {
     const name = this.#uniqueName(path ? `${path}/${spec.opType}` : spec.opType)
-    const outputs = spec.outputs.map((output, i) => ({ graph: this, name: i === 0 ? name : `${name}:${i}`, ...output }))
+    const outputs = spec.outputs.map(({ dtype, shape }, i) => ({
+      graph: this,
+      name: i === 0 ? name : `${name}:${i}`,
+      dtype,
+      shape,
+    }))
     this.#nodes.push({
       name,
       opType: spec.opType,
