@@ -1,0 +1,108 @@
+/**
+ * Which layer may import which, as data: the design's picture of the code. A layer is a folder under a package's src; a file
+ * of its own (`main.ts`) is a layer too. A layer may always import itself.
+ */
+export interface PackageRules {
+  /** Folder of the package's sources. */
+  readonly root: string
+  /** Layers each layer may import; `*` means all of the package. */
+  readonly layers: Readonly<Record<string, readonly string[] | '*'>>
+}
+
+const TENSOR = ['tensor']
+
+export const PACKAGE_RULES: readonly PackageRules[] = [
+  {
+    root: 'packages/engine/src',
+    layers: {
+      tensor: [],
+      random: TENSOR,
+      image: TENSOR,
+      formats: TENSOR,
+      schedulers: TENSOR,
+      tokenizers: TENSOR,
+      graph: ['formats', ...TENSOR],
+      models: ['graph', ...TENSOR],
+      checkpoint: ['formats', 'graph', ...TENSOR],
+      adapters: ['checkpoint', 'formats', 'graph', ...TENSOR],
+      runtime: ['checkpoint', 'formats', 'graph', ...TENSOR],
+      pipelines: [
+        'adapters',
+        'checkpoint',
+        'formats',
+        'graph',
+        'image',
+        'models',
+        'random',
+        'runtime',
+        'schedulers',
+        'tokenizers',
+        ...TENSOR,
+      ],
+      'index.ts': '*',
+    },
+  },
+  {
+    root: 'packages/server/src',
+    layers: {
+      protocol: [],
+      errors: [],
+      config: [],
+      validation: ['protocol', 'errors'],
+      db: ['errors'],
+      security: ['errors', 'protocol'],
+      storage: ['errors', 'protocol', 'security'],
+      queue: ['db', 'errors', 'protocol', 'security'],
+      webhooks: ['db', 'errors', 'protocol', 'security'],
+      channel: ['errors', 'protocol', 'queue'],
+      'endpoints/schema': ['endpoints/endpoint', 'protocol', 'queue'],
+      'endpoints/endpoint': ['queue', 'protocol'],
+      'endpoints/handler': ['endpoints/schema', 'endpoints/endpoint', 'errors', 'protocol', 'storage', 'security'],
+      gateway: [
+        'protocol',
+        'errors',
+        'config',
+        'validation',
+        'db',
+        'security',
+        'storage',
+        'queue',
+        'webhooks',
+        'channel',
+        'endpoints/schema',
+        'endpoints/endpoint',
+      ],
+      runner: [
+        'protocol',
+        'errors',
+        'validation',
+        'queue',
+        'storage',
+        'security',
+        'channel',
+        'endpoints/schema',
+        'endpoints/endpoint',
+        'endpoints/handler',
+      ],
+      cli: '*',
+      'main.ts': '*',
+      'cli.ts': '*',
+      'runner-main.ts': '*',
+      'index.ts': '*',
+    },
+  },
+  { root: 'packages/client/src', layers: { 'index.ts': '*' } },
+]
+
+/** Third-party modules that only these folders or files may import: each is an interface to the outside world. */
+export const EXCLUSIVE_MODULES: Readonly<Record<string, readonly string[]>> = {
+  'onnxruntime-node': ['packages/engine/src/runtime'],
+  sharp: ['packages/engine/src/image'],
+  undici: ['packages/server/src/security', 'packages/server/src/webhooks'],
+  libsql: ['packages/server/src/db'],
+  pg: ['packages/server/src/db', 'packages/server/src/queue'],
+  '@aws-sdk/client-s3': ['packages/server/src/storage'],
+}
+
+/** Only these may read the process's environment. */
+export const ENVIRONMENT_READERS: readonly string[] = ['packages/server/src/config', 'packages/server/src/main.ts']
