@@ -1,0 +1,321 @@
+/**
+ * Reads and writes safetensors files (https://github.com/huggingface/safetensors, "Format"): an unsigned 64-bit little-endian header
+ * length, a JSON header, then the tensors' bytes, row-major and little-endian. Reading takes the header only.
+ */
+import { type FileHandle, open } from 'node:fs/promises'
+import { endianness } from 'node:os'
+import { bfloat16ToFloat32, float16ToFloat32 } from '../tensor/float16.ts'
+import { elementCount, type FloatTensor, float32, type Shape, type Tensor } from '../tensor/tensor.ts'
+
+const BITS = {
+  F64: 64,
+  F32: 32,
+  F16: 16,
+  BF16: 16,
+  I64: 64,
+  I32: 32,
+  I16: 16,
+  I8: 8,
+  U64: 64,
+  U32: 32,
+  U16: 16,
+  U8: 8,
+  BOOL: 8,
+  F8_E4M3: 8,
+  F8_E5M2: 8,
+} as const
+
+/** Element types, in the format's spelling. */
+export type SafetensorsDType = keyof typeof BITS
+
+export interface SafetensorsTensor {
+  readonly dtype: SafetensorsDType
+  readonly shape: Shape
+  /** First byte, counted from the start of the file. */
+  readonly offset: number
+  /** Bytes. */
+  readonly length: number
+}
+
+/** A file's header. Nothing is kept open. */
+export interface SafetensorsFile {
+  readonly path: string
+  /** Bytes of the whole file. */
+  readonly size: number
+  /** By key, in the order of their bytes. */
+  readonly tensors: ReadonlyMap<string, SafetensorsTensor>
+  readonly metadata: Readonly<Record<string, string>>
+}
+
+/** A file that is not what its name says: the message names the file, the tensor and the likely cause. */
+export class SafetensorsError extends Error {
+  override readonly name = 'SafetensorsError'
+  readonly path: string
+
+  constructor(path: string, problem: string, cause?: unknown) {
+    super(`${path}: ${problem}`, { cause })
+    this.path = path
+  }
+}
+
+/** The reference implementation's limit; a header this long is a damaged length field. */
+const MAX_HEADER_BYTES = 100_000_000
+
+/**
+ * Reads the header and checks it against the file's size: every tensor lies inside the file, none overlap, and together they
+ * fill it, as the reference implementation demands.
+ * @throws SafetensorsError for a file that is truncated or no safetensors file
+ */
+export async function readSafetensors(path: string): Promise<SafetensorsFile> {
+  const handle = await open(path, 'r')
+  try {
+    const { size } = await handle.stat()
+    const prefix = await readBytes(handle, 0, Math.min(size, 64))
+    const headerBytes = headerLength(path, size, prefix)
+    const header = await readBytes(handle, 8, headerBytes)
+    return parseHeader(path, size, header)
+  } finally {
+    await handle.close()
+  }
+}
+
+function headerLength(path: string, size: number, prefix: Uint8Array): number {
+  if (size === 0) throw new SafetensorsError(path, 'the file is empty (0 bytes); download it again')
+  const foreign = foreignFormat(Buffer.from(prefix).toString('latin1'))
+  if (foreign) throw new SafetensorsError(path, foreign)
+  if (size < 8) throw new SafetensorsError(path, `the file has ${size} bytes, too few for a header; download it again`)
+  const length = Number(Buffer.from(prefix).readBigUInt64LE(0))
+  if (length > MAX_HEADER_BYTES)
+    throw new SafetensorsError(path, 'this is no safetensors file: its header has no length')
+  if (length > size - 8) {
+    throw new SafetensorsError(
+      path,
+      `the header needs ${length} bytes and the file ends after ${size - 8}; this looks like a truncated download`,
+    )
+  }
+  return length
+}
+
+function foreignFormat(start: string): string | undefined {
+  if (start.startsWith('version https://git-lfs')) {
+    return 'this is a Git LFS pointer, not the file; run `git lfs pull` in its repository'
+  }
+  if (start.startsWith('PK') || start.startsWith('\x80\x02')) {
+    return 'this is a PyTorch pickle with the wrong name, not a safetensors file; get the .safetensors form of the model'
+  }
+  if (/^\s*<(!doctype|html|\?xml)/i.test(start)) {
+    return 'this is a web page, not a safetensors file; the download was answered with an error page'
+  }
+  return undefined
+}
+
+function parseHeader(path: string, size: number, bytes: Uint8Array): SafetensorsFile {
+  let header: unknown
+  try {
+    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch (cause) {
+    throw new SafetensorsError(path, 'the header is not JSON: the file is damaged or no safetensors file', cause)
+  }
+  if (!isRecord(header)) throw new SafetensorsError(path, 'the header is no JSON object: this is no safetensors file')
+  const dataStart = 8 + bytes.length
+  const entries: [string, SafetensorsTensor][] = []
+  for (const [key, entry] of Object.entries(header)) {
+    if (key !== '__metadata__') entries.push([key, parseEntry(path, key, entry, dataStart)])
+  }
+  entries.sort(([, a], [, b]) => a.offset - b.offset || a.length - b.length)
+  checkLayout(path, size, dataStart, entries)
+  return { path, size, tensors: new Map(entries), metadata: parseMetadata(path, header.__metadata__) }
+}
+
+function parseEntry(path: string, key: string, entry: unknown, dataStart: number): SafetensorsTensor {
+  const fail = (problem: string) => new SafetensorsError(path, `${key}: ${problem}`)
+  if (!isRecord(entry)) throw fail('its header entry is no object')
+  const { dtype, shape, data_offsets: offsets } = entry
+  if (typeof dtype !== 'string' || !Object.hasOwn(BITS, dtype))
+    throw fail(`unknown element type ${JSON.stringify(dtype)}`)
+  if (!isSizes(shape)) throw fail(`its shape ${JSON.stringify(shape)} is no list of sizes`)
+  if (!isSizes(offsets) || offsets.length !== 2)
+    throw fail(`its offsets ${JSON.stringify(offsets)} are no pair of numbers`)
+  const [begin, end] = offsets as [number, number]
+  const length = (elementCount(shape) * BITS[dtype as SafetensorsDType]) / 8
+  if (end - begin !== length) {
+    throw fail(`${dtype} [${shape}] takes ${length} bytes, the header gives it ${end - begin}; the file is damaged`)
+  }
+  return { dtype: dtype as SafetensorsDType, shape, offset: dataStart + begin, length }
+}
+
+function checkLayout(path: string, size: number, dataStart: number, entries: [string, SafetensorsTensor][]): void {
+  let [end, previous] = [dataStart, 'the header']
+  for (const [key, { offset, length }] of entries) {
+    if (offset + length > size) {
+      throw new SafetensorsError(
+        path,
+        `${key} should end at byte ${offset + length} and the file has ${size}; this looks like a truncated download`,
+      )
+    }
+    if (offset < end) throw new SafetensorsError(path, `${key} overlaps ${previous}; the file is damaged`)
+    if (offset > end) throw new SafetensorsError(path, `${offset - end} stray bytes before ${key}; the file is damaged`)
+    ;[end, previous] = [offset + length, key]
+  }
+  if (end !== size) {
+    throw new SafetensorsError(
+      path,
+      `${size - end} stray bytes after ${previous}; the file is damaged or joined to another`,
+    )
+  }
+}
+
+function parseMetadata(path: string, metadata: unknown): Record<string, string> {
+  if (metadata === undefined) return {}
+  if (!isRecord(metadata) || Object.values(metadata).some((value) => typeof value !== 'string')) {
+    throw new SafetensorsError(path, '__metadata__ must map strings to strings')
+  }
+  return metadata as Record<string, string>
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isSizes(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0)
+}
+
+async function readBytes(handle: FileHandle, position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(length)
+  // One read takes at most 2 GiB; a tensor of a big model can be more.
+  const step = 2 ** 30
+  for (let done = 0; done < length; ) {
+    const { bytesRead } = await handle.read(bytes, done, Math.min(step, length - done), position + done)
+    if (bytesRead === 0) throw new Error(`expected ${length} bytes at byte ${position}, the file ends after ${done}`)
+    done += bytesRead
+  }
+  return bytes
+}
+
+/**
+ * One tensor of the file as float32, whatever it is stored as (int64 beyond 2^24 and float64 are rounded).
+ * @throws SafetensorsError when the key is not there, its type is 8-bit float, or the file has shrunk since its header was read
+ */
+export async function readTensor(file: SafetensorsFile, key: string): Promise<FloatTensor> {
+  const entry = file.tensors.get(key)
+  if (!entry) throw new SafetensorsError(file.path, `there is no tensor ${key}`)
+  const handle = await open(file.path, 'r')
+  try {
+    return await readFrom(handle, entry)
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new SafetensorsError(file.path, `${key}: ${reason}`, cause)
+  } finally {
+    await handle.close()
+  }
+}
+
+async function readFrom(handle: FileHandle, { dtype, shape, offset, length }: SafetensorsTensor): Promise<FloatTensor> {
+  const { buffer } = await readBytes(handle, offset, length)
+  return float32(shape, toFloat32(dtype, buffer))
+}
+
+function toFloat32(dtype: SafetensorsDType, buffer: ArrayBuffer): Float32Array {
+  switch (dtype) {
+    case 'F32':
+      return new Float32Array(buffer)
+    case 'F16':
+      return float16ToFloat32(new Uint16Array(buffer))
+    case 'BF16':
+      return bfloat16ToFloat32(new Uint16Array(buffer))
+    case 'F64':
+      return Float32Array.from(new Float64Array(buffer))
+    case 'I64':
+      return Float32Array.from(new BigInt64Array(buffer), Number)
+    case 'U64':
+      return Float32Array.from(new BigUint64Array(buffer), Number)
+    case 'I32':
+      return Float32Array.from(new Int32Array(buffer))
+    case 'U32':
+      return Float32Array.from(new Uint32Array(buffer))
+    case 'I16':
+      return Float32Array.from(new Int16Array(buffer))
+    case 'U16':
+      return Float32Array.from(new Uint16Array(buffer))
+    case 'I8':
+      return Float32Array.from(new Int8Array(buffer))
+    case 'U8':
+    case 'BOOL':
+      return Float32Array.from(new Uint8Array(buffer))
+    default:
+      throw new Error(`${dtype} weights are not supported; get the float16 or float32 form of the model`)
+  }
+}
+
+const WRITTEN: Readonly<Record<Tensor['dtype'], SafetensorsDType>> = {
+  float32: 'F32',
+  float16: 'F16',
+  int64: 'I64',
+  int32: 'I32',
+  uint8: 'U8',
+  bool: 'BOOL',
+}
+
+/** The place of one tensor in a file that is about to be written. */
+export interface SafetensorsPlan {
+  readonly header: Uint8Array
+  /** Absolute offsets, in the order the bytes must be written in. */
+  readonly tensors: ReadonlyMap<string, SafetensorsTensor>
+  /** Bytes of the whole file. */
+  readonly size: number
+}
+
+/** Lays a file out before its bytes exist, so that tensors can be written one after another. The data starts 8-byte aligned. */
+export function planSafetensors(
+  tensors: Iterable<readonly [key: string, { readonly dtype: Tensor['dtype']; readonly shape: Shape }]>,
+  metadata: Readonly<Record<string, string>> = {},
+): SafetensorsPlan {
+  const entries: Record<string, unknown> = Object.keys(metadata).length > 0 ? { __metadata__: metadata } : {}
+  const planned = new Map<string, SafetensorsTensor>()
+  let end = 0
+  for (const [key, { dtype, shape }] of tensors) {
+    const stored = WRITTEN[dtype]
+    const length = (elementCount(shape) * BITS[stored]) / 8
+    entries[key] = { dtype: stored, shape, data_offsets: [end, end + length] }
+    planned.set(key, { dtype: stored, shape, offset: end, length })
+    end += length
+  }
+  const header = encodeHeader(JSON.stringify(entries))
+  const moved = [...planned].map(([key, t]) => [key, { ...t, offset: t.offset + header.length }] as const)
+  return { header, tensors: new Map(moved), size: header.length + end }
+}
+
+function encodeHeader(json: string): Uint8Array {
+  const text = Buffer.from(json)
+  const padded = Buffer.alloc(8 + Math.ceil(text.length / 8) * 8, ' ')
+  padded.writeBigUInt64LE(BigInt(padded.length - 8), 0)
+  text.copy(padded, 8)
+  return padded
+}
+
+/** Writes tensors to a file that must not matter until this resolves (not atomic). */
+export async function writeSafetensors(
+  path: string,
+  tensors: Readonly<Record<string, Tensor>>,
+  metadata?: Readonly<Record<string, string>>,
+): Promise<void> {
+  if (endianness() === 'BE') throw new Error('safetensors files are little-endian; this machine is not')
+  const plan = planSafetensors(Object.entries(tensors), metadata)
+  const handle = await open(path, 'w')
+  try {
+    await writeBytes(handle, plan.header)
+    for (const { data } of Object.values(tensors)) await writeBytes(handle, data)
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Appends bytes at the handle's position, in pieces that the operating system takes whole. */
+export async function writeBytes(handle: FileHandle, data: ArrayBufferView): Promise<void> {
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await handle.write(bytes, done, Math.min(2 ** 30, bytes.length - done))
+    done += bytesWritten
+  }
+}
