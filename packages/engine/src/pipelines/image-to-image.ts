@@ -1,0 +1,64 @@
+import type { RgbImage } from '../image/rgb-image.ts'
+import { rgbToTensor } from '../image/tensor.ts'
+import { startIndex } from '../schedulers/start-index.ts'
+import { type FloatTensor, map } from '../tensor/tensor.ts'
+import type { StableDiffusion } from './stable-diffusion.ts'
+import {
+  type DenoiseStep,
+  drawImages,
+  type GeneratedImage,
+  type GenerationParameters,
+  ParameterError,
+} from './text-to-image.ts'
+
+export interface ImageToImageParameters extends GenerationParameters {
+  /** The picture to start from; its sides are multiples of the VAE's factor, and the result has its size. */
+  readonly image: RgbImage
+  /** How much of it is drawn anew, 0…1. */
+  readonly strength: number
+}
+
+/**
+ * Redraws a picture: StableDiffusionImg2ImgPipeline (the last int(N · strength) of N steps), or, for UNets distilled with a
+ * guidance embedding, LatentConsistencyModelImg2ImgPipeline (all N steps on a schedule shortened by the strength).
+ * Draws per picture: the VAE posterior's sample, then the noise, then each step's.
+ */
+export async function* imageToImage(
+  model: StableDiffusion,
+  parameters: ImageToImageParameters,
+  signal?: AbortSignal,
+): AsyncGenerator<DenoiseStep, GeneratedImage[]> {
+  const { image, strength } = parameters
+  const { width, height } = image
+  const { factor, scalingFactor } = model.vae
+  if (width % factor !== 0 || height % factor !== 0) {
+    throw new ParameterError(
+      'image',
+      `sides must be multiples of ${factor} for this checkpoint, got ${width}×${height}`,
+    )
+  }
+  const shortenSchedule = model.unet.timeCondProjDim !== undefined
+  const scheduleOptions = shortenSchedule ? { strength } : {}
+  const posterior = await model.vae.encode(rgbToTensor(image, 'signed'))
+  return yield* drawImages(
+    model,
+    parameters,
+    { width, height, signal, scheduleOptions },
+    async (scheduler, drawNoise) => {
+      const first = shortenSchedule ? 0 : startIndex(scheduler, strength)
+      const original = samplePosterior(posterior, drawNoise(posterior.mean.shape), scalingFactor)
+      return { latents: scheduler.addNoise(original, drawNoise(original.shape), first), startIndex: first }
+    },
+  )
+}
+
+/** scaling · (mean + exp(½ logvar) · z), rounded operation by operation as DiagonalGaussianDistribution.sample. */
+function samplePosterior(
+  { mean, logvar }: { readonly mean: FloatTensor; readonly logvar: FloatTensor },
+  noise: FloatTensor,
+  scalingFactor: number,
+): FloatTensor {
+  const { fround, exp } = Math
+  const scale = fround(scalingFactor)
+  return map((m, v, z) => scale * fround(m + fround(fround(exp(fround(0.5 * v))) * z)), mean, logvar, noise)
+}
