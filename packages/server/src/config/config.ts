@@ -1,0 +1,163 @@
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+
+/** Everything that can be set from outside, read once at start. Nothing else reads `process.env`. */
+export interface Config {
+  readonly port: number
+  readonly host: string
+  /** Absolute path of the folder that holds the embedded database, stored files and prepared weights. */
+  readonly dataFolder: string
+  /** `postgres://…`: the scale-out database. Absent: a libsql file in the data folder. */
+  readonly databaseUrl: string | undefined
+  /** Absent: files on disk in the data folder. */
+  readonly s3: S3Config | undefined
+  /** Base URL by which clients reach this server, without a trailing slash. Absent: the origin of each request. */
+  readonly publicUrl: string | undefined
+  /** `keys`: every call needs a key. `none`: no call does; only on a loopback address. */
+  readonly auth: 'keys' | 'none'
+  /** Whether webhooks and input URLs may point at private addresses. */
+  readonly allowPrivateTargets: boolean
+  readonly logLevel: LogLevel
+  readonly limits: Limits
+}
+
+export interface S3Config {
+  readonly bucket: string
+  readonly region: string
+  /** Absent: Amazon's own endpoint of the region. */
+  readonly endpoint: string | undefined
+  readonly accessKeyId: string | undefined
+  readonly secretAccessKey: string | undefined
+}
+
+export interface Limits {
+  /** Largest JSON request body. A 50 MiB picture as a data URI is 67 MiB of JSON. */
+  readonly jsonBodyBytes: number
+  /** Largest file that can be uploaded. */
+  readonly uploadBytes: number
+  /** Seconds between comment lines of an idle event stream. */
+  readonly keepAliveSeconds: number
+}
+
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** What the command line sets; it wins over the environment. */
+export type ConfigOverrides = Partial<
+  Pick<Config, 'port' | 'host' | 'dataFolder' | 'publicUrl' | 'auth' | 'allowPrivateTargets' | 'logLevel'>
+>
+
+/** A setting that cannot be used. The message is one line: what was expected, what came, what to do. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+}
+
+const MEBIBYTE = 1024 * 1024
+const DEFAULT_PORT = 3010
+const DEFAULT_HOST = '127.0.0.1'
+
+/**
+ * @param environment the process's environment unless a test gives its own
+ * @throws ConfigError
+ */
+export function readConfig(overrides: ConfigOverrides = {}, environment: Environment = process.env): Config {
+  const env = withoutBlanks(environment)
+  const host = overrides.host ?? env.DARKROOM_HOST ?? DEFAULT_HOST
+  const auth = overrides.auth ?? readChoice(env, 'DARKROOM_AUTH', ['keys', 'none']) ?? defaultAuth(host)
+  if (auth === 'none' && !isLoopback(host)) {
+    throw new ConfigError(
+      `DARKROOM_AUTH=none expects a loopback host, found ${host}: anyone on the network could draw here; ` +
+        'use --host 127.0.0.1, or DARKROOM_AUTH=keys with `darkroom keys create`',
+    )
+  }
+  return Object.freeze({
+    port: overrides.port ?? readInteger(env, 'DARKROOM_PORT', 0, 65_535) ?? DEFAULT_PORT,
+    host,
+    dataFolder: resolve(overrides.dataFolder ?? env.DARKROOM_DATA ?? join(homedir(), '.darkroom')),
+    databaseUrl: readDatabaseUrl(env),
+    s3: readS3(env),
+    publicUrl: readPublicUrl(overrides.publicUrl ?? env.DARKROOM_PUBLIC_URL),
+    auth,
+    allowPrivateTargets: overrides.allowPrivateTargets ?? readFlag(env, 'DARKROOM_ALLOW_PRIVATE_TARGETS') ?? false,
+    logLevel: overrides.logLevel ?? readChoice(env, 'DARKROOM_LOG_LEVEL', LOG_LEVELS) ?? 'info',
+    limits: readLimits(env),
+  })
+}
+
+function withoutBlanks(environment: Environment): Environment {
+  return Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''))
+}
+
+function defaultAuth(host: string): Config['auth'] {
+  return isLoopback(host) ? 'none' : 'keys'
+}
+
+/** Whether a host to listen on is reachable from this machine alone. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host)
+}
+
+function readLimits(env: Environment): Limits {
+  return Object.freeze({
+    jsonBodyBytes: readInteger(env, 'DARKROOM_MAX_JSON_BYTES', 1024) ?? 96 * MEBIBYTE,
+    uploadBytes: readInteger(env, 'DARKROOM_MAX_UPLOAD_BYTES', 1024) ?? 4096 * MEBIBYTE,
+    keepAliveSeconds: readInteger(env, 'DARKROOM_KEEP_ALIVE_SECONDS', 1, 600) ?? 15,
+  })
+}
+
+function readDatabaseUrl(env: Environment): string | undefined {
+  const url = env.DATABASE_URL
+  if (url === undefined) return undefined
+  if (/^postgres(ql)?:\/\//.test(url)) return url
+  throw new ConfigError(
+    `DATABASE_URL: expected postgres://user@host/database, found ${url.split(':')[0]}:…; unset it to use the embedded database`,
+  )
+}
+
+function readS3(env: Environment): S3Config | undefined {
+  if (env.S3_BUCKET === undefined) return undefined
+  return Object.freeze({
+    bucket: env.S3_BUCKET,
+    region: env.S3_REGION ?? 'us-east-1',
+    endpoint: env.S3_ENDPOINT,
+    accessKeyId: env.S3_ACCESS_KEY_ID,
+    secretAccessKey: env.S3_SECRET_ACCESS_KEY,
+  })
+}
+
+function readPublicUrl(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '') {
+    throw new ConfigError(`DARKROOM_PUBLIC_URL: expected https://host[:port][/prefix], found ${text}`)
+  }
+  return url.href.replace(/\/+$/, '')
+}
+
+function readInteger(
+  env: Environment,
+  name: string,
+  least: number,
+  most = Number.MAX_SAFE_INTEGER,
+): number | undefined {
+  const text = env[name]
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (Number.isInteger(value) && value >= least && value <= most) return value
+  throw new ConfigError(`${name}: expected an integer from ${least} to ${most}, found ${text}`)
+}
+
+function readFlag(env: Environment, name: string): boolean | undefined {
+  const choice = readChoice(env, name, ['1', 'true', '0', 'false'])
+  return choice === undefined ? undefined : choice === '1' || choice === 'true'
+}
+
+function readChoice<T extends string>(env: Environment, name: string, choices: readonly T[]): T | undefined {
+  const text = env[name]
+  if (text === undefined) return undefined
+  const choice = choices.find((candidate) => candidate === text)
+  if (choice !== undefined) return choice
+  throw new ConfigError(`${name}: expected one of ${choices.join(', ')}, found ${text}`)
+}

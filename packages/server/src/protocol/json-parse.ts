@@ -1,0 +1,267 @@
+/**
+ * A JSON reader that accepts, keeps and refuses what CPython's `json.loads` does, because fal's applications read their
+ * bodies with it and answer its message and position on a 422. What sets it apart from `JSON.parse`:
+ *
+ * - integers and floats stay apart and integers keep every digit: `2` is `2n`, `2.0` is `2`;
+ * - `NaN`, `Infinity` and `-Infinity` are floats;
+ * - of duplicate keys the last one wins, and `__proto__` is a key like any other;
+ * - depth, number of values and digits of an integer are limited, so a body cannot exhaust the stack or the heap.
+ */
+export type ParsedJson = null | boolean | bigint | number | string | ParsedJson[] | ParsedObject
+export interface ParsedObject {
+  [key: string]: ParsedJson
+}
+
+/** A syntax error as `json.JSONDecodeError` describes it; `position` counts code points from 0. */
+export class JsonSyntaxError extends Error {
+  override readonly name = 'JsonSyntaxError'
+  readonly problem: string
+  readonly position: number
+  readonly line: number
+  readonly column: number
+
+  constructor(problem: string, text: string, unit: number) {
+    const before = text.slice(0, unit)
+    const position = countCodePoints(before)
+    const line = before.split('\n').length
+    const column = countCodePoints(before.slice(before.lastIndexOf('\n') + 1)) + 1
+    super(`${problem}: line ${line} column ${column} (char ${position})`)
+    this.problem = problem
+    this.position = position
+    this.line = line
+    this.column = column
+  }
+}
+
+/** The text is JSON, perhaps, but too deep, too long or with too many digits to be read. */
+export class JsonLimitError extends Error {
+  override readonly name = 'JsonLimitError'
+}
+
+export interface JsonLimits {
+  readonly depth: number
+  readonly values: number
+}
+
+/** CPython gives up at its recursion limit of 1000, less the frames of the server: about here. */
+const DEFAULT_LIMITS: JsonLimits = { depth: 950, values: 1_000_000 }
+/** CPython's `sys.int_info.default_max_str_digits`. */
+const MAX_INTEGER_DIGITS = 4300
+
+/**
+ * @throws JsonSyntaxError
+ * @throws JsonLimitError
+ */
+export function parseJson(text: string, limits: JsonLimits = DEFAULT_LIMITS): ParsedJson {
+  const reader = new JsonReader(text, limits)
+  return reader.readDocument()
+}
+
+function countCodePoints(text: string): number {
+  let count = text.length
+  for (let unit = 0; unit < text.length - 1; unit++) {
+    if (isHighSurrogate(text.charCodeAt(unit)) && isLowSurrogate(text.charCodeAt(unit + 1))) count--
+  }
+  return count
+}
+
+const isHighSurrogate = (unit: number): boolean => unit >= 0xd800 && unit <= 0xdbff
+const isLowSurrogate = (unit: number): boolean => unit >= 0xdc00 && unit <= 0xdfff
+
+const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?/y
+const WHITESPACE = /[ \t\n\r]*/y
+const HEX = /^[0-9a-fA-F]{4}$/
+/** Ends a run of plain string characters: a quote, a backslash or a control character. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
+const STRING_STOP = /["\\\u0000-\u001f]/g
+const ESCAPES: Readonly<Record<string, string>> = {
+  '"': '"',
+  '\\': '\\',
+  '/': '/',
+  b: '\b',
+  f: '\f',
+  n: '\n',
+  r: '\r',
+  t: '\t',
+}
+const LITERALS: readonly (readonly [string, null | boolean | number])[] = [
+  ['null', null],
+  ['true', true],
+  ['false', false],
+  ['NaN', Number.NaN],
+  ['Infinity', Number.POSITIVE_INFINITY],
+  ['-Infinity', Number.NEGATIVE_INFINITY],
+]
+
+class JsonReader {
+  readonly #text: string
+  readonly #limits: JsonLimits
+  #at = 0
+  #depth = 0
+  #values = 0
+
+  constructor(text: string, limits: JsonLimits) {
+    this.#text = text
+    this.#limits = limits
+  }
+
+  readDocument(): ParsedJson {
+    this.#skipWhitespace()
+    const value = this.#readValue()
+    this.#skipWhitespace()
+    if (this.#at !== this.#text.length) throw this.#error('Extra data', this.#at)
+    return value
+  }
+
+  #readValue(): ParsedJson {
+    if (++this.#values > this.#limits.values) {
+      throw new JsonLimitError(`expected at most ${this.#limits.values} JSON values, found more`)
+    }
+    switch (this.#text[this.#at]) {
+      case '"':
+        return this.#readString()
+      case '{':
+        return this.#nest(() => this.#readObject())
+      case '[':
+        return this.#nest(() => this.#readArray())
+      default:
+        return this.#readLiteral()
+    }
+  }
+
+  #nest<T>(read: () => T): T {
+    if (++this.#depth > this.#limits.depth) {
+      throw new JsonLimitError(`expected JSON nested at most ${this.#limits.depth} deep, found deeper`)
+    }
+    this.#at++
+    this.#skipWhitespace()
+    const value = read()
+    this.#at++
+    this.#depth--
+    return value
+  }
+
+  #readObject(): ParsedObject {
+    const object: ParsedObject = {}
+    if (this.#text[this.#at] === '}') return object
+    while (true) {
+      if (this.#text[this.#at] !== '"') {
+        throw this.#error('Expecting property name enclosed in double quotes', this.#at)
+      }
+      const key = this.#readString()
+      this.#skipWhitespace()
+      if (this.#text[this.#at] !== ':') throw this.#error("Expecting ':' delimiter", this.#at)
+      this.#at++
+      this.#skipWhitespace()
+      const value = this.#readValue()
+      if (key === '__proto__') Object.defineProperty(object, key, { value, ...OWN_PROPERTY })
+      else object[key] = value
+      if (this.#endsOrContinues('}')) return object
+    }
+  }
+
+  #readArray(): ParsedJson[] {
+    const array: ParsedJson[] = []
+    if (this.#text[this.#at] === ']') return array
+    while (true) {
+      array.push(this.#readValue())
+      if (this.#endsOrContinues(']')) return array
+    }
+  }
+
+  /** Stands before the closing bracket (true), or behind a comma and its whitespace (false). */
+  #endsOrContinues(closing: string): boolean {
+    this.#skipWhitespace()
+    const character = this.#text[this.#at]
+    if (character === closing) return true
+    if (character !== ',') throw this.#error("Expecting ',' delimiter", this.#at)
+    this.#at++
+    this.#skipWhitespace()
+    return false
+  }
+
+  #readLiteral(): ParsedJson {
+    for (const [word, value] of LITERALS) {
+      if (!this.#text.startsWith(word, this.#at)) continue
+      this.#at += word.length
+      return value
+    }
+    NUMBER.lastIndex = this.#at
+    const match = NUMBER.exec(this.#text)
+    if (match === null) throw this.#error('Expecting value', this.#at)
+    const [digits, fraction, exponent] = match
+    this.#at += digits.length
+    if (fraction !== undefined || exponent !== undefined) return Number(digits)
+    if (digits.length > MAX_INTEGER_DIGITS + (digits.startsWith('-') ? 1 : 0)) {
+      throw new JsonLimitError(`expected an integer of at most ${MAX_INTEGER_DIGITS} digits, found ${digits.length}`)
+    }
+    return BigInt(digits)
+  }
+
+  #readString(): string {
+    const begin = this.#at
+    this.#at++
+    let value = ''
+    while (true) {
+      STRING_STOP.lastIndex = this.#at
+      const stop = STRING_STOP.exec(this.#text)
+      if (stop === null) throw this.#error('Unterminated string starting at', begin)
+      value += this.#text.slice(this.#at, stop.index)
+      this.#at = stop.index + 1
+      if (stop[0] === '"') return value
+      if (stop[0] !== '\\') throw this.#error('Invalid control character at', stop.index)
+      value += this.#readEscape(begin)
+    }
+  }
+
+  /** Stands behind the backslash. A lone surrogate is kept, as Python keeps it. */
+  #readEscape(begin: number): string {
+    const letter = this.#text[this.#at]
+    if (letter === undefined) throw this.#error('Unterminated string starting at', begin)
+    this.#at++
+    if (letter !== 'u') {
+      const character = ESCAPES[letter]
+      if (character === undefined) throw this.#error('Invalid \\escape', this.#at - 2)
+      return character
+    }
+    const digits = this.#text.slice(this.#at, this.#at + 4)
+    // CPython wants one more character behind the digits, for the string must still end.
+    if (this.#at + 4 >= this.#text.length || !HEX.test(digits)) {
+      throw this.#error('Invalid \\uXXXX escape', this.#at - 1)
+    }
+    this.#at += 4
+    return String.fromCharCode(Number.parseInt(digits, 16))
+  }
+
+  #skipWhitespace(): void {
+    WHITESPACE.lastIndex = this.#at
+    WHITESPACE.exec(this.#text)
+    this.#at = WHITESPACE.lastIndex
+  }
+
+  #error(problem: string, unit: number): JsonSyntaxError {
+    return new JsonSyntaxError(problem, this.#text, unit)
+  }
+}
+
+const OWN_PROPERTY = { configurable: true, enumerable: true, writable: true } as const
+
+/**
+ * Parsed JSON as ordinary JavaScript values: an integer becomes a number where that is exact and stays a bigint
+ * where it is not.
+ */
+export function toPlainValue(value: ParsedJson): unknown {
+  if (typeof value === 'bigint') return toPlainInteger(value)
+  if (Array.isArray(value)) return value.map(toPlainValue)
+  if (typeof value !== 'object' || value === null) return value
+  const plain: Record<string, unknown> = {}
+  for (const [key, member] of Object.entries(value)) {
+    Object.defineProperty(plain, key, { value: toPlainValue(member), ...OWN_PROPERTY })
+  }
+  return plain
+}
+
+export function toPlainInteger(value: bigint): number | bigint {
+  const number = Number(value)
+  return Number.isSafeInteger(number) ? number : value
+}
