@@ -1,0 +1,134 @@
+import type { FloatTensor } from '../tensor/tensor.ts'
+import { type ConfigOf, flag, integer, numberOrNull, off, oneOf, readConfig } from './config.ts'
+import { addSigmaNoise, derivative, initNoiseSigma, predictOriginalAtSigma, scaleBySigma } from './euler.ts'
+import { linearCombination } from './linear-combination.ts'
+import { alphasCumprodWithFiniteSigma, noiseScheduleOptions } from './noise-schedule.ts'
+import { customValues, refuseDistilledOptions, stepCount } from './schedule-arguments.ts'
+import {
+  atStep,
+  type Schedule,
+  type ScheduleOptions,
+  type Scheduler,
+  SchedulerError,
+  type StepInput,
+  type StepOutput,
+} from './scheduler.ts'
+import { interpolate, karrasSigmas, logarithms, timestepOfLogSigma, trainingSigmas } from './sigma-schedule.ts'
+import { linspace, linspaceFloat32, spacedTimesteps, TIMESTEP_SPACINGS } from './spacing.ts'
+
+const { fround } = Math
+
+export const EULER_DISCRETE_OPTIONS = {
+  ...noiseScheduleOptions(0.0001, 0.02, 'linear'),
+  prediction_type: oneOf(['epsilon', 'sample', 'v_prediction'], 'epsilon'),
+  interpolation_type: oneOf(['linear', 'log_linear'], 'linear'),
+  use_karras_sigmas: flag(false),
+  use_exponential_sigmas: off(),
+  use_beta_sigmas: off(),
+  sigma_min: numberOrNull(),
+  sigma_max: numberOrNull(),
+  timestep_spacing: oneOf(TIMESTEP_SPACINGS, 'linspace'),
+  timestep_type: oneOf(['discrete'], 'discrete'),
+  steps_offset: integer(0, 0),
+  final_sigmas_type: oneOf(['zero', 'sigma_min'], 'zero'),
+}
+
+/** Euler's method on the probability flow (arXiv 2206.00364, algorithm 2 without churn); EulerDiscreteScheduler. */
+export class EulerDiscreteScheduler implements Scheduler {
+  readonly className = 'EulerDiscreteScheduler'
+  readonly order = 1
+  timesteps: readonly number[] = []
+  numInferenceSteps = 0
+  sigmas: readonly number[] = []
+  private readonly config: ConfigOf<typeof EULER_DISCRETE_OPTIONS>
+  private readonly trainingSigmas: Float32Array
+
+  constructor(config: Readonly<Record<string, unknown>> = {}) {
+    this.config = readConfig(this.className, EULER_DISCRETE_OPTIONS, config)
+    this.trainingSigmas = trainingSigmas(alphasCumprodWithFiniteSigma(this.config))
+  }
+
+  get initNoiseSigma(): number {
+    return initNoiseSigma(this.sigmas, this.config.timestep_spacing)
+  }
+
+  setTimesteps(schedule: Schedule, options?: ScheduleOptions): void {
+    refuseDistilledOptions(this.className, options)
+    if ('sigmas' in schedule) {
+      this.setSigmas(schedule.sigmas)
+    } else if ('timesteps' in schedule) {
+      if (this.config.use_karras_sigmas) {
+        throw new SchedulerError(this.className, 'timesteps', 'custom timesteps cannot be combined with Karras sigmas')
+      }
+      this.setSpacing(customValues(this.className, 'timesteps', schedule.timesteps))
+    } else {
+      this.setSpacing(spacedTimesteps(this.config, stepCount(this.className, schedule.numInferenceSteps)), schedule)
+    }
+  }
+
+  scaleModelInput(sample: FloatTensor, stepIndex: number): FloatTensor {
+    return scaleBySigma(sample, atStep(this.sigmas, stepIndex))
+  }
+
+  step({ modelOutput, stepIndex, sample }: StepInput): StepOutput {
+    const sigma = atStep(this.sigmas, stepIndex)
+    const predOriginalSample = predictOriginalAtSigma(this.config.prediction_type, sigma, sample, modelOutput)
+    const change = fround(atStep(this.sigmas, stepIndex + 1) - sigma)
+    const slope = derivative(sample, predOriginalSample, sigma)
+    return { prevSample: linearCombination([1, sample], [change, slope]), predOriginalSample }
+  }
+
+  addNoise(original: FloatTensor, noise: FloatTensor, stepIndex: number): FloatTensor {
+    return addSigmaNoise(original, noise, atStep(this.sigmas, stepIndex))
+  }
+
+  private setSigmas(given: readonly number[]): void {
+    const sigmas = customValues(this.className, 'sigmas', given, 2).map(fround)
+    const logSigmas = logarithms(this.trainingSigmas)
+    this.timesteps = sigmas
+      .slice(0, -1)
+      .map((sigma) => fround(timestepOfLogSigma(fround(Math.log(Math.max(sigma, 1e-10))), logSigmas)))
+    this.sigmas = sigmas
+    this.numInferenceSteps = this.timesteps.length
+  }
+
+  private setSpacing(
+    spaced: readonly number[],
+    { numInferenceSteps: count } = { numInferenceSteps: spaced.length },
+  ): void {
+    const timesteps = spaced.map(fround)
+    const table = this.trainingSigmas
+    const sigmas =
+      this.config.interpolation_type === 'linear'
+        ? timesteps.map((t) => interpolate(table, t))
+        : logLinearSigmas(table, count)
+    this.setLevels(timesteps, sigmas, count)
+  }
+
+  private setLevels(timesteps: readonly number[], sigmas: readonly number[], count: number): void {
+    const { sigma_min, sigma_max, use_karras_sigmas, final_sigmas_type } = this.config
+    const smallest = this.trainingSigmas[0] as number
+    const final = final_sigmas_type === 'zero' ? 0 : smallest
+    let levels = sigmas
+    if (use_karras_sigmas) {
+      levels = karrasSigmas(
+        sigma_max ?? (sigmas[0] as number),
+        sigma_min ?? (sigmas[sigmas.length - 1] as number),
+        linspace(0, 1, count),
+      )
+      const logSigmas = logarithms(this.trainingSigmas)
+      this.timesteps = levels.map((sigma) => fround(timestepOfLogSigma(Math.log(Math.max(sigma, 1e-10)), logSigmas)))
+    } else {
+      this.timesteps = timesteps
+    }
+    this.sigmas = [...levels, final].map(fround)
+    this.numInferenceSteps = count
+  }
+}
+
+/** N + 1 levels, evenly spaced in their logarithm from the largest to the smallest of training. */
+function logLinearSigmas(table: Float32Array, count: number): number[] {
+  const logSigmas = logarithms(table)
+  const largest = logSigmas[logSigmas.length - 1] as number
+  return Array.from(linspaceFloat32(largest, logSigmas[0] as number, count + 1), (value) => fround(Math.exp(value)))
+}

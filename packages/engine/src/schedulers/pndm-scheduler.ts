@@ -1,0 +1,134 @@
+import { type FloatTensor, map } from '../tensor/tensor.ts'
+import { type ConfigOf, flag, integer, oneOf, readConfig } from './config.ts'
+import { linearCombination } from './linear-combination.ts'
+import { alphasCumprod, noiseScheduleOptions } from './noise-schedule.ts'
+import { stepsOnly } from './schedule-arguments.ts'
+import {
+  atStep,
+  type Schedule,
+  type ScheduleOptions,
+  type Scheduler,
+  SchedulerError,
+  type StepInput,
+  type StepOutput,
+} from './scheduler.ts'
+import { integerTimesteps, TIMESTEP_SPACINGS } from './spacing.ts'
+import { addVariancePreservingNoise, alphaProdAt, predictEpsilon, predictOriginal } from './variance-preserving.ts'
+
+const { fround, sqrt } = Math
+
+/** The class has no zero-SNR rescaling: the key is left out and so, like there, ignored in a checkpoint's config. */
+const { rescale_betas_zero_snr: _, ...noiseOptions } = noiseScheduleOptions(0.0001, 0.02, 'linear')
+
+export const PNDM_OPTIONS = {
+  ...noiseOptions,
+  skip_prk_steps: flag(false),
+  set_alpha_to_one: flag(false),
+  prediction_type: oneOf(['epsilon', 'v_prediction'], 'epsilon'),
+  timestep_spacing: oneOf(TIMESTEP_SPACINGS, 'leading'),
+  steps_offset: integer(0, 0),
+}
+
+/**
+ * Pseudo linear multistep (PLMS; arXiv 2202.09778, formula 9, without the Runge-Kutta steps); diffusers'
+ * PNDMScheduler. Its schedule has the second timestep twice: the model is evaluated N + 1 times.
+ */
+export class PNDMScheduler implements Scheduler {
+  readonly className = 'PNDMScheduler'
+  readonly order = 1
+  readonly initNoiseSigma = 1
+  readonly sigmas = undefined
+  timesteps: readonly number[] = []
+  numInferenceSteps = 0
+  private readonly config: ConfigOf<typeof PNDM_OPTIONS>
+  private readonly alphas: Float32Array
+  private readonly finalAlphaProd: number
+  /** Steps taken. Image-to-image that starts late still warms up from 0, as in diffusers. */
+  private counter = 0
+  private firstSample: FloatTensor | undefined
+  /** The last model outputs, oldest first, at most 4. */
+  private outputs: FloatTensor[] = []
+
+  constructor(config: Readonly<Record<string, unknown>> = {}) {
+    this.config = readConfig(this.className, PNDM_OPTIONS, config)
+    if (!this.config.skip_prk_steps) {
+      const problem =
+        'the Runge-Kutta warm-up is not implemented; skip_prk_steps must be true, as Stable Diffusion has it'
+      throw new SchedulerError(this.className, 'skip_prk_steps', problem)
+    }
+    this.alphas = alphasCumprod({ ...this.config, rescale_betas_zero_snr: false })
+    this.finalAlphaProd = this.config.set_alpha_to_one ? 1 : alphaProdAt(this.alphas, 0)
+  }
+
+  setTimesteps(schedule: Schedule, options?: ScheduleOptions): void {
+    const count = stepsOnly(this.className, schedule, options)
+    const spaced = integerTimesteps(this.className, this.config, count)
+    this.timesteps = [...spaced.slice(0, 2), ...spaced.slice(1)]
+    this.numInferenceSteps = count
+    this.counter = 0
+    this.firstSample = undefined
+    this.outputs = []
+  }
+
+  scaleModelInput(sample: FloatTensor): FloatTensor {
+    return sample
+  }
+
+  step({ modelOutput, stepIndex, sample }: StepInput): StepOutput {
+    const timestep = atStep(this.timesteps, stepIndex)
+    const interval = Math.floor(this.config.num_train_timesteps / this.numInferenceSteps)
+    const firstOutput = this.outputs[0]
+    if (this.counter++ === 1 && firstOutput && this.firstSample) {
+      // The second evaluation redoes the first interval with the mean of both outputs, and leaves no trace of its own.
+      const mean = map((a, b) => fround(a + b) / 2, modelOutput, firstOutput)
+      return this.transfer(this.firstSample, timestep + interval, timestep, mean)
+    }
+    this.firstSample ??= sample
+    this.outputs = [...this.outputs.slice(-3), modelOutput]
+    return this.transfer(sample, timestep, timestep - interval, combineOutputs(this.outputs))
+  }
+
+  addNoise(original: FloatTensor, noise: FloatTensor, stepIndex: number): FloatTensor {
+    return addVariancePreservingNoise(alphaProdAt(this.alphas, atStep(this.timesteps, stepIndex)), original, noise)
+  }
+
+  /** Formula 9: from `timestep` to `previousTimestep` along the combined model output. */
+  private transfer(sample: FloatTensor, timestep: number, previousTimestep: number, output: FloatTensor): StepOutput {
+    const alphaProd = alphaProdAt(this.alphas, timestep)
+    const previous = previousTimestep >= 0 ? alphaProdAt(this.alphas, previousTimestep) : this.finalAlphaProd
+    const betaProd = fround(1 - alphaProd)
+    const epsilon = predictEpsilon(this.config.prediction_type, alphaProd, sample, output)
+    const sampleFactor = fround(sqrt(fround(previous / alphaProd)))
+    const difference = fround(previous - alphaProd)
+    const denominator = fround(
+      fround(alphaProd * fround(sqrt(fround(1 - previous)))) +
+        fround(sqrt(fround(fround(alphaProd * betaProd) * previous))),
+    )
+    return {
+      prevSample: map(
+        (x, e) => fround(sampleFactor * x) - fround(fround(difference * e) / denominator),
+        sample,
+        epsilon,
+      ),
+      predOriginalSample: predictOriginal(this.config.prediction_type, alphaProd, sample, output),
+    }
+  }
+}
+
+/** Adams-Bashforth of the order that the history (oldest first) allows, up to 4. */
+function combineOutputs(outputs: readonly FloatTensor[]): FloatTensor {
+  const [e0, e1, e2, e3] = outputs.toReversed()
+  if (e0 && e1 && e2 && e3) return scaled(linearCombination([55, e0], [-59, e1], [37, e2], [-9, e3]), 1 / 24)
+  if (e0 && e1 && e2) return divided(linearCombination([23, e0], [-16, e1], [5, e2]), 12)
+  if (e0 && e1) return divided(linearCombination([3, e0], [-1, e1]), 2)
+  if (e0) return e0
+  throw new RangeError('no model output to combine')
+}
+
+function scaled(tensor: FloatTensor, factor: number): FloatTensor {
+  return linearCombination([factor, tensor])
+}
+
+function divided(tensor: FloatTensor, divisor: number): FloatTensor {
+  return map((value) => value / divisor, tensor)
+}
