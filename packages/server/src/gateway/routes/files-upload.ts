@@ -1,0 +1,150 @@
+import { type Context, Hono } from 'hono'
+import { z } from 'zod'
+import { WireError } from '../../errors/errors.ts'
+import { fileUrl } from '../../storage/generated-file.ts'
+import { lifecycleOf, putOptions } from '../../storage/lifecycle.ts'
+import { newFileKey } from '../../storage/object-key.ts'
+import type { ObjectInfo, UploadedPart } from '../../storage/object-store.ts'
+import { limitBody } from '../../storage/upload-body.ts'
+import { readCdnToken, readTicket, type UploadTicket } from '../../storage/upload-ticket.ts'
+import { contentTypeOf } from './file-headers.ts'
+import type { StorageDependencies } from './storage-dependencies.ts'
+import { answeringStorageErrors } from './storage-failure.ts'
+
+/** S3 takes no smaller part but the last, so more parts than this cannot make a file that is small enough. */
+const SMALLEST_PART_BYTES = 5 * 1024 * 1024
+
+const completion = z.object({
+  parts: z
+    .array(z.object({ partNumber: z.number(), etag: z.string() }))
+    .min(1)
+    .max(10_000),
+})
+
+/**
+ * Uploads in three dialects. JavaScript: PUT to the signed URL, or `/{n}` and `/complete` appended to its path. Python:
+ * `/files/upload` and `/files/upload/multipart` with a CDN token. Both dialects of part answers are given to everyone.
+ */
+export function fileUploadRoutes(dependencies: StorageDependencies): Hono {
+  const app = new Hono()
+  const answer = answeringStorageErrors
+  app.put('/files/:folder/:name', (c) => answer(() => putFile(c, dependencies)))
+  app.put('/files/:folder/:name/:part{[0-9]+}', (c) => answer(() => putTicketPart(c, dependencies)))
+  app.post('/files/:folder/:name/complete', (c) => answer(() => completeTicket(c, dependencies)))
+  app.post('/files/upload', (c) => answer(() => uploadFile(c, dependencies)))
+  app.post('/files/upload/multipart', (c) => answer(() => createMultipart(c, dependencies)))
+  app.put('/files/:folder/:name/multipart/:uploadId/:part{[0-9]+}', (c) => answer(() => putTokenPart(c, dependencies)))
+  app.post('/files/:folder/:name/multipart/:uploadId/complete', (c) => answer(() => completeToken(c, dependencies)))
+  return app
+}
+
+async function putFile(c: Context, { store, secret, limits }: StorageDependencies): Promise<Response> {
+  const { key, contentType, lifecycle, owner, uploadId } = ticketOf(c, secret)
+  if (uploadId !== undefined)
+    throw new WireError(400, 'This URL is for a multipart upload: PUT parts to /1, /2 … below it')
+  const body = limitBody(c.req.raw.body, { maxBytes: limits.maxFileBytes, ...announced(c) })
+  const { etag } = await store.put(key, body, putOptions(contentType, lifecycle, owner, new Date()))
+  return c.json({}, 200, { etag: `"${etag}"` })
+}
+
+async function putTicketPart(c: Context, dependencies: StorageDependencies): Promise<Response> {
+  const { key, uploadId } = ticketOf(c, dependencies.secret)
+  return putPart(c, dependencies, key, uploadId)
+}
+
+async function completeTicket(c: Context, dependencies: StorageDependencies): Promise<Response> {
+  const { key, uploadId } = ticketOf(c, dependencies.secret)
+  await complete(c, dependencies, key, uploadId)
+  return c.json({})
+}
+
+async function uploadFile(c: Context, dependencies: StorageDependencies): Promise<Response> {
+  const { store, limits } = dependencies
+  const owner = await uploader(c.req.raw, dependencies)
+  const { key, options } = newFile(c, owner)
+  await store.put(key, limitBody(c.req.raw.body, { maxBytes: limits.maxFileBytes, ...announced(c) }), options)
+  return c.json({ access_url: fileUrl(dependencies.filesUrl(c.req.raw), key) })
+}
+
+async function createMultipart(c: Context, dependencies: StorageDependencies): Promise<Response> {
+  const owner = await uploader(c.req.raw, dependencies)
+  const { key, options } = newFile(c, owner)
+  const uploadId = await dependencies.store.createMultipart(key, options)
+  return c.json({ access_url: fileUrl(dependencies.filesUrl(c.req.raw), key), uploadId })
+}
+
+async function putTokenPart(c: Context, dependencies: StorageDependencies): Promise<Response> {
+  await uploader(c.req.raw, dependencies)
+  return putPart(c, dependencies, fileKey(c), c.req.param('uploadId'))
+}
+
+async function completeToken(c: Context, dependencies: StorageDependencies): Promise<Response> {
+  await uploader(c.req.raw, dependencies)
+  const { key } = await complete(c, dependencies, fileKey(c), c.req.param('uploadId'))
+  return c.json({ access_url: fileUrl(dependencies.filesUrl(c.req.raw), key) })
+}
+
+async function putPart(
+  c: Context,
+  { store, limits }: StorageDependencies,
+  key: string,
+  uploadId: string | undefined,
+): Promise<Response> {
+  if (uploadId === undefined) throw new WireError(400, 'This URL is for an upload in one piece: PUT the file to it')
+  const partNumber = Number(c.req.param('part'))
+  const maxParts = Math.max(1, Math.ceil(limits.maxFileBytes / SMALLEST_PART_BYTES))
+  if (partNumber < 1 || partNumber > maxParts)
+    throw new WireError(400, `part number ${partNumber}: expected 1 to ${maxParts}`)
+  const body = limitBody(c.req.raw.body, { maxBytes: limits.maxPartBytes, nonEmpty: true, ...announced(c) })
+  const part = await store.putPart(key, uploadId, partNumber, body)
+  // The JavaScript client reads the body, the Python client the header.
+  return c.json({ partNumber: part.partNumber, etag: part.etag }, 200, { etag: `"${part.etag}"` })
+}
+
+async function complete(
+  c: Context,
+  { store, limits }: StorageDependencies,
+  key: string,
+  uploadId: string | undefined,
+): Promise<ObjectInfo> {
+  if (uploadId === undefined)
+    throw new WireError(400, 'This URL is for an upload in one piece: there is nothing to complete')
+  const info = await store.completeMultipart(key, uploadId, await readParts(c.req.raw))
+  if (info.size <= limits.maxFileBytes) return info
+  await store.delete(key)
+  throw new WireError(413, `The file is larger than the ${limits.maxFileBytes} bytes that this server takes`)
+}
+
+async function readParts(request: Request): Promise<readonly UploadedPart[]> {
+  const parsed = completion.safeParse(await request.json().catch(() => undefined))
+  if (!parsed.success) throw new WireError(400, 'The body should be {"parts": [{"partNumber": 1, "etag": "…"}, …]}')
+  return parsed.data.parts.map(({ partNumber, etag }) => ({ partNumber, etag: etag.replace(/^(W\/)?"|"$/g, '') }))
+}
+
+/** The store's key in the path, whatever prefix the routes are mounted under. */
+export function fileKey(c: Context): string {
+  return `files/${c.req.param('folder')}/${c.req.param('name')}`
+}
+
+function newFile(c: Context, owner: string | undefined) {
+  const headers = c.req.raw.headers
+  const contentType = contentTypeOf(headers.get('content-type'))
+  const key = newFileKey(headers.get('x-fal-file-name') ?? `file.${/^\w+\/(\w+)/.exec(contentType)?.[1] ?? 'bin'}`)
+  return { key, options: putOptions(contentType, lifecycleOf(headers), owner, new Date()) }
+}
+
+function ticketOf(c: Context, secret: Uint8Array): UploadTicket {
+  return readTicket(new URL(c.req.url), fileKey(c), secret, new Date())
+}
+
+/** Whose CDN token it is; a key is taken as well. @throws WireError 401 */
+async function uploader(request: Request, { secret, authenticate }: StorageDependencies): Promise<string | undefined> {
+  const [, bearer] = /^bearer\s+(\S+)$/i.exec(request.headers.get('authorization') ?? '') ?? []
+  const token = bearer === undefined ? undefined : readCdnToken(bearer, secret, new Date())
+  return token === undefined ? authenticate(request) : token.owner
+}
+
+function announced(c: Context): { announcedBytes?: number } {
+  const length = c.req.raw.headers.get('content-length')
+  return length === null || !/^\d+$/.test(length) ? {} : { announcedBytes: Number(length) }
+}

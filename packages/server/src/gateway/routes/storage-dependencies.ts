@@ -1,0 +1,25 @@
+import type { ObjectStore } from '../../storage/object-store.ts'
+
+export interface UploadLimits {
+  /** Bytes of one file. */
+  readonly maxFileBytes: number
+  /** Bytes of one part of a multipart upload; the S3 store holds one part in memory per request. */
+  readonly maxPartBytes: number
+  /** Seconds for which a signed upload URL or a CDN token is good. */
+  readonly ticketSeconds: number
+}
+
+/** What the storage and file routes need from the gateway they are mounted in. */
+export interface StorageDependencies {
+  readonly store: ObjectStore
+  /** Signs upload URLs and CDN tokens; the same on every gateway. At least 32 random bytes. */
+  readonly secret: Uint8Array
+  readonly limits: UploadLimits
+  /** Origin and prefix under which this client reaches files: `http://localhost:3010/cdn`, or `https://v3.fal.media`. */
+  filesUrl(request: Request): string
+  /**
+   * Who calls: the key id, or `undefined` in no-key mode.
+   * @throws WireError 401 when a key is needed and none, or a wrong one, was sent
+   */
+  authenticate(request: Request): Promise<string | undefined>
+}

@@ -1,0 +1,83 @@
+import { z } from 'zod'
+import { requestError } from '../errors/errors.ts'
+import type { AclDecision, ObjectAcl, ObjectInfo, PutOptions } from './object-store.ts'
+
+const MAX_LIFETIME_SECONDS = 100 * 365 * 24 * 3600
+
+const decision = z.enum(['allow', 'forbid', 'hide'])
+const lifecycle = z.object({
+  expiration_duration_seconds: z.number().min(0).max(MAX_LIFETIME_SECONDS).nullish(),
+  initial_acl: z
+    .object({
+      default: decision.nullish(),
+      rules: z
+        .array(z.object({ user: z.string().max(200), decision }))
+        .max(100)
+        .nullish(),
+    })
+    .nullish(),
+})
+
+/** How long a file is kept and who may read it, as `X-Fal-Object-Lifecycle[-Preference]` says. */
+export interface Lifecycle {
+  /** Seconds from the moment it is stored; kept for good when absent. */
+  readonly lifetimeSeconds?: number
+  readonly acl?: ObjectAcl
+}
+
+/**
+ * Reads the header's JSON; no header, `null` and 0 seconds mean kept for good and open to all.
+ * @throws WireError 400 when it is not of fal's shape
+ */
+export function parseLifecycle(header: string | undefined): Lifecycle {
+  if (header === undefined || header.trim() === '') return {}
+  const parsed = lifecycle.safeParse(readJson(header))
+  if (!parsed.success) {
+    throw requestError(
+      'bad_request',
+      'X-Fal-Object-Lifecycle: expected JSON such as {"expiration_duration_seconds": 3600, "initial_acl": {"default": "forbid"}}, ' +
+        `got ${JSON.stringify(header.slice(0, 200))}`,
+    )
+  }
+  const { expiration_duration_seconds: seconds, initial_acl: acl } = parsed.data
+  return {
+    ...(typeof seconds === 'number' && seconds > 0 && { lifetimeSeconds: seconds }),
+    ...(acl && { acl: { ...(acl.default && { default: acl.default }), ...(acl.rules && { rules: acl.rules }) } }),
+  }
+}
+
+/** The header under either of its names: fal's clients send both (Python) or the one without `-Preference` (JavaScript). */
+export function lifecycleOf(headers: Headers): Lifecycle {
+  const value = headers.get('x-fal-object-lifecycle') ?? headers.get('x-fal-object-lifecycle-preference')
+  return parseLifecycle(value ?? undefined)
+}
+
+export function putOptions(
+  contentType: string,
+  lifecycle: Lifecycle,
+  owner: string | undefined,
+  now: Date,
+): PutOptions {
+  const { lifetimeSeconds, acl } = lifecycle
+  return {
+    contentType,
+    ...(lifetimeSeconds !== undefined && { expiresAt: new Date(now.getTime() + lifetimeSeconds * 1000) }),
+    ...(acl !== undefined && { acl }),
+    ...(owner !== undefined && { owner }),
+  }
+}
+
+/** What the object's rules say of a reader; `undefined` is somebody without a key. Its owner always reads it. */
+export function decide(info: ObjectInfo, reader: string | undefined): AclDecision {
+  if (reader !== undefined && reader === info.owner) return 'allow'
+  const rule = reader === undefined ? undefined : info.acl?.rules?.find(({ user }) => user === reader)
+  return rule?.decision ?? info.acl?.default ?? 'allow'
+}
+
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
