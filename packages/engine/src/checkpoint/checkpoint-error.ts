@@ -1,0 +1,4 @@
+/** A checkpoint that cannot be used as it is: the message names the file or tensor, the likely cause and what to do. */
+export class CheckpointError extends Error {
+  override readonly name = 'CheckpointError'
+}

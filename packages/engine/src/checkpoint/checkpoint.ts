@@ -1,0 +1,120 @@
+import { readdir } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { CheckpointError } from './checkpoint-error.ts'
+import { type ComponentWeights, openComponentWeights, type WeightsOptions } from './component-weights.ts'
+import { isMissing, type JsonObject, readJsonObject } from './json-file.ts'
+
+export interface CheckpointOptions {
+  /** Precision variant of the weight files, `fp16` in `model.fp16.safetensors`; components without it use the plain files. */
+  readonly variant?: string
+}
+
+/** A diffusers folder: `model_index.json` and one folder for each component. */
+export interface Checkpoint {
+  readonly folder: string
+  /** The pipeline class that saved it: `StableDiffusionPipeline`. */
+  readonly className: string
+  readonly modelIndex: JsonObject
+  /** Class name of each component that is there, by component name. */
+  readonly components: ReadonlyMap<string, string>
+  /** @throws CheckpointError when the checkpoint has no such component */
+  component(name: string): Component
+}
+
+/** One folder of a checkpoint: a model, the scheduler, a tokenizer. */
+export interface Component {
+  /** `unet` */
+  readonly name: string
+  readonly folder: string
+  /** @throws CheckpointError when there is none, or it is no JSON object */
+  config(): Promise<JsonObject>
+  /** @throws CheckpointError or SafetensorsError when there are none, or files are missing or damaged */
+  weights(options?: WeightsOptions): Promise<ComponentWeights>
+}
+
+/**
+ * Opens a diffusers folder, hub snapshots (symlinks into `blobs`) included. Weights are not touched.
+ * @throws CheckpointError when the folder is no diffusers checkpoint
+ */
+export async function openCheckpoint(folder: string, options: CheckpointOptions = {}): Promise<Checkpoint> {
+  const root = resolve(folder)
+  const modelIndex = await readJsonObject(join(root, 'model_index.json'))
+  if (!modelIndex) throw new CheckpointError(await describeForeignFolder(root))
+  const className = modelIndex._class_name
+  if (typeof className !== 'string') {
+    throw new CheckpointError(`${join(root, 'model_index.json')}: _class_name must name the pipeline class`)
+  }
+  const components = listComponents(modelIndex)
+  return {
+    folder: root,
+    className,
+    modelIndex,
+    components,
+    component(name) {
+      if (!components.has(name)) {
+        throw new CheckpointError(
+          `${root} has no component ${name}; its model_index.json lists ${[...components.keys()].join(', ')}`,
+        )
+      }
+      return component(join(root, name), name, options)
+    },
+  }
+}
+
+/**
+ * A component that stands alone: its `config.json` is in the folder itself or in the subfolder `name`, where a whole checkpoint
+ * keeps it (a UNet that replaces a pipeline's own comes in both forms).
+ * @throws CheckpointError when neither place has a config.json
+ */
+export async function openComponent(folder: string, name: string, options: CheckpointOptions = {}): Promise<Component> {
+  const root = resolve(folder)
+  for (const place of [root, join(root, name)]) {
+    if (await readJsonObject(join(place, 'config.json'))) return component(place, name, options)
+  }
+  throw new CheckpointError(`there is no ${name} in ${root}: neither config.json nor ${name}/config.json is there`)
+}
+
+const CONFIG_FILES = ['config.json', 'scheduler_config.json', 'preprocessor_config.json', 'tokenizer_config.json']
+
+function component(folder: string, name: string, { variant }: CheckpointOptions): Component {
+  return {
+    name,
+    folder,
+    async config() {
+      for (const file of CONFIG_FILES) {
+        const config = await readJsonObject(join(folder, file))
+        if (config) return config
+      }
+      throw new CheckpointError(
+        `${folder} has no config (looked for ${CONFIG_FILES.join(', ')}); the download is incomplete`,
+      )
+    },
+    weights: (options = {}) =>
+      openComponentWeights(name, folder, variant === undefined ? options : { variant, ...options }),
+  }
+}
+
+/** Entries are `[library, class]`; an absent component is `[null, null]`, and settings of the pipeline are no lists. */
+function listComponents(modelIndex: JsonObject): Map<string, string> {
+  const components = new Map<string, string>()
+  for (const [name, entry] of Object.entries(modelIndex)) {
+    if (Array.isArray(entry) && typeof entry[1] === 'string') components.set(name, entry[1])
+  }
+  return components
+}
+
+async function describeForeignFolder(root: string): Promise<string> {
+  let names: string[]
+  try {
+    names = await readdir(root)
+  } catch (cause) {
+    return isMissing(cause) ? `there is no folder ${root}` : `cannot read the folder ${root}`
+  }
+  const message = `${root} is no diffusers checkpoint: it has no model_index.json`
+  if (names.includes('config.json'))
+    return `${message}. It holds a single component; name the checkpoint's folder instead`
+  if (names.includes('snapshots'))
+    return `${message}. It is a hub cache entry; name the folder under snapshots/ instead`
+  const single = names.find((name) => /\.(safetensors|ckpt)$/.test(name))
+  return single ? `${message}. ${single} looks like a single-file checkpoint, which is another layout` : message
+}

@@ -1,0 +1,223 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { mkdir, mkdtemp, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { setImmediate as yieldToEvents } from 'node:timers/promises'
+import {
+  planSafetensors,
+  readSafetensors,
+  readTensor,
+  type SafetensorsFile,
+  writeBytes,
+} from '../formats/safetensors.ts'
+import type { FloatTensor } from '../tensor/tensor.ts'
+import { CheckpointError } from './checkpoint-error.ts'
+import type { ComponentWeights, StoredTensor } from './component-weights.ts'
+
+/** Where float32 bytes of a tensor lie. */
+export interface WeightLocation {
+  /** Absolute real path. */
+  readonly path: string
+  readonly offset: number
+  readonly length: number
+}
+
+/** A component's weights as float32 on disk, ready to be mapped. */
+export interface Weights {
+  /** Component name, for messages. */
+  readonly name: string
+  /** Same identity, same values. */
+  readonly identity: string
+  /** @throws CheckpointError when the component has no such tensor */
+  locate(key: string): WeightLocation
+}
+
+/** Changes of some tensors (a merged LoRA), made once when the weights are prepared. */
+export interface WeightEdits {
+  /** Same identity, same changes: files, scales and their order. */
+  readonly identity: string
+  readonly keys: ReadonlySet<string>
+  /** The changed tensor; `weight` may be changed in place and returned. */
+  apply(key: string, weight: FloatTensor): FloatTensor | Promise<FloatTensor>
+}
+
+export interface PrepareOptions {
+  readonly edits?: WeightEdits
+  /** Called after each tensor that had to be converted. */
+  readonly onProgress?: (done: number, total: number) => void
+  readonly signal?: AbortSignal
+}
+
+export interface WeightCacheOptions {
+  /** Kept between runs; without it a private temporary folder that `dispose` removes. */
+  readonly folder?: string
+  /** Files beyond this are removed, least recently used first. Default 40 GB. */
+  readonly maxBytes?: number
+}
+
+const DEFAULT_MAX_BYTES = 40e9
+/** Part of every file name: another number makes older files unused. */
+const FORMAT = 1
+/** Files used this recently are about to be mapped, or are, by this process or another. */
+const IN_USE_MILLISECONDS = 5 * 60_000
+const ABANDONED_MILLISECONDS = 24 * 3600_000
+
+/**
+ * Float32 files of weights that cannot be mapped as they lie: half precision, and edited ones. A graph that casts or transposes
+ * weights would make the runtime do it on one thread at every load and keep both copies. Float32 tensors stay in the
+ * checkpoint's own files.
+ */
+export class WeightCache {
+  readonly #folder: Promise<string>
+  readonly #isTemporary: boolean
+  readonly #maxBytes: number
+  readonly #running = new Map<string, Promise<SafetensorsFile>>()
+
+  constructor({ folder, maxBytes = DEFAULT_MAX_BYTES }: WeightCacheOptions = {}) {
+    this.#isTemporary = folder === undefined
+    this.#folder = folder === undefined ? mkdtemp(join(tmpdir(), 'darkroom-weights-')) : createFolder(folder)
+    this.#folder.catch(() => {})
+    this.#maxBytes = maxBytes
+  }
+
+  /**
+   * The weights as float32 on disk; converts what has to be converted unless an earlier call, or process, did.
+   * @throws CheckpointError when the cache folder cannot be written or an edit names a tensor that is not there
+   */
+  async prepare(weights: ComponentWeights, options: PrepareOptions = {}): Promise<Weights> {
+    const { edits } = options
+    for (const key of edits?.keys ?? []) {
+      if (!weights.tensors.has(key)) throw new CheckpointError(`${weights.name} has no tensor ${key} to edit`)
+    }
+    const converted = [...weights.tensors].filter(([key, tensor]) => edits?.keys.has(key) || needsConversion(tensor))
+    const identity = createHash('sha256')
+      .update(JSON.stringify([FORMAT, weights.identity, edits?.identity]))
+      .digest('hex')
+    const file = converted.length > 0 ? await this.#file(identity, weights.name, converted, options) : undefined
+    return preparedWeights(weights, identity, file)
+  }
+
+  /** Removes the private folder, if it is one. Sessions that map its files must be released before. */
+  async dispose(): Promise<void> {
+    await Promise.allSettled(this.#running.values())
+    if (this.#isTemporary) await rm(await this.#folder, { recursive: true, force: true, maxRetries: 3 })
+  }
+
+  #file(identity: string, name: string, tensors: StoredEntries, options: PrepareOptions): Promise<SafetensorsFile> {
+    const running = this.#running.get(identity)
+    if (running) return running
+    const made = this.#openOrWrite(identity, name, tensors, options).finally(() => this.#running.delete(identity))
+    this.#running.set(identity, made)
+    return made
+  }
+
+  async #openOrWrite(
+    identity: string,
+    name: string,
+    tensors: StoredEntries,
+    options: PrepareOptions,
+  ): Promise<SafetensorsFile> {
+    const folder = await this.#folder
+    const path = join(folder, `${name.replace(/[^\w.-]/g, '_')}-${identity.slice(0, 32)}.safetensors`)
+    const kept = await readSafetensors(path).catch(() => undefined)
+    if (kept) {
+      const now = new Date()
+      await utimes(path, now, now).catch(() => {})
+      return kept
+    }
+    const temporary = `${path}.${randomUUID()}.tmp`
+    try {
+      await writeConverted(temporary, tensors, options)
+      await rename(temporary, path)
+    } catch (cause) {
+      await rm(temporary, { force: true })
+      if (options.signal?.aborted) throw cause
+      if (!(cause instanceof Error) || !('code' in cause)) throw cause
+      const size = planSafetensors(tensors.map(([key, { shape }]) => [key, { dtype: 'float32', shape }])).size
+      throw new CheckpointError(
+        `cannot write the prepared weights of ${name} to ${folder} (${cause.message}); they need ${Math.ceil(size / 1e6)} MB there`,
+        { cause },
+      )
+    }
+    await this.#evict(folder, path)
+    return readSafetensors(path)
+  }
+
+  async #evict(folder: string, newest: string): Promise<void> {
+    const now = Date.now()
+    const files: { path: string; size: number; usedAt: number }[] = []
+    for (const name of await readdir(folder)) {
+      const path = join(folder, name)
+      const info = await stat(path).catch(() => undefined)
+      if (!info?.isFile()) continue
+      if (name.endsWith('.tmp') && now - info.mtimeMs > ABANDONED_MILLISECONDS) await rm(path, { force: true })
+      if (name.endsWith('.safetensors')) files.push({ path, size: info.size, usedAt: info.mtimeMs })
+    }
+    let total = files.reduce((sum, { size }) => sum + size, 0)
+    files.sort((a, b) => a.usedAt - b.usedAt)
+    for (const { path, size, usedAt } of files) {
+      if (total <= this.#maxBytes) return
+      if (path === newest || now - usedAt < IN_USE_MILLISECONDS) continue
+      // On Windows a mapped file cannot be removed; it goes at a later turn.
+      const removed = await rm(path).then(
+        () => true,
+        () => false,
+      )
+      if (removed) total -= size
+    }
+  }
+}
+
+type StoredEntries = readonly (readonly [key: string, tensor: StoredTensor])[]
+
+async function createFolder(folder: string): Promise<string> {
+  const path = resolve(folder)
+  try {
+    await mkdir(path, { recursive: true })
+  } catch (cause) {
+    throw new CheckpointError(`cannot create the folder ${path} for prepared weights`, { cause })
+  }
+  return path
+}
+
+/** Anything but float32 that starts at a multiple of its size, which kernels may rely on. */
+function needsConversion({ dtype, offset }: StoredTensor): boolean {
+  return dtype !== 'F32' ? /^(F|BF)\d/.test(dtype) : offset % 4 !== 0
+}
+
+async function writeConverted(path: string, tensors: StoredEntries, options: PrepareOptions): Promise<void> {
+  const plan = planSafetensors(tensors.map(([key, { shape }]) => [key, { dtype: 'float32', shape }]))
+  const handle = await open(path, 'wx')
+  try {
+    await writeBytes(handle, plan.header)
+    for (const [index, [key, stored]] of tensors.entries()) {
+      options.signal?.throwIfAborted()
+      const tensor = await readTensor(stored.file, stored.storedKey)
+      const edited = options.edits?.keys.has(key) ? await options.edits.apply(key, tensor) : tensor
+      if (edited.data.length !== tensor.data.length) {
+        throw new CheckpointError(`the edit of ${key} turned [${tensor.shape}] into [${edited.shape}]`)
+      }
+      await writeBytes(handle, edited.data)
+      options.onProgress?.(index + 1, tensors.length)
+      await yieldToEvents()
+    }
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+function preparedWeights(weights: ComponentWeights, identity: string, prepared: SafetensorsFile | undefined): Weights {
+  return {
+    name: weights.name,
+    identity,
+    locate(key) {
+      const stored = weights.tensors.get(key)
+      if (!stored) throw new CheckpointError(`${weights.name} in ${weights.folder} has no tensor ${key}`)
+      const place = prepared?.tensors.get(key)
+      if (prepared && place) return { path: prepared.path, offset: place.offset, length: place.length }
+      if (stored.dtype !== 'F32') throw new CheckpointError(`${key} is ${stored.dtype}; a weight must be a float`)
+      return { path: stored.file.path, offset: stored.offset, length: stored.length }
+    },
+  }
+}

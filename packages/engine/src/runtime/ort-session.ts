@@ -1,0 +1,58 @@
+import ort from 'onnxruntime-node'
+import type { Tensor } from '../tensor/tensor.ts'
+import { OutOfMemoryError, type RuntimeOptions, type TensorInfo } from './session.ts'
+import type { SerializedModel } from './weight-files.ts'
+
+/** A session of onnxruntime on this thread, which `createOrtSession` and `run` block while they work. */
+export interface OrtSession {
+  run(feeds: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>>
+  release(): Promise<void>
+}
+
+/** @throws Error with onnxruntime's reason; OutOfMemoryError when an allocation failed */
+export async function createOrtSession(
+  { model, folder }: SerializedModel,
+  outputs: readonly TensorInfo[],
+  { threads, executionProvider = 'cpu' }: RuntimeOptions,
+): Promise<OrtSession> {
+  const options: ort.InferenceSession.SessionOptions = {
+    executionProviders: executionProvider === 'cpu' ? ['cpu'] : [executionProvider, 'cpu'],
+    graphOptimizationLevel: 'all',
+    extra: { session: { model_external_initializers_file_folder_path: folder } },
+    logSeverityLevel: 3,
+  }
+  if (threads !== undefined) options.intraOpNumThreads = threads
+  const session = await ort.InferenceSession.create(model, options).catch(rethrow)
+  return {
+    async run(feeds) {
+      const results = await session.run(toOrt(feeds)).catch(rethrow)
+      return Object.fromEntries(outputs.map((info) => [info.name, fromOrt(info, results[info.name] as ort.Tensor)]))
+    },
+    release: () => session.release(),
+  }
+}
+
+function toOrt(feeds: Readonly<Record<string, Tensor>>): Record<string, ort.Tensor> {
+  return Object.fromEntries(
+    Object.entries(feeds).map(([name, { dtype, shape, data }]) => [
+      name,
+      new ort.Tensor(dtype as 'float32', data as Float32Array, shape),
+    ]),
+  )
+}
+
+function fromOrt({ dtype, name }: TensorInfo, value: ort.Tensor): Tensor {
+  if (value.type !== dtype) throw new Error(`the output ${name} is ${value.type}, the graph declares ${dtype}`)
+  // onnxruntime returns float16 as the runtime's Float16Array where there is one; this engine keeps the 16 bits.
+  const data = value.data as Tensor['data']
+  const bits = dtype === 'float16' ? new Uint16Array(data.buffer, data.byteOffset, data.length) : data
+  return { dtype, shape: [...value.dims], data: bits } as Tensor
+}
+
+function rethrow(cause: unknown): never {
+  const message = cause instanceof Error ? cause.message : String(cause)
+  if (/failed to allocate|bad_alloc|cannot allocate memory|out of memory/i.test(message)) {
+    throw new OutOfMemoryError(`onnxruntime ran out of memory: ${message}`, { cause })
+  }
+  throw cause
+}

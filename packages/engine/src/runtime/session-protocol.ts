@@ -1,0 +1,24 @@
+/** What the worker thread is asked and answers. One request at a time is worked on, in order. */
+import type { Tensor } from '../tensor/tensor.ts'
+import type { RuntimeOptions, TensorInfo } from './session.ts'
+import type { SerializedModel } from './weight-files.ts'
+
+export type SessionRequest =
+  | {
+      readonly type: 'create'
+      readonly session: number
+      readonly model: SerializedModel
+      readonly outputs: readonly TensorInfo[]
+      readonly options: RuntimeOptions
+    }
+  | { readonly type: 'run'; readonly session: number; readonly feeds: Readonly<Record<string, Tensor>> }
+  | { readonly type: 'release'; readonly session: number }
+
+export interface RequestMessage {
+  readonly id: number
+  readonly request: SessionRequest
+}
+
+export type ReplyMessage =
+  | { readonly id: number; readonly results: Record<string, Tensor> }
+  | { readonly id: number; readonly error: { readonly message: string; readonly outOfMemory: boolean } }

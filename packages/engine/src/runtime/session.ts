@@ -1,0 +1,62 @@
+import type { Weights } from '../checkpoint/prepared-weights.ts'
+import type { Graph } from '../graph/graph.ts'
+import type { DType, Shape, Tensor } from '../tensor/tensor.ts'
+
+/** A graph input or output. Shapes are static: a session runs one size. */
+export interface TensorInfo {
+  readonly name: string
+  readonly dtype: DType
+  readonly shape: Shape
+}
+
+/** A graph with its weights, loaded and ready to run. */
+export interface Session {
+  readonly inputs: readonly TensorInfo[]
+  readonly outputs: readonly TensorInfo[]
+  /**
+   * Runs the graph once; a second call waits for the first. Feeds are copied, results belong to the caller.
+   * @throws Error naming the input when a feed is missing, unknown or misshapen; SessionLostError when the runtime died
+   */
+  run(feeds: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>>
+  /** Frees its memory. Calling it twice is fine, `run` afterwards is an error. */
+  release(): Promise<void>
+}
+
+/** Hardware back ends of onnxruntime, in its spelling. */
+export type ExecutionProvider = 'cpu' | 'cuda' | 'tensorrt' | 'dml' | 'coreml' | 'webgpu'
+
+export interface RuntimeOptions {
+  /** Threads within one operator. Default: onnxruntime's choice, the number of physical cores. */
+  readonly threads?: number
+  /** Default `cpu`. Operators that a provider lacks run on the CPU. */
+  readonly executionProvider?: ExecutionProvider
+}
+
+/** Loads graphs. */
+export interface Runtime {
+  /** @throws Error when the graph does not load, OutOfMemoryError when memory runs out */
+  createSession(graph: Graph, weights: Weights): Promise<Session>
+  /** Releases every session. */
+  dispose(): Promise<void>
+}
+
+/** Memory ran out, or would: `neededBytes` for what, against `limitBytes`, as far as they are known. */
+export class OutOfMemoryError extends Error {
+  override readonly name = 'OutOfMemoryError'
+  readonly neededBytes: number | undefined
+  readonly limitBytes: number | undefined
+
+  constructor(
+    message: string,
+    options: { readonly neededBytes?: number; readonly limitBytes?: number; readonly cause?: unknown } = {},
+  ) {
+    super(message, { cause: options.cause })
+    this.neededBytes = options.neededBytes
+    this.limitBytes = options.limitBytes
+  }
+}
+
+/** The thread that held the session ended. A new session can be created. */
+export class SessionLostError extends Error {
+  override readonly name = 'SessionLostError'
+}

@@ -1,0 +1,97 @@
+import { mkdtemp, rm, symlink } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openWeightFile } from '../checkpoint/component-weights.ts'
+import { WeightCache, type Weights } from '../checkpoint/prepared-weights.ts'
+import { writeSafetensors } from '../formats/safetensors.ts'
+import { Graph } from '../graph/graph.ts'
+import { Scope } from '../graph/scope.ts'
+import { float32ToFloat16 } from '../tensor/float16.ts'
+import { float32, int64, tensor } from '../tensor/tensor.ts'
+import { SessionLostError } from './session.ts'
+import { WorkerRuntime } from './worker-runtime.ts'
+
+let folder: string
+let weights: Weights
+const cache = new WeightCache()
+const runtime = new WorkerRuntime({ threads: 1 })
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'runtime-'))
+  // A hub snapshot's layout: the name is a link to a blob elsewhere.
+  const blob = join(folder, 'blob')
+  await writeSafetensors(blob, {
+    'fc.weight': float32([2, 3], Float32Array.of(1, 2, 3, 4, 5, 6)),
+    'fc.bias': tensor('float16', [2], float32ToFloat16(Float32Array.of(0.5, -0.5))),
+  })
+  await symlink(blob, join(folder, 'model.safetensors'))
+  weights = await cache.prepare(await openWeightFile('tiny', join(folder, 'model.safetensors')))
+})
+
+afterAll(async () => {
+  await runtime.dispose()
+  await cache.dispose()
+  await rm(folder, { recursive: true })
+})
+
+function linearGraph(): Graph {
+  const graph = new Graph('tiny')
+  const x = graph.input('x', 'float32', [1, 3])
+  graph.output('y', new Scope(graph, 'fc').linear(x, 2))
+  return graph
+}
+
+const x = float32([1, 3], Float32Array.of(1, 1, 2))
+
+test('runs a graph on weights that lie behind a link, float32 in place and float16 converted', async () => {
+  expect(weights.locate('fc.weight').path).toBe(join(await folderOf(), 'blob'))
+  expect(weights.locate('fc.bias').path).not.toBe(join(await folderOf(), 'blob'))
+  const session = await runtime.createSession(linearGraph(), weights)
+  expect(session.inputs).toEqual([{ name: 'x', dtype: 'float32', shape: [1, 3] }])
+  const [first, second] = await Promise.all([session.run({ x }), session.run({ x })])
+  expect(first).toEqual({ y: float32([1, 2], Float32Array.of(9.5, 20.5)) })
+  expect(second).toEqual(first)
+  expect([...x.data]).toEqual([1, 1, 2])
+  await session.release()
+  await session.release()
+  await expect(session.run({ x })).rejects.toThrow('the session of tiny was released')
+})
+
+async function folderOf(): Promise<string> {
+  const { realpath } = await import('node:fs/promises')
+  return realpath(folder)
+}
+
+describe('names the input that is', () => {
+  test.each([
+    ['missing', {}, 'the input x (float32 [1, 3]) is missing'],
+    ['misshapen', { x: float32([3, 1]) }, 'the input x must be float32 [1, 3], got float32 [3, 1]'],
+    ['mistyped', { x: int64([1, 3], [1, 2, 3]) }, 'the input x must be float32 [1, 3], got int64 [1, 3]'],
+    ['unknown', { x, z: x }, 'there is no input z; the inputs are x'],
+  ])('%s', async (_, feeds, message) => {
+    const session = await runtime.createSession(linearGraph(), weights)
+    await expect(session.run(feeds)).rejects.toThrow(message)
+    await session.release()
+  })
+})
+
+test('a graph that does not load is an error with its name, and the thread goes on', async () => {
+  const graph = new Graph('broken')
+  const input = graph.input('x', 'float32', [1, 3])
+  graph.output('y', graph.node('', { opType: 'NoSuchOperator', inputs: [input], output: input }))
+  await expect(runtime.createSession(graph, weights)).rejects.toThrow(/cannot load broken: .*NoSuchOperator/)
+  const session = await runtime.createSession(linearGraph(), weights)
+  expect((await session.run({ x })).y?.data[0]).toBe(9.5)
+  await session.release()
+})
+
+test('sessions of a thread that ended are lost; the next session starts a new one', async () => {
+  const other = new WorkerRuntime({ threads: 1 })
+  const session = await other.createSession(linearGraph(), weights)
+  await other.dispose()
+  await expect(session.run({ x })).rejects.toBeInstanceOf(SessionLostError)
+  const next = await other.createSession(linearGraph(), weights)
+  expect((await next.run({ x })).y?.data[1]).toBe(20.5)
+  await other.dispose()
+})

@@ -1,0 +1,120 @@
+import { Worker } from 'node:worker_threads'
+import type { Weights } from '../checkpoint/prepared-weights.ts'
+import type { Graph } from '../graph/graph.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import { checkFeeds } from './feeds.ts'
+import { OutOfMemoryError, type Runtime, type RuntimeOptions, type Session, SessionLostError } from './session.ts'
+import type { ReplyMessage, RequestMessage, SessionRequest } from './session-protocol.ts'
+import { serializeInPlace } from './weight-files.ts'
+
+/**
+ * A runtime whose sessions live in one worker thread, so that native calls never block this one. The thread starts with the first
+ * session; should it die, its sessions throw SessionLostError and the next one starts a new thread. It keeps the process
+ * alive only while it works.
+ */
+export class WorkerRuntime implements Runtime {
+  readonly #options: RuntimeOptions
+  #thread: SessionThread | undefined
+  #sessionCount = 0
+
+  constructor(options: RuntimeOptions = {}) {
+    this.#options = options
+  }
+
+  async createSession(graph: Graph, weights: Weights): Promise<Session> {
+    const model = serializeInPlace(graph, weights)
+    if (!this.#thread?.isAlive) this.#thread = new SessionThread()
+    const thread = this.#thread
+    const session = ++this.#sessionCount
+    const [inputs, outputs] = [graph.inputs.map(info), graph.outputs.map(info)]
+    await thread.request({ type: 'create', session, model, outputs, options: this.#options }, `load ${graph.name}`)
+    let released = false
+    return {
+      inputs,
+      outputs,
+      async run(feeds) {
+        if (released) throw new Error(`the session of ${graph.name} was released`)
+        checkFeeds(inputs, feeds)
+        return thread.request({ type: 'run', session, feeds }, `run ${graph.name}`)
+      },
+      async release() {
+        if (released || !thread.isAlive) return
+        released = true
+        await thread.request({ type: 'release', session }, `release ${graph.name}`)
+      },
+    }
+  }
+
+  async dispose(): Promise<void> {
+    await this.#thread?.end()
+    this.#thread = undefined
+  }
+}
+
+/** A graph's value without the graph, which cannot cross threads. */
+function info({ name, dtype, shape }: Session['inputs'][number]): Session['inputs'][number] {
+  return { name, dtype, shape }
+}
+
+interface Pending {
+  readonly what: string
+  resolve(results: Record<string, Tensor>): void
+  reject(error: Error): void
+}
+
+/** The worker thread and the requests it has not answered yet. */
+class SessionThread {
+  readonly #worker: Worker
+  readonly #pending = new Map<number, Pending>()
+  #requestCount = 0
+  #end: string | undefined
+
+  constructor() {
+    this.#worker = new Worker(new URL('./session-worker.mjs', import.meta.url))
+    this.#worker.unref()
+    this.#worker.on('message', (reply: ReplyMessage) => this.#settle(reply))
+    this.#worker.on('error', (error) => this.#lose(`stopped: ${error.message}`))
+    this.#worker.on('exit', (code) => this.#lose(`ended with code ${code}`))
+  }
+
+  get isAlive(): boolean {
+    return this.#end === undefined
+  }
+
+  request(request: SessionRequest, what: string): Promise<Record<string, Tensor>> {
+    if (this.#end !== undefined) return Promise.reject(this.#lostError(what))
+    const id = ++this.#requestCount
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, { what, resolve, reject })
+      this.#worker.ref()
+      this.#worker.postMessage({ id, request } satisfies RequestMessage)
+    })
+  }
+
+  /** Ends the thread after the native call it is in, if any; what is pending is rejected. */
+  async end(): Promise<void> {
+    this.#lose('was disposed of')
+    await this.#worker.terminate()
+  }
+
+  #settle(reply: ReplyMessage): void {
+    const pending = this.#pending.get(reply.id)
+    this.#pending.delete(reply.id)
+    if (this.#pending.size === 0) this.#worker.unref()
+    if (!pending) return
+    if ('results' in reply) pending.resolve(reply.results)
+    else if (reply.error.outOfMemory)
+      pending.reject(new OutOfMemoryError(`cannot ${pending.what}: ${reply.error.message}`))
+    else pending.reject(new Error(`cannot ${pending.what}: ${reply.error.message}`))
+  }
+
+  #lose(reason: string): void {
+    this.#end ??= reason
+    for (const { what, reject } of this.#pending.values()) reject(this.#lostError(what))
+    this.#pending.clear()
+  }
+
+  #lostError(what: string): SessionLostError {
+    return new SessionLostError(`cannot ${what}: the thread that holds the session ${this.#end}`)
+  }
+}
