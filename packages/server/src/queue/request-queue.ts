@@ -11,7 +11,8 @@
 
 export type RequestState = 'queued' | 'running' | 'completed'
 export type Priority = 'normal' | 'low'
-export type LogLevel = 'STDERR' | 'STDOUT' | 'ERROR' | 'INFO' | 'WARN' | 'DEBUG'
+export const LOG_LEVELS = ['STDERR', 'STDOUT', 'ERROR', 'INFO', 'WARN', 'DEBUG'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
 
 export interface Submission {
   readonly requestId: string
@@ -77,6 +78,11 @@ export interface RequestRecord extends Submission {
   readonly outcome?: Outcome
 }
 
+/** A request without its bodies, which may be megabytes: what a status call needs. */
+export interface RequestStatus extends Omit<RequestRecord, 'input' | 'outcome'> {
+  readonly outcome?: Omit<Outcome, 'body'>
+}
+
 export interface RunnerAdvertisement {
   readonly runnerId: string
   readonly endpointIds: readonly string[]
@@ -107,6 +113,9 @@ export interface RequestQueue {
   /** Takes the best waiting request (priority, then age; warm endpoints first among equals), or nothing. */
   claim(runnerId: string, endpointIds: readonly string[], warm: readonly string[]): Promise<ClaimedRequest | undefined>
 
+  /** A claim not renewed for so long is lost: send three heartbeats in this time. */
+  readonly leaseSeconds: number
+
   /** Renews leases; returns the request ids that should stop: cancelled by the user, or no longer this attempt's. */
   heartbeat(runnerId: string, claims: readonly ClaimToken[]): Promise<readonly string[]>
 
@@ -118,13 +127,23 @@ export interface RequestQueue {
    */
   complete(claim: ClaimToken, outcome: Outcome): Promise<boolean>
 
+  /**
+   * Ends an attempt with a failure that another attempt may cure (a worker died, a dependency was away): the request
+   * is queued again after a back-off, or completed with `outcome` when no attempt is left or retries are off.
+   * @returns false when this attempt is stale: nothing was changed
+   */
+  retry(claim: ClaimToken, outcome: Outcome): Promise<boolean>
+
   /** Hands a claimed request back (drain): it is queued again at its old place, the attempt not counted as lost. */
   release(claim: ClaimToken): Promise<boolean>
 
   cancel(requestId: string): Promise<CancelAnswer>
   get(requestId: string): Promise<RequestRecord | undefined>
 
-  /** Requests ahead of a queued one, 0-based. */
+  /** Like `get`, without the bodies. */
+  status(requestId: string): Promise<RequestStatus | undefined>
+
+  /** Requests ahead of a queued one, 0-based: exact up to 10,000, estimated above. */
   position(requestId: string): Promise<number>
 
   /** Log entries of a request in order, from index `from`. */
@@ -136,14 +155,27 @@ export interface RequestQueue {
   /** Erases results, payloads and logs whose retention is over. */
   sweep(): Promise<void>
 
-  /** Runs `listener` whenever the request's state, position or logs may have changed. */
+  /**
+   * Runs `listener` whenever the request's state, position or logs may have changed, or its cancellation was asked
+   * for. It may run without a change (a safety poll, once a second), which is also how positions move.
+   */
   onRequestChange(requestId: string, listener: () => void): Unsubscribe
 
-  /** Runs `listener` whenever a request may have become claimable. */
+  /**
+   * Runs `listener` whenever a request may have become claimable. Listen first, then claim until nothing is left:
+   * the other way round misses what is accepted in between.
+   */
   onWork(listener: () => void): Unsubscribe
 
   advertise(runner: RunnerAdvertisement): Promise<void>
+  /**
+   * Takes a runner off the list. What it still holds counts as lost and returns to the queue at once: called by a
+   * runner that has drained, and by the supervisor of one that died, which spares waiting for its leases to end.
+   */
   withdraw(runnerId: string): Promise<void>
   /** Runners heard of within the lease time. */
   runners(): Promise<readonly RunnerAdvertisement[]>
+
+  /** Stops listening and timers. The database stays open. */
+  close(): Promise<void>
 }

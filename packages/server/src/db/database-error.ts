@@ -1,0 +1,39 @@
+/**
+ * unavailable: the server cannot be reached, or another process holds the file for too long; trying again may help.
+ * full: no space left. readonly: the file or folder cannot be written. constraint: the data was refused.
+ */
+export type DatabaseFailure = 'unavailable' | 'full' | 'readonly' | 'corrupt' | 'constraint' | 'other'
+
+/** A statement that failed, in words that say what to do. The driver's own error is the `cause`. */
+export class DatabaseError extends Error {
+  override readonly name = 'DatabaseError'
+  readonly failure: DatabaseFailure
+
+  constructor(failure: DatabaseFailure, message: string, cause?: unknown) {
+    super(message, { cause })
+    this.failure = failure
+  }
+
+  /** True where the same call may succeed later, unchanged. */
+  get retryable(): boolean {
+    return this.failure === 'unavailable' || this.failure === 'full'
+  }
+}
+
+const ADVICE: Readonly<Record<DatabaseFailure, string>> = {
+  unavailable: 'it will be tried again as requests come in',
+  full: 'free some space on its disk; what was accepted is safe',
+  readonly: 'make its folder and files writable for this user',
+  corrupt: 'stop the server, keep a copy, and restore a backup',
+  constraint: 'the row contradicts one that is stored',
+  other: 'see the cause',
+}
+
+/** Wraps a driver's error; `where` names the file or server. Other errors (a WireError thrown by the work) pass. */
+export function databaseError(error: unknown, where: string, failureOf: (code: string) => DatabaseFailure): unknown {
+  if (!(error instanceof Error) || error instanceof DatabaseError) return error
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined
+  if (code === undefined) return error
+  const failure = failureOf(code)
+  return new DatabaseError(failure, `Database ${where}: ${error.message} (${code}); ${ADVICE[failure]}.`, error)
+}

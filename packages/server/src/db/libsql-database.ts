@@ -1,0 +1,112 @@
+import { mkdirSync, realpathSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+import { Kysely } from 'kysely'
+import Libsql from 'libsql'
+import type { Database, Durability, Query } from './database.ts'
+import { DatabaseError, type DatabaseFailure, databaseError } from './database-error.ts'
+import { LibsqlDialect } from './libsql-dialect.ts'
+import { migrate } from './migrate.ts'
+import type { Schema } from './schema.ts'
+import { writeLockOf } from './write-lock.ts'
+
+export interface LibsqlOptions {
+  /** How long a writer waits for another process's transaction. */
+  readonly busyTimeoutMilliseconds?: number
+}
+
+/**
+ * Opens (and creates) a database file for any number of processes of one machine.
+ *
+ * Three connections: one that fsyncs each commit (`synchronous=full`), one that leaves it to the next such commit or
+ * checkpoint (`normal`), one that only reads and so never waits for a writer (WAL).
+ *
+ * @throws DatabaseError when the file cannot be opened, is no database, or comes from a newer version
+ */
+export async function openLibsqlDatabase(file: string, options: LibsqlOptions = {}): Promise<Database> {
+  const path = absolute(file)
+  const timeout = options.busyTimeoutMilliseconds ?? 5000
+  const opened: Kysely<Schema>[] = []
+  const connect = (pragmas: readonly string[]): Query => {
+    const query = new Kysely<Schema>({ dialect: new LibsqlDialect(openConnection(path, timeout, pragmas)) })
+    opened.push(query)
+    return query
+  }
+  const close = async () => void (await Promise.all(opened.map((query) => query.destroy())))
+  const writeLock = writeLockOf(path)
+  try {
+    // fullfsync matters on macOS only, where fsync alone leaves data in the drive's cache.
+    const synced = connect(['synchronous = full', 'fullfsync = on'])
+    await writeLock.run(() => migrate(synced, 'sqlite'))
+    const relaxed = connect(['synchronous = normal'])
+    return new LibsqlDatabase(path, { synced, relaxed }, connect(['query_only = on']), close)
+  } catch (error) {
+    await close()
+    throw databaseError(error, path, failureOf)
+  }
+}
+
+class LibsqlDatabase implements Database {
+  readonly capabilities = { engine: 'sqlite', rowLocks: false, ownClock: false } as const
+  readonly #path: string
+  readonly #writers: Readonly<Record<Durability, Query>>
+  readonly #reader: Query
+  readonly #close: () => Promise<void>
+
+  constructor(path: string, writers: Readonly<Record<Durability, Query>>, reader: Query, close: () => Promise<void>) {
+    this.#path = path
+    this.#writers = writers
+    this.#reader = reader
+    this.#close = close
+  }
+
+  read<T>(work: (query: Query) => Promise<T>): Promise<T> {
+    return this.#named(() => work(this.#reader))
+  }
+
+  execute<T>(durability: Durability, work: (query: Query) => Promise<T>): Promise<T> {
+    return this.#named(() => writeLockOf(this.#path).run(() => work(this.#writers[durability])))
+  }
+
+  atomically<T>(durability: Durability, work: (query: Query) => Promise<T>): Promise<T> {
+    return this.execute(durability, (query) => query.transaction().execute(work))
+  }
+
+  close(): Promise<void> {
+    return writeLockOf(this.#path).run(this.#close)
+  }
+
+  async #named<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      throw databaseError(error, this.#path, failureOf)
+    }
+  }
+}
+
+function openConnection(path: string, timeout: number, pragmas: readonly string[]): Libsql.Database {
+  const connection = new Libsql(path)
+  connection.pragma(`busy_timeout = ${timeout}`)
+  connection.pragma('journal_mode = wal')
+  for (const pragma of pragmas) connection.pragma(pragma)
+  return connection
+}
+
+/** The path that is the same for everyone who opens the file, symlinked folders resolved. */
+function absolute(file: string): string {
+  const folder = dirname(resolve(file))
+  try {
+    mkdirSync(folder, { recursive: true })
+    return join(realpathSync(folder), basename(file))
+  } catch (error) {
+    throw new DatabaseError('readonly', `Cannot create the folder of the database, ${folder}.`, error)
+  }
+}
+
+function failureOf(code: string): DatabaseFailure {
+  if (code.startsWith('SQLITE_CONSTRAINT')) return 'constraint'
+  if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) return 'unavailable'
+  if (code.startsWith('SQLITE_READONLY') || code.startsWith('SQLITE_CANTOPEN')) return 'readonly'
+  if (code.startsWith('SQLITE_FULL') || code.startsWith('SQLITE_IOERR')) return 'full'
+  return code === 'SQLITE_CORRUPT' || code === 'SQLITE_NOTADB' ? 'corrupt' : 'other'
+}

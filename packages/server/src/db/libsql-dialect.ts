@@ -1,0 +1,84 @@
+import {
+  CompiledQuery,
+  type DatabaseConnection,
+  type DatabaseIntrospector,
+  type Dialect,
+  type DialectAdapter,
+  type Driver,
+  type Kysely,
+  type QueryCompiler,
+  SqliteAdapter,
+  type SqliteDatabase,
+  SqliteDriver,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+  type SqliteStatement,
+} from 'kysely'
+import type Libsql from 'libsql'
+
+/** Takes the write lock at once: a transaction that reads first and writes later fails when another wrote between. */
+class ImmediateDriver extends SqliteDriver {
+  override async beginTransaction(connection: DatabaseConnection): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw('begin immediate'))
+  }
+}
+
+/** Lets the migrator run all migrations in one transaction, which is then also its lock against other processes. */
+class TransactionalAdapter extends SqliteAdapter {
+  override get supportsTransactionalDdl(): boolean {
+    return true
+  }
+}
+
+/** SQLite through `libsql`, with transactions that are always `immediate`. */
+export class LibsqlDialect implements Dialect {
+  readonly #connection: Libsql.Database
+
+  constructor(connection: Libsql.Database) {
+    this.#connection = connection
+  }
+
+  createDriver(): Driver {
+    return new ImmediateDriver({ database: guarded(this.#connection) })
+  }
+
+  createQueryCompiler(): QueryCompiler {
+    return new SqliteQueryCompiler()
+  }
+
+  createAdapter(): DialectAdapter {
+    return new TransactionalAdapter()
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: Kysely's own signature
+  createIntrospector(db: Kysely<any>): DatabaseIntrospector {
+    return new SqliteIntrospector(db)
+  }
+}
+
+/** libsql 0.5.29 aborts the whole process on a boolean parameter, so parameters are checked before it sees them. */
+function guarded(connection: Libsql.Database): SqliteDatabase {
+  return {
+    close: () => void connection.close(),
+    prepare(source: string): SqliteStatement {
+      const statement = connection.prepare(source)
+      return {
+        reader: statement.reader,
+        all: (parameters) => statement.all(checked(parameters, source)),
+        run: (parameters) => statement.run(checked(parameters, source)),
+        iterate: (parameters) => statement.iterate(checked(parameters, source)),
+      }
+    },
+  }
+}
+
+function checked(parameters: readonly unknown[], source: string): unknown[] {
+  return parameters.map((value) => {
+    if (value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint')
+      return value
+    if (value instanceof Uint8Array) return value
+    throw new TypeError(
+      `Expected string, number, bigint, bytes or null as a parameter, got ${typeof value}, in: ${source}`,
+    )
+  })
+}

@@ -1,0 +1,119 @@
+import type { Generated } from 'kysely'
+
+/** Times are milliseconds since 1970, booleans 0 or 1: both engines store and compare them alike. */
+type Milliseconds = number
+type Flag = 0 | 1
+
+/** One row per request: small, because claims and heartbeats rewrite it. The bodies are in `payloads`. */
+export interface RequestsTable {
+  /** Order of acceptance: the request's place in the queue. */
+  seq: Generated<number>
+  request_id: string
+  endpoint_id: string
+  /** `run`: was answered synchronously; recorded for the listings only. */
+  kind: 'queue' | 'run'
+  state: 'queued' | 'running' | 'completed'
+  /** 0 is taken before 1. */
+  priority: number
+  /** Claims so far: the fencing number of the present one. */
+  attempt: number
+  /** Attempts that ended with their runner. */
+  losses: number
+  accepted_at: Milliseconds
+  /** Back-off: not claimable before; 0 unless an attempt was lost. */
+  not_before: Milliseconds
+  start_deadline: Milliseconds | null
+  run_timeout_ms: Milliseconds | null
+  run_deadline: Milliseconds | null
+  started_at: Milliseconds | null
+  lease_until: Milliseconds | null
+  completed_at: Milliseconds | null
+  /** When sweep erases it. */
+  expires_at: Milliseconds | null
+  runner_id: string | null
+  cancel_requested: Flag
+  retry: Flag
+  store_io: Flag
+  key_id: string | null
+  files_url: string
+  webhook_url: string | null
+  runner_hint: string | null
+  object_lifecycle: string | null
+  /** HTTP status of the outcome. */
+  status: number | null
+  /** JSON object. */
+  headers: string | null
+  error_message: string | null
+  error_type: string | null
+  inference_seconds: number | null
+}
+
+export interface PayloadsTable {
+  request_id: string
+  input: string
+  output: string | null
+}
+
+export interface LogsTable {
+  id: Generated<number>
+  request_id: string
+  logged_at: Milliseconds
+  level: string
+  message: string
+}
+
+export interface RunnersTable {
+  runner_id: string
+  /** The RunnerAdvertisement as JSON. */
+  advertisement: string
+  heard_at: Milliseconds
+}
+
+/** Outbox of webhooks: written in the transaction that completes the request. */
+export interface WebhookDeliveriesTable {
+  id: Generated<number>
+  request_id: string
+  url: string
+  /** The body to send, byte for byte. */
+  payload: string
+  state: 'pending' | 'delivered' | 'failed'
+  attempts: Generated<number>
+  next_attempt_at: Milliseconds
+  lease_until: Milliseconds | null
+  last_status: number | null
+  last_error: string | null
+  created_at: Milliseconds
+  delivered_at: Milliseconds | null
+}
+
+export interface ApiKeysTable {
+  id: string
+  secret_hash: string
+  scope: 'API' | 'ADMIN'
+  alias: string
+  created_at: Milliseconds
+  revoked_at: Milliseconds | null
+}
+
+export interface SettingsTable {
+  key: string
+  value: string
+}
+
+export interface UploadSessionsTable {
+  key: string
+  /** JSON. */
+  value: string
+  expires_at: Milliseconds
+}
+
+export interface Schema {
+  requests: RequestsTable
+  payloads: PayloadsTable
+  logs: LogsTable
+  runners: RunnersTable
+  webhook_deliveries: WebhookDeliveriesTable
+  api_keys: ApiKeysTable
+  settings: SettingsTable
+  upload_sessions: UploadSessionsTable
+}

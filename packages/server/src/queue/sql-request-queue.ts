@@ -1,0 +1,184 @@
+import type { Database } from '../db/database.ts'
+import { clockOf, type QueueContext } from './context.ts'
+import { LocalEvents } from './events/local-events.ts'
+import { Listeners } from './listeners.ts'
+import { type RequestQueueOptions, resolveOptions } from './options.ts'
+import type {
+  CancelAnswer,
+  ClaimedRequest,
+  ClaimToken,
+  LogEntry,
+  Outcome,
+  RequestQueue,
+  RequestRecord,
+  RequestStatus,
+  RunnerAdvertisement,
+  Submission,
+  Unsubscribe,
+} from './request-queue.ts'
+import { appendLogs } from './statements/append-logs.ts'
+import { cancel } from './statements/cancel.ts'
+import { claim } from './statements/claim.ts'
+import { complete } from './statements/complete.ts'
+import { enqueue } from './statements/enqueue.ts'
+import { get, status } from './statements/get.ts'
+import { heartbeat } from './statements/heartbeat.ts'
+import { logs } from './statements/logs.ts'
+import { position } from './statements/position.ts'
+import { reap } from './statements/reap.ts'
+import { release } from './statements/release.ts'
+import { retry } from './statements/retry.ts'
+import { advertise, runners, withdraw } from './statements/runners.ts'
+import { sweep } from './statements/sweep.ts'
+import { WarmElsewhere } from './warm-elsewhere.ts'
+
+/**
+ * The queue on a database. Close it before the database.
+ * @throws RangeError for a negative option
+ */
+export function createRequestQueue(database: Database, options: RequestQueueOptions = {}): RequestQueue {
+  return new SqlRequestQueue({
+    database,
+    events: options.events ?? new LocalEvents(),
+    options: resolveOptions(options),
+    now: clockOf(database, options.now),
+  })
+}
+
+class SqlRequestQueue implements RequestQueue {
+  readonly #context: QueueContext
+  readonly #listeners = new Listeners()
+  readonly #warmElsewhere: WarmElsewhere
+  readonly #unsubscribe: Unsubscribe
+  readonly #timers = new Set<NodeJS.Timeout>()
+  #safetyPoll: NodeJS.Timeout | undefined
+  /** Until then (this process's monotonic clock, ms) leases hold, because nobody could renew them. */
+  #leasesHoldUntil = 0
+
+  constructor(context: QueueContext) {
+    this.#context = context
+    this.#warmElsewhere = new WarmElsewhere(() => this.runners())
+    this.#unsubscribe = context.events.subscribe((event) => this.#listeners.deliver(event))
+  }
+
+  get leaseSeconds(): number {
+    return this.#context.options.leaseSeconds
+  }
+
+  enqueue(submission: Submission): Promise<number> {
+    return enqueue(this.#context, submission)
+  }
+
+  async claim(
+    runnerId: string,
+    endpointIds: readonly string[],
+    warm: readonly string[],
+  ): Promise<ClaimedRequest | undefined> {
+    const deferred = await this.#warmElsewhere.deferred(runnerId, endpointIds, warm)
+    const claimed = await claim(this.#context, { runnerId, endpointIds, warm, deferred })
+    // What was left to another runner is offered again once that runner had its chance.
+    if (claimed === undefined && deferred.size > 0) this.#offerAgain()
+    return claimed
+  }
+
+  heartbeat(runnerId: string, claims: readonly ClaimToken[]): Promise<readonly string[]> {
+    return heartbeat(this.#context, runnerId, claims)
+  }
+
+  appendLogs(token: ClaimToken, entries: readonly LogEntry[]): Promise<void> {
+    return appendLogs(this.#context, token, entries)
+  }
+
+  complete(token: ClaimToken, outcome: Outcome): Promise<boolean> {
+    return complete(this.#context, token, outcome)
+  }
+
+  retry(token: ClaimToken, outcome: Outcome): Promise<boolean> {
+    return retry(this.#context, token, outcome)
+  }
+
+  release(token: ClaimToken): Promise<boolean> {
+    return release(this.#context, token)
+  }
+
+  cancel(requestId: string): Promise<CancelAnswer> {
+    return cancel(this.#context, requestId)
+  }
+
+  get(requestId: string): Promise<RequestRecord | undefined> {
+    return get(this.#context, requestId)
+  }
+
+  status(requestId: string): Promise<RequestStatus | undefined> {
+    return status(this.#context, requestId)
+  }
+
+  position(requestId: string): Promise<number> {
+    return position(this.#context, requestId)
+  }
+
+  logs(requestId: string, from = 0): Promise<readonly LogEntry[]> {
+    return logs(this.#context, requestId, from)
+  }
+
+  async reap(): Promise<void> {
+    try {
+      await reap(this.#context, performance.now() < this.#leasesHoldUntil)
+    } catch (error) {
+      this.#leasesHoldUntil = performance.now() + this.leaseSeconds * 1000
+      throw error
+    }
+  }
+
+  sweep(): Promise<void> {
+    return sweep(this.#context)
+  }
+
+  onRequestChange(requestId: string, listener: () => void): Unsubscribe {
+    this.#startSafetyPoll()
+    return this.#listeners.onRequest(requestId, listener)
+  }
+
+  onWork(listener: () => void): Unsubscribe {
+    this.#startSafetyPoll()
+    return this.#listeners.onWork(listener)
+  }
+
+  advertise(runner: RunnerAdvertisement): Promise<void> {
+    return advertise(this.#context, runner)
+  }
+
+  withdraw(runnerId: string): Promise<void> {
+    return withdraw(this.#context, runnerId)
+  }
+
+  runners(): Promise<readonly RunnerAdvertisement[]> {
+    return runners(this.#context)
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#safetyPoll)
+    for (const timer of this.#timers) clearTimeout(timer)
+    this.#listeners.clear()
+    this.#unsubscribe()
+    await this.#context.events.close()
+  }
+
+  #startSafetyPoll(): void {
+    this.#safetyPoll ??= setInterval(
+      () => this.#listeners.callEveryone(),
+      this.#context.options.safetyPollSeconds * 1000,
+    ).unref()
+  }
+
+  #offerAgain(): void {
+    const timer = setTimeout(
+      () => {
+        this.#timers.delete(timer)
+        this.#listeners.callWork()
+      },
+      this.#context.options.warmGraceSeconds * 1000 + 1,
+    ).unref()
+    this.#timers.add(timer)
+  }
+}

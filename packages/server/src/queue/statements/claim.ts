@@ -1,0 +1,129 @@
+import { type RawBuilder, sql } from 'kysely'
+import type { Query } from '../../db/database.ts'
+import type { QueueContext } from '../context.ts'
+import type { ClaimedRequest } from '../request-queue.ts'
+import { toSubmission } from '../rows.ts'
+
+/**
+ * Entries looked at per endpoint. One would do for one claimer; with row locks the first ones may be in the hands of
+ * claimers of this very moment, and a request whose hint is warm here may stand a little behind.
+ */
+const CANDIDATES = 8
+
+export interface ClaimOffer {
+  readonly runnerId: string
+  readonly endpointIds: readonly string[]
+  /** Endpoint ids and hints whose models are loaded here. */
+  readonly warm: readonly string[]
+  /** Endpoints that are cold here and warm at an idle runner, to whom their fresh requests are left. */
+  readonly deferred: ReadonlySet<string>
+}
+
+/**
+ * Takes the best waiting request: priority, then age, where a warm model counts as `warmAdvantageSeconds` of age.
+ *
+ * Each endpoint's queue is an index in claim order, so the cost depends on the number of endpoints and not on how
+ * many requests wait.
+ */
+export async function claim(context: QueueContext, offer: ClaimOffer): Promise<ClaimedRequest | undefined> {
+  if (offer.endpointIds.length === 0) return undefined
+  const limited = offer.endpointIds.some((id) => context.options.concurrency[id] !== undefined)
+  const claimed = limited
+    ? await context.database.atomically('relaxed', async (query) => {
+        // Counting what runs and taking one more must not interleave with another claim doing the same.
+        if (context.database.capabilities.rowLocks) await sql`select pg_advisory_xact_lock(5217001)`.execute(query)
+        return take(context, query, offer, await belowLimit(context, query, offer.endpointIds))
+      })
+    : await context.database.execute('relaxed', (query) => take(context, query, offer, offer.endpointIds))
+  if (claimed !== undefined) context.events.publish({ type: 'request', requestId: claimed.requestId })
+  return claimed
+}
+
+async function take(
+  context: QueueContext,
+  query: Query,
+  offer: ClaimOffer,
+  endpointIds: readonly string[],
+): Promise<ClaimedRequest | undefined> {
+  if (endpointIds.length === 0) return undefined
+  const now = context.now()
+  const row = await query
+    .updateTable('requests')
+    .set((eb) => ({
+      state: 'running',
+      attempt: eb('attempt', '+', 1),
+      runner_id: offer.runnerId,
+      started_at: now,
+      lease_until: sql`${now} + ${context.options.leaseSeconds * 1000}`,
+      run_deadline: sql`${now} + run_timeout_ms`,
+    }))
+    .where('seq', '=', best(context, query, offer, endpointIds))
+    .returningAll()
+    .returning((eb) =>
+      eb
+        .selectFrom('payloads')
+        .select('input')
+        .whereRef('payloads.request_id', '=', 'requests.request_id')
+        .$asScalar()
+        .as('input'),
+    )
+    .executeTakeFirst()
+  if (row === undefined) return undefined
+  return {
+    ...toSubmission(row),
+    input: row.input ?? 'null',
+    attempt: row.attempt,
+    acceptedAt: new Date(row.accepted_at),
+  }
+}
+
+/** The place in the queue of the request to take. */
+function best(context: QueueContext, query: Query, offer: ClaimOffer, endpointIds: readonly string[]) {
+  const heads = endpointIds.map((id) => head(context, query, id, offer.deferred.has(id)))
+  const [first, ...others] = heads
+  if (first === undefined) throw new RangeError('Expected at least one endpoint to claim from, got none.')
+  const candidates = others.reduce((union, next) => union.unionAll(next), first)
+  const advantage = context.options.warmAdvantageSeconds * 1000
+  const warm = offer.warm.length === 0 ? sql`null` : sql.join(offer.warm.map((name) => sql`${name}`))
+  const age = sql`accepted_at - case when endpoint_id in (${warm}) or runner_hint in (${warm}) then ${advantage} else 0 end`
+  const chosen = query
+    .selectFrom('requests')
+    .select('seq')
+    .where('seq', 'in', candidates)
+    .where('state', '=', sql.lit('queued'))
+    .orderBy('priority')
+    .orderBy(offer.warm.length === 0 ? sql`seq` : age)
+    .orderBy('seq')
+    .limit(1)
+  return context.database.capabilities.rowLocks ? chosen.forUpdate().skipLocked() : chosen
+}
+
+/** The first claimable entries of one endpoint's queue. */
+function head(context: QueueContext, query: Query, endpointId: string, deferred: boolean) {
+  const now: RawBuilder<number> = context.now()
+  const patience = context.options.warmGraceSeconds * 1000
+  const entries = query
+    .selectFrom('requests')
+    .select('seq')
+    .where('state', '=', sql.lit('queued'))
+    .where('endpoint_id', '=', endpointId)
+    .where('not_before', '<=', now)
+    .$if(deferred, (select) => select.where('accepted_at', '<=', sql<number>`${now} - ${patience}`))
+    .where((eb) => eb.or([eb('start_deadline', 'is', null), eb('start_deadline', '>', now)]))
+    .orderBy('priority')
+    .orderBy('seq')
+    .limit(CANDIDATES)
+  return query.selectFrom(entries.as('head')).select('head.seq')
+}
+
+async function belowLimit(context: QueueContext, query: Query, endpointIds: readonly string[]): Promise<string[]> {
+  const rows = await query
+    .selectFrom('requests')
+    .select((eb) => ['endpoint_id', eb.fn.countAll<number>().as('running')])
+    .where('state', '=', sql.lit('running'))
+    .where('endpoint_id', 'in', endpointIds)
+    .groupBy('endpoint_id')
+    .execute()
+  const running = new Map(rows.map((row) => [row.endpoint_id, row.running]))
+  return endpointIds.filter((id) => (running.get(id) ?? 0) < (context.options.concurrency[id] ?? Infinity))
+}

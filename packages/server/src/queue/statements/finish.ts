@@ -1,0 +1,75 @@
+import { sql } from 'kysely'
+import type { Query } from '../../db/database.ts'
+import type { QueueContext } from '../context.ts'
+import type { Outcome } from '../request-queue.ts'
+import { webhookPayload } from '../webhook-payload.ts'
+
+/** The request and the state and attempt that it must still be in. */
+export interface Expected {
+  readonly requestId: string
+  readonly state: 'queued' | 'running'
+  /** Absent: whatever the attempt. */
+  readonly attempt?: number
+}
+
+/**
+ * Ends a request with its outcome and puts its webhook in the outbox: part of the caller's unit of work.
+ * @returns its endpoint id, or `undefined` when it was not in the expected state and nothing was changed
+ */
+export async function finish(
+  context: QueueContext,
+  query: Query,
+  expected: Expected,
+  outcome: Outcome,
+): Promise<string | undefined> {
+  const now = context.now()
+  const { payloadRetentionSeconds, resultRetentionSeconds } = context.options
+  const ended = await query
+    .updateTable('requests')
+    .set({
+      state: 'completed',
+      completed_at: now,
+      expires_at: sql`${now} + case store_io when 1 then ${payloadRetentionSeconds * 1000} else ${resultRetentionSeconds * 1000} end`,
+      lease_until: null,
+      run_deadline: null,
+      status: outcome.status,
+      headers: JSON.stringify(outcome.headers),
+      error_message: outcome.error?.message ?? null,
+      error_type: outcome.error?.type ?? null,
+      inference_seconds: outcome.inferenceSeconds ?? null,
+    })
+    .where('request_id', '=', expected.requestId)
+    .where('state', '=', expected.state)
+    .$if(expected.attempt !== undefined, (update) => update.where('attempt', '=', expected.attempt ?? 0))
+    .returning(['endpoint_id', 'webhook_url'])
+    .executeTakeFirst()
+  if (ended === undefined) return undefined
+  await query
+    .updateTable('payloads')
+    .set({ output: outcome.body })
+    .where('request_id', '=', expected.requestId)
+    .execute()
+  if (ended.webhook_url !== null) await recordWebhook(context, query, expected.requestId, ended.webhook_url, outcome)
+  return ended.endpoint_id
+}
+
+async function recordWebhook(
+  context: QueueContext,
+  query: Query,
+  requestId: string,
+  url: string,
+  outcome: Outcome,
+): Promise<void> {
+  const now = context.now()
+  await query
+    .insertInto('webhook_deliveries')
+    .values({
+      request_id: requestId,
+      url,
+      payload: webhookPayload(requestId, outcome),
+      state: 'pending',
+      next_attempt_at: now,
+      created_at: now,
+    })
+    .execute()
+}

@@ -1,0 +1,96 @@
+import { sql } from 'kysely'
+import type { Query } from '../../db/database.ts'
+import type { QueueContext } from '../context.ts'
+import { runTimeout, START_TIMEOUT } from '../outcomes.ts'
+import { finish } from './finish.ts'
+import { loseAttempt } from './lose-attempt.ts'
+
+/** Requests handled in one unit of work: its row locks and SQLite's write lock are held for a moment only. */
+const BATCH = 100
+
+/**
+ * Ends what ran or waited too long, and returns the requests of lost runners to the queue.
+ * @param leasesHold after an outage of the database nobody could renew a lease: leave them alone for now
+ */
+export async function reap(context: QueueContext, leasesHold: boolean): Promise<void> {
+  await pullBackFuture(context)
+  while ((await batch(context, (query) => endRunning(context, query, leasesHold))) === BATCH);
+  while ((await batch(context, (query) => endUnstarted(context, query))) === BATCH);
+}
+
+async function batch(context: QueueContext, work: (query: Query) => Promise<string[]>): Promise<number> {
+  const requestIds = await context.database.atomically('synced', work)
+  for (const requestId of requestIds) context.events.publish({ type: 'request', requestId })
+  return requestIds.length
+}
+
+/** After the clock was set back, leases and back-offs would last as much longer: they are cut to their length. */
+async function pullBackFuture(context: QueueContext): Promise<void> {
+  const lease = sql<number>`${context.now()} + ${context.options.leaseSeconds * 1000}`
+  const backoff = sql<number>`${context.now()} + ${context.options.maxBackoffSeconds * 1000}`
+  const { running, waiting } = await context.database.read(async (query) => ({
+    running: await query
+      .selectFrom('requests')
+      .select('seq')
+      .where('state', '=', sql.lit('running'))
+      .where('lease_until', '>', lease)
+      .executeTakeFirst(),
+    waiting: await query
+      .selectFrom('requests')
+      .select('seq')
+      .where('state', '=', sql.lit('queued'))
+      .where('not_before', '>', sql.lit(0))
+      .where('not_before', '>', backoff)
+      .executeTakeFirst(),
+  }))
+  if (running === undefined && waiting === undefined) return
+  await context.database.atomically('relaxed', async (query) => {
+    await query
+      .updateTable('requests')
+      .set({ lease_until: lease })
+      .where('state', '=', sql.lit('running'))
+      .where('lease_until', '>', lease)
+      .execute()
+    await query
+      .updateTable('requests')
+      .set({ not_before: backoff })
+      .where('state', '=', sql.lit('queued'))
+      .where('not_before', '>', sql.lit(0))
+      .where('not_before', '>', backoff)
+      .execute()
+  })
+}
+
+async function endRunning(context: QueueContext, query: Query, leasesHold: boolean): Promise<string[]> {
+  const now = context.now()
+  const rows = await query
+    .selectFrom('requests')
+    .select(['request_id', 'attempt', 'losses', 'retry', 'cancel_requested', 'run_timeout_ms'])
+    .select(sql<number>`case when run_deadline <= ${now} then 1 else 0 end`.as('overran'))
+    .where('state', '=', sql.lit('running'))
+    .where((eb) =>
+      leasesHold ? eb('run_deadline', '<=', now) : eb.or([eb('lease_until', '<=', now), eb('run_deadline', '<=', now)]),
+    )
+    .limit(BATCH)
+    .$if(context.database.capabilities.rowLocks, (select) => select.forUpdate().skipLocked())
+    .execute()
+  for (const row of rows) {
+    const expected = { requestId: row.request_id, state: 'running', attempt: row.attempt } as const
+    if (row.overran === 1) await finish(context, query, expected, runTimeout(row.run_timeout_ms ?? 0))
+    else await loseAttempt(context, query, row)
+  }
+  return rows.map((row) => row.request_id)
+}
+
+async function endUnstarted(context: QueueContext, query: Query): Promise<string[]> {
+  const rows = await query
+    .selectFrom('requests')
+    .select('request_id')
+    .where('state', '=', sql.lit('queued'))
+    .where('start_deadline', '<=', context.now())
+    .limit(BATCH)
+    .$if(context.database.capabilities.rowLocks, (select) => select.forUpdate().skipLocked())
+    .execute()
+  for (const row of rows) await finish(context, query, { requestId: row.request_id, state: 'queued' }, START_TIMEOUT)
+  return rows.map((row) => row.request_id)
+}

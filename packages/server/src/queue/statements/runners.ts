@@ -1,0 +1,40 @@
+import { sql } from 'kysely'
+import type { QueueContext } from '../context.ts'
+import type { RunnerAdvertisement } from '../request-queue.ts'
+import { loseAttempt } from './lose-attempt.ts'
+
+export async function advertise(context: QueueContext, runner: RunnerAdvertisement): Promise<void> {
+  const row = { advertisement: JSON.stringify(runner), heard_at: context.now() }
+  await context.database.execute('relaxed', (query) =>
+    query
+      .insertInto('runners')
+      .values({ runner_id: runner.runnerId, ...row })
+      .onConflict((conflict) => conflict.column('runner_id').doUpdateSet(row))
+      .execute(),
+  )
+}
+
+/** Takes a runner off the list; what it still held is lost with it and returns to the queue. */
+export async function withdraw(context: QueueContext, runnerId: string): Promise<void> {
+  const rows = await context.database.atomically('synced', async (query) => {
+    await query.deleteFrom('runners').where('runner_id', '=', runnerId).execute()
+    const held = await query
+      .selectFrom('requests')
+      .select(['request_id', 'endpoint_id', 'attempt', 'losses', 'retry', 'cancel_requested'])
+      .where('state', '=', sql.lit('running'))
+      .where('runner_id', '=', runnerId)
+      .$if(context.database.capabilities.rowLocks, (select) => select.forUpdate())
+      .execute()
+    for (const row of held) await loseAttempt(context, query, row)
+    return held
+  })
+  for (const row of rows) context.events.publish({ type: 'request', requestId: row.request_id })
+}
+
+export async function runners(context: QueueContext): Promise<RunnerAdvertisement[]> {
+  const alive = sql<number>`${context.now()} - ${context.options.leaseSeconds * 1000}`
+  const rows = await context.database.read((query) =>
+    query.selectFrom('runners').select('advertisement').where('heard_at', '>', alive).orderBy('runner_id').execute(),
+  )
+  return rows.map((row) => JSON.parse(row.advertisement))
+}
