@@ -5,10 +5,10 @@
 import { elementCount, float32, int64, type Shape } from '../tensor/tensor.ts'
 import type { NodeSpec, Value } from './graph.ts'
 
-/** Path of the node that made a value: `down_blocks.0.resnets.1/Add` belongs to `down_blocks.0.resnets.1`. */
+/** Where a value belongs: `resnets.1` for the node `resnets.1/Add` and for the weight `resnets.1.bias`. */
 function pathOf(value: Value): string {
   const slash = value.name.lastIndexOf('/')
-  return slash < 0 ? '' : value.name.slice(0, slash)
+  return value.name.slice(0, Math.max(0, slash < 0 ? value.name.lastIndexOf('.') : slash))
 }
 
 function unary(x: Value, opType: string, extra: Pick<NodeSpec, 'domain' | 'attributes'> = {}): Value {
@@ -41,6 +41,11 @@ export const div = (a: Value, b: Value): Value => binary('Div', a, b)
 /** A float32 scalar. */
 export function scalar(like: Value, value: number): Value {
   return like.graph.constant(float32([], Float32Array.of(value)))
+}
+
+/** A float32 vector. */
+export function vector(like: Value, values: Float32Array): Value {
+  return like.graph.constant(float32([values.length], values))
 }
 
 export const exp = (x: Value): Value => unary(x, 'Exp')

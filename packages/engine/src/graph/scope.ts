@@ -102,6 +102,15 @@ export class Scope {
     })
   }
 
+  /** torch.nn.Embedding: rows of a [count, features] table by int64 index; indices [...] → [..., features]. */
+  embedding(indices: Value, count: number, features: number): Value {
+    return this.graph.node(this.path, {
+      opType: 'Gather',
+      inputs: [this.weight('weight', [count, features]), indices],
+      output: { dtype: 'float32', shape: [...indices.shape, features] },
+    })
+  }
+
   #filled(length: number, value: number): Value {
     return this.graph.constant(float32([length], new Float32Array(length).fill(value)))
   }

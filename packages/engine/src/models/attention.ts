@@ -1,0 +1,25 @@
+import type { Value } from '../graph/graph.ts'
+import { multiHeadAttention } from '../graph/ops.ts'
+import type { Scope } from '../graph/scope.ts'
+
+export interface AttentionConfig {
+  readonly heads: number
+  /** Whether the query, key and value projections have a bias; the output's always has. */
+  readonly projectionBias: boolean
+}
+
+/**
+ * diffusers' Attention (models/attention_processor.py), without norm and residual.
+ * @param x [B, S, C]
+ * @param context what is attended to, [B, L, X]; x itself in self-attention
+ * @returns [B, S, C]
+ */
+export function attention(scope: Scope, x: Value, context: Value, config: AttentionConfig): Value {
+  const channels = x.shape[2] as number
+  const project = (name: string, from: Value) =>
+    scope.child(name).linear(from, channels, { bias: config.projectionBias })
+  const query = project('to_q', x)
+  const key = project('to_k', context)
+  const value = project('to_v', context)
+  return scope.child('to_out.0').linear(multiHeadAttention(query, key, value, config.heads), channels)
+}
