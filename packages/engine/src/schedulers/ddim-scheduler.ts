@@ -67,7 +67,8 @@ export class DDIMScheduler implements Scheduler {
     const epsilon = predictEpsilon(this.config.prediction_type, alphaProd, sample, modelOutput)
 
     const deviation = fround(fround(eta) * fround(sqrt(variance(alphaProd, previous))))
-    const direction = fround(sqrt(fround(fround(1 - previous) - fround(deviation ** 2))))
+    // At eta 1 from zero signal this is 0 in theory and below it by rounding in float32, where diffusers makes NaN.
+    const direction = fround(sqrt(Math.max(fround(fround(1 - previous) - fround(deviation ** 2)), 0)))
     const prevSample = linearCombination([fround(sqrt(previous)), predOriginalSample], [direction, epsilon])
     if (eta <= 0) return { prevSample, predOriginalSample }
     return { prevSample: linearCombination([1, prevSample], [deviation, drawNoise()]), predOriginalSample }

@@ -25,8 +25,8 @@ export const DPM_SOLVER_MULTISTEP_OPTIONS = {
   ...THRESHOLDING_OPTIONS,
   solver_order: oneOf([1, 2, 3], 2),
   prediction_type: oneOf(['epsilon', 'sample', 'v_prediction'], 'epsilon'),
-  // DEIS checkpoints turn into DPM-Solver++, and the solver types of DEIS and UniPC into midpoint, as in the class.
-  algorithm_type: oneOf(['dpmsolver++', 'sde-dpmsolver++', 'deis'], 'dpmsolver++'),
+  algorithm_type: oneOf(['dpmsolver++', 'sde-dpmsolver++'], 'dpmsolver++'),
+  // The solver types of DEIS and UniPC checkpoints mean midpoint, as in the class.
   solver_type: oneOf(['midpoint', 'heun', 'logrho', 'bh1', 'bh2'], 'midpoint'),
   lower_order_final: flag(true),
   euler_at_final: flag(false),
