@@ -39,6 +39,8 @@ export interface WeightEdits {
   readonly keys: ReadonlySet<string>
   /** The changed tensor; `weight` may be changed in place and returned. */
   apply(key: string, weight: FloatTensor): FloatTensor | Promise<FloatTensor>
+  /** Called once after the last `apply` of a preparation, also when it failed. */
+  release?(): Promise<void>
 }
 
 export interface PrepareOptions {
@@ -204,6 +206,7 @@ async function writeConverted(path: string, tensors: StoredEntries, options: Pre
     await handle.sync()
   } finally {
     await handle.close()
+    await options.edits?.release?.()
   }
 }
 
