@@ -1,0 +1,90 @@
+/** Runs graphs on the cases of data/models (made by scripts/golden/models.py) and compares them with diffusers. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { checkWeights } from '../../src/checkpoint/check-weights.ts'
+import { type KeyRenames, openComponentWeights, openWeightFile } from '../../src/checkpoint/component-weights.ts'
+import { WeightCache, type Weights } from '../../src/checkpoint/prepared-weights.ts'
+import { readSafetensors, readTensor } from '../../src/formats/safetensors.ts'
+import type { Graph } from '../../src/graph/graph.ts'
+import { WorkerRuntime } from '../../src/runtime/worker-runtime.ts'
+import { type FloatTensor, int64, type Tensor } from '../../src/tensor/tensor.ts'
+
+export const DATA = join(import.meta.dirname, 'data')
+
+/** One case: tensors by name, and where the model is. */
+export interface ModelCase {
+  readonly tensors: ReadonlyMap<string, FloatTensor>
+  /** Folder of the model below data/. */
+  readonly weights: string
+  readonly tolerance: number
+}
+
+export async function readCase(name: string): Promise<ModelCase> {
+  const file = await readSafetensors(join(DATA, 'models', `${name}.safetensors`))
+  const tensors = new Map<string, FloatTensor>()
+  for (const key of file.tensors.keys()) tensors.set(key, await readTensor(file, key))
+  return { tensors, weights: file.metadata.weights as string, tolerance: Number(file.metadata.tolerance) }
+}
+
+/** The shape of one of the tensors, up to four axes. */
+export function shapeOf(tensors: ReadonlyMap<string, Tensor>, name: string): [number, number, number, number] {
+  const tensor = tensors.get(name)
+  if (!tensor) throw new Error(`the case has no ${name}`)
+  return tensor.shape as unknown as [number, number, number, number]
+}
+
+export async function readConfig(folder: string): Promise<unknown> {
+  return JSON.parse(await readFile(join(DATA, folder, 'config.json'), 'utf8'))
+}
+
+/** Sessions of one test file; `dispose` ends them. */
+export class ModelRunner {
+  readonly #runtime = new WorkerRuntime({ threads: 1 })
+  readonly #cache = new WeightCache()
+
+  /** Weights of a folder below data/, which must fit the graphs to the last key. */
+  async weights(folder: string, graphs: readonly Graph[], renames: KeyRenames = {}): Promise<Weights> {
+    const opened = await openComponentWeights(folder, join(DATA, folder), { renames })
+    checkWeights(opened, graphs)
+    return this.#cache.prepare(opened)
+  }
+
+  /** Weights of one safetensors file anywhere. */
+  async weightFile(path: string, graphs: readonly Graph[], renames: KeyRenames = {}): Promise<Weights> {
+    const opened = await openWeightFile('model', path, renames)
+    checkWeights(opened, graphs)
+    return this.#cache.prepare(opened)
+  }
+
+  /** Runs a graph once. Feeds for int64 inputs may be given as float32. */
+  async run(graph: Graph, weights: Weights, feeds: ReadonlyMap<string, Tensor>): Promise<Record<string, FloatTensor>> {
+    const session = await this.#runtime.createSession(graph, weights)
+    const inputs = graph.inputs.map(({ name, dtype }) => {
+      const feed = feeds.get(name)
+      if (!feed) throw new Error(`the case has no ${name}`)
+      return [name, dtype === 'int64' ? int64(feed.shape, Array.from(feed.data as Float32Array)) : feed] as const
+    })
+    const outputs = await session.run(Object.fromEntries(inputs))
+    await session.release()
+    return outputs as Record<string, FloatTensor>
+  }
+
+  async dispose(): Promise<void> {
+    await this.#runtime.dispose()
+    await this.#cache.dispose()
+  }
+}
+
+/** Largest difference over largest expected magnitude; infinite when the shapes differ or a value is no number. */
+export function relativeError(actual: FloatTensor | undefined, expected: FloatTensor | undefined): number {
+  if (!actual || !expected || String(actual.shape) !== String(expected.shape)) return Number.POSITIVE_INFINITY
+  let [difference, largest] = [0, 0]
+  for (let i = 0; i < expected.data.length; i++) {
+    const wanted = expected.data[i] as number
+    const error = Math.abs((actual.data[i] as number) - wanted)
+    if (Number.isNaN(error)) return Number.POSITIVE_INFINITY
+    difference = Math.max(difference, error)
+    largest = Math.max(largest, Math.abs(wanted))
+  }
+  return difference / largest
+}
