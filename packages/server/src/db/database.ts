@@ -32,8 +32,11 @@ export interface Capabilities {
 export interface Notifications {
   /** Sends `payloads` (at most 7,900 bytes each) to every listener of the channel, this process's included. */
   notify(channel: string, payloads: readonly string[]): Promise<void>
-  /** Resolves once listening. Reconnects by itself; `onReconnect` runs after a gap in which messages were missed. */
-  listen(channel: string, onPayload: (payload: string) => void, onReconnect?: () => void): Promise<() => Promise<void>>
+  /**
+   * Resolves with what ends it, once it listens. A lost connection is replaced by itself; what was sent meanwhile is
+   * missed.
+   */
+  listen(channel: string, onPayload: (payload: string) => void): Promise<() => void>
 }
 
 /** Where state is kept. Nothing above it mentions a connection or a transaction. Every method throws `DatabaseError`. */

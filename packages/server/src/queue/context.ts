@@ -20,5 +20,10 @@ export function clockOf(database: Database, now: (() => Date) | undefined): () =
   if (now === undefined && database.capabilities.ownClock)
     return () => sql<number>`(extract(epoch from statement_timestamp()) * 1000)::bigint`
   const present = now ?? (() => new Date())
-  return () => sql<number>`cast(${present().getTime()} as bigint)`
+  return () => bigint(present().getTime())
+}
+
+/** A whole number as a parameter whose type PostgreSQL need not guess: in a `case` it would guess text. */
+export function bigint(value: number): RawBuilder<number> {
+  return sql<number>`cast(${Math.round(value)} as bigint)`
 }

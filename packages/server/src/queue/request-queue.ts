@@ -83,6 +83,42 @@ export interface RequestStatus extends Omit<RequestRecord, 'input' | 'outcome'> 
   readonly outcome?: Omit<Outcome, 'body'>
 }
 
+/** A request that was answered synchronously. */
+export interface AnsweredRun extends Submission {
+  readonly acceptedAt: Date
+  readonly startedAt?: Date
+  readonly completedAt: Date
+  readonly outcome: Outcome
+}
+
+/** Which requests a listing wants. */
+export interface RequestFilter {
+  readonly endpointId: string
+  /** At most so many. */
+  readonly limit: number
+  /** `next` of the page before. */
+  readonly cursor?: string
+  readonly requestId?: string
+  readonly acceptedFrom?: Date
+  readonly acceptedBefore?: Date
+  /** By the outcome's HTTP status: 2xx, 4xx, 5xx. */
+  readonly result?: 'success' | 'user_error' | 'error'
+}
+
+export interface RequestPage {
+  /** Newest first, those not finished included. */
+  readonly requests: readonly RequestStatus[]
+  /** Absent on the last page. */
+  readonly next?: string
+}
+
+/** How many requests of an endpoint wait and run. */
+export interface EndpointLoad {
+  readonly endpointId: string
+  readonly queued: number
+  readonly running: number
+}
+
 export interface RunnerAdvertisement {
   readonly runnerId: string
   readonly endpointIds: readonly string[]
@@ -148,6 +184,16 @@ export interface RequestQueue {
 
   /** Log entries of a request in order, from index `from`. */
   logs(requestId: string, from?: number): Promise<readonly LogEntry[]>
+
+  /** Keeps a synchronously answered request for the listings. Not fsynced: nobody was promised it. */
+  record(run: AnsweredRun): Promise<void>
+  list(filter: RequestFilter): Promise<RequestPage>
+  /** The request of a listing, queued or run, with its bodies. */
+  find(requestId: string): Promise<RequestRecord | undefined>
+  /** Erases the bodies and logs of a finished request. @returns false when there is none */
+  erasePayload(requestId: string): Promise<boolean>
+  /** Endpoints with requests that wait or run. */
+  load(): Promise<readonly EndpointLoad[]>
 
   /** Returns leases of lost runners to the queue, fails what ran out of attempts or time. Called every second. */
   reap(): Promise<void>

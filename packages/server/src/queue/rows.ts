@@ -5,6 +5,42 @@ import type { Outcome, RequestRecord, RequestStatus, Submission } from './reques
 type RequestRow = Selectable<RequestsTable>
 type PayloadRow = Pick<Selectable<PayloadsTable>, 'input' | 'output'>
 
+export function priorityOf(submission: Pick<Submission, 'priority'>): number {
+  return submission.priority === 'normal' ? 0 : 1
+}
+
+/** The columns that say what was submitted. */
+export function submissionColumns(submission: Submission) {
+  const { runTimeoutSeconds } = submission
+  return {
+    request_id: submission.requestId,
+    endpoint_id: submission.endpointId,
+    priority: priorityOf(submission),
+    losses: 0,
+    not_before: 0,
+    run_timeout_ms: runTimeoutSeconds === undefined ? null : Math.round(runTimeoutSeconds * 1000),
+    cancel_requested: 0,
+    retry: submission.retry ? 1 : 0,
+    store_io: submission.storeIo ? 1 : 0,
+    key_id: submission.keyId ?? null,
+    files_url: submission.filesUrl,
+    webhook_url: submission.webhookUrl ?? null,
+    runner_hint: submission.runnerHint ?? null,
+    object_lifecycle: submission.objectLifecycle ?? null,
+  } as const
+}
+
+/** The columns that say how it ended. */
+export function outcomeColumns(outcome: Outcome) {
+  return {
+    status: outcome.status,
+    headers: JSON.stringify(outcome.headers),
+    error_message: outcome.error?.message ?? null,
+    error_type: outcome.error?.type ?? null,
+    inference_seconds: outcome.inferenceSeconds ?? null,
+  }
+}
+
 /** The submission's fields but for the input, which lies in another table. */
 export function toSubmission(row: RequestRow): Omit<Submission, 'input'> {
   return {

@@ -1,14 +1,20 @@
 import type { Database } from '../db/database.ts'
 import { clockOf, type QueueContext } from './context.ts'
+import { DatabaseEvents } from './events/database-events.ts'
 import { LocalEvents } from './events/local-events.ts'
+import type { QueueEvents } from './events/queue-events.ts'
 import { Listeners } from './listeners.ts'
 import { type RequestQueueOptions, resolveOptions } from './options.ts'
 import type {
+  AnsweredRun,
   CancelAnswer,
   ClaimedRequest,
   ClaimToken,
+  EndpointLoad,
   LogEntry,
   Outcome,
+  RequestFilter,
+  RequestPage,
   RequestQueue,
   RequestRecord,
   RequestStatus,
@@ -21,11 +27,15 @@ import { cancel } from './statements/cancel.ts'
 import { claim } from './statements/claim.ts'
 import { complete } from './statements/complete.ts'
 import { enqueue } from './statements/enqueue.ts'
+import { erasePayload } from './statements/erase-payload.ts'
 import { get, status } from './statements/get.ts'
 import { heartbeat } from './statements/heartbeat.ts'
+import { list } from './statements/list.ts'
+import { load } from './statements/load.ts'
 import { logs } from './statements/logs.ts'
 import { position } from './statements/position.ts'
 import { reap } from './statements/reap.ts'
+import { record } from './statements/record.ts'
 import { release } from './statements/release.ts'
 import { retry } from './statements/retry.ts'
 import { advertise, runners, withdraw } from './statements/runners.ts'
@@ -37,16 +47,18 @@ import { WarmElsewhere } from './warm-elsewhere.ts'
  * @throws RangeError for a negative option
  */
 export function createRequestQueue(database: Database, options: RequestQueueOptions = {}): RequestQueue {
-  return new SqlRequestQueue({
-    database,
-    events: options.events ?? new LocalEvents(),
-    options: resolveOptions(options),
-    now: clockOf(database, options.now),
-  })
+  const events = options.events ?? eventsOf(database)
+  const context = { database, events, options: resolveOptions(options), now: clockOf(database, options.now) }
+  return new SqlRequestQueue(context, options.events === undefined)
+}
+
+function eventsOf(database: Database): QueueEvents {
+  return database.notifications === undefined ? new LocalEvents() : new DatabaseEvents(database.notifications)
 }
 
 class SqlRequestQueue implements RequestQueue {
   readonly #context: QueueContext
+  readonly #ownsEvents: boolean
   readonly #listeners = new Listeners()
   readonly #warmElsewhere: WarmElsewhere
   readonly #unsubscribe: Unsubscribe
@@ -55,8 +67,9 @@ class SqlRequestQueue implements RequestQueue {
   /** Until then (this process's monotonic clock, ms) leases hold, because nobody could renew them. */
   #leasesHoldUntil = 0
 
-  constructor(context: QueueContext) {
+  constructor(context: QueueContext, ownsEvents: boolean) {
     this.#context = context
+    this.#ownsEvents = ownsEvents
     this.#warmElsewhere = new WarmElsewhere(() => this.runners())
     this.#unsubscribe = context.events.subscribe((event) => this.#listeners.deliver(event))
   }
@@ -121,6 +134,26 @@ class SqlRequestQueue implements RequestQueue {
     return logs(this.#context, requestId, from)
   }
 
+  record(run: AnsweredRun): Promise<void> {
+    return record(this.#context, run)
+  }
+
+  list(filter: RequestFilter): Promise<RequestPage> {
+    return list(this.#context, filter)
+  }
+
+  find(requestId: string): Promise<RequestRecord | undefined> {
+    return get(this.#context, requestId, ['queue', 'run'])
+  }
+
+  erasePayload(requestId: string): Promise<boolean> {
+    return erasePayload(this.#context, requestId)
+  }
+
+  load(): Promise<readonly EndpointLoad[]> {
+    return load(this.#context)
+  }
+
   async reap(): Promise<void> {
     try {
       await reap(this.#context, performance.now() < this.#leasesHoldUntil)
@@ -161,7 +194,7 @@ class SqlRequestQueue implements RequestQueue {
     for (const timer of this.#timers) clearTimeout(timer)
     this.#listeners.clear()
     this.#unsubscribe()
-    await this.#context.events.close()
+    if (this.#ownsEvents) await this.#context.events.close()
   }
 
   #startSafetyPoll(): void {

@@ -57,9 +57,8 @@ async function createRequestIndexes(query: Kysely<Schema>): Promise<void> {
     where state = 'queued' and start_deadline is not null`.execute(query)
   await sql`create index requests_running on requests (endpoint_id) where state = 'running'`.execute(query)
   await sql`create index requests_expiry on requests (expires_at) where state = 'completed'`.execute(query)
-  await sql`create index requests_ended on requests (endpoint_id, completed_at, seq) where state = 'completed'`.execute(
-    query,
-  )
+  // Listings, newest first.
+  await sql`create index requests_of_endpoint on requests (endpoint_id, seq)`.execute(query)
 }
 
 async function createPayloadsAndLogs(query: Kysely<Schema>, engine: Engine): Promise<void> {

@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from 'kysely'
 import type { Query } from '../../db/database.ts'
-import type { QueueContext } from '../context.ts'
+import { bigint, type QueueContext } from '../context.ts'
 import type { ClaimedRequest } from '../request-queue.ts'
 import { toSubmission } from '../rows.ts'
 
@@ -83,7 +83,7 @@ function best(context: QueueContext, query: Query, offer: ClaimOffer, endpointId
   const [first, ...others] = heads
   if (first === undefined) throw new RangeError('Expected at least one endpoint to claim from, got none.')
   const candidates = others.reduce((union, next) => union.unionAll(next), first)
-  const advantage = context.options.warmAdvantageSeconds * 1000
+  const advantage = bigint(context.options.warmAdvantageSeconds * 1000)
   const warm = offer.warm.length === 0 ? sql`null` : sql.join(offer.warm.map((name) => sql`${name}`))
   const age = sql`accepted_at - case when endpoint_id in (${warm}) or runner_hint in (${warm}) then ${advantage} else 0 end`
   const chosen = query

@@ -3,6 +3,7 @@ import type { Query } from '../../db/database.ts'
 import { requestError } from '../../errors/errors.ts'
 import type { QueueContext } from '../context.ts'
 import type { Submission } from '../request-queue.ts'
+import { priorityOf, submissionColumns } from '../rows.ts'
 import { countAhead } from './position.ts'
 
 /** Stores a request at the end of its endpoint's queue; resolves with the number of requests ahead, once on disk. */
@@ -21,30 +22,17 @@ export async function enqueue(context: QueueContext, submission: Submission): Pr
 
 function insertRequest(context: QueueContext, query: Query, submission: Submission) {
   const now = context.now()
-  const { startTimeoutSeconds, runTimeoutSeconds } = submission
+  const { startTimeoutSeconds } = submission
   return query
     .insertInto('requests')
     .values({
-      request_id: submission.requestId,
-      endpoint_id: submission.endpointId,
+      ...submissionColumns(submission),
       kind: 'queue',
       state: 'queued',
-      priority: priorityOf(submission),
       attempt: 0,
-      losses: 0,
       accepted_at: now,
-      not_before: 0,
       start_deadline:
         startTimeoutSeconds === undefined ? null : sql`${now} + ${Math.round(startTimeoutSeconds * 1000)}`,
-      run_timeout_ms: runTimeoutSeconds === undefined ? null : Math.round(runTimeoutSeconds * 1000),
-      cancel_requested: 0,
-      retry: submission.retry ? 1 : 0,
-      store_io: submission.storeIo ? 1 : 0,
-      key_id: submission.keyId ?? null,
-      files_url: submission.filesUrl,
-      webhook_url: submission.webhookUrl ?? null,
-      runner_hint: submission.runnerHint ?? null,
-      object_lifecycle: submission.objectLifecycle ?? null,
     })
     .returning('seq')
     .executeTakeFirstOrThrow()
@@ -69,8 +57,4 @@ async function refuseWhenFull(query: Query, submission: Submission, limit: numbe
     'concurrent_requests_limit',
     `The queue of ${submission.endpointId} holds ${waiting} requests, and this one asked for at most ${limit}`,
   )
-}
-
-export function priorityOf(submission: Pick<Submission, 'priority'>): number {
-  return submission.priority === 'normal' ? 0 : 1
 }

@@ -1,7 +1,8 @@
 import { sql } from 'kysely'
 import type { Query } from '../../db/database.ts'
-import type { QueueContext } from '../context.ts'
+import { bigint, type QueueContext } from '../context.ts'
 import type { Outcome } from '../request-queue.ts'
+import { outcomeColumns } from '../rows.ts'
 import { webhookPayload } from '../webhook-payload.ts'
 
 /** The request and the state and attempt that it must still be in. */
@@ -23,20 +24,15 @@ export async function finish(
   outcome: Outcome,
 ): Promise<string | undefined> {
   const now = context.now()
-  const { payloadRetentionSeconds, resultRetentionSeconds } = context.options
   const ended = await query
     .updateTable('requests')
     .set({
       state: 'completed',
       completed_at: now,
-      expires_at: sql`${now} + case store_io when 1 then ${payloadRetentionSeconds * 1000} else ${resultRetentionSeconds * 1000} end`,
+      expires_at: sql`${now} + case store_io when 1 then ${bigint(retention(context, true))} else ${bigint(retention(context, false))} end`,
       lease_until: null,
       run_deadline: null,
-      status: outcome.status,
-      headers: JSON.stringify(outcome.headers),
-      error_message: outcome.error?.message ?? null,
-      error_type: outcome.error?.type ?? null,
-      inference_seconds: outcome.inferenceSeconds ?? null,
+      ...outcomeColumns(outcome),
     })
     .where('request_id', '=', expected.requestId)
     .where('state', '=', expected.state)
@@ -51,6 +47,11 @@ export async function finish(
     .execute()
   if (ended.webhook_url !== null) await recordWebhook(context, query, expected.requestId, ended.webhook_url, outcome)
   return ended.endpoint_id
+}
+
+/** Milliseconds that a finished request is kept. */
+export function retention(context: QueueContext, storeIo: boolean): number {
+  return (storeIo ? context.options.payloadRetentionSeconds : context.options.resultRetentionSeconds) * 1000
 }
 
 async function recordWebhook(

@@ -2,7 +2,12 @@ import type { QueueContext } from '../context.ts'
 import type { RequestRecord, RequestStatus } from '../request-queue.ts'
 import { toRecord, toStatus } from '../rows.ts'
 
-export function get(context: QueueContext, requestId: string): Promise<RequestRecord | undefined> {
+/** A request of the queue, or of either kind, with its bodies. */
+export function get(
+  context: QueueContext,
+  requestId: string,
+  kinds: readonly ('queue' | 'run')[] = ['queue'],
+): Promise<RequestRecord | undefined> {
   return context.database.read(async (query) => {
     const row = await query
       .selectFrom('requests')
@@ -10,7 +15,7 @@ export function get(context: QueueContext, requestId: string): Promise<RequestRe
       .selectAll('requests')
       .select(['payloads.input', 'payloads.output'])
       .where('requests.request_id', '=', requestId)
-      .where('requests.kind', '=', 'queue')
+      .where('requests.kind', 'in', kinds)
       .executeTakeFirst()
     return row === undefined ? undefined : toRecord(row)
   })
