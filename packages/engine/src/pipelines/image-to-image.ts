@@ -2,7 +2,7 @@ import type { RgbImage } from '../image/rgb-image.ts'
 import { rgbToTensor } from '../image/tensor.ts'
 import { startIndex } from '../schedulers/start-index.ts'
 import { type FloatTensor, map } from '../tensor/tensor.ts'
-import type { StableDiffusion } from './stable-diffusion.ts'
+import type { Autoencoder, StableDiffusion } from './stable-diffusion.ts'
 import {
   type DenoiseStep,
   drawImages,
@@ -18,6 +18,8 @@ export interface ImageToImageParameters extends GenerationParameters {
   readonly strength: number
 }
 
+type Posterior = Awaited<ReturnType<Autoencoder['encode']>>
+
 /**
  * Redraws a picture: StableDiffusionImg2ImgPipeline (the last int(N · strength) of N steps), or, for UNets distilled with a
  * guidance embedding, LatentConsistencyModelImg2ImgPipeline (all N steps on a schedule shortened by the strength).
@@ -30,7 +32,7 @@ export async function* imageToImage(
 ): AsyncGenerator<DenoiseStep, GeneratedImage[]> {
   const { image, strength } = parameters
   const { width, height } = image
-  const { factor, scalingFactor } = model.vae
+  const { factor } = model.vae
   if (width % factor !== 0 || height % factor !== 0) {
     throw new ParameterError(
       'image',
@@ -46,19 +48,14 @@ export async function* imageToImage(
     { width, height, signal, scheduleOptions },
     async (scheduler, drawNoise) => {
       const first = shortenSchedule ? 0 : startIndex(scheduler, strength)
-      const original = samplePosterior(posterior, drawNoise(posterior.mean.shape), scalingFactor)
+      const original = model.vae.scale(samplePosterior(posterior, drawNoise(posterior.mean.shape)))
       return { latents: scheduler.addNoise(original, drawNoise(original.shape), first), startIndex: first }
     },
   )
 }
 
-/** scaling · (mean + exp(½ logvar) · z), rounded operation by operation as DiagonalGaussianDistribution.sample. */
-function samplePosterior(
-  { mean, logvar }: { readonly mean: FloatTensor; readonly logvar: FloatTensor },
-  noise: FloatTensor,
-  scalingFactor: number,
-): FloatTensor {
+/** mean + exp(½ logvar) · z, rounded operation by operation as DiagonalGaussianDistribution.sample. */
+function samplePosterior({ mean, logvar }: Posterior, noise: FloatTensor): FloatTensor {
   const { fround, exp } = Math
-  const scale = fround(scalingFactor)
-  return map((m, v, z) => scale * fround(m + fround(fround(exp(fround(0.5 * v))) * z)), mean, logvar, noise)
+  return map((m, v, z) => m + fround(fround(exp(fround(0.5 * v))) * z), mean, logvar, noise)
 }

@@ -1,4 +1,5 @@
-import type { Scheduler } from '../schedulers/scheduler.ts'
+import type { SchedulerName } from '../schedulers/from-config.ts'
+import type { Scheduler, SchedulerClassName } from '../schedulers/scheduler.ts'
 import type { FloatTensor } from '../tensor/tensor.ts'
 
 /** What the UNet is conditioned on for one half of the guidance: embeddings of one prompt. */
@@ -40,12 +41,17 @@ export interface Autoencoder {
   decode(latents: FloatTensor): Promise<FloatTensor>
   /** Picture [1, 3, H, W] in −1 … 1 → posterior moments [1, C, h, w], unscaled; logvar clamped to [−30, 20]. */
   encode(image: FloatTensor): Promise<{ readonly mean: FloatTensor; readonly logvar: FloatTensor }>
-  readonly scalingFactor: number
+  /** A sample of the posterior at the scale of the UNet's latents. */
+  scale(sample: FloatTensor): FloatTensor
 }
 
 /** A loaded checkpoint of the Stable Diffusion family (SD 1.x or SDXL), ready to draw. */
 export interface StableDiffusion {
   readonly kind: 'stable-diffusion' | 'stable-diffusion-xl'
+  /** Where it was loaded from. */
+  readonly folder: string
+  /** Pixels it was trained to draw. */
+  readonly defaultSize: { readonly width: number; readonly height: number }
   readonly unet: UNet
   readonly vae: Autoencoder
   /** SDXL's `force_zeros_for_empty_prompt`: an absent negative prompt is zeros, not an encoded empty string. */
@@ -59,7 +65,7 @@ export interface StableDiffusion {
 
 export interface SchedulerChoice {
   /** fal's name (`DPM++ 2M Karras`) or diffusers' class name; absent: the checkpoint's own. */
-  readonly name?: string
+  readonly name?: SchedulerName | SchedulerClassName
   /** Overrides of the checkpoint's scheduler config, e.g. `prediction_type`. */
   readonly overrides?: Readonly<Record<string, unknown>>
 }

@@ -99,3 +99,15 @@ export function rows(source: FloatTensor, start: number, end: number): FloatTens
   const stride = elementCount(source.shape.slice(1))
   return float32([end - start, ...source.shape.slice(1)], source.data.subarray(start * stride, end * stride))
 }
+
+/** Joins two float32 tensors that differ in their last axis alone along it. */
+export function concatenateLast(a: FloatTensor, b: FloatTensor): FloatTensor {
+  const [m, n] = [a.shape.at(-1) as number, b.shape.at(-1) as number]
+  const out = float32([...a.shape.slice(0, -1), m + n])
+  const count = a.data.length / m
+  for (let row = 0; row < count; row++) {
+    out.data.set(a.data.subarray(row * m, (row + 1) * m), row * (m + n))
+    out.data.set(b.data.subarray(row * n, (row + 1) * n), row * (m + n) + m)
+  }
+  return out
+}
