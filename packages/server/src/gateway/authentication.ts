@@ -1,0 +1,91 @@
+import type { MiddlewareHandler } from 'hono'
+import { WireError } from '../errors/errors.ts'
+import { applicationOf, parseEndpointId } from '../protocol/endpoint-id.ts'
+import type { GatewayContext, GatewayDependencies, GatewayEnv } from './dependencies.ts'
+import type { KeyScope, VerifiedKey } from './key-store.ts'
+
+type AuthenticationDependencies = Pick<GatewayDependencies, 'keys' | 'tokens'>
+
+const KEY_FORMAT = "Invalid Key Authorization header format. Expected '<key_id>:<key_secret>'."
+const UNKNOWN_KEY = 'No user found for Key ID and Secret'
+
+/**
+ * Lets a request pass that shows a key of at least the scope, or any request in no-key mode; sets `key`.
+ * @throws WireError 401 in fal's words, 403 for a scope too small
+ */
+export function requireKey(
+  dependencies: AuthenticationDependencies,
+  options: { readonly scope?: KeyScope; readonly missing?: string } = {},
+): MiddlewareHandler<GatewayEnv> {
+  return async function keyMiddleware(c, next) {
+    const key = await verifyKey(dependencies, c.req.header('authorization'), options.missing)
+    if (options.scope === 'ADMIN' && key !== undefined && key.scope !== 'ADMIN') {
+      throw new WireError(403, 'This key has scope API; expected a key of scope ADMIN')
+    }
+    c.set('key', key)
+    await next()
+  }
+}
+
+/**
+ * As `requireKey`, for the routes of an application: a browser's `fal_jwt_token` in the query also opens them.
+ * @param prefix what stands before the endpoint id in the routed path
+ */
+export function requireKeyOrToken(
+  dependencies: AuthenticationDependencies,
+  prefix: string,
+): MiddlewareHandler<GatewayEnv> {
+  return async function keyOrTokenMiddleware(c, next) {
+    const application = applicationInPath(c, prefix)
+    const token = c.req.query('fal_jwt_token')
+    if (token !== undefined && c.req.header('authorization') === undefined && dependencies.keys !== undefined) {
+      c.set('key', await verifyToken(dependencies, token, application))
+    } else {
+      c.set('key', await verifyKey(dependencies, c.req.header('authorization'), accessDenied(application)))
+    }
+    await next()
+  }
+}
+
+/**
+ * The key of an Authorization header (`Key id:secret` or `Bearer id:secret`, the scheme in any case).
+ * @returns `undefined` in no-key mode
+ * @throws WireError 401
+ */
+export async function verifyKey(
+  dependencies: AuthenticationDependencies,
+  authorization: string | undefined,
+  missing = 'Authorization header is required',
+): Promise<VerifiedKey | undefined> {
+  const { keys } = dependencies
+  if (keys === undefined) return undefined
+  if (authorization === undefined) throw new WireError(401, missing)
+  const [, scheme, credentials] = /^\s*(\S+)\s+(\S.*?)\s*$/.exec(authorization) ?? []
+  if (scheme === undefined || credentials === undefined || !/^(key|bearer)$/i.test(scheme)) {
+    throw new WireError(401, KEY_FORMAT)
+  }
+  const separator = credentials.indexOf(':')
+  if (separator < 1 || separator === credentials.length - 1) throw new WireError(401, KEY_FORMAT)
+  const key = await keys.verify(credentials.slice(0, separator), credentials.slice(separator + 1))
+  if (key === undefined) throw new WireError(401, UNKNOWN_KEY)
+  return key
+}
+
+async function verifyToken(
+  dependencies: AuthenticationDependencies,
+  token: string,
+  application: string,
+): Promise<VerifiedKey | undefined> {
+  const holder = await dependencies.tokens?.verify(token, application)
+  if (holder === undefined) throw new WireError(401, 'Unauthorized')
+  return holder.keyId === undefined ? undefined : { keyId: holder.keyId, scope: 'API' }
+}
+
+function applicationInPath(c: GatewayContext, prefix: string): string {
+  const id = parseEndpointId(c.req.path.slice(prefix.length))
+  return id === undefined ? '' : applicationOf(id)
+}
+
+function accessDenied(application: string): string {
+  return `Cannot access application "${application}". Authentication is required to access this application.`
+}

@@ -1,0 +1,59 @@
+import type { HttpBindings } from '@hono/node-server'
+import type { Context, Hono } from 'hono'
+import type { DirectChannel } from '../channel/direct-channel.ts'
+import type { Config } from '../config/config.ts'
+import type { Catalogue } from '../endpoints/catalogue.ts'
+import type { RequestQueue } from '../queue/request-queue.ts'
+import type { KeyStore, VerifiedKey } from './key-store.ts'
+import type { GatewayMetrics } from './metrics.ts'
+import type { RequestHistory } from './request-history.ts'
+
+/** What the gateway's own routes work with. */
+export interface GatewayDependencies {
+  readonly config: Config
+  readonly queue: RequestQueue
+  readonly channel: DirectChannel
+  readonly catalogue: Catalogue
+  /** Absent in no-key mode, where every call is let in. */
+  readonly keys?: KeyStore
+  /** Checks `fal_jwt_token` of the query; absent: such tokens are refused. */
+  readonly tokens?: TokenVerifier
+  /** Absent: the requests of an endpoint cannot be listed. */
+  readonly history?: RequestHistory
+  readonly metrics: GatewayMetrics
+  readonly log: GatewayLog
+  /** What must answer for the server to be ready, by name. */
+  readonly readiness?: Readonly<Record<string, () => Promise<void>>>
+}
+
+/** The part of pino's logger that the gateway calls. */
+export interface GatewayLog {
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+/** Who a realtime token was made for: `keyId` is absent in no-key mode. */
+export interface TokenHolder {
+  readonly keyId?: string
+}
+
+export interface TokenVerifier {
+  /** `undefined` unless the token is valid now and allows the application (`fal-ai/fast-lcm-diffusion`). */
+  verify(token: string, application: string): Promise<TokenHolder | undefined>
+}
+
+export interface GatewayEnv {
+  Variables: {
+    /** Id of this HTTP request; the queue's routes set it to the id of the request they speak of. */
+    requestId: string
+    /** The key that was presented and verified; `undefined` in no-key mode and on open routes. */
+    key: VerifiedKey | undefined
+  }
+  Bindings: Partial<HttpBindings>
+}
+
+export type GatewayContext = Context<GatewayEnv>
+/** A group of routes, mounted under the prefix of its surface. */
+export type RouteGroup = Hono<GatewayEnv>

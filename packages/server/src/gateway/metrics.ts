@@ -1,0 +1,37 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+/** The gateway's numbers, in a registry of their own so that several servers can live in one process. */
+export interface GatewayMetrics {
+  readonly registry: Registry
+  readonly httpRequests: Counter<'surface' | 'method' | 'status'>
+  readonly httpSeconds: Histogram<'surface' | 'method'>
+  readonly openStreams: Gauge<'kind'>
+}
+
+/** @param processMetrics also collect memory, CPU, event loop and garbage collection of the process */
+export function createGatewayMetrics(processMetrics = false): GatewayMetrics {
+  const registry = new Registry()
+  if (processMetrics) collectDefaultMetrics({ register: registry })
+  return {
+    registry,
+    httpRequests: new Counter({
+      name: 'darkroom_http_requests_total',
+      help: 'HTTP requests answered',
+      labelNames: ['surface', 'method', 'status'],
+      registers: [registry],
+    }),
+    httpSeconds: new Histogram({
+      name: 'darkroom_http_request_duration_seconds',
+      help: 'Time from the request to the head of its response',
+      labelNames: ['surface', 'method'],
+      buckets: [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100],
+      registers: [registry],
+    }),
+    openStreams: new Gauge({
+      name: 'darkroom_open_streams',
+      help: 'Event streams open now',
+      labelNames: ['kind'],
+      registers: [registry],
+    }),
+  }
+}

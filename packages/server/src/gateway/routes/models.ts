@@ -1,0 +1,71 @@
+import { Hono } from 'hono'
+import type { EndpointSchema } from '../../endpoints/endpoint.ts'
+import { WireError } from '../../errors/errors.ts'
+import { stringifyJson } from '../../protocol/json-text.ts'
+import { requireKey } from '../authentication.ts'
+import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
+import { openApiDocument } from '../openapi-document.ts'
+import { type Page, pageEnd, readPage } from '../pagination.ts'
+import { type PublicUrls, publicUrlsOf } from '../public-urls.ts'
+import { listRequests } from './requests-by-endpoint.ts'
+
+const MODELS_PER_PAGE = { standard: 50, most: 100 }
+
+/** The Platform API's part that a model needs: `/v1/models` (open to all) and its requests (with a key). */
+export function modelsRoutes(dependencies: GatewayDependencies): RouteGroup {
+  const { catalogue, config } = dependencies
+  const routes = new Hono<GatewayEnv>()
+  routes.get('/v1/models', (c) => {
+    const urls = publicUrlsOf({ url: c.req.url, header: (name) => c.req.header(name) }, config.publicUrl)
+    const page = readPage({ limit: c.req.query('limit'), cursor: c.req.query('cursor') }, MODELS_PER_PAGE)
+    return json(c, listModels(filterModels(catalogue.endpoints, c), page, urls, c.req.queries('expand') ?? []))
+  })
+  const platformKey = requireKey(dependencies, { missing: 'Authentication required' })
+  routes.get('/v1/models/requests/by-endpoint', platformKey, async (c) => json(c, await listRequests(dependencies, c)))
+  return routes
+}
+
+function json(c: GatewayContext, body: unknown): Response {
+  return c.body(stringifyJson(body), 200, { 'content-type': 'application/json' })
+}
+
+/** @throws WireError 404 when an id is asked for that does not exist */
+function filterModels(endpoints: readonly EndpointSchema[], c: GatewayContext): readonly EndpointSchema[] {
+  const ids = c.req.queries('endpoint_id')
+  const query = c.req.query('q')?.toLowerCase()
+  const category = c.req.query('category')
+  const unknown = ids?.find((id) => !endpoints.some((endpoint) => endpoint.id === id))
+  if (unknown !== undefined) throw new WireError(404, `Model ${unknown.slice(0, 200)} not found`)
+  // Nothing here is deprecated.
+  if (c.req.query('status') === 'deprecated') return []
+  return endpoints.filter(
+    (endpoint) =>
+      (ids === undefined || ids.includes(endpoint.id)) &&
+      (category === undefined || endpoint.category === category) &&
+      (query === undefined || searchTextOf(endpoint).includes(query)),
+  )
+}
+
+function searchTextOf({ id, title, description, category }: EndpointSchema): string {
+  return [id, title, description, category].join('\n').toLowerCase()
+}
+
+function listModels(endpoints: readonly EndpointSchema[], page: Page, urls: PublicUrls, expand: readonly string[]) {
+  const models = endpoints.slice(page.offset, page.offset + page.limit).map((endpoint) => ({
+    endpoint_id: endpoint.id,
+    metadata: {
+      display_name: endpoint.title,
+      category: endpoint.category,
+      description: endpoint.description,
+      status: 'active',
+      tags: endpoint.realtime ? ['realtime'] : [],
+      is_favorited: null,
+      model_url: `${urls.run}/${endpoint.id}`,
+      highlighted: false,
+      kind: 'inference',
+      pinned: false,
+    },
+    ...(expand.includes('openapi-3.0') ? { openapi: openApiDocument(endpoint, urls) } : {}),
+  }))
+  return { models, ...pageEnd(page, endpoints.length > page.offset + page.limit) }
+}

@@ -1,0 +1,100 @@
+import { Hono } from 'hono'
+import { WireError } from '../../errors/errors.ts'
+import { dumpsJson } from '../../protocol/json-text.ts'
+import { CANCEL_ANSWERS, queueStatusCode } from '../../protocol/queue-status.ts'
+import { isRequestId } from '../../protocol/request-id.ts'
+import { isTrue } from '../../protocol/request-options.ts'
+import type { RequestRecord } from '../../queue/request-queue.ts'
+import { requireKeyOrToken } from '../authentication.ts'
+import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
+import { publicUrlsOf } from '../public-urls.ts'
+import { SURFACE_PREFIX } from '../surface.ts'
+import { submit } from './queue-submit.ts'
+import { parseQueuePath } from './queue-urls.ts'
+import { describeRequest } from './request-status.ts'
+import { streamStatus } from './status-stream.ts'
+
+/** `POST /{id}`, and status, status stream, result and cancel of a request. Any path may end in a slash. */
+export function queueRoutes(dependencies: GatewayDependencies): RouteGroup {
+  const routes = new Hono<GatewayEnv>()
+  routes.use('/*', requireKeyOrToken(dependencies, SURFACE_PREFIX.queue))
+  routes.post('/*', (c) => {
+    const path = pathOf(c)
+    if (path.kind === 'endpoint') return submit(dependencies, c, path.id)
+    return path.action === 'cancel' ? cancel(dependencies, c, path.requestId) : methodNotAllowed()
+  })
+  routes.get('/*', (c) => {
+    const path = pathOf(c)
+    return path.kind === 'endpoint' ? methodNotAllowed() : readRequest(dependencies, c, path.requestId, path.action)
+  })
+  routes.put('/*', (c) => {
+    const path = pathOf(c)
+    return path.kind === 'request' && path.action === 'cancel'
+      ? cancel(dependencies, c, path.requestId)
+      : methodNotAllowed()
+  })
+  return routes
+}
+
+function pathOf(c: GatewayContext) {
+  return parseQueuePath(c.req.path.slice(SURFACE_PREFIX.queue.length))
+}
+
+function methodNotAllowed(): never {
+  throw new WireError(405, 'Method Not Allowed')
+}
+
+async function readRequest(
+  dependencies: GatewayDependencies,
+  c: GatewayContext,
+  requestId: string,
+  action: string,
+): Promise<Response> {
+  const record = isRequestId(requestId) ? await dependencies.queue.get(requestId) : undefined
+  if (record === undefined) throw new WireError(404, `Request ${requestId.slice(0, 100)} not found`)
+  c.set('requestId', record.requestId)
+  switch (action) {
+    case '':
+    case 'response':
+      return resultResponse(record)
+    case 'status':
+      return statusResponse(dependencies, c, record)
+    case 'status/stream':
+      return streamStatus(dependencies, c, record.requestId)
+    default:
+      throw new WireError(404, 'Not Found')
+  }
+}
+
+async function statusResponse(
+  { queue, config }: GatewayDependencies,
+  c: GatewayContext,
+  record: RequestRecord,
+): Promise<Response> {
+  const urls = publicUrlsOf({ url: c.req.url, header: (name) => c.req.header(name) }, config.publicUrl)
+  const logs = isTrue(c.req.query('logs')) ? await queue.logs(record.requestId) : undefined
+  const { state, body } = await describeRequest(queue, record, urls.queue, logs)
+  return new Response(dumpsJson(body), {
+    status: queueStatusCode(state),
+    headers: { 'content-type': 'application/json; charset=utf-8' },
+  })
+}
+
+/** What the handler answered, its own status included. */
+function resultResponse(record: RequestRecord): Response {
+  const { outcome } = record
+  if (outcome === undefined) throw new WireError(400, 'Request is still in progress')
+  return new Response(outcome.body, {
+    status: outcome.status,
+    headers: { 'content-type': 'application/json', ...outcome.headers },
+  })
+}
+
+async function cancel(dependencies: GatewayDependencies, c: GatewayContext, requestId: string): Promise<Response> {
+  const answer = CANCEL_ANSWERS[isRequestId(requestId) ? await dependencies.queue.cancel(requestId) : 'not_found']
+  if (answer.status !== 404) c.set('requestId', requestId)
+  return new Response(dumpsJson(answer.body), {
+    status: answer.status,
+    headers: { 'content-type': 'application/json; charset=utf-8' },
+  })
+}
