@@ -1,4 +1,4 @@
-import { WireError } from '../errors/errors.ts'
+import { requestError, WireError } from '../errors/errors.ts'
 
 export interface BodyLimits {
   readonly maxBytes: number
@@ -20,7 +20,7 @@ export function limitBody(body: ReadableStream<Uint8Array> | null, limits: BodyL
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const chunk = await reader?.read()
+        const chunk = await reader?.read().catch(disconnected)
         if (chunk === undefined || chunk.done) {
           assertWhole(size, limits)
           controller.close()
@@ -37,6 +37,10 @@ export function limitBody(body: ReadableStream<Uint8Array> | null, limits: BodyL
     },
     { highWaterMark: 0 },
   )
+}
+
+function disconnected(cause: unknown): never {
+  throw requestError('client_disconnected', 'The connection broke before the whole body had come', cause)
 }
 
 function assertWhole(size: number, { nonEmpty, announcedBytes }: BodyLimits): void {

@@ -1,0 +1,41 @@
+import { decide } from './lifecycle.ts'
+import type { ObjectStore } from './object-store.ts'
+
+/** The path that `newFileKey` makes, below whatever prefix. */
+const OWN_PATH = /\/(files\/[0-9a-f]{2}\/[0-9a-f]{30}_[A-Za-z0-9._-]+)$/
+
+export interface OwnFileReader {
+  /** Base URL by which the caller reaches files. */
+  readonly filesUrl: string
+  /** Key id of the request; `undefined` in no-key mode, where files have no owner either. */
+  readonly keyId?: string
+}
+
+/**
+ * Reads a URL that names a file of this server from the store, by whichever origin, host name or prefix it is named: a
+ * key is 128 random bits, so a URL that ends in one we have means our file.
+ * @returns its bytes, why there are none, or `undefined` when the URL is for the network
+ */
+export async function readOwnFile(
+  store: ObjectStore,
+  url: string,
+  maxBytes: number,
+  reader: OwnFileReader,
+): Promise<Uint8Array | { readonly refusal: 'missing' | 'forbidden' | 'too_large' } | undefined> {
+  // A data: URI of many megabytes is not worth parsing.
+  const parsed = /^\s*https?:/i.test(url) && URL.canParse(url) ? new URL(url) : undefined
+  const key = OWN_PATH.exec(parsed?.pathname ?? '')?.[1]
+  const object = key === undefined ? undefined : await store.get(key)
+  if (object === undefined) return isBelow(parsed, reader.filesUrl) ? { refusal: 'missing' } : undefined
+  const { info, body } = object
+  const isOwner = reader.keyId === info.owner
+  const refusal =
+    info.size > maxBytes ? 'too_large' : isOwner || decide(info, reader.keyId) === 'allow' ? undefined : 'forbidden'
+  if (refusal === undefined) return new Uint8Array(await new Response(body).arrayBuffer())
+  await body.cancel()
+  return { refusal }
+}
+
+function isBelow(url: URL | undefined, filesUrl: string): boolean {
+  return url?.href.startsWith(`${new URL(filesUrl).href.replace(/\/+$/, '')}/files/`) ?? false
+}
