@@ -75,7 +75,7 @@ def vae(seed, **config):
 def text_encoder(seed, cls=CLIPTextModel, **config):
     torch.manual_seed(seed)
     common = {"vocab_size": VOCABULARY, "bos_token_id": VOCABULARY - 2, "eos_token_id": 2, "pad_token_id": 1}
-    return sensitize(cls(CLIPTextConfig(**{**common, **config})), seed, quiet=0.05, sharp=16.0)
+    return sensitize(cls(CLIPTextConfig(**{**common, **config})), seed, quiet=0.05, sharp=5.0)
 
 
 TINY_VAE = {"block_out_channels": [8, 8, 16], "layers_per_block": 1, "norm_num_groups": 4, "sample_size": 64}

@@ -23,7 +23,8 @@ export async function readCase(name: string): Promise<ModelCase> {
   const file = await readSafetensors(join(DATA, 'models', `${name}.safetensors`))
   const tensors = new Map<string, FloatTensor>()
   for (const key of file.tensors.keys()) tensors.set(key, await readTensor(file, key))
-  return { tensors, weights: file.metadata.weights as string, tolerance: Number(file.metadata.tolerance) }
+  const { weights, tolerance }: Omit<ModelCase, 'tensors'> = JSON.parse(file.metadata.case as string)
+  return { tensors, weights, tolerance }
 }
 
 /** The shape of one of the tensors, up to four axes. */
