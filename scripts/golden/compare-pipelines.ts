@@ -28,7 +28,9 @@ for (const request of cases) {
   const passed = found.latents < 1e-4 && found.pixels <= 0.001 && found.largestPixel <= 1
   if (!passed) {
     failures++
-    console.log(`${request.name}: latents ${found.latents.toExponential(1)}, pixels ${found.pixels}, ${found.largestPixel}`)
+    console.log(
+      `${request.name}: latents ${found.latents.toExponential(1)}, pixels ${found.pixels}, ${found.largestPixel}`,
+    )
   }
 }
 await runtime.dispose()

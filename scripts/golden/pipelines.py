@@ -118,6 +118,9 @@ def load(checkpoint, image_to_image):
     }[checkpoint]
     extra = {} if checkpoint == "tiny-sdxl" else {"safety_checker": None, "requires_safety_checker": False}
     pipe = classes[1 if image_to_image else 0].from_pretrained(folder, **extra)
+    if not hasattr(pipe.text_encoder, "text_model"):
+        # transformers 5.6 and later have no inner module of that name, which diffusers' clip_skip still asks for.
+        object.__setattr__(pipe.text_encoder, "text_model", pipe.text_encoder)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -153,7 +156,8 @@ def run(pipe, own_config, own_class, case):
         latents = pipe(**arguments).images
         decoded = pipe.vae.decode(latents / pipe.vae.config.scaling_factor).sample
         pixels = pipe.image_processor.postprocess(decoded, output_type="np")
-    return latents.numpy(), (pixels * 255).round().astype(np.uint8)
+    # safetensors writes an array's memory as it lies, whatever its strides say.
+    return np.ascontiguousarray(latents.numpy()), np.ascontiguousarray((pixels * 255).round().astype(np.uint8))
 
 
 def main():

@@ -7,7 +7,7 @@ import type { WeightCache, Weights } from '../checkpoint/prepared-weights.ts'
 import type { Graph } from '../graph/graph.ts'
 import { AUTOENCODER_RENAMES, buildDecoderGraph, buildEncoderGraph, scaleLatents } from '../models/autoencoder-kl.ts'
 import { parseAutoencoderConfig, spatialFactor } from '../models/autoencoder-kl-config.ts'
-import { buildTextEncoderGraph } from '../models/clip-text.ts'
+import { buildTextEncoderGraph, CLIP_TEXT_RENAMES } from '../models/clip-text.ts'
 import { parseClipTextConfig } from '../models/clip-text-config.ts'
 import { buildUNetGraph } from '../models/unet-2d-condition.ts'
 import { parseUNetConfig } from '../models/unet-2d-condition-config.ts'
@@ -168,7 +168,8 @@ class ComponentLoader {
     const config = parseClipTextConfig(await this.#checkpoint.component(name).config())
     const projected = this.#checkpoint.components.get(name) === 'CLIPTextModelWithProjection'
     const outputs = [projected ? 'text_embeds' : 'last_hidden_state'] as const
-    const weights = await this.#weights(name, [buildTextEncoderGraph(config, { batch: 1, tokens: 1, outputs })])
+    const graph = buildTextEncoderGraph(config, { batch: 1, tokens: 1, outputs })
+    const weights = await this.#weights(name, [graph], { renames: CLIP_TEXT_RENAMES })
     const tokenizer = await ClipTokenizer.load(this.#checkpoint.component(`tokenizer${suffix}`).folder)
     return new TextEncoder(tokenizer, config, weights, sessions)
   }

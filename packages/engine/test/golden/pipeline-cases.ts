@@ -1,0 +1,128 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { readSafetensors, readTensor } from '../../src/formats/safetensors.ts'
+import type { RgbImage } from '../../src/image/rgb-image.ts'
+import { imageToImage } from '../../src/pipelines/image-to-image.ts'
+import type { SchedulerChoice, StableDiffusion } from '../../src/pipelines/stable-diffusion.ts'
+import { type GeneratedImage, type GenerationParameters, textToImage } from '../../src/pipelines/text-to-image.ts'
+import { concatenate, type FloatTensor } from '../../src/tensor/tensor.ts'
+
+/** One request that diffusers answered; written by scripts/golden/pipelines.py. */
+export interface PipelineCase {
+  readonly name: string
+  readonly checkpoint: string
+  readonly scheduler: string | null
+  readonly prompt: string
+  readonly negative_prompt: string | null
+  readonly width: number
+  readonly height: number
+  readonly steps: number
+  readonly timesteps: readonly number[] | null
+  readonly sigmas: readonly number[] | null
+  readonly guidance_scale: number
+  readonly guidance_rescale: number
+  readonly eta: number
+  readonly clip_skip: number
+  readonly seed: string
+  readonly num_images: number
+  readonly prediction_type: string | null
+  readonly strength: number | null
+}
+
+export interface ExpectedPictures {
+  /** [N, C, h, w] */
+  readonly latents: FloatTensor
+  /** [N, H, W, 3], 0 … 255 as floats */
+  readonly pixels: FloatTensor
+}
+
+export async function readPipelineCases(folder: string): Promise<{
+  readonly cases: readonly PipelineCase[]
+  expected(name: string): Promise<ExpectedPictures>
+}> {
+  const { cases } = JSON.parse(await readFile(join(folder, 'pipelines.json'), 'utf8')) as { cases: PipelineCase[] }
+  const file = await readSafetensors(join(folder, 'pipelines.safetensors'))
+  return {
+    cases,
+    expected: async (name) => ({
+      latents: await readTensor(file, `${name}.latents`),
+      pixels: await readTensor(file, `${name}.pixels`),
+    }),
+  }
+}
+
+/** Runs a case with this engine. */
+export async function runPipelineCase(model: StableDiffusion, request: PipelineCase): Promise<GeneratedImage[]> {
+  const parameters: GenerationParameters = {
+    prompt: request.prompt,
+    ...(request.negative_prompt !== null && { negativePrompt: request.negative_prompt }),
+    scheduler: {
+      ...(request.scheduler !== null && { name: request.scheduler as NonNullable<SchedulerChoice['name']> }),
+      ...(request.prediction_type !== null && { overrides: { prediction_type: request.prediction_type } }),
+    },
+    schedule: request.timesteps
+      ? { timesteps: request.timesteps }
+      : request.sigmas
+        ? { sigmas: request.sigmas }
+        : { numInferenceSteps: request.steps },
+    guidanceScale: request.guidance_scale,
+    guidanceRescale: request.guidance_rescale,
+    eta: request.eta,
+    clipSkip: request.clip_skip,
+    seed: BigInt(request.seed),
+    numImages: request.num_images,
+  }
+  const { width, height, strength } = request
+  const run =
+    strength === null
+      ? textToImage(model, { ...parameters, width, height })
+      : imageToImage(model, { ...parameters, image: startImage(width, height), strength })
+  for (;;) {
+    const next = await run.next()
+    if (next.done) return next.value
+  }
+}
+
+/** The smooth colour pattern that the script starts image-to-image from. */
+function startImage(width: number, height: number): RgbImage {
+  const data = new Uint8Array(width * height * 3)
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const colour = [(x * 255) / (width - 1), (y * 255) / (height - 1), (x * 7 + y * 13) % 256]
+      data.set(colour.map(Math.floor), (y * width + x) * 3)
+    }
+  }
+  return { width, height, data }
+}
+
+export interface Deviation {
+  /** max |a − b| / max |b| over the latents. */
+  readonly latents: number
+  /** Share of 8-bit samples that differ at all. */
+  readonly pixels: number
+  /** The largest difference of an 8-bit sample. */
+  readonly largestPixel: number
+}
+
+/** How far pictures are from diffusers'. */
+export function deviation(images: readonly GeneratedImage[], expected: ExpectedPictures): Deviation {
+  const latents = concatenate(images.map((image) => image.latents))
+  if (String(latents.shape) !== String(expected.latents.shape)) {
+    throw new Error(`latents are [${latents.shape}], diffusers' are [${expected.latents.shape}]`)
+  }
+  const pixels = images.flatMap(({ image }) => [...image.data])
+  const differences = pixels.map((value, i) => Math.abs(value - (expected.pixels.data[i] as number)))
+  return {
+    latents: maxDifference(latents.data, expected.latents.data) / maxAbsolute(expected.latents.data),
+    pixels: differences.filter((difference) => difference > 0).length / differences.length,
+    largestPixel: Math.max(...differences),
+  }
+}
+
+function maxDifference(a: Float32Array, b: Float32Array): number {
+  return a.reduce((worst, value, i) => Math.max(worst, Math.abs(value - (b[i] as number))), 0)
+}
+
+function maxAbsolute(data: Float32Array): number {
+  return data.reduce((worst, value) => Math.max(worst, Math.abs(value)), 0)
+}
