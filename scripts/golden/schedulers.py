@@ -289,7 +289,8 @@ def dpm_cases():
             for n in (2, 6, 16):
                 yield case(DPM, "sd15", steps(n), {**algorithm, "solver_order": order})
             yield case(DPM, "sd15", steps(16), {**algorithm, "solver_order": order, "euler_at_final": True})
-            for extra in ({}, {"lower_order_final": False}, {"euler_at_final": True}, {"solver_type": "heun"}):
+            free = {"lower_order_final": False}
+            for extra in ({}, free, {**free, "euler_at_final": True}, {"solver_type": "heun"}):
                 overrides = {**algorithm, **extra, "solver_order": order, "final_sigmas_type": "sigma_min"}
                 yield case(DPM, "sdxl", steps(7), overrides)
     for solver_type in ("logrho", "bh1", "bh2"):

@@ -38,9 +38,17 @@ export function dpmSolverTimesteps(
   }
   const timesteps =
     'timesteps' in wanted
-      ? customValues(className, 'timesteps', wanted.timesteps).map(trunc)
+      ? withoutRepeats(className, customValues(className, 'timesteps', wanted.timesteps).map(trunc))
       : spacedDpmTimesteps(config, lastTimestep(config, alphas), stepCount(className, wanted.numInferenceSteps))
   return { timesteps, sigmas: [...timesteps.map((t) => interpolate(table, t)), final].map(fround) }
+}
+
+/** The solver divides by the distance between steps. */
+function withoutRepeats(className: string, timesteps: readonly number[]): readonly number[] {
+  if (timesteps.some((t, i) => t === timesteps[i + 1])) {
+    throw new SchedulerError(className, 'timesteps', `timesteps must not repeat, got [${timesteps}]`)
+  }
+  return timesteps
 }
 
 /** Rounded to integers, where Euler keeps fractions: above some 50 steps the quiet end repeats timesteps. */

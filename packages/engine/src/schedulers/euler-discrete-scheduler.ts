@@ -60,9 +60,11 @@ export class EulerDiscreteScheduler implements Scheduler {
       if (this.config.use_karras_sigmas) {
         throw new SchedulerError(this.className, 'timesteps', 'custom timesteps cannot be combined with Karras sigmas')
       }
-      this.setSpacing(customValues(this.className, 'timesteps', schedule.timesteps))
+      const { timesteps } = schedule
+      this.setSpacing(customValues(this.className, 'timesteps', timesteps), timesteps.length)
     } else {
-      this.setSpacing(spacedTimesteps(this.config, stepCount(this.className, schedule.numInferenceSteps)), schedule)
+      const count = stepCount(this.className, schedule.numInferenceSteps)
+      this.setSpacing(spacedTimesteps(this.config, count), count)
     }
   }
 
@@ -84,6 +86,10 @@ export class EulerDiscreteScheduler implements Scheduler {
 
   private setSigmas(given: readonly number[]): void {
     const sigmas = customValues(this.className, 'sigmas', given, 2).map(fround)
+    // A step divides by its sigma.
+    if (!sigmas.every((sigma, i) => sigma > 0 || (sigma === 0 && i === sigmas.length - 1))) {
+      throw new SchedulerError(this.className, 'sigmas', `sigmas must be positive, the last may be 0, got [${given}]`)
+    }
     const logSigmas = logarithms(this.trainingSigmas)
     this.timesteps = sigmas
       .slice(0, -1)
@@ -92,37 +98,29 @@ export class EulerDiscreteScheduler implements Scheduler {
     this.numInferenceSteps = this.timesteps.length
   }
 
-  private setSpacing(
-    spaced: readonly number[],
-    { numInferenceSteps: count } = { numInferenceSteps: spaced.length },
-  ): void {
-    const timesteps = spaced.map(fround)
+  /** `count` differs from the length of `spaced` where trailing spacing yields a timestep more. */
+  private setSpacing(spaced: readonly number[], count: number): void {
+    const { interpolation_type, use_karras_sigmas, final_sigmas_type } = this.config
     const table = this.trainingSigmas
-    const sigmas =
-      this.config.interpolation_type === 'linear'
-        ? timesteps.map((t) => interpolate(table, t))
-        : logLinearSigmas(table, count)
-    this.setLevels(timesteps, sigmas, count)
+    const timesteps = spaced.map(fround)
+    const linear = interpolation_type === 'linear'
+    const interpolated = linear ? timesteps.map((t) => interpolate(table, t)) : logLinearSigmas(table, count)
+    const sigmas = use_karras_sigmas ? this.karras(interpolated, count) : interpolated
+    const final = final_sigmas_type === 'zero' ? 0 : (table[0] as number)
+    const logSigmas = logarithms(table)
+    this.timesteps = use_karras_sigmas
+      ? sigmas.map((sigma) => fround(timestepOfLogSigma(Math.log(Math.max(sigma, 1e-10)), logSigmas)))
+      : timesteps
+    this.sigmas = [...sigmas, final].map(fround)
+    this.numInferenceSteps = count
   }
 
-  private setLevels(timesteps: readonly number[], sigmas: readonly number[], count: number): void {
-    const { sigma_min, sigma_max, use_karras_sigmas, final_sigmas_type } = this.config
-    const smallest = this.trainingSigmas[0] as number
-    const final = final_sigmas_type === 'zero' ? 0 : smallest
-    let levels = sigmas
-    if (use_karras_sigmas) {
-      levels = karrasSigmas(
-        sigma_max ?? (sigmas[0] as number),
-        sigma_min ?? (sigmas[sigmas.length - 1] as number),
-        linspace(0, 1, count),
-      )
-      const logSigmas = logarithms(this.trainingSigmas)
-      this.timesteps = levels.map((sigma) => fround(timestepOfLogSigma(Math.log(Math.max(sigma, 1e-10)), logSigmas)))
-    } else {
-      this.timesteps = timesteps
-    }
-    this.sigmas = [...levels, final].map(fround)
-    this.numInferenceSteps = count
+  /** Between the ends of the interpolated sigmas, unless the config sets its own. */
+  private karras(interpolated: readonly number[], count: number): number[] {
+    const { sigma_min, sigma_max } = this.config
+    const largest = sigma_max ?? (interpolated[0] as number)
+    const smallest = sigma_min ?? (interpolated[interpolated.length - 1] as number)
+    return karrasSigmas(largest, smallest, linspace(0, 1, count))
   }
 }
 

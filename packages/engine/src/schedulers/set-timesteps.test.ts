@@ -1,0 +1,103 @@
+import { describe, expect, it } from 'vitest'
+import { createScheduler, type SchedulerName } from './from-config.ts'
+import { type Schedule, type ScheduleOptions, SchedulerError } from './scheduler.ts'
+
+const CONFIG = { beta_start: 0.00085, beta_end: 0.012, beta_schedule: 'scaled_linear', steps_offset: 1 }
+const TIMESTEPS = [999, 600, 200]
+const SIGMAS = [14, 3, 0.5, 0]
+
+function timesteps(name: SchedulerName, schedule: Schedule, options?: ScheduleOptions): readonly number[] {
+  const scheduler = createScheduler(name, CONFIG)
+  scheduler.setTimesteps(schedule, options)
+  return scheduler.timesteps
+}
+
+describe('custom schedules', () => {
+  it.each([
+    ['Euler', true, true],
+    ['DPM++ 2M', true, false],
+    ['DPM++ 2M SDE', true, false],
+    ['LCM', true, false],
+    ['TCD', true, false],
+    ['Euler A', false, false],
+    ['DDIM', false, false],
+  ] as const)('%s takes timesteps: %s, sigmas: %s', (name, takesTimesteps, takesSigmas) => {
+    const withTimesteps = () => timesteps(name, { timesteps: TIMESTEPS })
+    const withSigmas = () => timesteps(name, { sigmas: SIGMAS })
+    if (takesTimesteps) expect(withTimesteps()).toEqual(TIMESTEPS)
+    else expect(withTimesteps).toThrow(expect.objectContaining({ argument: 'timesteps' }))
+    if (takesSigmas) expect(withSigmas()).toHaveLength(3)
+    else expect(withSigmas).toThrow(expect.objectContaining({ argument: 'sigmas' }))
+  })
+
+  it.each([
+    ['Euler', { timesteps: [] }],
+    ['Euler', { timesteps: [Number.NaN] }],
+    ['Euler', { sigmas: [14] }],
+    ['Euler', { sigmas: [14, 0, 3, 0] }],
+    ['DPM++ 2M', { timesteps: [999, 500, 500] }],
+    ['DPM++ 2M Karras', { timesteps: TIMESTEPS }],
+    ['LCM', { timesteps: [500, 600] }],
+    ['LCM', { timesteps: [1000, 600] }],
+    ['TCD', { timesteps: [500, -1] }],
+  ] as const)('%s refuses %j', (name, schedule) => {
+    const argument = Object.keys(schedule)[0]
+    expect(() => timesteps(name, schedule)).toThrow(expect.objectContaining({ argument }))
+  })
+
+  it('refuses timesteps with the Karras sigmas of Euler', () => {
+    const scheduler = createScheduler('Euler', CONFIG, { use_karras_sigmas: true })
+    expect(() => scheduler.setTimesteps({ timesteps: TIMESTEPS })).toThrow(SchedulerError)
+  })
+})
+
+describe('the number of steps', () => {
+  it.each(['Euler', 'Euler A', 'DPM++ 2M', 'DPM++ 2M Karras', 'DDIM', 'LCM', 'TCD'] as const)(
+    '%s needs one',
+    (name) => {
+      for (const numInferenceSteps of [0, -1, 2.5, Number.NaN]) {
+        expect(() => timesteps(name, { numInferenceSteps })).toThrow(
+          expect.objectContaining({ argument: 'num_inference_steps' }),
+        )
+      }
+      expect(timesteps(name, { numInferenceSteps: 1 })).toHaveLength(1)
+    },
+  )
+
+  it('is at most what the distillation has', () => {
+    expect(timesteps('LCM', { numInferenceSteps: 50 })).toHaveLength(50)
+    expect(() => timesteps('LCM', { numInferenceSteps: 51 })).toThrow(/at most 50 steps/)
+    expect(() => timesteps('LCM', { numInferenceSteps: 8 }, { strength: 0.15 })).toThrow(/at most 7 steps/)
+    expect(timesteps('LCM', { numInferenceSteps: 51 }, { originalInferenceSteps: 100 })).toHaveLength(51)
+  })
+
+  it('must keep the timesteps within training', () => {
+    expect(() => timesteps('DDIM', { numInferenceSteps: 1001 })).toThrow(/from 1 to 1000/)
+    expect(() => timesteps('DDIM', { numInferenceSteps: 1000 })).toThrow(/start at timestep 1000/)
+  })
+
+  it('starts a scheduler afresh', () => {
+    const scheduler = createScheduler('LCM', CONFIG)
+    scheduler.setTimesteps({ numInferenceSteps: 8 })
+    scheduler.setTimesteps({ numInferenceSteps: 2 })
+    expect(scheduler.timesteps).toEqual([999, 499])
+    expect(scheduler.numInferenceSteps).toBe(2)
+  })
+})
+
+describe('strength and originalInferenceSteps', () => {
+  it('are for LCM and TCD only', () => {
+    expect(timesteps('LCM', { numInferenceSteps: 4 }, { strength: 0.8 })).toEqual([799, 599, 399, 199])
+    for (const name of ['Euler', 'Euler A', 'DPM++ 2M', 'DDIM'] as const) {
+      expect(() => timesteps(name, { numInferenceSteps: 4 }, { strength: 0.8 })).toThrow(
+        expect.objectContaining({ argument: 'strength' }),
+      )
+    }
+  })
+
+  it.each([-0.1, 1.1, Number.NaN])('refuse strength %s', (strength) => {
+    expect(() => timesteps('TCD', { numInferenceSteps: 4 }, { strength })).toThrow(
+      expect.objectContaining({ argument: 'strength' }),
+    )
+  })
+})
