@@ -1,7 +1,10 @@
 /** How Python reads numbers from text and prints floats, where JavaScript differs. */
 
-/** `str.isspace()`: JavaScript's `\s` lacks the separators 1C-1F and NEL, and has the byte order mark instead. */
-const SPACE = '[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]'
+/**
+ * Whitespace that `int()` and `float()` strip. JavaScript's `\s` lacks NEL and has the byte order mark; `str.isspace()`
+ * also has 1C-1F, which they do not strip.
+ */
+const SPACE = '[\\t-\\r\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]'
 const OUTER_SPACE = new RegExp(`^${SPACE}+|${SPACE}+$`, 'g')
 const DECIMAL_DIGIT = /\p{Nd}/u
 const OTHER_DECIMAL_DIGITS = /(?![0-9])\p{Nd}/gu
