@@ -1,0 +1,266 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { WebSocket } from 'ws'
+import { FAKE_ENDPOINTS, fakeFiles } from '../../test/fakes/endpoints.ts'
+import { MemoryQueue } from '../../test/fakes/memory-queue.ts'
+import { type Runner, type RunnerOptions, startRunner } from '../runner/runner.ts'
+import { createDirectChannel, type DirectChannelOptions } from './channel-client.ts'
+import { createChannelServer } from './channel-server.ts'
+import type { ChannelEvent, DirectChannel, SessionOptions } from './direct-channel.ts'
+
+const toClose: (() => Promise<void>)[] = []
+
+afterEach(async () => {
+  await Promise.all(toClose.splice(0).map((close) => close()))
+})
+
+async function startFakeRunner(queue: MemoryQueue, options: Partial<RunnerOptions> = {}): Promise<Runner> {
+  const runner = await startRunner({
+    queue,
+    endpoints: FAKE_ENDPOINTS,
+    validate: (_schema, body) => body,
+    parseInput: JSON.parse,
+    files: fakeFiles,
+    logger: { info: () => {}, warn: () => {}, error: () => {} },
+    device: 'cpu',
+    memoryBytes: 0,
+    ...options,
+  })
+  toClose.push(() => runner.drain(0))
+  return runner
+}
+
+function channelOver(queue: MemoryQueue, options: Partial<DirectChannelOptions> = {}): DirectChannel {
+  const channel = createDirectChannel({ queue, ...options })
+  toClose.push(() => channel.close())
+  return channel
+}
+
+function session(endpointId: string, options: Partial<SessionOptions> = {}): SessionOptions {
+  return {
+    requestId: 'r',
+    endpointId,
+    filesUrl: 'http://files.test/cdn',
+    streaming: false,
+    inlineBytes: false,
+    ...options,
+  }
+}
+
+const NEVER = new AbortController().signal
+
+async function send(channel: DirectChannel, options: SessionOptions, input: unknown, signal = NEVER) {
+  const opened = await channel.open(options)
+  const events: ChannelEvent[] = []
+  for await (const event of opened.send(input, signal)) events.push(event)
+  opened.close()
+  return events
+}
+
+describe('the direct channel', () => {
+  it('carries an input to a runner and every value of its output back unchanged', async () => {
+    const queue = new MemoryQueue()
+    const runner = await startFakeRunner(queue)
+    const input = {
+      huge: 10n ** 40n,
+      seed: 18446744073709551615n,
+      safe: 2 ** 40,
+      fraction: 0.1,
+      bytes: Uint8Array.of(0, 255),
+      text: 'Zürich 🗺️',
+      nothing: null,
+      list: [1, [2, { three: 3 }]],
+    }
+    const events = await send(channelOver(queue), session('fake/echo'), input)
+    expect(events.map((event) => event.type)).toEqual(['started', 'result'])
+    expect(events.at(-1)).toMatchObject({ status: 200, output: input })
+    expect(events.at(-1)).toMatchObject({
+      headers: { 'x-fal-served-from': runner.runnerId, 'x-darkroom-model': 'echo' },
+    })
+  })
+
+  it('ignores a key that MessagePack refuses, and refuses nesting that no endpoint has', async () => {
+    const queue = new MemoryQueue()
+    await startFakeRunner(queue)
+    const channel = channelOver(queue)
+    const events = await send(channel, session('fake/echo'), { a: JSON.parse('{"__proto__":{"x":1},"b":2}') })
+    expect(events.at(-1)).toMatchObject({ status: 200, output: { a: { b: 2 } } })
+    const deep = JSON.parse(`${'['.repeat(1000)}${']'.repeat(1000)}`)
+    await expect(send(channel, session('fake/echo'), deep)).rejects.toMatchObject({ status: 422 })
+  })
+
+  it('brings logs, partial outputs where they are wanted, and the result last', async () => {
+    const queue = new MemoryQueue()
+    await startFakeRunner(queue)
+    const channel = channelOver(queue)
+    const streamed = await send(channel, session('fake/steps', { streaming: true }), { steps: 2 })
+    expect(streamed.map((event) => event.type)).toEqual(['started', 'log', 'partial', 'log', 'partial', 'result'])
+    const plain = await send(channel, session('fake/steps'), { steps: 2 })
+    expect(plain.map((event) => event.type)).toEqual(['started', 'log', 'log', 'result'])
+  })
+
+  it('drops older partial outputs for a slow reader, never the result, and does not hold up the runner', async () => {
+    const queue = new MemoryQueue()
+    await startFakeRunner(queue)
+    const opened = await channelOver(queue).open(session('fake/steps', { streaming: true }))
+    const events: ChannelEvent[] = []
+    const iterator = opened.send({ steps: 200, ms: 0 }, NEVER)[Symbol.asyncIterator]()
+    // The second send of a session starts when the first is done: its answer says that the first was not held up.
+    for await (const _ of opened.send({ steps: 0 }, NEVER)) void _
+    for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) events.push(next.value)
+    const partials = events.filter((event) => event.type === 'partial')
+    expect(partials.length).toBeLessThan(20)
+    expect(partials.at(-1)).toEqual({ type: 'partial', output: { step: 200 } })
+    expect(events.at(-1)).toMatchObject({ type: 'result', output: { done: 200 } })
+  })
+
+  it('answers errors as results', async () => {
+    const queue = new MemoryQueue()
+    await startFakeRunner(queue)
+    const channel = channelOver(queue)
+    expect((await send(channel, session('fake/refuse'), {})).at(-1)).toMatchObject({
+      type: 'result',
+      status: 422,
+      headers: { 'x-fal-billable-units': '0' },
+    })
+    expect((await send(channel, session('fake/broken'), {})).at(-1)).toMatchObject({ status: 500 })
+  })
+
+  it('works on a session’s inputs in order, on several sessions at a time', async () => {
+    const queue = new MemoryQueue()
+    await startFakeRunner(queue, { capacity: 2 })
+    const channel = channelOver(queue)
+    const finished: string[] = []
+    const run = async (opened: Awaited<ReturnType<DirectChannel['open']>>, tag: string, ms: number) => {
+      for await (const event of opened.send({ steps: 1, ms, tag }, NEVER))
+        if (event.type === 'result') finished.push(tag)
+    }
+    const [slow, quick] = await Promise.all([channel.open(session('fake/steps')), channel.open(session('fake/steps'))])
+    await Promise.all([run(slow, 'slow 1', 60), run(slow, 'slow 2', 1), run(quick, 'quick', 1)])
+    expect(finished).toEqual(['quick', 'slow 1', 'slow 2'])
+  })
+
+  it('cancels the work when its signal aborts, and tells the reader at once', async () => {
+    const queue = new MemoryQueue()
+    await startFakeRunner(queue)
+    const channel = channelOver(queue)
+    const controller = new AbortController()
+    const cancelled = send(channel, session('fake/steps'), { steps: 1_000_000, ms: 5 }, controller.signal)
+    setTimeout(() => controller.abort(), 30)
+    await expect(cancelled).rejects.toMatchObject({ status: 499, errorType: 'client_cancelled' })
+    // The only slot is free again, so the handler did stop.
+    expect((await send(channel, session('fake/echo'), {})).at(-1)).toMatchObject({ status: 200 })
+  })
+
+  it('cancels the work when the reader leaves', async () => {
+    const queue = new MemoryQueue()
+    await startFakeRunner(queue)
+    const channel = channelOver(queue)
+    const opened = await channel.open(session('fake/steps', { streaming: true }))
+    for await (const event of opened.send({ steps: 1_000_000, ms: 5 }, NEVER)) if (event.type === 'partial') break
+    expect((await send(channel, session('fake/echo'), {})).at(-1)).toMatchObject({ status: 200 })
+  })
+
+  it('ends the call with 504 when the work did not start in time, and leaves the running work alone', async () => {
+    const queue = new MemoryQueue()
+    await startFakeRunner(queue)
+    const channel = channelOver(queue)
+    const first = send(channel, session('fake/deaf'), { ms: 150 })
+    await expect(send(channel, session('fake/echo', { startTimeoutSeconds: 0.03 }), {})).rejects.toMatchObject({
+      status: 504,
+      errorType: 'request_timeout',
+      headers: { 'x-fal-request-timeout-type': 'user' },
+    })
+    expect((await first).at(-1)).toMatchObject({ status: 200 })
+  })
+
+  it('ends the call with 503 when the runner goes away mid-work, and finds the next runner', async () => {
+    const queue = new MemoryQueue()
+    const runner = await startFakeRunner(queue)
+    const channel = channelOver(queue)
+    const opened = await channel.open(session('fake/hang'))
+    const iterator = opened.send({}, NEVER)[Symbol.asyncIterator]()
+    await iterator.next()
+    await runner.drain(0)
+    await expect(iterator.next()).rejects.toMatchObject({ status: 503, errorType: 'runner_disconnected' })
+    await opened.closed
+    const next = await startFakeRunner(queue)
+    const events = await send(channel, session('fake/echo'), {})
+    expect(events.at(-1)).toMatchObject({ headers: { 'x-fal-served-from': next.runnerId } })
+  })
+
+  it('lets a draining runner finish, and sends new work elsewhere', async () => {
+    const queue = new MemoryQueue()
+    const leaving = await startFakeRunner(queue)
+    const channel = channelOver(queue)
+    const held = await channel.open(session('fake/deaf'))
+    const iterator = held.send({ ms: 100 }, NEVER)[Symbol.asyncIterator]()
+    await iterator.next()
+    const drained = leaving.drain(10)
+    await held.closed
+    const staying = await startFakeRunner(queue)
+    expect((await send(channel, session('fake/echo'), {})).at(-1)).toMatchObject({
+      headers: { 'x-fal-served-from': staying.runnerId },
+    })
+    expect((await iterator.next()).value).toMatchObject({ type: 'result', status: 200 })
+    await drained
+  })
+
+  it('waits for a runner that is still starting; without one it answers 503, or 504 at the caller’s deadline', async () => {
+    const queue = new MemoryQueue()
+    const channel = channelOver(queue, { runnerWaitSeconds: 0.05, endpointExists: (id) => id !== 'fake/unknown' })
+    await expect(channel.open(session('fake/unknown'))).rejects.toMatchObject({ status: 404 })
+    await expect(channel.open(session('fake/echo'))).rejects.toMatchObject({ errorType: 'runner_scheduling_failure' })
+    await expect(channel.open(session('fake/echo', { startTimeoutSeconds: 0.05 }))).rejects.toMatchObject({
+      errorType: 'request_timeout',
+    })
+    const waiting = send(channel, session('fake/echo', { startTimeoutSeconds: 10 }), {})
+    await startFakeRunner(queue)
+    expect((await waiting).at(-1)).toMatchObject({ status: 200 })
+  })
+
+  it('prefers the hinted runner, then a warm one, then the idle one', async () => {
+    const queue = new MemoryQueue()
+    const plain = await startFakeRunner(queue)
+    const warm = await startFakeRunner(queue, { warm: () => ['fake/echo'] })
+    const hinted = await startFakeRunner(queue, { warm: () => ['lora:a'] })
+    const channel = channelOver(queue)
+    const servedBy = async (endpointId: string, options: Partial<SessionOptions> = {}) => {
+      const result = (await send(channel, session(endpointId, options), {})).at(-1)
+      return result?.type === 'result' ? result.headers['x-fal-served-from'] : undefined
+    }
+    expect(await servedBy('fake/echo')).toBe(warm.runnerId)
+    expect(await servedBy('fake/echo', { runnerHint: 'lora:a' })).toBe(hinted.runnerId)
+    const busy = [send(channel, session('fake/deaf'), {}), send(channel, session('fake/deaf'), {})]
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    const served = await Promise.all([servedBy('fake/steps'), ...busy])
+    expect(new Set([plain.runnerId, warm.runnerId, hinted.runnerId])).toContain(served[0])
+    const ids = await Promise.all(busy.map(async (events) => (await events).at(-1)))
+    const used = [
+      ...ids.map((event) => (event?.type === 'result' ? event.headers['x-fal-served-from'] : '')),
+      served[0],
+    ]
+    expect(new Set(used).size).toBe(3)
+  })
+})
+
+describe('createChannelServer', () => {
+  it('refuses a caller without the token', async () => {
+    const server = await createChannelServer({ token: 'right', run: async () => {} })
+    toClose.push(() => server.close())
+    const status = await new Promise((resolve) => {
+      const socket = new WebSocket(server.address, { headers: { authorization: 'Bearer wrong' } })
+      socket.on('unexpected-response', (_request, response) => resolve(response.statusCode))
+      socket.on('error', () => {})
+    })
+    expect(status).toBe(401)
+  })
+
+  it('hangs up on a peer that speaks something else', async () => {
+    const server = await createChannelServer({ token: 't', run: async () => {} })
+    toClose.push(() => server.close())
+    const socket = new WebSocket(server.address, { headers: { authorization: 'Bearer t' } })
+    socket.on('open', () => socket.send('hello'))
+    const code = await new Promise((resolve) => socket.on('close', resolve))
+    expect(code).toBe(1002)
+  })
+})

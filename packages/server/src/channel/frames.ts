@@ -1,0 +1,93 @@
+import { decode, ExtensionCodec, encode } from '@msgpack/msgpack'
+import { fieldError } from '../errors/errors.ts'
+import type { ChannelEvent, SessionOptions } from './direct-channel.ts'
+
+/**
+ * Frames of the direct channel, each one MessagePack array in one binary WebSocket message. Sessions and works are
+ * numbered by the gateway; work numbers are unique within a socket.
+ */
+export type GatewayFrame =
+  | readonly ['open', session: number, options: SessionOptions]
+  /** The input is encoded on its own, so one that cannot be read spoils its work and not the socket. */
+  | readonly ['send', session: number, work: number, input: Uint8Array]
+  | readonly ['cancel', work: number]
+  /** The reader took one `partial`: the runner may send another. */
+  | readonly ['ack', work: number]
+  | readonly ['close', session: number]
+
+export type RunnerFrame =
+  | readonly ['event', work: number, event: ChannelEvent]
+  /** The runner is going: send it nothing new, and hang up when what it holds is done. */
+  | readonly ['draining']
+
+/** The WebSocket subprotocol: two builds that do not understand each other fail at the handshake. */
+export const CHANNEL_PROTOCOL = 'darkroom.channel.1'
+
+/** Largest frame either side takes: inputs hold images as data URIs or bytes, realtime outputs hold pictures. */
+export const MAX_FRAME_BYTES = 256 * 1024 * 1024
+
+const MAX_DEPTH = 512
+const BIGINT_EXTENSION = 1
+
+/**
+ * bigint travels as its decimal digits: MessagePack's own 64-bit integers would silently wrap a JSON integer of any
+ * greater size, and the validation that must refuse such a number runs behind the channel.
+ */
+const extensionCodec = new ExtensionCodec()
+extensionCodec.register({
+  type: BIGINT_EXTENSION,
+  encode: (value) => (typeof value === 'bigint' ? Buffer.from(value.toString(), 'latin1') : null),
+  decode: (bytes) => BigInt(Buffer.from(bytes).toString('latin1')),
+})
+
+const OPTIONS = { extensionCodec, ignoreUndefined: true, maxDepth: MAX_DEPTH }
+
+export function encodeFrame(frame: GatewayFrame | RunnerFrame): Uint8Array {
+  return encode(frame, OPTIONS)
+}
+
+/** @throws when the bytes are no frame: the peer speaks something else and the socket is of no use */
+export function decodeFrame<F extends GatewayFrame | RunnerFrame>(bytes: Uint8Array): F {
+  const frame = decode(plainBytes(bytes), OPTIONS)
+  if (!Array.isArray(frame) || typeof frame[0] !== 'string') {
+    throw new Error('Expected a frame of the direct channel (a MessagePack array), found something else')
+  }
+  return frame as unknown as F
+}
+
+/** @throws WireError 422 when the input nests too deep to be any endpoint's */
+export function encodeInput(input: unknown): Uint8Array {
+  const bytes = encodeNested(input)
+  // MessagePack's decoder refuses this key outright; as an unknown field it must be ignored like any other.
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes('__proto__')
+    ? encodeNested(withoutProtoKeys(input))
+    : bytes
+}
+
+export function decodeInput(bytes: Uint8Array): unknown {
+  return decode(plainBytes(bytes), OPTIONS)
+}
+
+/** A Buffer's slices are Buffers, and so would be every byte string decoded from it. */
+function plainBytes(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+function encodeNested(input: unknown): Uint8Array {
+  try {
+    return encode(input, OPTIONS)
+  } catch (error) {
+    if (!(error instanceof Error) || !error.message.startsWith('Too deep')) throw error
+    throw fieldError([], 'value_error', `the input is nested deeper than ${MAX_DEPTH} levels`)
+  }
+}
+
+function withoutProtoKeys(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutProtoKeys)
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([key]) => key !== '__proto__')
+      .map(([key, member]) => [key, withoutProtoKeys(member)]),
+  )
+}

@@ -1,0 +1,167 @@
+import { WebSocket } from 'ws'
+import { requestError } from '../errors/errors.ts'
+import type { RunnerAdvertisement } from '../queue/request-queue.ts'
+import type { SessionOptions } from './direct-channel.ts'
+import {
+  CHANNEL_PROTOCOL,
+  decodeFrame,
+  encodeFrame,
+  encodeInput,
+  type GatewayFrame,
+  MAX_FRAME_BYTES,
+  type RunnerFrame,
+} from './frames.ts'
+import { startTimeoutError } from './start-timeout.ts'
+import { WorkEvents } from './work-events.ts'
+
+const CONNECT_TIMEOUT_MS = 5_000
+const PING_INTERVAL_MS = 5_000
+
+export interface WorkLimits {
+  /** Aborts the work. */
+  readonly signal: AbortSignal
+  /** The work fails when it did not start in the time that remains of `seconds`. */
+  readonly startTimeout: { readonly seconds: number; readonly remainingMs: number } | undefined
+}
+
+/** The gateway's end of the socket to one runner. Every session on that runner shares it. */
+export class RunnerConnection {
+  readonly runnerId: string
+  readonly #socket: WebSocket
+  readonly #works = new Map<number, WorkEvents>()
+  readonly #sessions = new Map<number, () => void>()
+  readonly #onGone: () => void
+  #counter = 0
+  #draining = false
+  #answered = true
+  readonly #ping: NodeJS.Timeout
+
+  /** @param onGone called once, when nothing new may be sent here any more */
+  private constructor(runnerId: string, socket: WebSocket, onGone: () => void) {
+    this.runnerId = runnerId
+    this.#socket = socket
+    this.#onGone = onGone
+    socket.on('message', (data) => this.#onMessage(data as Buffer))
+    socket.on('pong', () => {
+      this.#answered = true
+    })
+    socket.on('close', () => this.#onClose())
+    this.#ping = setInterval(() => this.#checkAlive(), PING_INTERVAL_MS).unref()
+  }
+
+  /** @throws when the runner does not answer in time or refuses the token */
+  static async connect(runner: RunnerAdvertisement, onGone: () => void): Promise<RunnerConnection> {
+    const socket = new WebSocket(runner.address, CHANNEL_PROTOCOL, {
+      headers: { authorization: `Bearer ${runner.channelToken}` },
+      maxPayload: MAX_FRAME_BYTES,
+      perMessageDeflate: false,
+      handshakeTimeout: CONNECT_TIMEOUT_MS,
+    })
+    await new Promise<void>((resolve, reject) => {
+      socket.once('open', resolve)
+      socket.on('error', reject)
+    })
+    return new RunnerConnection(runner.runnerId, socket, onGone)
+  }
+
+  /** Works that are not answered yet. */
+  get underway(): number {
+    return this.#works.size
+  }
+
+  get sessions(): number {
+    return this.#sessions.size
+  }
+
+  /** @param onClosed called when the session can take no further input */
+  openSession(options: SessionOptions, onClosed: () => void): number {
+    const session = ++this.#counter
+    this.#sessions.set(session, onClosed)
+    this.#send(['open', session, options])
+    return session
+  }
+
+  closeSession(session: number): void {
+    if (this.#sessions.delete(session)) this.#send(['close', session])
+    this.#hangUpIfDrained()
+  }
+
+  /**
+   * @throws WireError 422 for an input that cannot be sent
+   */
+  send(session: number, input: unknown, limits: WorkLimits): WorkEvents {
+    const bytes = encodeInput(input)
+    const work = ++this.#counter
+    const { signal, startTimeout } = limits
+    const events: WorkEvents = new WorkEvents({
+      started: () => clearTimeout(timer),
+      taken: () => this.#send(['ack', work]),
+      abandoned: () => this.#send(['cancel', work]),
+      ended: () => {
+        clearTimeout(timer)
+        signal.removeEventListener('abort', abandon)
+        this.#works.delete(work)
+        this.#hangUpIfDrained()
+      },
+    })
+    // The reader is told at once, whatever the runner still does.
+    const abandon = () => events.abandon(requestError('client_cancelled', 'The request was cancelled', signal.reason))
+    const timer =
+      startTimeout &&
+      setTimeout(() => events.abandon(startTimeoutError(startTimeout.seconds)), startTimeout.remainingMs)
+    this.#works.set(work, events)
+    this.#send(['send', session, work, bytes])
+    if (signal.aborted) abandon()
+    else signal.addEventListener('abort', abandon, { once: true })
+    return events
+  }
+
+  close(): void {
+    this.#socket.terminate()
+  }
+
+  #send(frame: GatewayFrame): void {
+    // Sending into a socket that just closed is no error of its own: `close` ends every work on it.
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(encodeFrame(frame))
+  }
+
+  #onMessage(data: Buffer): void {
+    try {
+      const frame = decodeFrame<RunnerFrame>(data)
+      if (frame[0] === 'event') this.#works.get(frame[1])?.push(frame[2])
+      else this.#drain()
+    } catch {
+      this.#socket.close(1002, 'not a frame of the direct channel')
+    }
+  }
+
+  /** A runner that is going: its sessions end as soon as they are idle, then the socket. */
+  #drain(): void {
+    if (this.#draining) return
+    this.#draining = true
+    clearInterval(this.#ping)
+    this.#onGone()
+    for (const onClosed of this.#sessions.values()) onClosed()
+    this.#hangUpIfDrained()
+  }
+
+  #hangUpIfDrained(): void {
+    if (this.#draining && this.#works.size === 0) this.#socket.close(1000)
+  }
+
+  #onClose(): void {
+    clearInterval(this.#ping)
+    if (!this.#draining) this.#onGone()
+    const lost = requestError('runner_disconnected', 'The runner disconnected before the request was answered')
+    for (const events of [...this.#works.values()]) events.fail(lost)
+    for (const onClosed of this.#sessions.values()) onClosed()
+    this.#sessions.clear()
+  }
+
+  /** A machine that vanished never closes its sockets: two unanswered pings do. */
+  #checkAlive(): void {
+    if (this.#answered) this.#socket.ping()
+    else this.#socket.terminate()
+    this.#answered = false
+  }
+}

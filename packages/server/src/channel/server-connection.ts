@@ -1,0 +1,143 @@
+import type { WebSocket } from 'ws'
+import { toErrorAnswer } from '../errors/error-answer.ts'
+import { fieldError } from '../errors/errors.ts'
+import type { DirectWork } from './channel-server.ts'
+import type { ChannelEvent, SessionOptions } from './direct-channel.ts'
+import { decodeFrame, decodeInput, encodeFrame, type GatewayFrame } from './frames.ts'
+
+interface ServerSession {
+  readonly options: SessionOptions
+  /** Settles when the session's works so far are done. */
+  tail: Promise<void>
+}
+
+/** The runner's end of one gateway's socket: many sessions, each working on one input at a time. */
+export class ServerConnection {
+  readonly #socket: WebSocket
+  readonly #run: (work: DirectWork) => Promise<void>
+  readonly #sessions = new Map<number, ServerSession>()
+  readonly #works = new Map<number, ServerWork>()
+
+  constructor(socket: WebSocket, run: (work: DirectWork) => Promise<void>) {
+    this.#socket = socket
+    this.#run = run
+    socket.on('message', (data) => this.#onMessage(data as Buffer))
+    socket.on('error', () => socket.terminate())
+    socket.on('close', () => {
+      for (const work of this.#works.values()) work.cancel()
+    })
+  }
+
+  #onMessage(data: Buffer): void {
+    try {
+      this.#onFrame(decodeFrame<GatewayFrame>(data))
+    } catch {
+      // 1002: protocol error. Whatever sent this cannot be answered.
+      this.#socket.close(1002, 'not a frame of the direct channel')
+    }
+  }
+
+  #onFrame(frame: GatewayFrame): void {
+    switch (frame[0]) {
+      case 'open':
+        this.#sessions.set(frame[1], { options: frame[2], tail: Promise.resolve() })
+        break
+      case 'send':
+        this.#enqueue(frame[1], frame[2], frame[3])
+        break
+      case 'cancel':
+        this.#works.get(frame[1])?.cancel()
+        break
+      case 'ack':
+        this.#works.get(frame[1])?.acknowledge()
+        break
+      case 'close':
+        this.#sessions.delete(frame[1])
+        break
+    }
+  }
+
+  #enqueue(sessionNumber: number, number: number, input: Uint8Array): void {
+    const session = this.#sessions.get(sessionNumber)
+    if (session === undefined) throw new Error(`Expected an open session, found number ${sessionNumber}`)
+    const work = new ServerWork(session.options, (event) => {
+      // A socket on its way out drops what is sent to it; the gateway ends the work by itself.
+      this.#socket.send(encodeFrame(['event', number, event]), () => {})
+    })
+    this.#works.set(number, work)
+    session.tail = session.tail
+      .then(() => work.run(input, this.#run))
+      .finally(() => {
+        this.#works.delete(number)
+      })
+  }
+}
+
+/** How many partial outputs may be on their way to a reader. */
+const PARTIAL_WINDOW = 8
+
+/**
+ * One input being worked on. A reader that is slower than the model gets the newest partial outputs and misses older
+ * ones: they are previews, and the device must not wait for a slow socket.
+ */
+class ServerWork implements DirectWork {
+  readonly session: SessionOptions
+  input: unknown
+  readonly #send: (event: ChannelEvent) => void
+  readonly #controller = new AbortController()
+  #underway = 0
+  #newest: ChannelEvent | undefined
+
+  constructor(session: SessionOptions, send: (event: ChannelEvent) => void) {
+    this.session = session
+    this.#send = send
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  async run(input: Uint8Array, run: (work: DirectWork) => Promise<void>): Promise<void> {
+    try {
+      this.input = readInput(input)
+      await run(this)
+    } catch (error) {
+      const { status, headers, body } = toErrorAnswer(error)
+      this.emit({ type: 'result', status, headers, output: body })
+    }
+  }
+
+  cancel(): void {
+    this.#controller.abort()
+  }
+
+  emit(event: ChannelEvent): void {
+    if (event.type === 'partial' && this.#underway >= PARTIAL_WINDOW) {
+      this.#newest = event
+      return
+    }
+    if (event.type === 'result') this.#flushNewest()
+    if (event.type === 'partial') this.#underway += 1
+    this.#send(event)
+  }
+
+  acknowledge(): void {
+    this.#underway -= 1
+    this.#flushNewest()
+  }
+
+  #flushNewest(): void {
+    if (this.#newest === undefined) return
+    this.#send(this.#newest)
+    this.#newest = undefined
+    this.#underway += 1
+  }
+}
+
+function readInput(bytes: Uint8Array): unknown {
+  try {
+    return decodeInput(bytes)
+  } catch (error) {
+    throw fieldError([], 'value_error', `the input cannot be read: ${error instanceof Error ? error.message : error}`)
+  }
+}

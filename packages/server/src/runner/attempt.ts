@@ -1,0 +1,98 @@
+import type { SessionOptions } from '../channel/direct-channel.ts'
+import type { HandlerContext, RunnableEndpoint } from '../endpoints/endpoint.ts'
+import { WireError } from '../errors/errors.ts'
+import type { LogEntry } from '../queue/request-queue.ts'
+import { failedResult, type HandlerResult, runHandler, stopError, type ValidateInput } from './run-handler.ts'
+import type { RunnerLogger } from './runner-logger.ts'
+import { StopReason } from './stop-reason.ts'
+
+/** The request on whose behalf a handler reads and saves files. */
+export type FileRequest = Pick<SessionOptions, 'requestId' | 'endpointId' | 'keyId' | 'filesUrl' | 'objectLifecycle'>
+
+/** What every attempt on this runner has in common. */
+export interface AttemptEnvironment {
+  readonly runnerId: string
+  readonly endpoints: ReadonlyMap<string, RunnableEndpoint>
+  readonly validate: ValidateInput
+  readonly files: (request: FileRequest) => Pick<HandlerContext, 'saveFile' | 'readFile'>
+  /** Seconds that an aborted handler may take to stop before it counts as stuck. */
+  readonly abortGraceSeconds: number
+  /** A handler did not stop: what it holds (a native call, memory) is only got back by ending the process. */
+  readonly onStuck: (endpointId: string) => void
+  readonly logger: RunnerLogger
+}
+
+export interface Attempt {
+  readonly request: FileRequest
+  readonly body: unknown
+  readonly streaming: boolean
+  readonly inlineBytes: boolean
+  readonly controller: AbortController
+  readonly runTimeoutSeconds: number
+  readonly onStarted: () => void
+  readonly onPartial: (output: unknown) => void
+  readonly onLog: (entry: LogEntry) => void
+}
+
+/** Answers one input within its time; never throws. */
+export async function answerAttempt(attempt: Attempt, environment: AttemptEnvironment): Promise<HandlerResult> {
+  const { request, controller, runTimeoutSeconds } = attempt
+  const endpoint = environment.endpoints.get(request.endpointId)
+  if (endpoint === undefined) {
+    return failedResult(new WireError(404, `Application "${request.endpointId}" not found`))
+  }
+  const timer = setTimeout(() => {
+    controller.abort(
+      new StopReason('run-timeout', `The request ran longer than the ${runTimeoutSeconds} seconds it may take`),
+    )
+  }, runTimeoutSeconds * 1000)
+  const watch = watchStuck(attempt, environment)
+  try {
+    const result = await Promise.race([runHandler(handlerRun(attempt, endpoint, environment)), watch.stuck])
+    return { ...result, headers: { 'x-fal-served-from': environment.runnerId, ...result.headers } }
+  } finally {
+    clearTimeout(timer)
+    watch.stop()
+  }
+}
+
+function handlerRun(attempt: Attempt, endpoint: RunnableEndpoint, environment: AttemptEnvironment) {
+  const { request, body, streaming, inlineBytes, controller, onStarted, onPartial, onLog } = attempt
+  const context: Omit<HandlerContext, 'setHeader'> = {
+    requestId: request.requestId,
+    signal: controller.signal,
+    streaming,
+    inlineBytes,
+    log: (message, level = 'INFO') => onLog({ timestamp: new Date(), level, message }),
+    ...environment.files(request),
+  }
+  const onDefect = (error: unknown) =>
+    environment.logger.error('a handler failed', {
+      requestId: request.requestId,
+      endpointId: request.endpointId,
+      error,
+    })
+  return { endpoint, body, validate: environment.validate, context, onStarted, onPartial, onDefect }
+}
+
+/** Answers for a handler that does not stop within its grace after the abort, and reports it. */
+function watchStuck(attempt: Attempt, environment: AttemptEnvironment) {
+  const { signal } = attempt.controller
+  let timer: NodeJS.Timeout | undefined
+  let onAbort = () => {}
+  const stuck = new Promise<HandlerResult>((resolve) => {
+    onAbort = () => {
+      timer = setTimeout(() => {
+        resolve(failedResult(stopError(signal.reason)))
+        environment.onStuck(attempt.request.endpointId)
+      }, environment.abortGraceSeconds * 1000)
+    }
+  })
+  if (signal.aborted) onAbort()
+  else signal.addEventListener('abort', onAbort, { once: true })
+  const stop = () => {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', onAbort)
+  }
+  return { stuck, stop }
+}

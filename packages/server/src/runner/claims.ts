@@ -1,0 +1,106 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ClaimToken, Outcome } from '../queue/request-queue.ts'
+import type { RunnerLogger } from './runner-logger.ts'
+import type { RunnerQueue } from './runner-queue.ts'
+
+const FIRST_RETRY_MS = 100
+const LONGEST_RETRY_MS = 5_000
+
+/** One claimed request that this runner answers for: from the claim until its completion is stored. */
+interface HeldClaim extends ClaimToken {
+  /** Told once when the queue wants the work stopped. */
+  readonly stop: () => void
+}
+
+/** The claims a runner holds: keeps their leases, carries cancels to them, and gives them up exactly once. */
+export class Claims {
+  readonly #queue: RunnerQueue
+  readonly #runnerId: string
+  readonly #logger: RunnerLogger
+  readonly #held = new Map<string, HeldClaim>()
+  readonly #timer: NodeJS.Timeout
+  #beating = false
+  #onEmpty: (() => void)[] = []
+
+  constructor(queue: RunnerQueue, runnerId: string, heartbeatMs: number, logger: RunnerLogger) {
+    this.#queue = queue
+    this.#runnerId = runnerId
+    this.#logger = logger
+    this.#timer = setInterval(() => void this.#heartbeat(), heartbeatMs)
+  }
+
+  hold(claim: ClaimToken, stop: () => void): void {
+    this.#held.set(claim.requestId, { requestId: claim.requestId, attempt: claim.attempt, stop })
+  }
+
+  /** Whether the claim is still this runner's to complete. */
+  holds(claim: ClaimToken): boolean {
+    return this.#held.get(claim.requestId)?.attempt === claim.attempt
+  }
+
+  /**
+   * Stores the outcome, or queues the request again where another attempt may succeed; trying again while the database is away: the lease goes on being renewed meanwhile. Given up
+   * when the claim was released or the runner closes.
+   */
+  async complete(claim: ClaimToken, outcome: Outcome, retryable: boolean): Promise<void> {
+    for (let delay = FIRST_RETRY_MS; this.holds(claim); delay = Math.min(delay * 2, LONGEST_RETRY_MS)) {
+      try {
+        const current = retryable ? await this.#queue.retry(claim, outcome) : await this.#queue.complete(claim, outcome)
+        if (!current) this.#logger.warn('a result came too late: the request is another attempt’s', { ...claim })
+        this.#drop(claim)
+      } catch (error) {
+        this.#logger.error('storing a result failed, trying again', { ...claim, error })
+        await sleep(delay)
+      }
+    }
+  }
+
+  /** Hands everything back that is still held, so another runner starts it at once. */
+  async releaseAll(): Promise<void> {
+    const claims = [...this.#held.values()]
+    // Dropped first: a request that is queued again may get the same attempt's number, so completing it is over now.
+    for (const claim of claims) this.#drop(claim)
+    await Promise.all(
+      claims.map(async ({ requestId, attempt }) => {
+        try {
+          await this.#queue.release({ requestId, attempt })
+        } catch (error) {
+          this.#logger.error('handing a request back failed; its lease will run out', { requestId, error })
+        }
+      }),
+    )
+  }
+
+  /** Resolves when nothing is held. */
+  async empty(): Promise<void> {
+    if (this.#held.size > 0) await new Promise<void>((resolve) => this.#onEmpty.push(resolve))
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+    for (const claim of [...this.#held.values()]) this.#drop(claim)
+  }
+
+  #drop(claim: ClaimToken): void {
+    // The same request may be held again by now, as its next attempt.
+    if (this.holds(claim)) this.#held.delete(claim.requestId)
+    if (this.#held.size === 0) for (const resolve of this.#onEmpty.splice(0)) resolve()
+  }
+
+  async #heartbeat(): Promise<void> {
+    // A database slower than the interval must not be asked twice at a time.
+    if (this.#held.size === 0 || this.#beating) return
+    this.#beating = true
+    try {
+      const tokens = [...this.#held.values()].map(({ requestId, attempt }) => ({ requestId, attempt }))
+      const stopped = new Set(await this.#queue.heartbeat(this.#runnerId, tokens))
+      for (const token of tokens) {
+        if (stopped.has(token.requestId) && this.holds(token)) this.#held.get(token.requestId)?.stop()
+      }
+    } catch (error) {
+      this.#logger.error('a heartbeat failed', { error })
+    } finally {
+      this.#beating = false
+    }
+  }
+}

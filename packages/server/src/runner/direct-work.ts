@@ -1,0 +1,39 @@
+import type { DirectWork } from '../channel/channel-server.ts'
+import { type AttemptEnvironment, answerAttempt } from './attempt.ts'
+import { StopReason } from './stop-reason.ts'
+
+/** Works on one input of the direct channel and emits its events, `result` last; never throws. */
+export async function runDirectWork(
+  work: DirectWork,
+  controller: AbortController,
+  environment: AttemptEnvironment & { readonly runTimeoutSeconds: number },
+): Promise<void> {
+  const { session } = work
+  const cancel = () => controller.abort(new StopReason('cancelled', 'The client went away'))
+  if (work.signal.aborted) cancel()
+  else work.signal.addEventListener('abort', cancel, { once: true })
+  const { status, headers, output, inferenceSeconds } = await answerAttempt(
+    {
+      request: session,
+      body: work.input,
+      streaming: session.streaming,
+      inlineBytes: session.inlineBytes,
+      controller,
+      runTimeoutSeconds: environment.runTimeoutSeconds,
+      onStarted: () => work.emit({ type: 'started' }),
+      onPartial: (partial) => {
+        if (session.streaming) work.emit({ type: 'partial', output: partial })
+      },
+      onLog: (entry) => work.emit({ type: 'log', entry }),
+    },
+    environment,
+  )
+  work.signal.removeEventListener('abort', cancel)
+  work.emit({
+    type: 'result',
+    status,
+    headers,
+    output,
+    ...(inferenceSeconds === undefined ? {} : { inferenceSeconds }),
+  })
+}

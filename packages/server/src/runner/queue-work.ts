@@ -1,0 +1,93 @@
+import { stringifyJson } from '../protocol/json-text.ts'
+import type { ClaimedRequest, Outcome } from '../queue/request-queue.ts'
+import { type AttemptEnvironment, answerAttempt } from './attempt.ts'
+import type { Claims } from './claims.ts'
+import { RequestLog } from './request-log.ts'
+import { failedResult, type HandlerResult } from './run-handler.ts'
+import type { RunnerQueue } from './runner-queue.ts'
+import { StopReason } from './stop-reason.ts'
+
+export interface QueueWorkEnvironment extends AttemptEnvironment {
+  readonly queue: RunnerQueue
+  readonly claims: Claims
+  /** JSON text to a value, integers beyond 2^53 as bigint. @throws WireError for text that is no JSON */
+  readonly parseInput: (text: string) => unknown
+  readonly logFlushMs: number
+  readonly runTimeoutSeconds: number
+}
+
+/** A claimed request being worked on. */
+export interface QueueWork {
+  /** Resolves when the device is free again. */
+  readonly worked: Promise<void>
+  /** Resolves when the outcome is stored, or no longer this runner's business. */
+  readonly completed: Promise<void>
+}
+
+/** Works on a claimed request and completes it. Storing the result is no reason to keep the device waiting. */
+export function startQueueWork(
+  claimed: ClaimedRequest,
+  controller: AbortController,
+  environment: QueueWorkEnvironment,
+): QueueWork {
+  const { queue, claims, logger } = environment
+  const claim = { requestId: claimed.requestId, attempt: claimed.attempt }
+  claims.hold(claim, () => controller.abort(new StopReason('cancelled', 'Request was cancelled by the client')))
+  const log = new RequestLog(
+    (entries) => queue.appendLogs(claim, entries),
+    environment.logFlushMs,
+    (error) => logger.error('writing a request’s log failed', { ...claim, error }),
+  )
+  const result = work(claimed, controller, log, environment)
+  return {
+    worked: result.then(() => {}),
+    completed: result.then(async (ended) => {
+      await log.flush()
+      await claims.complete(claim, toOutcome(ended, environment), ended.retryable === true)
+    }),
+  }
+}
+
+async function work(
+  claimed: ClaimedRequest,
+  controller: AbortController,
+  log: RequestLog,
+  environment: QueueWorkEnvironment,
+): Promise<HandlerResult> {
+  let body: unknown
+  try {
+    body = environment.parseInput(claimed.input)
+  } catch (error) {
+    return failedResult(error)
+  }
+  return await answerAttempt(
+    {
+      request: claimed,
+      body,
+      streaming: false,
+      inlineBytes: false,
+      controller,
+      runTimeoutSeconds: claimed.runTimeoutSeconds ?? environment.runTimeoutSeconds,
+      onStarted: () => {},
+      onPartial: () => {},
+      onLog: (entry) => log.add(entry),
+    },
+    environment,
+  )
+}
+
+function toOutcome(result: HandlerResult, { logger }: QueueWorkEnvironment): Outcome {
+  try {
+    return { ...withoutOutput(result), body: stringifyJson(result.output) }
+  } catch (error) {
+    // A cycle, or nesting beyond the stack: the handler's defect.
+    logger.error('an output cannot be written as JSON', { error })
+    const failed = failedResult(error)
+    return { ...withoutOutput(failed), body: stringifyJson(failed.output) }
+  }
+}
+
+function withoutOutput(result: HandlerResult): Omit<Outcome, 'body'> {
+  const { output: _output, retryable: _retryable, ...rest } = result
+  return rest
+}

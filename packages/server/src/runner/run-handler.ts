@@ -1,0 +1,96 @@
+import type { HandlerContext, RunnableEndpoint } from '../endpoints/endpoint.ts'
+import { toErrorAnswer } from '../errors/error-answer.ts'
+import { type RequestErrorType, requestError, WireError } from '../errors/errors.ts'
+import { type StopKind, StopReason } from './stop-reason.ts'
+
+/** What working on one input ended with, before it becomes JSON text (queue) or a frame (direct channel). */
+export interface HandlerResult {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  /** The output, or an error body. */
+  readonly output: unknown
+  /** Set when the request failed for a reason that is not the model's. */
+  readonly error?: { readonly message: string; readonly type: string }
+  readonly inferenceSeconds?: number
+  /** Another attempt may succeed: what failed was the machine (no memory, no device), not the input. */
+  readonly retryable?: boolean
+}
+
+/** Reads an input as the endpoint's schema has it. @throws WireError 422 */
+export type ValidateInput = (schema: RunnableEndpoint['schema'], body: unknown) => unknown
+
+export interface HandlerRun {
+  readonly endpoint: RunnableEndpoint
+  readonly body: unknown
+  readonly validate: ValidateInput
+  /** The context but for the headers, which are collected here. Its signal is aborted with a `StopReason`. */
+  readonly context: Omit<HandlerContext, 'setHeader'>
+  /** Called when the input is valid and the handler begins. */
+  readonly onStarted: () => void
+  readonly onPartial: (output: unknown) => void
+  /** Told of errors that are nobody's answer: defects of the handler. */
+  readonly onDefect: (error: unknown) => void
+}
+
+/**
+ * Validates an input, runs the endpoint's handler and turns whatever happens into an answer; never throws. A handler
+ * that ignores an abort and finishes keeps its result, as fal has it.
+ */
+export async function runHandler(run: HandlerRun): Promise<HandlerResult> {
+  const headers: Record<string, string> = {}
+  const setHeader = (name: string, value: string) => {
+    headers[name.toLowerCase()] = value
+  }
+  try {
+    const input = run.validate(run.endpoint.schema, run.body)
+    run.onStarted()
+    const startedAt = performance.now()
+    const output = await drive(run.endpoint.handler(input, { ...run.context, setHeader }), run.onPartial)
+    return { status: 200, headers, output, inferenceSeconds: (performance.now() - startedAt) / 1000 }
+  } catch (error) {
+    return failedResult(answerable(error, run), headers)
+  }
+}
+
+async function drive(steps: AsyncGenerator<unknown, unknown>, onPartial: (output: unknown) => void): Promise<unknown> {
+  for (;;) {
+    const step = await steps.next()
+    if (step.done === true) return step.value
+    onPartial(step.value)
+  }
+}
+
+/** What was thrown after an abort is the abort, in whatever shape the handler let it through. */
+function answerable(error: unknown, run: HandlerRun): unknown {
+  if (error instanceof WireError) return error
+  const { signal } = run.context
+  if (signal.aborted) return stopError(signal.reason, error)
+  run.onDefect(error)
+  return error
+}
+
+const ERROR_OF_STOP: Readonly<Record<StopKind, RequestErrorType>> = {
+  cancelled: 'client_cancelled',
+  'run-timeout': 'request_timeout',
+  shutdown: 'runner_disconnected',
+}
+
+/** The answer to a request that was stopped. */
+export function stopError(reason: unknown, cause?: unknown): WireError {
+  if (!(reason instanceof StopReason)) return requestError('client_cancelled', 'The request was cancelled', cause)
+  return requestError(ERROR_OF_STOP[reason.kind], reason.message, cause)
+}
+
+/** An error as a result; headers that the handler had set stay beside the error's own. */
+export function failedResult(error: unknown, headers: Readonly<Record<string, string>> = {}): HandlerResult {
+  const answer = toErrorAnswer(error)
+  const type = error instanceof WireError ? error.errorType : undefined
+  return {
+    status: answer.status,
+    headers: { ...headers, ...answer.headers },
+    output: answer.body,
+    ...(type === undefined ? {} : { error: { message: String(answer.body.detail), type } }),
+    // fal retries 503 and 504. A 504 of ours used up the whole run time: it would do so again, so it stands.
+    retryable: answer.status === 503,
+  }
+}

@@ -1,0 +1,16 @@
+import type { RequestQueue } from '../queue/request-queue.ts'
+
+/** The part of the queue that a runner works with. */
+export type RunnerQueue = Pick<
+  RequestQueue,
+  | 'leaseSeconds'
+  | 'claim'
+  | 'heartbeat'
+  | 'appendLogs'
+  | 'complete'
+  | 'retry'
+  | 'release'
+  | 'onWork'
+  | 'advertise'
+  | 'withdraw'
+>

@@ -1,0 +1,172 @@
+import { parse } from 'lossless-json'
+import { afterEach, describe, expect, it } from 'vitest'
+import { FAKE_ENDPOINTS, fakeFiles } from '../../test/fakes/endpoints.ts'
+import { MemoryQueue, submission } from '../../test/fakes/memory-queue.ts'
+import { WireError } from '../errors/errors.ts'
+import { type Runner, type RunnerOptions, startRunner } from './runner.ts'
+
+const started: Runner[] = []
+
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((runner) => runner.drain(0)))
+})
+
+async function start(queue: MemoryQueue, options: Partial<RunnerOptions> = {}) {
+  const defects: unknown[] = []
+  const runner = await startRunner({
+    queue,
+    endpoints: FAKE_ENDPOINTS,
+    validate: (_schema, body) => {
+      if (typeof body !== 'object') throw new WireError(422, [{ loc: ['body'], msg: 'not a dict', type: 'type_error' }])
+      return body
+    },
+    parseInput: (text) => {
+      const value = parse(text, null, (digits) => (/^\d{17,}$/.test(digits) ? BigInt(digits) : Number(digits)))
+      return value
+    },
+    files: fakeFiles,
+    logger: { info: () => {}, warn: () => {}, error: (_message, details) => defects.push(details?.error) },
+    device: 'cpu',
+    memoryBytes: 0,
+    heartbeatMs: 10,
+    logFlushMs: 1,
+    ...options,
+  })
+  started.push(runner)
+  return { runner, defects }
+}
+
+async function answer(queue: MemoryQueue, endpointId: string, input: unknown) {
+  const requestId = `${endpointId}-${queue.rows.size}`
+  await queue.enqueue(submission(requestId, endpointId, input))
+  return { requestId, outcome: await queue.outcome(requestId) }
+}
+
+describe('startRunner', () => {
+  it('answers queued requests with what the handler returns, its headers and its time', async () => {
+    const queue = new MemoryQueue()
+    const { runner } = await start(queue)
+    const { outcome } = await answer(queue, 'fake/echo', '{"seed":12345678901234567890,"text":"Zürich"}')
+    expect(outcome).toMatchObject({ status: 200, body: '{"seed":12345678901234567890,"text":"Zürich"}' })
+    expect(outcome.headers).toEqual({ 'x-darkroom-model': 'echo', 'x-fal-served-from': runner.runnerId })
+    expect(outcome.inferenceSeconds).toBeGreaterThanOrEqual(0)
+  })
+
+  it('writes every log entry before the request counts as completed', async () => {
+    const queue = new MemoryQueue()
+    await start(queue, { logFlushMs: 60_000 })
+    const { requestId } = await answer(queue, 'fake/steps', { steps: 3 })
+    const messages = (await queue.logs(requestId)).map((entry) => entry.message)
+    expect(messages).toEqual(['step 1 of 3', 'step 2 of 3', 'step 3 of 3'])
+  })
+
+  it('answers 422 for the model’s and the validation’s errors, 500 without internals for a defect', async () => {
+    const queue = new MemoryQueue()
+    const { defects } = await start(queue)
+    const refused = (await answer(queue, 'fake/refuse', { image_url: 'x' })).outcome
+    expect(refused.status).toBe(422)
+    expect(refused.headers['x-fal-billable-units']).toBe('0')
+    expect(JSON.parse(refused.body).detail[0]).toMatchObject({ loc: ['body', 'image_url'], type: 'image_load_error' })
+    expect((await answer(queue, 'fake/echo', '"text"')).outcome).toMatchObject({ status: 422 })
+    const broken = (await answer(queue, 'fake/broken', {})).outcome
+    expect(broken.status).toBe(500)
+    expect(JSON.parse(broken.body).detail).toBe('Internal Server Error')
+    expect(broken.body).not.toContain('secret')
+    expect(defects).toHaveLength(1)
+  })
+
+  it('leaves it to the queue whether a 503 is tried again', async () => {
+    const queue = new MemoryQueue()
+    await start(queue)
+    await queue.enqueue(submission('r', 'fake/unavailable', {}))
+    while (queue.retries < 2) await new Promise((resolve) => setTimeout(resolve, 1))
+    expect(queue.rows.get('r')?.outcome).toBeUndefined()
+  })
+
+  it('stops a running request that was cancelled: 499', async () => {
+    const queue = new MemoryQueue()
+    await start(queue)
+    await queue.enqueue(submission('r', 'fake/steps', { steps: 1_000_000 }))
+    await queue.cancel('r')
+    const outcome = await queue.outcome('r')
+    expect(outcome.status).toBe(499)
+    expect(outcome.error?.type).toBe('client_cancelled')
+  })
+
+  it('keeps the result of a handler that ignores a cancel', async () => {
+    const queue = new MemoryQueue()
+    await start(queue)
+    await queue.enqueue(submission('r', 'fake/deaf', { ms: 50 }))
+    await queue.cancel('r')
+    expect(await queue.outcome('r')).toMatchObject({ status: 200, body: '{"finished":true}' })
+  })
+
+  it('ends a request at its run timeout: 504', async () => {
+    const queue = new MemoryQueue()
+    await start(queue)
+    await queue.enqueue({ ...submission('r', 'fake/steps', { steps: 1_000_000 }), runTimeoutSeconds: 0.02 })
+    expect(await queue.outcome('r')).toMatchObject({ status: 504, error: { type: 'request_timeout' } })
+  })
+
+  it('answers for a handler that does not stop, and asks for the process to be replaced', async () => {
+    const queue = new MemoryQueue()
+    const stuck: string[] = []
+    const onStuck = (endpointId: string) => void stuck.push(endpointId)
+    await start(queue, { abortGraceSeconds: 0.01, runTimeoutSeconds: 0.01, onStuck })
+    expect((await answer(queue, 'fake/hang', {})).outcome.status).toBe(504)
+    expect(stuck).toEqual(['fake/hang'])
+  })
+
+  it('renews its leases while it works', async () => {
+    const queue = new MemoryQueue(100)
+    await start(queue)
+    await queue.enqueue(submission('r', 'fake/deaf', { ms: 400 }))
+    const reaper = setInterval(() => void queue.reap(), 20)
+    await queue.outcome('r')
+    clearInterval(reaper)
+    expect(queue.rows.get('r')?.attempt).toBe(1)
+  })
+
+  it('stores a result that it could not store at first', async () => {
+    const queue = new MemoryQueue(60_000)
+    await start(queue)
+    await queue.enqueue(submission('r', 'fake/deaf', { ms: 30 }))
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    queue.failing = true
+    setTimeout(() => {
+      queue.failing = false
+    }, 150)
+    expect(await queue.outcome('r')).toMatchObject({ status: 200 })
+  })
+
+  it('finishes what it holds in a drain, and claims nothing new', async () => {
+    const queue = new MemoryQueue()
+    const { runner } = await start(queue)
+    await queue.enqueue(submission('held', 'fake/deaf', { ms: 50 }))
+    await queue.enqueue(submission('waiting', 'fake/deaf', { ms: 50 }))
+    await runner.drain(10)
+    expect(queue.rows.get('held')).toMatchObject({ state: 'completed', outcome: { status: 200 } })
+    expect(queue.rows.get('waiting')).toMatchObject({ state: 'queued', attempt: 0 })
+    expect(await queue.runners()).toEqual([])
+  })
+
+  it('hands back what a drain leaves no time for, and never completes it later', async () => {
+    const queue = new MemoryQueue()
+    const { runner } = await start(queue)
+    await queue.enqueue(submission('r', 'fake/deaf', { ms: 80 }))
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    await runner.drain(0.01)
+    expect(queue.rows.get('r')).toMatchObject({ state: 'queued', attempt: 0 })
+    const next = await start(queue)
+    expect((await queue.outcome('r')).headers['x-fal-served-from']).toBe(next.runner.runnerId)
+  })
+
+  it('advertises itself with its endpoints, aliases included', async () => {
+    const queue = new MemoryQueue()
+    const { runner } = await start(queue, { capacity: 3, warm: () => ['fake/echo'] })
+    const [advertisement] = await queue.runners()
+    expect(advertisement).toMatchObject({ runnerId: runner.runnerId, address: runner.address, capacity: 3, busy: 0 })
+    expect(advertisement?.endpointIds).toContain('fake/legacy-picture')
+    expect(advertisement?.warm).toEqual(['fake/echo'])
+  })
+})

@@ -1,0 +1,242 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type ChannelServer, createChannelServer, type DirectWork } from '../channel/channel-server.ts'
+import type { RunnableEndpoint } from '../endpoints/endpoint.ts'
+import type { AttemptEnvironment } from './attempt.ts'
+import { Claims } from './claims.ts'
+import { runDirectWork } from './direct-work.ts'
+import { Dispatcher } from './dispatcher.ts'
+import { type QueueWorkEnvironment, startQueueWork } from './queue-work.ts'
+import type { ValidateInput } from './run-handler.ts'
+import type { RunnerLogger } from './runner-logger.ts'
+import type { RunnerQueue } from './runner-queue.ts'
+import { StopReason } from './stop-reason.ts'
+
+export interface RunnerOptions {
+  readonly queue: RunnerQueue
+  readonly endpoints: readonly RunnableEndpoint[]
+  readonly validate: ValidateInput
+  /** JSON text to a value, integers beyond 2^53 as bigint. @throws WireError for text that is no JSON */
+  readonly parseInput: (text: string) => unknown
+  /** Reading and saving files on behalf of a request. */
+  readonly files: AttemptEnvironment['files']
+  readonly logger: RunnerLogger
+  /** What the advertisement says: `cpu`, `cuda:0` … */
+  readonly device: string
+  readonly memoryBytes: number
+  /** Endpoint ids (or hints) whose models are loaded now. */
+  readonly warm?: () => readonly string[]
+  /** A UUID when absent. */
+  readonly runnerId?: string
+  /** Requests at a time; 1 when absent, since an engine uses the whole device for one picture. */
+  readonly capacity?: number
+  /** Where the direct channel listens; 127.0.0.1 and any free port when absent. */
+  readonly listen?: { readonly host?: string; readonly port?: number; readonly advertisedHost?: string }
+  /** Seconds that one request may run where it says nothing itself; 3600 when absent. */
+  readonly runTimeoutSeconds?: number
+  /** Seconds that an aborted handler may take to stop before the process counts as stuck; 120 when absent. */
+  readonly abortGraceSeconds?: number
+  /** A handler did not stop in time: ends the process when absent, for a supervisor to start a new one. */
+  readonly onStuck?: (endpointId: string) => void
+  /** Milliseconds between lease renewals (and cancel checks); when absent 1000, or less for a short lease. */
+  readonly heartbeatMs?: number
+  /** Milliseconds between advertisements; 2000 when absent. */
+  readonly advertiseMs?: number
+  /** Milliseconds after which the queue is asked although no wake-up came (one may be lost); 5000 when absent. */
+  readonly checkQueueMs?: number
+  /** Milliseconds that log entries are collected for; 100 when absent. */
+  readonly logFlushMs?: number
+}
+
+export interface Runner {
+  readonly runnerId: string
+  /** `ws://127.0.0.1:41234` */
+  readonly address: string
+  /** Asks the queue for work now: for wake-ups that reach this process another way than the queue's own. */
+  wake(): void
+  /**
+   * Takes nothing new, finishes what it holds within `seconds`, hands back what is left and closes.
+   * Calling it again waits for the first call.
+   */
+  drain(seconds: number): Promise<void>
+}
+
+/** Exit status of a process whose handler did not stop: EX_SOFTWARE of sysexits.h. */
+const STUCK_EXIT_CODE = 70
+
+/** Starts working: claims from the queue, answers the direct channel, advertises itself. */
+export async function startRunner(options: RunnerOptions): Promise<Runner> {
+  const runner = new EndpointRunner(options)
+  await runner.start()
+  return runner
+}
+
+class EndpointRunner implements Runner {
+  readonly runnerId: string
+  readonly #options: RunnerOptions
+  readonly #endpointIds: readonly string[]
+  readonly #environment: QueueWorkEnvironment
+  readonly #claims: Claims
+  readonly #dispatcher: Dispatcher
+  readonly #channelToken = randomBytes(32).toString('hex')
+  /** Every attempt that is running, to stop them all at the end of a drain. */
+  readonly #controllers = new Set<AbortController>()
+  readonly #timers: NodeJS.Timeout[] = []
+  #channel: ChannelServer | undefined
+  #unsubscribe = () => {}
+  #drained: Promise<void> | undefined
+
+  constructor(options: RunnerOptions) {
+    const { queue, logger } = options
+    this.#options = options
+    this.runnerId = options.runnerId ?? randomUUID()
+    const endpoints = byEveryId(options.endpoints)
+    this.#endpointIds = [...endpoints.keys()]
+    this.#claims = new Claims(
+      queue,
+      this.runnerId,
+      options.heartbeatMs ?? Math.min(1_000, (queue.leaseSeconds * 1_000) / 3),
+      logger,
+    )
+    this.#environment = {
+      runnerId: this.runnerId,
+      endpoints,
+      validate: options.validate,
+      parseInput: options.parseInput,
+      files: options.files,
+      logger,
+      queue,
+      claims: this.#claims,
+      logFlushMs: options.logFlushMs ?? 100,
+      runTimeoutSeconds: options.runTimeoutSeconds ?? 3_600,
+      abortGraceSeconds: options.abortGraceSeconds ?? 120,
+      onStuck: (endpointId) => this.#onStuck(endpointId),
+    }
+    this.#dispatcher = new Dispatcher({
+      capacity: options.capacity ?? 1,
+      claim: () => this.#claim(),
+      claimRetryMs: 1_000,
+      onClaimError: (error) => logger.error('claiming from the queue failed, trying again', { error }),
+    })
+  }
+
+  get address(): string {
+    return this.#channel?.address ?? ''
+  }
+
+  async start(): Promise<void> {
+    const { queue, listen } = this.#options
+    this.#channel = await createChannelServer({
+      ...listen,
+      token: this.#channelToken,
+      run: (work) => this.#runDirect(work),
+    })
+    await this.#advertise()
+    this.#every(this.#options.advertiseMs ?? 2_000, () => this.#advertise())
+    this.#every(this.#options.checkQueueMs ?? 5_000, () => this.wake())
+    this.#unsubscribe = queue.onWork(() => this.wake())
+    this.wake()
+  }
+
+  wake(): void {
+    this.#dispatcher.wake()
+  }
+
+  drain(seconds: number): Promise<void> {
+    this.#drained ??= this.#drain(seconds)
+    return this.#drained
+  }
+
+  async #drain(seconds: number): Promise<void> {
+    const { queue, logger } = this.#options
+    this.#unsubscribe()
+    for (const timer of this.#timers) clearInterval(timer)
+    this.#dispatcher.stopClaiming()
+    const deadline = new AbortController()
+    await Promise.race([
+      Promise.all([this.#channel?.drain(seconds), this.#dispatcher.idle().then(() => this.#claims.empty())]),
+      sleep(seconds * 1000, undefined, { signal: deadline.signal }).catch(() => {}),
+    ])
+    deadline.abort()
+    const stop = new StopReason('shutdown', 'The runner was shut down before the request was done')
+    const released = this.#claims.releaseAll()
+    for (const controller of this.#controllers) controller.abort(stop)
+    await released
+    this.#claims.close()
+    await this.#channel?.close()
+    await queue.withdraw(this.runnerId).catch((error: unknown) => logger.error('withdrawing failed', { error }))
+  }
+
+  async #claim(): Promise<(() => Promise<void>) | undefined> {
+    const { queue } = this.#options
+    const claimed = await queue.claim(this.runnerId, this.#endpointIds, this.#warm())
+    if (claimed === undefined) return undefined
+    if (this.#drained !== undefined) {
+      await queue.release({ requestId: claimed.requestId, attempt: claimed.attempt })
+      return undefined
+    }
+    const controller = new AbortController()
+    this.#controllers.add(controller)
+    const { worked, completed } = startQueueWork(claimed, controller, this.#environment)
+    completed.finally(() => {
+      this.#controllers.delete(controller)
+      // Its completion may let another request of the endpoint run.
+      this.wake()
+    })
+    return () => worked
+  }
+
+  async #runDirect(work: DirectWork): Promise<void> {
+    const controller = new AbortController()
+    this.#controllers.add(controller)
+    await this.#dispatcher.submit(() => runDirectWork(work, controller, this.#environment), work.signal)
+    this.#controllers.delete(controller)
+  }
+
+  async #advertise(): Promise<void> {
+    const { device, memoryBytes, capacity } = this.#options
+    await this.#options.queue.advertise({
+      runnerId: this.runnerId,
+      endpointIds: this.#endpointIds,
+      address: this.address,
+      channelToken: this.#channelToken,
+      device,
+      memoryBytes,
+      warm: this.#warm(),
+      busy: this.#dispatcher.busy,
+      capacity: capacity ?? 1,
+    })
+  }
+
+  #warm(): readonly string[] {
+    return this.#options.warm?.() ?? []
+  }
+
+  #every(ms: number, action: () => Promise<void> | void): void {
+    const { logger } = this.#options
+    const timer = setInterval(async () => {
+      try {
+        await action()
+      } catch (error) {
+        logger.error('advertising the runner failed, trying again', { error })
+      }
+    }, ms)
+    this.#timers.push(timer)
+  }
+
+  #onStuck(endpointId: string): void {
+    const { logger, onStuck } = this.#options
+    logger.error('a handler did not stop after its abort; the process has to be replaced', { endpointId })
+    if (onStuck !== undefined) onStuck(endpointId)
+    // The answer to the stuck request goes out first.
+    else setTimeout(() => process.exit(STUCK_EXIT_CODE), 1_000)
+  }
+}
+
+function byEveryId(endpoints: readonly RunnableEndpoint[]): Map<string, RunnableEndpoint> {
+  const byId = new Map<string, RunnableEndpoint>()
+  for (const endpoint of endpoints) {
+    for (const id of [endpoint.schema.id, ...endpoint.schema.aliases]) byId.set(id, endpoint)
+  }
+  return byId
+}

@@ -1,0 +1,143 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { z } from 'zod'
+import type { EndpointHandler, EndpointSchema, HandlerContext, RunnableEndpoint } from '../../src/endpoints/endpoint.ts'
+import { fieldError, WireError } from '../../src/errors/errors.ts'
+
+const anything = z.looseObject({})
+
+function endpoint(
+  id: string,
+  handler: EndpointHandler<Record<string, unknown>, Record<string, unknown>>,
+  schema: Partial<EndpointSchema> = {},
+): RunnableEndpoint {
+  return {
+    schema: {
+      id,
+      aliases: [],
+      title: id,
+      description: 'Answers tests',
+      category: 'test',
+      input: anything,
+      output: anything,
+      realtime: true,
+      ...schema,
+    },
+    handler: handler as EndpointHandler,
+  }
+}
+
+type Answer = (input: Record<string, unknown>, context: HandlerContext) => Promise<Record<string, unknown>>
+
+/** A handler without intermediate outputs. */
+function once(answer: Answer): EndpointHandler<Record<string, unknown>, Record<string, unknown>> {
+  return async function* (input, context) {
+    yield* []
+    return await answer(input, context)
+  }
+}
+
+/** Answers with its input. */
+export const echo = endpoint(
+  'fake/echo',
+  once(async (input, context) => {
+    context.setHeader('X-Darkroom-Model', 'echo')
+    return { ...input }
+  }),
+)
+
+/** `steps` times: logs, yields `{ step }`, waits `ms`. Stops when told to. */
+export const steps = endpoint('fake/steps', async function* (input, context) {
+  const count = Number(input.steps ?? 3)
+  for (let step = 1; step <= count; step++) {
+    context.log(`step ${step} of ${count}`)
+    yield { step }
+    await sleep(Number(input.ms ?? 1), undefined, { signal: context.signal })
+  }
+  return { done: count, tag: input.tag }
+})
+
+/** Does not look at its signal: finishes in its own time. */
+export const deaf = endpoint(
+  'fake/deaf',
+  once(async (input) => {
+    await sleep(Number(input.ms ?? 50))
+    return { finished: true }
+  }),
+)
+
+const never = () => new Promise<never>(() => {})
+
+/** Never ends. */
+export const hang = endpoint('fake/hang', once(never))
+
+/** A defect. */
+export const broken = endpoint(
+  'fake/broken',
+  once(async () => {
+    throw new TypeError('secret internals')
+  }),
+)
+
+/** Refuses its input, as a model does that cannot load an image. */
+export const refuse = endpoint(
+  'fake/refuse',
+  once(async (input) => {
+    throw fieldError('image_url', 'image_load_error', 'The image could not be loaded', { input: input.image_url })
+  }),
+)
+
+/** The device is gone: answers 503. */
+export const unavailable = endpoint(
+  'fake/unavailable',
+  once(async () => {
+    throw new WireError(503, 'GPU error')
+  }),
+)
+
+/** Ends its process, as a native crash does. */
+export const crash = endpoint(
+  'fake/crash',
+  once(async () => {
+    process.kill(process.pid, 'SIGKILL')
+    return await never()
+  }),
+)
+
+/** A picture, as bytes or as a URL, the way engine endpoints answer. */
+export const picture = endpoint(
+  'fake/picture',
+  async function* (input, context: HandlerContext) {
+    const content = Uint8Array.from({ length: Number(input.size ?? 4) }, (_, index) => index % 251)
+    if (context.streaming) yield { images: [{ url: 'data:image/png;base64,AAEC', content_type: 'image/png' }] }
+    const image = context.inlineBytes
+      ? { content, content_type: 'image/png' }
+      : { url: (await context.saveFile(content, 'image/png', 'png')).url, content_type: 'image/png' }
+    return { images: [image], seed: input.seed }
+  },
+  { aliases: ['fake/legacy-picture'] },
+)
+
+export const FAKE_ENDPOINTS: readonly RunnableEndpoint[] = [
+  echo,
+  steps,
+  deaf,
+  hang,
+  broken,
+  refuse,
+  unavailable,
+  crash,
+  picture,
+]
+
+/** Stands in for the file store: files are named, not kept. */
+export function fakeFiles(request: { filesUrl: string }): Pick<HandlerContext, 'saveFile' | 'readFile'> {
+  return {
+    saveFile: async (bytes, contentType, extension) => ({
+      url: `${request.filesUrl}/files/x.${extension}`,
+      contentType,
+      fileName: `x.${extension}`,
+      fileSize: bytes.byteLength,
+    }),
+    readFile: async () => new Uint8Array(),
+  }
+}
