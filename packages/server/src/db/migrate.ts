@@ -1,4 +1,4 @@
-import { type Kysely, Migrator } from 'kysely'
+import { type Kysely, Migrator, sql } from 'kysely'
 import { DatabaseError } from './database-error.ts'
 import { initialMigration } from './migrations/0001-initial.ts'
 import type { Schema } from './schema.ts'
@@ -13,6 +13,10 @@ export async function migrate(query: Kysely<Schema>, engine: 'sqlite' | 'postgre
   const migrator = new Migrator({
     db: query,
     provider: { getMigrations: async () => ({ '0001-initial': initialMigration(engine) }) },
+    // Names of our own, and the schema said: the migrator takes a table of this name in any schema for its own.
+    migrationTableName: 'darkroom_migrations',
+    migrationLockTableName: 'darkroom_migrations_lock',
+    ...(engine === 'postgres' && { migrationTableSchema: await currentSchema(query) }),
   })
   const { error, results } = await migrator.migrateToLatest()
   if (error === undefined) return
@@ -23,4 +27,11 @@ export async function migrate(query: Kysely<Schema>, engine: 'sqlite' | 'postgre
     `Cannot bring the tables up to date (${failed ?? 'before the first'}): ${reason}.`,
     error,
   )
+}
+
+async function currentSchema(query: Kysely<Schema>): Promise<string> {
+  const { rows } = await sql<{ schema: string | null }>`select current_schema() as schema`.execute(query)
+  const schema = rows[0]?.schema
+  if (typeof schema === 'string') return schema
+  throw new DatabaseError('other', 'PostgreSQL: no schema of the search_path exists; create one or change search_path.')
 }

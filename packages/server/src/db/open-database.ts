@@ -15,7 +15,7 @@ export interface DatabaseConfig {
  * Opens the database that the configuration names, its tables brought up to date.
  * @throws DatabaseError when it cannot be opened
  */
-export function openDatabase(config: DatabaseConfig): Promise<Database> {
+export async function openDatabase(config: DatabaseConfig): Promise<Database> {
   const { dataFolder, databaseUrl } = config
   if (databaseUrl === undefined) return openLibsqlDatabase(join(dataFolder, 'darkroom.db'))
   if (/^postgres(ql)?:\/\//.test(databaseUrl)) return openPostgresDatabase(databaseUrl)

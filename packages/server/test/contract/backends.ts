@@ -7,61 +7,73 @@ import { Kysely } from 'kysely'
 import pg from 'pg'
 import type { Database, Notifications } from '../../src/db/database.ts'
 import { migrate } from '../../src/db/migrate.ts'
-import { openDatabase } from '../../src/db/open-database.ts'
+import { type DatabaseConfig, openDatabase } from '../../src/db/open-database.ts'
 import { PostgresDatabase } from '../../src/db/postgres-database.ts'
 import type { Schema } from '../../src/db/schema.ts'
 import { pgliteDialect } from './pglite-dialect.ts'
 
-/** A fresh database, and what another process needs to open it too. */
+/** A fresh database. */
 export interface Opened {
   readonly database: Database
-  /** Absent where only this process can open it. */
-  readonly config?: { readonly dataFolder: string; readonly databaseUrl?: string }
   close(): Promise<void>
+}
+
+/** Where a database can be made, by any number of processes at once. */
+export interface Place {
+  readonly config: DatabaseConfig
+  clear(): Promise<void>
 }
 
 export interface Backend {
   readonly name: string
   open(): Promise<Opened>
+  /** Absent where only this process can open it. */
+  readonly prepare?: () => Promise<Place>
 }
 
 const POSTGRES_URL = process.env.DARKROOM_TEST_POSTGRES_URL
 
 /** Every database the server runs on; PostgreSQL where DARKROOM_TEST_POSTGRES_URL names a server to make schemas on. */
 export const BACKENDS: readonly Backend[] = [
-  { name: 'libsql', open: openLibsql },
+  { name: 'libsql', open: () => openAt(prepareFolder), prepare: prepareFolder },
   { name: 'PGlite', open: openPglite },
-  ...(POSTGRES_URL === undefined ? [] : [{ name: 'PostgreSQL', open: () => openPostgres(POSTGRES_URL) }]),
+  ...(POSTGRES_URL === undefined ? [] : [postgresAt(POSTGRES_URL)]),
 ]
 
-async function openLibsql(): Promise<Opened> {
-  const dataFolder = mkdtempSync(join(tmpdir(), 'darkroom-'))
-  const database = await openDatabase({ dataFolder })
+function postgresAt(url: string): Backend {
+  const prepare = () => prepareSchema(url)
+  return { name: 'PostgreSQL', open: () => openAt(prepare), prepare }
+}
+
+async function openAt(prepare: () => Promise<Place>): Promise<Opened> {
+  const place = await prepare()
+  const database = await openDatabase(place.config)
   return {
     database,
-    config: { dataFolder },
     async close() {
       await database.close()
-      rmSync(dataFolder, { recursive: true })
+      await place.clear()
     },
   }
 }
 
+async function prepareFolder(): Promise<Place> {
+  const dataFolder = mkdtempSync(join(tmpdir(), 'darkroom-'))
+  return { config: { dataFolder }, clear: async () => rmSync(dataFolder, { recursive: true }) }
+}
+
 /** A schema of its own on the server, so that runs beside each other do not meet. */
-async function openPostgres(url: string): Promise<Opened> {
+async function prepareSchema(url: string): Promise<Place> {
   const schema = `test_${randomUUID().replaceAll('-', '')}`
   const admin = new pg.Client({ connectionString: url })
   await admin.connect()
   await admin.query(`create schema ${schema}`)
   const own = new URL(url)
   own.searchParams.set('options', `-c search_path=${schema}`)
-  const config = { dataFolder: tmpdir(), databaseUrl: own.href }
-  const database = await openDatabase(config)
+  own.searchParams.set('application_name', schema)
   return {
-    database,
-    config,
-    async close() {
-      await database.close()
+    config: { dataFolder: tmpdir(), databaseUrl: own.href },
+    async clear() {
       await admin.query(`drop schema ${schema} cascade`)
       await admin.end()
     },

@@ -1,26 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest'
 import type { Database } from '../../src/db/database.ts'
 import type { RequestQueueOptions } from '../../src/queue/options.ts'
-import type { ClaimedRequest, Outcome, RequestQueue, Submission } from '../../src/queue/request-queue.ts'
+import type { RequestQueue } from '../../src/queue/request-queue.ts'
 import { createRequestQueue } from '../../src/queue/sql-request-queue.ts'
 import { type Backend, clear, type Opened } from './backends.ts'
-
-export const ENDPOINT = 'fal-ai/fast-lcm-diffusion'
-
-export const DONE: Outcome = { status: 200, body: '{"seed":18446744073709551615}', headers: { 'x-model': 'tiny' } }
-
-export function submission(requestId: string, extra: Partial<Submission> = {}): Submission {
-  return {
-    requestId,
-    endpointId: ENDPOINT,
-    input: `{"prompt":"${requestId}"}`,
-    priority: 'normal',
-    filesUrl: 'http://127.0.0.1/cdn',
-    retry: true,
-    storeIo: true,
-    ...extra,
-  }
-}
 
 /** One database for a suite, emptied before each test; a clock that only moves when told. */
 export class QueueFixture {
@@ -31,7 +14,7 @@ export class QueueFixture {
   constructor(backend: Backend) {
     beforeAll(async () => {
       this.#opened = await backend.open()
-    })
+    }, 120_000) // PGlite's first start takes 4 s of a core, more on a busy machine.
     beforeEach(() => clear(this.database))
     afterEach(async () => {
       for (const queue of this.#queues.splice(0)) await queue.close()
@@ -57,14 +40,4 @@ export class QueueFixture {
   pass(seconds: number): void {
     this.#now += seconds * 1000
   }
-}
-
-export async function claimed(
-  queue: RequestQueue,
-  runnerId = 'runner-1',
-  warm: string[] = [],
-): Promise<ClaimedRequest> {
-  const claim = await queue.claim(runnerId, [ENDPOINT], warm)
-  if (claim === undefined) throw new Error('Expected a request to claim, found none.')
-  return claim
 }

@@ -1,12 +1,11 @@
-import { describe, expect, it } from 'vitest'
-import { BACKENDS } from './backends.ts'
-import { claimed, DONE, ENDPOINT, QueueFixture, submission } from './queue-fixture.ts'
+import { expect, it } from 'vitest'
+import type { QueueFixture } from './queue-fixture.ts'
+import { advertisement, claimed, DONE, ENDPOINT, submission } from './queue-samples.ts'
 
 const OTHER = 'fal-ai/lora'
 
-describe.each(BACKENDS)('request queue on $name', (backend) => {
-  const fixture = new QueueFixture(backend)
-
+/** What a request goes through when nothing fails. */
+export function describeRequests(fixture: QueueFixture): void {
   it('gives back what was submitted', async () => {
     const queue = fixture.queue()
     const full = submission('r1', {
@@ -86,7 +85,7 @@ describe.each(BACKENDS)('request queue on $name', (backend) => {
     expect(await queue.claim('runner-3', [ENDPOINT, OTHER], [])).toBeUndefined()
     let offered = 0
     queue.onWork(() => offered++)
-    await queue.complete(await claimedBy(first), DONE)
+    await queue.complete({ requestId: 'a', attempt: 1 }, DONE)
     expect(offered).toBeGreaterThan(0)
     expect((await queue.claim('runner-3', [ENDPOINT, OTHER], []))?.requestId).toBe('b')
   })
@@ -267,24 +266,4 @@ describe.each(BACKENDS)('request queue on $name', (backend) => {
     expect(await queue.erasePayload('sync')).toBe(true)
     expect(await queue.find('sync')).toMatchObject({ input: 'null', outcome: { body: 'null', status: 500 } })
   })
-})
-
-function advertisement(runnerId: string, extra: object = {}) {
-  return {
-    runnerId,
-    endpointIds: [ENDPOINT],
-    address: 'ws://127.0.0.1:1',
-    channelToken: 'secret',
-    device: 'cpu',
-    memoryBytes: 1,
-    warm: [],
-    busy: 0,
-    capacity: 1,
-    ...extra,
-  }
-}
-
-async function claimedBy<T>(claim: T | undefined): Promise<T> {
-  if (claim === undefined) throw new Error('Expected a claim, got none.')
-  return claim
 }

@@ -1,0 +1,129 @@
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { sql } from 'kysely'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import type { Database } from './database.ts'
+import { DatabaseError } from './database-error.ts'
+import { openLibsqlDatabase } from './libsql-database.ts'
+import { openDatabase } from './open-database.ts'
+
+let folder: string
+const opened: Database[] = []
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'darkroom-'))
+})
+
+afterEach(async () => {
+  for (const database of opened.splice(0)) await database.close()
+  rmSync(folder, { recursive: true })
+})
+
+async function open(file = join(folder, 'darkroom.db')): Promise<Database> {
+  const database = await openLibsqlDatabase(file, { busyTimeoutMilliseconds: 100 })
+  opened.push(database)
+  return database
+}
+
+const set = (database: Database, durability: 'synced' | 'relaxed', key: string, value: string) =>
+  database.execute(durability, (query) => query.insertInto('settings').values({ key, value }).execute())
+
+const keys = (database: Database) =>
+  database.read(async (query) => {
+    const rows = await query.selectFrom('settings').select('key').orderBy('key').execute()
+    return rows.map((row) => row.key)
+  })
+
+it('fsyncs every commit of synced writes only, and never writes while reading', async () => {
+  const database = await open()
+  const pragma = async (name: string) => sql<Record<string, number>>`${sql.raw(`pragma ${name}`)}`
+  const synchronous = async (durability: 'synced' | 'relaxed') =>
+    (await database.execute(durability, async (query) => (await pragma('synchronous')).execute(query))).rows
+  expect(await synchronous('synced')).toEqual([{ synchronous: 2 }]) // full
+  expect(await synchronous('relaxed')).toEqual([{ synchronous: 1 }]) // normal
+  await expect(
+    database.read((query) => query.insertInto('settings').values({ key: 'a', value: '' }).execute()),
+  ).rejects.toMatchObject({ failure: 'readonly' })
+})
+
+it('runs units of both connections, and of another opener, one after the other', async () => {
+  const first = await open()
+  symlinkSync(folder, `${folder}-link`)
+  const second = await open(join(`${folder}-link`, 'darkroom.db'))
+  rmSync(`${folder}-link`)
+  const unit = (database: Database, durability: 'synced' | 'relaxed', name: string) =>
+    database.atomically(durability, async (query) => {
+      for (let i = 0; i < 20; i++)
+        await query
+          .insertInto('settings')
+          .values({ key: `${name}${i}`, value: '' })
+          .execute()
+    })
+  await Promise.all([unit(first, 'synced', 'a'), unit(first, 'relaxed', 'b'), unit(second, 'synced', 'c')])
+  expect(await keys(second)).toHaveLength(60)
+})
+
+it('undoes a unit that fails, and hides it from readers until it is done', async () => {
+  const database = await open()
+  const seen: string[][] = []
+  const failing = database.atomically('synced', async (query) => {
+    await query.insertInto('settings').values({ key: 'a', value: '' }).execute()
+    seen.push(await keys(database))
+    await query.insertInto('settings').values({ key: 'a', value: '' }).execute()
+  })
+  await expect(failing).rejects.toMatchObject({ failure: 'constraint' })
+  seen.push(await keys(database))
+  expect(seen).toEqual([[], []])
+})
+
+it('refuses a parameter of a type the driver would die of', async () => {
+  const database = await open()
+  const ask = (value: unknown) => database.read((query) => sql`select ${value} as x`.execute(query))
+  await expect(ask(true)).rejects.toThrow(/got boolean/)
+  await expect(ask({})).rejects.toThrow(/got object/)
+  expect((await ask('text')).rows).toEqual([{ x: 'text' }])
+})
+
+it('says what to do when the disk is full, and goes on once there is room', async () => {
+  const database = await open()
+  const limit = (pages: number) =>
+    database.execute('synced', (query) => sql.raw(`pragma max_page_count = ${pages}`).execute(query))
+  await limit(1)
+  const refused = set(database, 'synced', 'big', 'x'.repeat(200_000))
+  await expect(refused).rejects.toThrow(/darkroom\.db: .* free some space/)
+  await expect(refused).rejects.toMatchObject({ failure: 'full', retryable: true })
+  await limit(1_000_000)
+  await set(database, 'synced', 'big', 'x'.repeat(200_000))
+  expect(await keys(database)).toEqual(['big'])
+})
+
+it('says when another process holds the file too long', async () => {
+  const database = await open()
+  const { default: Libsql } = await import('libsql')
+  const other = new Libsql(join(folder, 'darkroom.db'))
+  other.exec('begin immediate')
+  await expect(set(database, 'synced', 'a', '')).rejects.toMatchObject({ failure: 'unavailable' })
+  other.exec('rollback')
+  other.close()
+  await set(database, 'synced', 'a', '')
+})
+
+it('names a file that is no database, and a folder that cannot be', async () => {
+  const file = join(folder, 'notes.txt')
+  writeFileSync(file, 'these are my notes, and they are rather longer than a database header is\n'.repeat(40))
+  await expect(openLibsqlDatabase(file)).rejects.toThrow(/notes\.txt/)
+  await expect(openDatabase({ dataFolder: join(file, 'folder') })).rejects.toMatchObject({ failure: 'readonly' })
+  await expect(openDatabase({ dataFolder: folder, databaseUrl: 'mysql://u:secret@host/x' })).rejects.toThrow(
+    /got a URL of the scheme mysql/,
+  )
+})
+
+it('refuses a database of a newer version', async () => {
+  const database = await open()
+  await database.execute('synced', (query) =>
+    sql`insert into darkroom_migrations (name, timestamp) values ('9999-future', '2030-01-01')`.execute(query),
+  )
+  await expect(open()).rejects.toThrow(DatabaseError)
+  await expect(open()).rejects.toThrow(/9999-future/)
+})

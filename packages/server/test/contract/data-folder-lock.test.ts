@@ -1,0 +1,38 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { lockDataFolder } from '../../src/db/data-folder-lock.ts'
+
+let folder: string
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'darkroom-'))
+})
+
+afterEach(() => rmSync(folder, { recursive: true }))
+
+it('lets one server of this process in at a time', () => {
+  const lock = lockDataFolder(folder)
+  expect(() => lockDataFolder(folder)).toThrow(new RegExp(`process ${process.pid}\\) serves the data folder ${folder}`))
+  lock.release()
+  lock.release()
+  lockDataFolder(folder).release()
+})
+
+it('keeps other processes out, and takes over from one that was killed', async () => {
+  const holder = fork(new URL('./lock-holder.ts', import.meta.url), [folder], { execArgv: ['--import', 'tsx'] })
+  await once(holder, 'message')
+  expect(() => lockDataFolder(folder)).toThrow(`process ${holder.pid})`)
+  holder.kill('SIGKILL')
+  await once(holder, 'exit')
+  lockDataFolder(folder).release()
+})
+
+it('names a folder that it cannot use', () => {
+  const file = join(folder, 'file')
+  writeFileSync(file, '')
+  expect(() => lockDataFolder(file)).toThrow(`Cannot use the data folder ${file}`)
+})
