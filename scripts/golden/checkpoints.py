@@ -36,7 +36,7 @@ VOCABULARY = 1231
 # Layers whose output is normalised later on, by the epsilon of that norm: with a variance of about 1e-4 (or 1e-5) before the
 # norm, an epsilon of 1e-5 (or 1e-6) is a tenth of it.
 QUIET_LAYERS = (
-    "conv_in", "conv1", "conv2", "conv_shortcut", "time_emb_proj", "proj_in", "proj_out", "to_out.0", "ff.net.2",
+    "conv_in", "conv1", "conv2", "conv_shortcut", "time_emb_proj", "proj_in", "to_out.0", "ff.net.2",
     "downsamplers.0.conv", "upsamplers.0.conv", "out_proj", "fc2",
 )  # fmt: skip
 SHARP_LAYERS = ("to_q", "to_k", "q_proj", "k_proj")

@@ -22,9 +22,9 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 DATA = CHECKPOINTS.parent / "models"
 TOLERANCE = {
-    "tolerance": 1e-4,
+    "tolerance": 2e-5,
     "tolerance_reason": "largest difference over largest value; float32 kernels add in other orders and approximate exp, erf and "
-    "sin to a few ulp, which measures below 5e-6 here; the smallest change of a constant that a test tries moves it beyond 1e-3",
+    "sin to a few ulp: up to 2.3e-6 measured; the smallest effect of a wrong constant (the middle block's head count) is 3.3e-5",
 }
 VERSIONS = {"torch": torch.__version__, "diffusers": diffusers.__version__, "transformers": transformers.__version__}
 TOKENS = 77
@@ -151,7 +151,9 @@ def unet_case(name, weights, model, seed, batch, size, timestep, tokens=TOKENS):
 
 def autoencoders():
     sd15 = checkpoint(AutoencoderKL, "tiny-sd15/vae")
-    options = option_model("vae-options", vae(50, **VAE_OPTIONS))
+    model = vae(50, **VAE_OPTIONS)
+    model.encoder.conv_out.bias[2:] = torch.tensor([-30.0, 20.0])  # where the log-variance is clamped
+    options = option_model("vae-options", model)
     vae_case("vae-sd15", *sd15, seed=20, batch=1, size=(32, 32))
     vae_case("vae-sd15-batch-2", *sd15, seed=21, batch=2, size=(20, 36))
     vae_case("vae-options", *options, seed=22, batch=2, size=(14, 10))
