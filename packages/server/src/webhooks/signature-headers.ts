@@ -1,0 +1,46 @@
+import { createHash, sign } from 'node:crypto'
+import type { SigningKey } from './signing-key.ts'
+
+export interface SignedMessage {
+  readonly requestId: string
+  /** Key id of whoever submitted the request. */
+  readonly userId: string
+  readonly sentAt: Date
+  /** The body, byte for byte as it is sent. */
+  readonly body: Uint8Array
+}
+
+/**
+ * fal's four headers. Signed are four lines joined by "\n": request id, user id, Unix seconds, and the body's SHA-256 in
+ * lower-case hex (https://docs.fal.ai, "Webhooks").
+ */
+export function falHeaders(message: SignedMessage, { privateKey }: SigningKey): Record<string, string> {
+  const { requestId, userId, body } = message
+  const timestamp = unixSeconds(message.sentAt)
+  const digest = createHash('sha256').update(body).digest('hex')
+  const signed = Buffer.from([requestId, userId, timestamp, digest].join('\n'))
+  return {
+    'x-fal-webhook-request-id': requestId,
+    'x-fal-webhook-user-id': userId,
+    'x-fal-webhook-timestamp': timestamp,
+    'x-fal-webhook-signature': sign(null, signed, privateKey).toString('hex'),
+  }
+}
+
+/**
+ * The headers of Standard Webhooks with its asymmetric scheme `v1a`. An option, because receivers that look for these
+ * first take a message with both kinds for another service's.
+ */
+export function standardHeaders(message: SignedMessage, { privateKey }: SigningKey): Record<string, string> {
+  const timestamp = unixSeconds(message.sentAt)
+  const signed = Buffer.concat([Buffer.from(`${message.requestId}.${timestamp}.`), message.body])
+  return {
+    'webhook-id': message.requestId,
+    'webhook-timestamp': timestamp,
+    'webhook-signature': `v1a,${sign(null, signed, privateKey).toString('base64')}`,
+  }
+}
+
+function unixSeconds(date: Date): string {
+  return String(Math.floor(date.getTime() / 1000))
+}

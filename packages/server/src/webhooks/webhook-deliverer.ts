@@ -1,0 +1,180 @@
+import type { OutboundHttp } from '../security/outbound-http.ts'
+import { attemptDelivery, type Verdict } from './delivery-attempt.ts'
+import type { SigningKey } from './signing-key.ts'
+import type { LeasedDelivery, WebhookOutbox } from './webhook-outbox.ts'
+
+export interface DeliveryOptions {
+  /** Headers of Standard Webhooks beside fal's. */
+  readonly standardHeaders: boolean
+  /** Deliveries at a time in this process. */
+  readonly concurrency: number
+  readonly maxAttempts: number
+  readonly firstTimeoutSeconds: number
+  readonly laterTimeoutSeconds: number
+  /** Pause after the first attempt; doubles with each further one. */
+  readonly baseDelaySeconds: number
+  readonly maxDelaySeconds: number
+  /** How often the outbox is looked at when nobody calls `wake`. */
+  readonly pollSeconds: number
+}
+
+/** fal's documented policy: 15 s, then 120 s, up to 31 retries. With these pauses the last one comes 4 hours later. */
+export const DELIVERY_DEFAULTS: DeliveryOptions = {
+  standardHeaders: false,
+  concurrency: 8,
+  maxAttempts: 32,
+  firstTimeoutSeconds: 15,
+  laterTimeoutSeconds: 120,
+  baseDelaySeconds: 5,
+  maxDelaySeconds: 600,
+  pollSeconds: 1,
+}
+
+/** Time between the end of an attempt and its record, after which somebody else may try. */
+const LEASE_MARGIN_SECONDS = 30
+
+export interface WebhookLog {
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+}
+
+export interface DelivererDependencies {
+  readonly outbox: WebhookOutbox
+  readonly http: OutboundHttp
+  readonly key: SigningKey
+  readonly log: WebhookLog
+}
+
+/** Works the outbox off until it is stopped. Any number of processes may do so on one database. */
+export class WebhookDeliverer {
+  readonly #dependencies: DelivererDependencies
+  readonly #options: DeliveryOptions
+  readonly #inFlight = new Set<Promise<void>>()
+  readonly #abort = new AbortController()
+  #timer: NodeJS.Timeout | undefined
+  #leasing: Promise<void> | undefined
+  /** `wake` was called while leasing: there may be more than what that saw. */
+  #again = false
+  #stopped = false
+
+  constructor(dependencies: DelivererDependencies, options: Partial<DeliveryOptions> = {}) {
+    this.#dependencies = dependencies
+    this.#options = { ...DELIVERY_DEFAULTS, ...options }
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => this.wake(), this.#options.pollSeconds * 1000)
+    this.wake()
+  }
+
+  /** A request with a webhook may have been completed: look now instead of at the next poll. */
+  wake(): void {
+    if (this.#stopped) return
+    this.#again = true
+    this.#leasing ??= this.#leaseAll().finally(() => {
+      this.#leasing = undefined
+      if (this.#again && this.#hasRoom()) this.wake()
+    })
+  }
+
+  /**
+   * Takes nothing new, waits for what is being sent and cuts that off after `graceSeconds`. What is cut off is sent
+   * again when its lease is over, by whoever runs then.
+   */
+  async stop(graceSeconds = 10): Promise<void> {
+    this.#stopped = true
+    clearInterval(this.#timer)
+    const cut = setTimeout(() => this.#abort.abort(new Error('the server is stopping')), graceSeconds * 1000)
+    await this.#leasing
+    await Promise.all(this.#inFlight)
+    clearTimeout(cut)
+  }
+
+  #hasRoom(): boolean {
+    return !this.#stopped && this.#inFlight.size < this.#options.concurrency
+  }
+
+  async #leaseAll(): Promise<void> {
+    const { outbox, log } = this.#dependencies
+    const { firstTimeoutSeconds, laterTimeoutSeconds, concurrency } = this.#options
+    const seconds = {
+      firstAttempt: firstTimeoutSeconds + LEASE_MARGIN_SECONDS,
+      laterAttempts: laterTimeoutSeconds + LEASE_MARGIN_SECONDS,
+    }
+    while (this.#hasRoom()) {
+      this.#again = false
+      const room = concurrency - this.#inFlight.size
+      try {
+        const deliveries = await outbox.lease(room, seconds)
+        for (const delivery of deliveries) this.#run(delivery)
+        if (deliveries.length < room) return
+      } catch (error) {
+        log.warn({ error }, 'webhooks cannot be read from the database; trying again')
+        return
+      }
+    }
+  }
+
+  #run(delivery: LeasedDelivery): void {
+    const running = this.#deliver(delivery)
+      .catch((error: unknown) => {
+        // Stopped, or the database is away: the lease runs out and the delivery is attempted again.
+        this.#dependencies.log.warn({ error, requestId: delivery.requestId }, 'webhook attempt not recorded')
+      })
+      .finally(() => {
+        this.#inFlight.delete(running)
+        this.wake()
+      })
+    this.#inFlight.add(running)
+  }
+
+  async #deliver(delivery: LeasedDelivery): Promise<void> {
+    const { http, key } = this.#dependencies
+    const { standardHeaders, firstTimeoutSeconds, laterTimeoutSeconds } = this.#options
+    const verdict = await attemptDelivery(delivery, {
+      http,
+      key,
+      standardHeaders,
+      timeoutSeconds: delivery.attempt === 1 ? firstTimeoutSeconds : laterTimeoutSeconds,
+      signal: this.#abort.signal,
+    })
+    await this.#record(delivery, verdict)
+  }
+
+  async #record(delivery: LeasedDelivery, verdict: Verdict): Promise<void> {
+    const { outbox, log } = this.#dependencies
+    const { requestId, url, attempt } = delivery
+    const { result } = verdict
+    const fields = { requestId, host: hostOf(url), attempt, ...result }
+    if (verdict.next === 'done') {
+      await outbox.delivered(delivery, result)
+      log.info(fields, 'webhook delivered')
+    } else if (verdict.next === 'give_up' || attempt >= this.#options.maxAttempts) {
+      await outbox.failed(delivery, result)
+      log.warn(fields, 'webhook given up')
+    } else {
+      const pause = retryDelaySeconds(attempt, this.#options, Math.random())
+      const retryInSeconds = Math.max(pause, verdict.next === 'retry' ? (verdict.retryAfterSeconds ?? 0) : 0)
+      await outbox.retry(delivery, result, retryInSeconds)
+      log.warn({ ...fields, retryInSeconds }, 'webhook attempt failed')
+    }
+  }
+}
+
+/**
+ * Pause after attempt `attempt` (from 1): doubling, limited, and spread by ±20 % so that what failed together does not
+ * come back together.
+ * @param random in [0, 1)
+ */
+export function retryDelaySeconds(
+  attempt: number,
+  { baseDelaySeconds, maxDelaySeconds }: Pick<DeliveryOptions, 'baseDelaySeconds' | 'maxDelaySeconds'>,
+  random: number,
+): number {
+  return Math.min(maxDelaySeconds, baseDelaySeconds * 2 ** (attempt - 1)) * (0.8 + 0.4 * random)
+}
+
+/** A webhook's path and query often hold a secret; the log names the host alone. */
+function hostOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).host : ''
+}

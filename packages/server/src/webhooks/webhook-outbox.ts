@@ -1,0 +1,147 @@
+import { type RawBuilder, type Selectable, sql } from 'kysely'
+import type { Database } from '../db/database.ts'
+import type { WebhookDeliveriesTable } from '../db/schema.ts'
+
+/** A delivery that this process has the right to attempt until its lease is over. */
+export interface LeasedDelivery {
+  readonly id: number
+  /** Number of this attempt, from 1. A result recorded with an older number changes nothing. */
+  readonly attempt: number
+  readonly requestId: string
+  readonly url: string
+  /** The body to send, byte for byte. */
+  readonly payload: string
+  /** Key id of whoever submitted the request; absent in no-key mode, or when the request is already erased. */
+  readonly keyId?: string
+}
+
+/** What an attempt met with. */
+export interface AttemptResult {
+  readonly status?: number
+  readonly error?: string
+}
+
+export type DeliveryRecord = Selectable<WebhookDeliveriesTable>
+
+export interface LeaseSeconds {
+  readonly firstAttempt: number
+  readonly laterAttempts: number
+}
+
+/**
+ * The webhooks that are still to be delivered. A row is written in the transaction that completes its request
+ * (`pending`) and ends as `delivered` or `failed`; until then it belongs to whoever leased it last, for as long as the
+ * lease says. A process that dies while sending leaves the row to the next one, so a receiver may see a message twice;
+ * it tells by the request id.
+ */
+export class WebhookOutbox {
+  readonly #database: Database
+  readonly #now: () => RawBuilder<number>
+
+  /** @param now replaces the clock in tests */
+  constructor(database: Database, now?: () => Date) {
+    this.#database = database
+    this.#now = clockOf(database, now)
+  }
+
+  /** Takes up to `limit` deliveries whose time has come, oldest first. The attempt counts from here. */
+  async lease(limit: number, seconds: LeaseSeconds): Promise<readonly LeasedDelivery[]> {
+    const now = this.#now()
+    const rows = await this.#database.execute('relaxed', (query) =>
+      query
+        // A common table expression, because PostgreSQL may run a plain subquery more than once and lock more rows.
+        .with('due', (cte) => {
+          const due = cte
+            .selectFrom('webhook_deliveries')
+            .select('id')
+            .where('state', '=', sql.lit('pending'))
+            .where('next_attempt_at', '<=', now)
+            .where((eb) => eb.or([eb('lease_until', 'is', null), eb('lease_until', '<=', now)]))
+            .orderBy('next_attempt_at')
+            .limit(limit)
+          return this.#database.capabilities.rowLocks ? due.forUpdate().skipLocked() : due
+        })
+        .updateTable('webhook_deliveries')
+        .set((eb) => ({
+          attempts: eb('attempts', '+', 1),
+          lease_until: sql`${now} + case attempts when 0 then ${milliseconds(seconds.firstAttempt)} else ${milliseconds(seconds.laterAttempts)} end`,
+        }))
+        .where('id', 'in', (eb) => eb.selectFrom('due').select('due.id'))
+        .returning(['id', 'attempts', 'request_id', 'url', 'payload'])
+        .returning((eb) =>
+          eb
+            .selectFrom('requests')
+            .select('key_id')
+            .whereRef('requests.request_id', '=', 'webhook_deliveries.request_id')
+            .$asScalar()
+            .as('key_id'),
+        )
+        .execute(),
+    )
+    return rows.map((row) => ({
+      id: row.id,
+      attempt: row.attempts,
+      requestId: row.request_id,
+      url: row.url,
+      payload: row.payload,
+      ...(row.key_id !== null && { keyId: row.key_id }),
+    }))
+  }
+
+  /** @returns false when another process has leased it since: nothing was changed */
+  async delivered(delivery: LeasedDelivery, result: AttemptResult): Promise<boolean> {
+    return this.#end(delivery, result, { state: 'delivered', delivered_at: this.#now() })
+  }
+
+  /** No further attempt is made. @returns false when another process has leased it since */
+  async failed(delivery: LeasedDelivery, result: AttemptResult): Promise<boolean> {
+    return this.#end(delivery, result, { state: 'failed' })
+  }
+
+  /** The next attempt is made after so many seconds. @returns false when another process has leased it since */
+  async retry(delivery: LeasedDelivery, result: AttemptResult, afterSeconds: number): Promise<boolean> {
+    return this.#end(delivery, result, {
+      next_attempt_at: sql<number>`${this.#now()} + ${milliseconds(afterSeconds)}`,
+    })
+  }
+
+  /** The delivery log of a request. */
+  async deliveriesOf(requestId: string): Promise<readonly DeliveryRecord[]> {
+    return this.#database.read((query) =>
+      query.selectFrom('webhook_deliveries').selectAll().where('request_id', '=', requestId).orderBy('id').execute(),
+    )
+  }
+
+  async #end(
+    delivery: LeasedDelivery,
+    result: AttemptResult,
+    change: {
+      readonly state?: 'delivered' | 'failed'
+      readonly delivered_at?: RawBuilder<number>
+      readonly next_attempt_at?: RawBuilder<number>
+    },
+  ): Promise<boolean> {
+    const { numUpdatedRows } = await this.#database.execute('synced', (query) =>
+      query
+        .updateTable('webhook_deliveries')
+        .set({ ...change, lease_until: null, last_status: result.status ?? null, last_error: result.error ?? null })
+        .where('id', '=', delivery.id)
+        .where('attempts', '=', delivery.attempt)
+        .where('state', '=', sql.lit('pending'))
+        .executeTakeFirstOrThrow(),
+    )
+    return numUpdatedRows > 0n
+  }
+}
+
+/** Gateways on several machines share PostgreSQL's clock, so that a lease means the same to all of them. */
+function clockOf(database: Database, now: (() => Date) | undefined): () => RawBuilder<number> {
+  if (now === undefined && database.capabilities.ownClock)
+    return () => sql<number>`(extract(epoch from statement_timestamp()) * 1000)::bigint`
+  const present = now ?? (() => new Date())
+  return () => sql<number>`cast(${present().getTime()} as bigint)`
+}
+
+function milliseconds(seconds: number): RawBuilder<number> {
+  return sql<number>`cast(${Math.round(seconds * 1000)} as bigint)`
+}
