@@ -1,0 +1,57 @@
+import { describe, expect, it } from 'vitest'
+import { ClipTokenizer } from './clip-tokenizer.ts'
+
+const START = '<|startoftext|>'
+const END = '<|endoftext|>'
+const FILES = {
+  vocab: { '!': 0, a: 1, b: 2, c: 3, 'a</w>': 4, 'b</w>': 5, 'c</w>': 6, ab: 7, 'abc</w>': 8, [START]: 9, [END]: 10 },
+  merges: [
+    ['a', 'b'],
+    ['ab', 'c</w>'],
+  ],
+  roles: { bos_token: START, eos_token: END, unk_token: END, pad_token: '!' },
+  addedTokens: [
+    { content: START, normalized: true },
+    { content: END, normalized: true },
+    { content: '!', normalized: false },
+  ],
+} as const
+
+const tokenizer = new ClipTokenizer(FILES)
+
+describe('ClipTokenizer', () => {
+  it('merges by rank', () => {
+    expect(tokenizer.tokenize('ABC ab  cab')).toEqual([8, 1, 5, 3, 1, 5])
+  })
+
+  it('puts start and end around the text and pads with the pad token', () => {
+    expect(tokenizer.encode('abc', { maxLength: 5 })).toEqual([9, 8, 10, 0, 0])
+  })
+
+  it('cuts a long text before the end token', () => {
+    expect(tokenizer.encode('a b c a b c', { maxLength: 4 })).toEqual([9, 4, 5, 10])
+  })
+
+  it('uses the unknown token for what the vocabulary lacks', () => {
+    expect(tokenizer.tokenize('x')).toEqual([10])
+  })
+
+  it('takes a lone surrogate for the replacement character', () => {
+    expect(tokenizer.tokenize('\ud800')).toEqual(tokenizer.tokenize('\ufffd'))
+  })
+
+  it('numbers more tokens after all others and stays as it is', () => {
+    const more = tokenizer.withTokens(['<one>', '<Two>'])
+    expect(more.tokenize('a<two>b <ONE>')).toEqual([4, 12, 5, 11])
+    expect(more.vocabSize).toBe(13)
+    expect(more.withTokens(['<three>']).tokenId('<three>')).toBe(13)
+    expect(tokenizer.tokenId('<one>')).toBeUndefined()
+    expect(tokenizer.vocabSize).toBe(11)
+  })
+
+  it('refuses a token that exists, and special tokens without an id', () => {
+    expect(() => tokenizer.withTokens(['abc</w>'])).toThrow('already in the vocabulary')
+    expect(() => tokenizer.withTokens(['!'])).toThrow('already in the vocabulary')
+    expect(() => new ClipTokenizer({ ...FILES, addedTokens: [], vocab: { a: 0 } })).toThrow('bos_token')
+  })
+})

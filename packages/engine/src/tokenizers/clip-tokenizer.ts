@@ -1,0 +1,112 @@
+import type { Tokenizer } from '@huggingface/tokenizers'
+import { createBytePairEncoder } from './byte-pair-encoder.ts'
+import { type AddedToken, readTokenizerFiles, type SpecialTokenRole, type TokenizerFiles } from './tokenizer-files.ts'
+
+/** The length of CLIP's text: start token, 75 tokens, end token. */
+export const CLIP_MAX_LENGTH = 77
+
+export interface EncodeOptions {
+  /** The number of ids, start and end tokens included. Default 77. */
+  readonly maxLength?: number
+}
+
+/** Turns prompts into token ids like transformers' `CLIPTokenizer`. */
+export class ClipTokenizer {
+  readonly bosTokenId: number
+  readonly eosTokenId: number
+  readonly padTokenId: number
+  readonly #files: TokenizerFiles
+  readonly #addedTokens: ReadonlyMap<AddedToken, number>
+  /** Ids of the tokens that are found in the text as it came, before anything is normalised. */
+  readonly #verbatimIds: ReadonlyMap<string, number>
+  readonly #verbatimTokens: RegExp
+  readonly #encoder: Tokenizer
+
+  /** @throws Error where a special token has no id */
+  constructor(files: TokenizerFiles) {
+    this.#files = files
+    this.#addedTokens = numberTokens(files)
+    const verbatim = [...this.#addedTokens].filter(([token]) => !token.normalized)
+    this.#verbatimIds = new Map(verbatim.map(([token, id]) => [token.content, id]))
+    this.#verbatimTokens = anyOf([...this.#verbatimIds.keys()])
+    this.#encoder = createBytePairEncoder(files, this.#addedTokens)
+    this.bosTokenId = this.#roleId('bos_token')
+    this.eosTokenId = this.#roleId('eos_token')
+    this.padTokenId = this.#roleId('pad_token')
+  }
+
+  /** The number of ids, added tokens included. */
+  get vocabSize(): number {
+    return Math.max(...this.#addedTokens.values(), Object.keys(this.#files.vocab).length - 1) + 1
+  }
+
+  /**
+   * The ids of `text` between the start and the end token, cut and padded to `maxLength`, as diffusers' pipelines ask
+   * for them (`padding='max_length', truncation=True`).
+   */
+  encode(text: string, { maxLength = CLIP_MAX_LENGTH }: EncodeOptions = {}): number[] {
+    const ids = [this.bosTokenId, ...this.tokenize(text).slice(0, maxLength - 2), this.eosTokenId]
+    return ids.concat(new Array(maxLength - ids.length).fill(this.padTokenId))
+  }
+
+  /** The ids of the whole `text`, without start and end token, however long. */
+  tokenize(text: string): number[] {
+    return text.split(this.#verbatimTokens).flatMap((part) => {
+      if (part === '') return []
+      const id = this.#verbatimIds.get(part)
+      return id === undefined ? this.#encoder.encode(part).ids : [id]
+    })
+  }
+
+  /** The id of one token of the vocabulary, such as `cat</w>` or an added token. */
+  tokenId(token: string): number | undefined {
+    return this.#verbatimIds.get(token) ?? this.#encoder.token_to_id(token)
+  }
+
+  /**
+   * A tokenizer that also knows `tokens`, numbered after all others in their order: textual inversion's placeholders.
+   * They are found in a prompt whatever its case, also inside words. This tokenizer stays as it is.
+   *
+   * @throws Error for a token that exists already
+   */
+  withTokens(tokens: readonly string[]): ClipTokenizer {
+    const known = tokens.find((token) => this.tokenId(token) !== undefined)
+    if (known !== undefined) {
+      throw new Error(
+        `the token ${JSON.stringify(known)} is already in the vocabulary; give the embedding another token`,
+      )
+    }
+    const added = tokens.map((content) => ({ content, normalized: true }))
+    return new ClipTokenizer({ ...this.#files, addedTokens: [...this.#files.addedTokens, ...added] })
+  }
+
+  #roleId(role: SpecialTokenRole): number {
+    const id = this.tokenId(this.#files.roles[role])
+    if (id === undefined) throw new Error(`the tokenizer's ${role} ${this.#files.roles[role]} is not in its vocabulary`)
+    return id
+  }
+}
+
+/** Matches, and on splitting keeps, the longest of `tokens` that begins at a place. */
+function anyOf(tokens: readonly string[]): RegExp {
+  const longestFirst = [...tokens].sort((a, b) => b.length - a.length)
+  const alternatives = longestFirst.map((token) => token.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'))
+  return new RegExp(alternatives.length === 0 ? '(?!)' : `(${alternatives.join('|')})`)
+}
+
+/**
+ * The tokenizer of a `tokenizer` folder in diffusers' layout.
+ *
+ * @throws Error that names the file or token that is missing or unreadable
+ */
+export async function loadClipTokenizer(folder: string): Promise<ClipTokenizer> {
+  return new ClipTokenizer(await readTokenizerFiles(folder))
+}
+
+/** An added token has its id in the vocabulary, or else the next free one. */
+function numberTokens({ vocab, addedTokens }: TokenizerFiles): Map<AddedToken, number> {
+  const ids = new Map<AddedToken, number>()
+  let next = Object.keys(vocab).length
+  for (const token of addedTokens) ids.set(token, vocab[token.content] ?? next++)
+  return ids
+}
