@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
-import { FAKE_ENDPOINTS, fakeFiles } from '../../test/fakes/endpoints.ts'
+import { anyObject, FAKE_ENDPOINTS, fakeFiles } from '../../test/fakes/endpoints.ts'
 import { MemoryQueue } from '../../test/fakes/memory-queue.ts'
 import { type Runner, type RunnerOptions, startRunner } from '../runner/runner.ts'
 import { createDirectChannel, type DirectChannelOptions } from './channel-client.ts'
@@ -17,8 +17,7 @@ async function startFakeRunner(queue: MemoryQueue, options: Partial<RunnerOption
   const runner = await startRunner({
     queue,
     endpoints: FAKE_ENDPOINTS,
-    validate: (_schema, body) => body,
-    parseInput: JSON.parse,
+    validation: anyObject,
     files: fakeFiles,
     logger: { info: () => {}, warn: () => {}, error: () => {} },
     device: 'cpu',

@@ -1,10 +1,18 @@
 import type { SessionOptions } from '../channel/direct-channel.ts'
-import type { HandlerContext, RunnableEndpoint } from '../endpoints/endpoint.ts'
+import type { EndpointSchema, HandlerContext, RunnableEndpoint } from '../endpoints/endpoint.ts'
 import { WireError } from '../errors/errors.ts'
 import type { LogEntry } from '../queue/request-queue.ts'
-import { failedResult, type HandlerResult, runHandler, stopError, type ValidateInput } from './run-handler.ts'
+import { failedResult, type HandlerResult, runHandler, stopError } from './run-handler.ts'
 import type { RunnerLogger } from './runner-logger.ts'
 import { StopReason } from './stop-reason.ts'
+
+/** Reads inputs as an endpoint's schema has them. Both throw WireError 422. */
+export interface InputValidation {
+  /** An input of the direct channel. */
+  ofValue(schema: EndpointSchema, input: unknown): unknown
+  /** The JSON text of a queued request: integers and floats are still apart there, and integers have every digit. */
+  ofJson(schema: EndpointSchema, text: string): unknown
+}
 
 /** The request on whose behalf a handler reads and saves files. */
 export type FileRequest = Pick<SessionOptions, 'requestId' | 'endpointId' | 'keyId' | 'filesUrl' | 'objectLifecycle'>
@@ -13,7 +21,7 @@ export type FileRequest = Pick<SessionOptions, 'requestId' | 'endpointId' | 'key
 export interface AttemptEnvironment {
   readonly runnerId: string
   readonly endpoints: ReadonlyMap<string, RunnableEndpoint>
-  readonly validate: ValidateInput
+  readonly validation: InputValidation
   readonly files: (request: FileRequest) => Pick<HandlerContext, 'saveFile' | 'readFile'>
   /** Seconds that an aborted handler may take to stop before it counts as stuck. */
   readonly abortGraceSeconds: number
@@ -24,7 +32,8 @@ export interface AttemptEnvironment {
 
 export interface Attempt {
   readonly request: FileRequest
-  readonly body: unknown
+  /** The validated input. @throws WireError 422 */
+  readonly readInput: (endpoint: RunnableEndpoint) => unknown
   readonly streaming: boolean
   readonly inlineBytes: boolean
   readonly controller: AbortController
@@ -57,7 +66,7 @@ export async function answerAttempt(attempt: Attempt, environment: AttemptEnviro
 }
 
 function handlerRun(attempt: Attempt, endpoint: RunnableEndpoint, environment: AttemptEnvironment) {
-  const { request, body, streaming, inlineBytes, controller, onStarted, onPartial, onLog } = attempt
+  const { request, readInput, streaming, inlineBytes, controller, onStarted, onPartial, onLog } = attempt
   const context: Omit<HandlerContext, 'setHeader'> = {
     requestId: request.requestId,
     signal: controller.signal,
@@ -72,7 +81,7 @@ function handlerRun(attempt: Attempt, endpoint: RunnableEndpoint, environment: A
       endpointId: request.endpointId,
       error,
     })
-  return { endpoint, body, validate: environment.validate, context, onStarted, onPartial, onDefect }
+  return { endpoint, readInput, context, onStarted, onPartial, onDefect }
 }
 
 /** Answers for a handler that does not stop within its grace after the abort, and reports it. */

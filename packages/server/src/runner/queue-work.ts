@@ -10,8 +10,6 @@ import { StopReason } from './stop-reason.ts'
 export interface QueueWorkEnvironment extends AttemptEnvironment {
   readonly queue: RunnerQueue
   readonly claims: Claims
-  /** JSON text to a value, integers beyond 2^53 as bigint. @throws WireError for text that is no JSON */
-  readonly parseInput: (text: string) => unknown
   readonly logFlushMs: number
   readonly runTimeoutSeconds: number
 }
@@ -48,22 +46,16 @@ export function startQueueWork(
   }
 }
 
-async function work(
+function work(
   claimed: ClaimedRequest,
   controller: AbortController,
   log: RequestLog,
   environment: QueueWorkEnvironment,
 ): Promise<HandlerResult> {
-  let body: unknown
-  try {
-    body = environment.parseInput(claimed.input)
-  } catch (error) {
-    return failedResult(error)
-  }
-  return await answerAttempt(
+  return answerAttempt(
     {
       request: claimed,
-      body,
+      readInput: ({ schema }) => environment.validation.ofJson(schema, claimed.input),
       streaming: false,
       inlineBytes: false,
       controller,

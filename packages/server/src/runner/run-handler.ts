@@ -16,13 +16,10 @@ export interface HandlerResult {
   readonly retryable?: boolean
 }
 
-/** Reads an input as the endpoint's schema has it. @throws WireError 422 */
-export type ValidateInput = (schema: RunnableEndpoint['schema'], body: unknown) => unknown
-
 export interface HandlerRun {
   readonly endpoint: RunnableEndpoint
-  readonly body: unknown
-  readonly validate: ValidateInput
+  /** The validated input. @throws WireError 422 */
+  readonly readInput: (endpoint: RunnableEndpoint) => unknown
   /** The context but for the headers, which are collected here. Its signal is aborted with a `StopReason`. */
   readonly context: Omit<HandlerContext, 'setHeader'>
   /** Called when the input is valid and the handler begins. */
@@ -42,7 +39,7 @@ export async function runHandler(run: HandlerRun): Promise<HandlerResult> {
     headers[name.toLowerCase()] = value
   }
   try {
-    const input = run.validate(run.endpoint.schema, run.body)
+    const input = run.readInput(run.endpoint)
     run.onStarted()
     const startedAt = performance.now()
     const output = await drive(run.endpoint.handler(input, { ...run.context, setHeader }), run.onPartial)

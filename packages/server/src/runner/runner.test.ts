@@ -1,8 +1,6 @@
-import { parse } from 'lossless-json'
 import { afterEach, describe, expect, it } from 'vitest'
-import { FAKE_ENDPOINTS, fakeFiles } from '../../test/fakes/endpoints.ts'
+import { anyObject, FAKE_ENDPOINTS, fakeFiles } from '../../test/fakes/endpoints.ts'
 import { MemoryQueue, submission } from '../../test/fakes/memory-queue.ts'
-import { WireError } from '../errors/errors.ts'
 import { type Runner, type RunnerOptions, startRunner } from './runner.ts'
 
 const started: Runner[] = []
@@ -16,14 +14,7 @@ async function start(queue: MemoryQueue, options: Partial<RunnerOptions> = {}) {
   const runner = await startRunner({
     queue,
     endpoints: FAKE_ENDPOINTS,
-    validate: (_schema, body) => {
-      if (typeof body !== 'object') throw new WireError(422, [{ loc: ['body'], msg: 'not a dict', type: 'type_error' }])
-      return body
-    },
-    parseInput: (text) => {
-      const value = parse(text, null, (digits) => (/^\d{17,}$/.test(digits) ? BigInt(digits) : Number(digits)))
-      return value
-    },
+    validation: anyObject,
     files: fakeFiles,
     logger: { info: () => {}, warn: () => {}, error: (_message, details) => defects.push(details?.error) },
     device: 'cpu',

@@ -2,12 +2,12 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ChannelServer, createChannelServer, type DirectWork } from '../channel/channel-server.ts'
 import type { RunnableEndpoint } from '../endpoints/endpoint.ts'
-import type { AttemptEnvironment } from './attempt.ts'
+import { validateInput, validateJsonInput } from '../validation/validate-input.ts'
+import type { AttemptEnvironment, InputValidation } from './attempt.ts'
 import { Claims } from './claims.ts'
 import { runDirectWork } from './direct-work.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { type QueueWorkEnvironment, startQueueWork } from './queue-work.ts'
-import type { ValidateInput } from './run-handler.ts'
 import type { RunnerLogger } from './runner-logger.ts'
 import type { RunnerQueue } from './runner-queue.ts'
 import { StopReason } from './stop-reason.ts'
@@ -15,12 +15,11 @@ import { StopReason } from './stop-reason.ts'
 export interface RunnerOptions {
   readonly queue: RunnerQueue
   readonly endpoints: readonly RunnableEndpoint[]
-  readonly validate: ValidateInput
-  /** JSON text to a value, integers beyond 2^53 as bigint. @throws WireError for text that is no JSON */
-  readonly parseInput: (text: string) => unknown
   /** Reading and saving files on behalf of a request. */
   readonly files: AttemptEnvironment['files']
   readonly logger: RunnerLogger
+  /** The schemas' own validation when absent. */
+  readonly validation?: InputValidation
   /** What the advertisement says: `cpu`, `cuda:0` … */
   readonly device: string
   readonly memoryBytes: number
@@ -64,6 +63,11 @@ export interface Runner {
 /** Exit status of a process whose handler did not stop: EX_SOFTWARE of sysexits.h. */
 const STUCK_EXIT_CODE = 70
 
+const SCHEMA_VALIDATION: InputValidation = {
+  ofValue: (schema, input) => validateInput(schema.input, input),
+  ofJson: (schema, text) => validateJsonInput(schema.input, text),
+}
+
 /** Starts working: claims from the queue, answers the direct channel, advertises itself. */
 export async function startRunner(options: RunnerOptions): Promise<Runner> {
   const runner = new EndpointRunner(options)
@@ -101,8 +105,7 @@ class EndpointRunner implements Runner {
     this.#environment = {
       runnerId: this.runnerId,
       endpoints,
-      validate: options.validate,
-      parseInput: options.parseInput,
+      validation: options.validation ?? SCHEMA_VALIDATION,
       files: options.files,
       logger,
       queue,

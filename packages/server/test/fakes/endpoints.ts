@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import type { EndpointHandler, EndpointSchema, HandlerContext, RunnableEndpoint } from '../../src/endpoints/endpoint.ts'
 import { fieldError, WireError } from '../../src/errors/errors.ts'
+import { parseJson, toPlainValue } from '../../src/protocol/json-parse.ts'
+import type { InputValidation } from '../../src/runner/attempt.ts'
 
 const anything = z.looseObject({})
 
@@ -116,6 +118,17 @@ export const picture = endpoint(
   },
   { aliases: ['fake/legacy-picture'] },
 )
+
+/** Takes any object as it is, so that tests can send what they like; integers beyond 2^53 keep their digits. */
+export const anyObject: InputValidation = {
+  ofValue: (_schema, input) => requireObject(input),
+  ofJson: (_schema, text) => requireObject(toPlainValue(parseJson(text))),
+}
+
+function requireObject(input: unknown): unknown {
+  if (typeof input === 'object' && input !== null) return input
+  throw fieldError([], 'type_error.dict', 'value is not a valid dict')
+}
 
 export const FAKE_ENDPOINTS: readonly RunnableEndpoint[] = [
   echo,

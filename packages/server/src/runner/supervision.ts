@@ -1,0 +1,55 @@
+import type { Runner } from './runner.ts'
+
+/**
+ * What a supervised runner tells its supervisor over the IPC channel, told apart from other messages of that channel by
+ * this key.
+ */
+export interface RunnerReport {
+  readonly runnerReport: {
+    readonly runnerId: string
+    /** Resident memory; pages of mapped weight files that are in use count. */
+    readonly residentBytes: number
+  }
+}
+
+export function isRunnerReport(message: unknown): message is RunnerReport {
+  return typeof message === 'object' && message !== null && 'runnerReport' in message
+}
+
+export interface SupervisedOptions {
+  /** Seconds that a drain may take; 30 when absent. */
+  readonly drainSeconds?: number
+  /** Milliseconds between reports; 1000 when absent. */
+  readonly reportMs?: number
+  /** Runs behind the drain, before the process exits: close the database here. */
+  readonly onDrained?: () => Promise<void>
+}
+
+/**
+ * Makes this process a supervised runner: reports to the parent that the event loop turns, drains on SIGTERM and
+ * SIGINT, and ends when the parent is gone, for whoever is left without a supervisor holds a device nobody looks after.
+ * Works without a parent too: a runner on a machine of its own drains on the same signals.
+ */
+export function superviseSelf(runner: Runner, options: SupervisedOptions = {}): void {
+  const report = () => {
+    const message: RunnerReport = {
+      runnerReport: { runnerId: runner.runnerId, residentBytes: process.memoryUsage.rss() },
+    }
+    // A parent that dies between the check and the write is what 'disconnect' is for.
+    if (process.connected) process.send?.(message, undefined, undefined, () => {})
+  }
+  let leaving = false
+  const leave = async () => {
+    if (leaving) return
+    leaving = true
+    await runner.drain(options.drainSeconds ?? 30)
+    await options.onDrained?.()
+    process.exit(0)
+  }
+  process.once('SIGTERM', leave)
+  process.once('SIGINT', leave)
+  if (process.connected) process.once('disconnect', leave)
+  // Reports only now: whoever knows that this runner is up may stop it at once.
+  report()
+  setInterval(report, options.reportMs ?? 1_000).unref()
+}

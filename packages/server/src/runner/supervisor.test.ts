@@ -1,0 +1,112 @@
+import type { ChildProcess } from 'node:child_process'
+import { afterEach, describe, expect, it } from 'vitest'
+import { type RunnerExit, type Supervisor, type SupervisorOptions, superviseRunner } from './supervisor.ts'
+
+const supervisors: Supervisor[] = []
+
+afterEach(async () => {
+  await Promise.all(supervisors.splice(0).map((supervisor) => supervisor.stop()))
+})
+
+interface Watched {
+  readonly supervisor: Supervisor
+  readonly children: ChildProcess[]
+  /** Messages of the fake runner, in order. */
+  readonly messages: unknown[]
+  nextExit(): Promise<RunnerExit>
+  nextStart(): Promise<ChildProcess>
+}
+
+function supervise(options: Partial<SupervisorOptions> = {}): Watched {
+  const exits = new Mailbox<RunnerExit>()
+  const starts = new Mailbox<ChildProcess>()
+  const children: ChildProcess[] = []
+  const messages: unknown[] = []
+  const supervisor = superviseRunner({
+    entry: new URL('../../test/fakes/supervised-process.ts', import.meta.url),
+    execArgv: ['--import', 'tsx'],
+    logger: { info: () => {}, warn: () => {}, error: () => {} },
+    backOffMs: { first: 1, longest: 10 },
+    onStart: (child) => {
+      children.push(child)
+      child.on('message', (message) => {
+        if (typeof message === 'string') messages.push(message)
+      })
+      starts.post(child)
+    },
+    onExit: (exit) => exits.post(exit),
+    ...options,
+  })
+  supervisors.push(supervisor)
+  return { supervisor, children, messages, nextExit: () => exits.next(), nextStart: () => starts.next() }
+}
+
+class Mailbox<T> {
+  readonly #letters: T[] = []
+  readonly #readers: ((letter: T) => void)[] = []
+
+  post(letter: T): void {
+    const reader = this.#readers.shift()
+    if (reader === undefined) this.#letters.push(letter)
+    else reader(letter)
+  }
+
+  async next(): Promise<T> {
+    const letter = this.#letters.shift()
+    return letter ?? (await new Promise((resolve) => this.#readers.push(resolve)))
+  }
+}
+
+describe('superviseRunner', () => {
+  it('starts another process when one dies, and says which runner it was', async () => {
+    const { supervisor, nextExit, nextStart } = supervise()
+    const first = await nextStart()
+    await supervisor.ready
+    first.send('crash')
+    expect(await nextExit()).toEqual({
+      runnerId: `runner-${first.pid}`,
+      code: null,
+      signal: 'SIGKILL',
+      expected: false,
+    })
+    const second = await nextStart()
+    expect(second.pid).not.toBe(first.pid)
+    expect(supervisor.child).toBe(second)
+  })
+
+  it('kills a process whose event loop stands still', async () => {
+    const { supervisor, nextExit, nextStart } = supervise({ hangSeconds: 1 })
+    const first = await nextStart()
+    await supervisor.ready
+    first.send('hang')
+    expect(await nextExit()).toMatchObject({ runnerId: `runner-${first.pid}`, signal: 'SIGKILL' })
+    await nextStart()
+  })
+
+  it('drains and replaces a process that outgrew its memory', async () => {
+    const { nextExit, nextStart, messages } = supervise({ memoryLimitBytes: 1 })
+    await nextStart()
+    expect(await nextExit()).toMatchObject({ code: 0, expected: false })
+    expect(messages[0]).toBe('drained')
+    await nextStart()
+  })
+
+  it('drains the process when it is stopped, and starts no other', async () => {
+    const { supervisor, children, nextExit, messages } = supervise()
+    await supervisor.ready
+    await supervisor.stop()
+    expect(await nextExit()).toMatchObject({ code: 0, expected: true })
+    expect(messages).toEqual(['drained'])
+    expect(children).toHaveLength(1)
+    expect(supervisor.child).toBeUndefined()
+  })
+
+  it('leaves no process behind when the parent is gone', async () => {
+    const { supervisor, nextExit, nextStart } = supervise({ backOffMs: { first: 60_000, longest: 60_000 } })
+    const child = await nextStart()
+    await supervisor.ready
+    // What a dying parent does to the channel.
+    child.disconnect()
+    expect(await nextExit()).toMatchObject({ code: 0 })
+  })
+})

@@ -1,0 +1,20 @@
+import { superviseSelf } from '../../src/runner/supervision.ts'
+
+/** A runner process without a runner: does on command what runners do when they go wrong. */
+superviseSelf(
+  {
+    runnerId: `runner-${process.pid}`,
+    address: '',
+    wake: () => {},
+    drain: async () => {
+      await new Promise((resolve) => process.send?.('drained', resolve))
+    },
+  },
+  { reportMs: 50 },
+)
+
+process.on('message', (command) => {
+  if (command === 'crash') process.kill(process.pid, 'SIGKILL')
+  // A native call that never returns, on the main thread.
+  if (command === 'hang') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+})
