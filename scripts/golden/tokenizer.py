@@ -87,7 +87,12 @@ FOLDERS = {
         "special_tokens_map.json": {"bos_token": token_object(START, True), "eos_token": token_object(END, True), "pad_token": "!"},
     },
     "an end token that is not normalized": {
-        "special_tokens_map.json": {"eos_token": token_object(END, False), "unk_token": token_object(END, False), "pad_token": "!"},
+        "special_tokens_map.json": {
+            "bos_token": token_object(START, True),
+            "eos_token": token_object(END, False),
+            "unk_token": token_object(END, False),
+            "pad_token": "!",
+        }
     },
     "nothing but the vocabulary": {"tokenizer_config.json": None, "special_tokens_map.json": None},
 }
