@@ -11,6 +11,7 @@ import { modelsRoutes } from './routes/models.ts'
 import { openApiRoutes } from './routes/openapi.ts'
 import { proxyRoutes } from './routes/proxy.ts'
 import { queueRoutes } from './routes/queue.ts'
+import { requestsRoutes } from './routes/requests.ts'
 import { runRoutes } from './routes/run.ts'
 import { routedPath, SURFACE_PREFIX, type Surface } from './surface.ts'
 
@@ -19,7 +20,7 @@ import { routedPath, SURFACE_PREFIX, type Surface } from './surface.ts'
  * gateway's own routes, paths relative to the surface's prefix. A group authenticates by itself (`requireKey`), on the
  * paths it owns only: a middleware on `*` would run for every route of the surface.
  */
-export type RouteGroups = Readonly<Partial<Record<Surface, readonly RouteGroup[]>>>
+export type RouteGroups = Readonly<Partial<Record<Surface, readonly (RouteGroup | Hono)[]>>>
 
 /** The whole HTTP API as one Hono app: three ways in (path prefix, Host header, proxy route), no port of its own. */
 export function createApp(dependencies: GatewayDependencies, groups: RouteGroups = {}): Hono<GatewayEnv> {
@@ -36,12 +37,16 @@ export function createApp(dependencies: GatewayDependencies, groups: RouteGroups
     }),
   )
   for (const surface of SURFACES) {
-    for (const group of groups[surface] ?? []) app.route(mountPath(surface), group)
+    for (const group of groups[surface] ?? []) {
+      // A group that declares no variables of the gateway's reads none, so it is one that may have them all.
+      app.route(mountPath(surface), group as RouteGroup)
+    }
   }
   app.route('/', healthRoutes(dependencies))
   app.route('/', proxyRoutes(app))
   app.route('/', openApiRoutes(dependencies))
   app.route('/', modelsRoutes(dependencies))
+  app.route('/', requestsRoutes(dependencies))
   app.route(SURFACE_PREFIX.queue, queueRoutes(dependencies))
   app.route(SURFACE_PREFIX.run, runRoutes(dependencies))
   app.notFound((c) => answerError(c, new WireError(404, 'Not Found')))

@@ -6,7 +6,6 @@ import type { Catalogue } from '../endpoints/catalogue.ts'
 import type { RequestQueue } from '../queue/request-queue.ts'
 import type { KeyStore, VerifiedKey } from './key-store.ts'
 import type { GatewayMetrics } from './metrics.ts'
-import type { RequestHistory } from './request-history.ts'
 
 /** What the gateway's own routes work with. */
 export interface GatewayDependencies {
@@ -18,8 +17,6 @@ export interface GatewayDependencies {
   readonly keys?: KeyStore
   /** Checks `fal_jwt_token` of the query; absent: such tokens are refused. */
   readonly tokens?: TokenVerifier
-  /** Absent: the requests of an endpoint cannot be listed. */
-  readonly history?: RequestHistory
   readonly metrics: GatewayMetrics
   readonly log: GatewayLog
   /** What must answer for the server to be ready, by name. */

@@ -8,16 +8,22 @@ export interface Page {
 }
 
 /** @throws WireError 400 for a limit out of range or a cursor that is none of ours */
-export function readPage(
-  query: { limit: string | undefined; cursor: string | undefined },
-  limits: { standard: number; most: number },
-): Page {
-  const limit = query.limit === undefined ? limits.standard : Number(query.limit)
-  if (!Number.isInteger(limit) || limit < 1 || limit > limits.most) {
-    throw new WireError(400, `limit: expected a whole number from 1 to ${limits.most}, found ${query.limit}`)
-  }
+export function readPage(query: { limit: string | undefined; cursor: string | undefined }, limits: PageLimits): Page {
+  const limit = readLimit(query.limit, limits)
   const number = query.cursor === undefined || query.cursor === '' ? 1 : decodeCursor(query.cursor)
   return { limit, number, offset: (number - 1) * limit }
+}
+
+export interface PageLimits {
+  readonly standard: number
+  readonly most: number
+}
+
+/** @throws WireError 400 for a limit out of range */
+export function readLimit(text: string | undefined, limits: PageLimits): number {
+  const limit = text === undefined ? limits.standard : Number(text)
+  if (Number.isInteger(limit) && limit >= 1 && limit <= limits.most) return limit
+  throw new WireError(400, `limit: expected a whole number from 1 to ${limits.most}, found ${text?.slice(0, 100)}`)
 }
 
 function decodeCursor(cursor: string): number {

@@ -3,33 +3,28 @@ import { decodeJsonBody } from '../protocol/json-body.ts'
 import { JsonLimitError, JsonSyntaxError, type ParsedJson, parseJson } from '../protocol/json-parse.ts'
 import { NOT_A_DICT, syntaxError } from './field-errors.ts'
 
+/** A JSON body both ways. */
+export interface JsonBody {
+  /** Well-formed, lone surrogates escaped, so that every database takes it. */
+  readonly text: string
+  readonly value: ParsedJson
+}
+
 /**
- * Body bytes as the value FastAPI 0.99 hands to the model: None for no body, bytes for a body that does not claim to be
- * JSON (which no model accepts).
+ * Body bytes as FastAPI 0.99 reads them: None for no body; a body that does not claim to be JSON is bytes there, which
+ * no model accepts.
  * @throws WireError 422 for broken JSON, 400 for bytes that are no text or too deep to read
  */
-export function readJsonBody(bytes: Uint8Array, contentType: string | undefined): ParsedJson {
-  return readBody(bytes, contentType).value
-}
-
-/**
- * The same body as text for the queue: well-formed (lone surrogates escaped), so that every database takes it.
- * @throws WireError as `readJsonBody`
- */
-export function readJsonText(bytes: Uint8Array, contentType: string | undefined): string {
-  return readBody(bytes, contentType).text.replace(LONE_SURROGATE, escapeUnit)
-}
-
-const LONE_SURROGATE = /\p{Surrogate}/gu
-const escapeUnit = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16)}`
-
-function readBody(bytes: Uint8Array, contentType: string | undefined): { text: string; value: ParsedJson } {
+export function readJsonBody(bytes: Uint8Array, contentType: string | undefined): JsonBody {
   if (bytes.byteLength === 0) return { text: 'null', value: null }
   if (!isJsonType(contentType)) throw new WireError(422, [{ loc: ['body'], ...NOT_A_DICT }])
   const text = decodeJsonBody(bytes)
   if (text === undefined) throw unreadable()
-  return { text, value: readJson(text) }
+  return { text: text.replace(LONE_SURROGATE, escapeUnit), value: readJson(text) }
 }
+
+const LONE_SURROGATE = /\p{Surrogate}/gu
+const escapeUnit = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16)}`
 
 /** `application/json` and `application/*+json`; a body without a type is taken for JSON. */
 function isJsonType(contentType: string | undefined): boolean {

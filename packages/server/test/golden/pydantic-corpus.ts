@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { gunzipSync } from 'node:zlib'
 import { isDeepStrictEqual } from 'node:util'
+import { gunzipSync } from 'node:zlib'
 import type { EndpointSchema } from '../../src/endpoints/endpoint.ts'
 import { type FieldErrorItem, WireError } from '../../src/errors/errors.ts'
 import { type ParsedJson, parseJson, toPlainValue } from '../../src/protocol/json-parse.ts'
@@ -39,7 +39,7 @@ function readBody(body: ParsedJson | undefined): Uint8Array {
 /** What this server says of the body. */
 export function judge(endpoint: EndpointSchema, { body, contentType }: Verdict): { status: number; answer: unknown } {
   try {
-    const values = validatePythonValue(endpoint.input, readJsonBody(body, contentType))
+    const values = validatePythonValue(endpoint.input, readJsonBody(body, contentType).value)
     return { status: 200, answer: comparable(values) }
   } catch (error) {
     if (!(error instanceof WireError)) throw error

@@ -2,26 +2,21 @@ import { Hono } from 'hono'
 import type { EndpointSchema } from '../../endpoints/endpoint.ts'
 import { WireError } from '../../errors/errors.ts'
 import { stringifyJson } from '../../protocol/json-text.ts'
-import { requireKey } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import { openApiDocument } from '../openapi-document.ts'
 import { type Page, pageEnd, readPage } from '../pagination.ts'
 import { type PublicUrls, publicUrlsOf } from '../public-urls.ts'
-import { listRequests } from './requests-by-endpoint.ts'
 
 const MODELS_PER_PAGE = { standard: 50, most: 100 }
 
-/** The Platform API's part that a model needs: `/v1/models` (open to all) and its requests (with a key). */
-export function modelsRoutes(dependencies: GatewayDependencies): RouteGroup {
-  const { catalogue, config } = dependencies
+/** `GET /v1/models` of the Platform API, open to all. */
+export function modelsRoutes({ catalogue, config }: GatewayDependencies): RouteGroup {
   const routes = new Hono<GatewayEnv>()
   routes.get('/v1/models', (c) => {
-    const urls = publicUrlsOf({ url: c.req.url, header: (name) => c.req.header(name) }, config.publicUrl)
+    const urls = publicUrlsOf(c.req.raw, config.publicUrl)
     const page = readPage({ limit: c.req.query('limit'), cursor: c.req.query('cursor') }, MODELS_PER_PAGE)
     return json(c, listModels(filterModels(catalogue.endpoints, c), page, urls, c.req.queries('expand') ?? []))
   })
-  const platformKey = requireKey(dependencies, { missing: 'Authentication required' })
-  routes.get('/v1/models/requests/by-endpoint', platformKey, async (c) => json(c, await listRequests(dependencies, c)))
   return routes
 }
 

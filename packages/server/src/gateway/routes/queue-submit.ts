@@ -1,41 +1,33 @@
-import type { EndpointSchema } from '../../endpoints/endpoint.ts'
 import { WireError } from '../../errors/errors.ts'
 import { dumpsJson } from '../../protocol/json-text.ts'
 import { queueStatusBody } from '../../protocol/queue-status.ts'
 import { createRequestId } from '../../protocol/request-id.ts'
-import { type RequestOptions, readRequestOptions } from '../../protocol/request-options.ts'
-import type { Submission } from '../../queue/request-queue.ts'
-import { readJsonText } from '../../validation/request-body.ts'
+import { readJsonBody } from '../../validation/request-body.ts'
 import type { GatewayContext, GatewayDependencies } from '../dependencies.ts'
 import { requireEndpoint } from '../endpoint-lookup.ts'
 import { publicUrlsOf } from '../public-urls.ts'
 import { readBody } from '../request-body.ts'
+import { describeSubmission } from '../submission.ts'
 import { queueUrls } from './queue-urls.ts'
 
 /**
- * Accepts a request. As on fal, only what is no JSON object is refused here: the runner validates the input, and the
- * result call tells.
+ * Accepts a request. As on fal, only what is no JSON is refused here: the runner validates the input, and the result
+ * call tells.
  */
 export async function submit(dependencies: GatewayDependencies, c: GatewayContext, id: string): Promise<Response> {
   const { config, queue, catalogue } = dependencies
   const endpoint = requireEndpoint(catalogue, id)
-  const options = readRequestOptions((name) => c.req.header(name))
   const webhookUrl = readWebhookUrl(c.req.query('fal_webhook'))
   const maxQueueLength = readMaxQueueLength(c.req.query('fal_max_queue_length'))
   const bytes = await readBody(c.req.raw, config.limits.jsonBodyBytes)
-  const input = readJsonText(bytes, c.req.header('content-type'))
-  const urls = publicUrlsOf({ url: c.req.url, header: (name) => c.req.header(name) }, config.publicUrl)
+  const { text } = readJsonBody(bytes, c.req.header('content-type'))
+  const urls = publicUrlsOf(c.req.raw, config.publicUrl)
   const requestId = createRequestId()
-  const submission: Submission = {
-    ...describe(endpoint, options),
-    requestId,
-    input,
-    filesUrl: urls.cdn,
-    ...(c.var.key === undefined ? {} : { keyId: c.var.key.keyId }),
+  const queuePosition = await queue.enqueue({
+    ...describeSubmission(c, { requestId, endpoint, input: text, filesUrl: urls.cdn }),
     ...(webhookUrl === undefined ? {} : { webhookUrl }),
     ...(maxQueueLength === undefined ? {} : { maxQueueLength }),
-  }
-  const queuePosition = await queue.enqueue(submission)
+  })
   c.set('requestId', requestId)
   const body = queueStatusBody({
     state: 'IN_QUEUE',
@@ -45,18 +37,6 @@ export async function submit(dependencies: GatewayDependencies, c: GatewayContex
     queuePosition,
   })
   return new Response(dumpsJson(body), { headers: { 'content-type': 'application/json; charset=utf-8' } })
-}
-
-function describe(endpoint: EndpointSchema, options: RequestOptions) {
-  return {
-    endpointId: endpoint.id,
-    priority: options.priority,
-    retry: options.retry,
-    storeIo: options.storeIo,
-    ...(options.startTimeoutSeconds === undefined ? {} : { startTimeoutSeconds: options.startTimeoutSeconds }),
-    ...(options.runnerHint === undefined ? {} : { runnerHint: options.runnerHint }),
-    ...(options.objectLifecycle === undefined ? {} : { objectLifecycle: options.objectLifecycle }),
-  }
 }
 
 function readWebhookUrl(text: string | undefined): string | undefined {

@@ -4,7 +4,6 @@ import { dumpsJson } from '../../protocol/json-text.ts'
 import { CANCEL_ANSWERS, queueStatusCode } from '../../protocol/queue-status.ts'
 import { isRequestId } from '../../protocol/request-id.ts'
 import { isTrue } from '../../protocol/request-options.ts'
-import type { RequestRecord } from '../../queue/request-queue.ts'
 import { requireKeyOrToken } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import { publicUrlsOf } from '../public-urls.ts'
@@ -50,30 +49,36 @@ async function readRequest(
   requestId: string,
   action: string,
 ): Promise<Response> {
-  const record = isRequestId(requestId) ? await dependencies.queue.get(requestId) : undefined
-  if (record === undefined) throw new WireError(404, `Request ${requestId.slice(0, 100)} not found`)
-  c.set('requestId', record.requestId)
+  if (!isRequestId(requestId)) throw unknownRequest(requestId)
+  c.set('requestId', requestId)
   switch (action) {
     case '':
     case 'response':
-      return resultResponse(record)
+      return resultResponse(dependencies, requestId)
     case 'status':
-      return statusResponse(dependencies, c, record)
+      return statusResponse(dependencies, c, requestId)
     case 'status/stream':
-      return streamStatus(dependencies, c, record.requestId)
+      if ((await dependencies.queue.status(requestId)) === undefined) throw unknownRequest(requestId)
+      return streamStatus(dependencies, c, requestId)
     default:
       throw new WireError(404, 'Not Found')
   }
 }
 
+function unknownRequest(requestId: string): WireError {
+  return new WireError(404, `Request ${requestId.slice(0, 100)} not found`)
+}
+
 async function statusResponse(
   { queue, config }: GatewayDependencies,
   c: GatewayContext,
-  record: RequestRecord,
+  requestId: string,
 ): Promise<Response> {
-  const urls = publicUrlsOf({ url: c.req.url, header: (name) => c.req.header(name) }, config.publicUrl)
-  const logs = isTrue(c.req.query('logs')) ? await queue.logs(record.requestId) : undefined
-  const { state, body } = await describeRequest(queue, record, urls.queue, logs)
+  const request = await queue.status(requestId)
+  if (request === undefined) throw unknownRequest(requestId)
+  const urls = publicUrlsOf(c.req.raw, config.publicUrl)
+  const logs = isTrue(c.req.query('logs')) ? await queue.logs(requestId) : undefined
+  const { state, body } = await describeRequest(queue, request, urls.queue, logs)
   return new Response(dumpsJson(body), {
     status: queueStatusCode(state),
     headers: { 'content-type': 'application/json; charset=utf-8' },
@@ -81,8 +86,10 @@ async function statusResponse(
 }
 
 /** What the handler answered, its own status included. */
-function resultResponse(record: RequestRecord): Response {
-  const { outcome } = record
+async function resultResponse({ queue }: GatewayDependencies, requestId: string): Promise<Response> {
+  const request = await queue.get(requestId)
+  if (request === undefined) throw unknownRequest(requestId)
+  const { outcome } = request
   if (outcome === undefined) throw new WireError(400, 'Request is still in progress')
   return new Response(outcome.body, {
     status: outcome.status,

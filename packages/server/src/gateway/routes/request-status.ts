@@ -1,5 +1,5 @@
 import { type QueueState, queueStatusBody, wireLogEntry } from '../../protocol/queue-status.ts'
-import type { LogEntry, RequestQueue, RequestRecord, RequestState } from '../../queue/request-queue.ts'
+import type { LogEntry, RequestQueue, RequestState, RequestStatus } from '../../queue/request-queue.ts'
 import { queueUrls } from './queue-urls.ts'
 
 const STATES: Readonly<Record<RequestState, QueueState>> = {
@@ -8,7 +8,8 @@ const STATES: Readonly<Record<RequestState, QueueState>> = {
   completed: 'COMPLETED',
 }
 
-export interface RequestStatus {
+/** A status answer. */
+export interface StatusAnswer {
   readonly state: QueueState
   readonly body: Readonly<Record<string, unknown>>
 }
@@ -16,18 +17,18 @@ export interface RequestStatus {
 /** The status body of a request. @param logs the entries to show; `undefined` when they were not asked for */
 export async function describeRequest(
   queue: Pick<RequestQueue, 'position'>,
-  record: RequestRecord,
+  request: RequestStatus,
   queueBase: string,
   logs: readonly LogEntry[] | undefined,
-): Promise<RequestStatus> {
-  const state = STATES[record.state]
-  const { outcome } = record
+): Promise<StatusAnswer> {
+  const state = STATES[request.state]
+  const { outcome } = request
   const body = queueStatusBody({
     state,
-    requestId: record.requestId,
-    urls: queueUrls(queueBase, record.endpointId, record.requestId),
+    requestId: request.requestId,
+    urls: queueUrls(queueBase, request.endpointId, request.requestId),
     logs: logs === undefined ? null : logs.map(wireLogEntry),
-    ...(state === 'IN_QUEUE' ? { queuePosition: await queue.position(record.requestId) } : {}),
+    ...(state === 'IN_QUEUE' ? { queuePosition: await queue.position(request.requestId) } : {}),
     ...(outcome?.inferenceSeconds === undefined ? {} : { inferenceSeconds: outcome.inferenceSeconds }),
     ...(outcome?.error === undefined ? {} : { error: outcome.error }),
   })

@@ -1,11 +1,12 @@
 import { Hono } from 'hono'
-import type { ChannelEvent, SessionOptions } from '../../channel/direct-channel.ts'
+import type { ChannelEvent, DirectChannel, SessionOptions } from '../../channel/direct-channel.ts'
 import type { EndpointSchema } from '../../endpoints/endpoint.ts'
+import { toErrorAnswer } from '../../errors/error-answer.ts'
 import { requestError, WireError } from '../../errors/errors.ts'
 import { parseEndpointId } from '../../protocol/endpoint-id.ts'
 import { REQUEST_TIMEOUT_TYPE } from '../../protocol/headers.ts'
 import { stringifyJson } from '../../protocol/json-text.ts'
-import { readRequestOptions } from '../../protocol/request-options.ts'
+import type { Outcome, Submission } from '../../queue/request-queue.ts'
 import type { PythonValue } from '../../validation/python-value.ts'
 import { readJsonBody } from '../../validation/request-body.ts'
 import { validatePythonValue } from '../../validation/validate-input.ts'
@@ -14,9 +15,8 @@ import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from
 import { requireEndpoint } from '../endpoint-lookup.ts'
 import { publicUrlsOf } from '../public-urls.ts'
 import { readBody } from '../request-body.ts'
+import { describeSubmission } from '../submission.ts'
 import { SURFACE_PREFIX } from '../surface.ts'
-
-type ResultEvent = Extract<ChannelEvent, { type: 'result' }>
 
 /** `POST /{id}`: one input through the direct channel, answered with what the handler answered. */
 export function runRoutes(dependencies: GatewayDependencies): RouteGroup {
@@ -27,11 +27,7 @@ export function runRoutes(dependencies: GatewayDependencies): RouteGroup {
     return next()
   })
   routes.use('/*', requireKeyOrToken(dependencies, SURFACE_PREFIX.run))
-  routes.on(['GET', 'POST'], '/*', async (c) => {
-    const endpoint = requireEndpoint(dependencies.catalogue, endpointPath(c))
-    const input = validatePythonValue(endpoint.input, await readInput(dependencies, c))
-    return run(dependencies, c, endpoint, input)
-  })
+  routes.on(['GET', 'POST'], '/*', (c) => run(dependencies, c))
   routes.all('/*', () => {
     throw new WireError(405, 'Method Not Allowed')
   })
@@ -42,52 +38,80 @@ function endpointPath(c: GatewayContext): string {
   return c.req.path.slice(SURFACE_PREFIX.run.length)
 }
 
-/** The body, or for GET the query, where the JS client puts the input: every value is text there and coerced. */
-async function readInput({ config }: GatewayDependencies, c: GatewayContext): Promise<PythonValue> {
-  if (c.req.method === 'GET') return c.req.query()
-  return readJsonBody(await readBody(c.req.raw, config.limits.jsonBodyBytes), c.req.header('content-type'))
-}
-
-async function run(
-  dependencies: GatewayDependencies,
-  c: GatewayContext,
-  endpoint: EndpointSchema,
-  input: unknown,
-): Promise<Response> {
-  const options = sessionOptions(dependencies, c, endpoint)
+async function run(dependencies: GatewayDependencies, c: GatewayContext): Promise<Response> {
+  const { catalogue, channel, config } = dependencies
+  const endpoint = requireEndpoint(catalogue, endpointPath(c))
+  const { text, value } = await readInput(dependencies, c)
+  const filesUrl = publicUrlsOf(c.req.raw, config.publicUrl).cdn
+  const call = {
+    submission: describeSubmission(c, { requestId: c.var.requestId, endpoint, input: text, filesUrl }),
+    acceptedAt: new Date(),
+  }
   try {
-    const result = await work(dependencies, options, input, c.req.raw.signal)
-    return new Response(stringifyJson(result.output), {
-      status: result.status,
-      headers: { 'content-type': 'application/json', ...result.headers },
+    const outcome = await work(channel, call.submission, endpoint, value, c.req.raw.signal)
+    record(dependencies, call, outcome)
+    return new Response(outcome.body, {
+      status: outcome.status,
+      headers: { 'content-type': 'application/json', ...outcome.headers },
     })
   } catch (error) {
-    throw withTimeoutType(error, options)
+    const { status, headers, body } = toErrorAnswer(error)
+    record(dependencies, call, { status, headers, body: stringifyJson(body) })
+    throw withTimeoutType(error, call.submission)
   }
 }
 
-function sessionOptions({ config }: GatewayDependencies, c: GatewayContext, endpoint: EndpointSchema): SessionOptions {
-  const options = readRequestOptions((name) => c.req.header(name))
-  const urls = publicUrlsOf({ url: c.req.url, header: (name) => c.req.header(name) }, config.publicUrl)
+/** The body, or for GET the query, where the JS client puts the input: every value is text there and coerced. */
+async function readInput(
+  { config }: GatewayDependencies,
+  c: GatewayContext,
+): Promise<{ text: string; value: PythonValue }> {
+  if (c.req.method !== 'GET') {
+    return readJsonBody(await readBody(c.req.raw, config.limits.jsonBodyBytes), c.req.header('content-type'))
+  }
+  const query = c.req.query()
+  return { text: stringifyJson(query), value: query }
+}
+
+/**
+ * Validated here already: a wrong input needs no runner to be refused, and the channel could not tell `2` from `2.0`.
+ * @throws WireError 422, and what the channel throws
+ */
+async function work(
+  channel: DirectChannel,
+  submission: Submission,
+  endpoint: EndpointSchema,
+  value: PythonValue,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const input = validatePythonValue(endpoint.input, value)
+  const result = await converse(channel, sessionOptions(submission), input, signal)
+  const { status, headers, output, inferenceSeconds } = result
+  const outcome = { status, headers, body: stringifyJson(output) }
+  return inferenceSeconds === undefined ? outcome : { ...outcome, inferenceSeconds }
+}
+
+function sessionOptions(submission: Submission): SessionOptions {
+  const { requestId, endpointId, filesUrl, keyId, objectLifecycle, runnerHint, startTimeoutSeconds } = submission
   return {
-    requestId: c.var.requestId,
-    endpointId: endpoint.id,
-    filesUrl: urls.cdn,
+    requestId,
+    endpointId,
+    filesUrl,
     streaming: false,
     inlineBytes: false,
-    ...(c.var.key === undefined ? {} : { keyId: c.var.key.keyId }),
-    ...(options.objectLifecycle === undefined ? {} : { objectLifecycle: options.objectLifecycle }),
-    ...(options.runnerHint === undefined ? {} : { runnerHint: options.runnerHint }),
-    ...(options.startTimeoutSeconds === undefined ? {} : { startTimeoutSeconds: options.startTimeoutSeconds }),
+    ...(keyId === undefined ? {} : { keyId }),
+    ...(objectLifecycle === undefined ? {} : { objectLifecycle }),
+    ...(runnerHint === undefined ? {} : { runnerHint }),
+    ...(startTimeoutSeconds === undefined ? {} : { startTimeoutSeconds }),
   }
 }
 
-async function work(
-  { channel }: GatewayDependencies,
+async function converse(
+  channel: DirectChannel,
   options: SessionOptions,
   input: unknown,
   signal: AbortSignal,
-): Promise<ResultEvent> {
+): Promise<Extract<ChannelEvent, { type: 'result' }>> {
   const session = await channel.open(options)
   try {
     for await (const event of session.send(input, signal)) {
@@ -100,10 +124,23 @@ async function work(
   throw requestError('runner_incomplete_response', 'The runner ended the session without a result')
 }
 
+/** Keeps the call for the listings. The answer does not wait for it, and is not worse for it going wrong. */
+function record(
+  { queue, log }: GatewayDependencies,
+  { submission, acceptedAt }: { submission: Submission; acceptedAt: Date },
+  outcome: Outcome,
+): void {
+  queue
+    .record({ ...submission, acceptedAt, startedAt: acceptedAt, completedAt: new Date(), outcome })
+    .catch((error) => {
+      log.warn({ err: error, requestId: submission.requestId }, 'run was answered but not recorded')
+    })
+}
+
 /** Clients do not repeat a call whose own start deadline ran out, if this header says so. */
-function withTimeoutType(error: unknown, options: SessionOptions): unknown {
+function withTimeoutType(error: unknown, { startTimeoutSeconds }: Submission): unknown {
   const isStartTimeout =
-    error instanceof WireError && error.errorType === 'request_timeout' && options.startTimeoutSeconds !== undefined
+    error instanceof WireError && error.errorType === 'request_timeout' && startTimeoutSeconds !== undefined
   if (!isStartTimeout || error.headers[REQUEST_TIMEOUT_TYPE] !== undefined) return error
   return new WireError(error.status, error.detail, {
     errorType: 'request_timeout',

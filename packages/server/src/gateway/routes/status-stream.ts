@@ -18,7 +18,7 @@ interface StatusStreamOptions {
  */
 export function streamStatus(dependencies: GatewayDependencies, c: GatewayContext, requestId: string): Response {
   const { config, metrics } = dependencies
-  const urls = publicUrlsOf({ url: c.req.url, header: (name) => c.req.header(name) }, config.publicUrl)
+  const urls = publicUrlsOf(c.req.raw, config.publicUrl)
   const options = { requestId, queueBase: urls.queue, withLogs: isTrue(c.req.query('logs')) }
   return eventStreamResponse(
     {
@@ -50,10 +50,10 @@ async function sendChanges(
   try {
     while (!signal.aborted) {
       changes.clear()
-      const record = await queue.get(requestId)
-      if (record === undefined) return
+      const request = await queue.status(requestId)
+      if (request === undefined) return
       const logs = withLogs ? await queue.logs(requestId, shownLogs) : undefined
-      const { state, body } = await describeRequest(queue, record, queueBase, logs)
+      const { state, body } = await describeRequest(queue, request, queueBase, logs)
       const status = dumpsJson({ ...body, logs: null })
       if (status !== lastStatus || (logs?.length ?? 0) > 0) send(dumpsJson(body))
       lastStatus = status

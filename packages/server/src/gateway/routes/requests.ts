@@ -1,0 +1,99 @@
+import { Hono } from 'hono'
+import { WireError } from '../../errors/errors.ts'
+import { parseJson, toPlainValue } from '../../protocol/json-parse.ts'
+import { stringifyJson } from '../../protocol/json-text.ts'
+import type { RequestFilter, RequestQueue, RequestStatus } from '../../queue/request-queue.ts'
+import { requireKey } from '../authentication.ts'
+import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
+import { readLimit } from '../pagination.ts'
+
+const REQUESTS_PER_PAGE = { standard: 50, most: 100 }
+
+/** The Platform API's view of past requests: `GET …/by-endpoint` and `DELETE …/{request_id}/payloads`. */
+export function requestsRoutes(dependencies: GatewayDependencies): RouteGroup {
+  const routes = new Hono<GatewayEnv>()
+  const key = requireKey(dependencies, { missing: 'Authentication required' })
+  routes.get('/v1/models/requests/by-endpoint', key, async (c) => json(c, await listRequests(dependencies, c)))
+  routes.delete('/v1/models/requests/:requestId/payloads', key, async (c) => {
+    const erased = await dependencies.queue.erasePayload(c.req.param('requestId'))
+    if (!erased) throw new WireError(404, 'request_id: expected the id of a finished request')
+    // The request's bodies are gone; generated files have a lifetime of their own.
+    return json(c, { cdn_delete_results: [] })
+  })
+  return routes
+}
+
+function json(c: GatewayContext, body: unknown): Response {
+  return c.body(stringifyJson(body), 200, { 'content-type': 'application/json' })
+}
+
+async function listRequests({ queue, catalogue }: GatewayDependencies, c: GatewayContext) {
+  const lookup = catalogue.find(c.req.query('endpoint_id') ?? '')
+  if (lookup.kind !== 'found') throw new WireError(404, 'endpoint_id: expected the id of an endpoint of this server')
+  const page = await queue.list({ ...readFilter(c), endpointId: lookup.endpoint.id })
+  const withPayloads = (c.req.queries('expand') ?? []).includes('payloads')
+  const items = await Promise.all(page.requests.map((request) => describe(queue, request, withPayloads)))
+  return { items, next_cursor: page.next ?? null, has_more: page.next !== undefined }
+}
+
+function readFilter(c: GatewayContext): Omit<RequestFilter, 'endpointId'> {
+  const requestId = c.req.query('request_id')
+  const cursor = c.req.query('cursor')
+  const result = readChoice('status', c.req.query('status'), ['success', 'error', 'user_error'] as const)
+  const acceptedFrom = readTime('start', c.req.query('start'))
+  const acceptedBefore = readTime('end', c.req.query('end'))
+  // The other order fal knows, by duration, would need an index of its own.
+  readChoice('sort_by', c.req.query('sort_by'), ['ended_at'])
+  return {
+    limit: readLimit(c.req.query('limit'), REQUESTS_PER_PAGE),
+    ...(cursor === undefined || cursor === '' ? {} : { cursor }),
+    ...(requestId === undefined ? {} : { requestId }),
+    ...(result === undefined ? {} : { result }),
+    ...(acceptedFrom === undefined ? {} : { acceptedFrom }),
+    ...(acceptedBefore === undefined ? {} : { acceptedBefore }),
+  }
+}
+
+function readChoice<T extends string>(name: string, text: string | undefined, choices: readonly T[]): T | undefined {
+  if (text === undefined) return undefined
+  const choice = choices.find((candidate) => candidate === text)
+  if (choice === undefined) throw new WireError(400, `${name}: expected one of ${choices.join(', ')}`)
+  return choice
+}
+
+function readTime(name: string, text: string | undefined): Date | undefined {
+  if (text === undefined) return undefined
+  const time = new Date(text)
+  if (Number.isNaN(time.getTime())) throw new WireError(400, `${name}: expected an ISO 8601 date and time`)
+  return time
+}
+
+async function describe(queue: Pick<RequestQueue, 'find'>, request: RequestStatus, withPayloads: boolean) {
+  const { requestId, acceptedAt, startedAt, completedAt, outcome } = request
+  const full = withPayloads ? await queue.find(requestId) : undefined
+  return {
+    request_id: requestId,
+    endpoint_id: request.endpointId,
+    started_at: (startedAt ?? acceptedAt).toISOString(),
+    sent_at: acceptedAt.toISOString(),
+    ended_at: completedAt?.toISOString() ?? null,
+    status_code: outcome?.status ?? null,
+    duration: secondsBetween(startedAt, completedAt),
+    json_input: readPayload(full?.input),
+    json_output: readPayload(full?.outcome?.body),
+  }
+}
+
+function secondsBetween(from: Date | undefined, until: Date | undefined): number | null {
+  return from === undefined || until === undefined ? null : (until.getTime() - from.getTime()) / 1000
+}
+
+/** A payload that was not asked for, was erased, or never was JSON is left out. */
+function readPayload(text: string | undefined): unknown {
+  if (text === undefined || text === '') return undefined
+  try {
+    return toPlainValue(parseJson(text))
+  } catch {
+    return undefined
+  }
+}
