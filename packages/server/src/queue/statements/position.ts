@@ -19,17 +19,27 @@ export function position(context: QueueContext, requestId: string): Promise<numb
 }
 
 export async function countAhead(query: Query, endpointId: string, priority: number, seq: number): Promise<number> {
-  const ahead = query
+  const same = await countWaiting(query, endpointId, priority, seq)
+  return priority === 0 ? same : same + (await countWaiting(query, endpointId, 0))
+}
+
+/** Waiting requests of one priority, those accepted before `seq` or all: a range of the index, read up to a limit. */
+async function countWaiting(query: Query, endpointId: string, priority: number, seq?: number): Promise<number> {
+  const waiting = query
     .selectFrom('requests')
+    .select('seq')
     .where('state', '=', sql.lit('queued'))
     .where('endpoint_id', '=', endpointId)
-    .where(sql<boolean>`(priority, seq) < (${priority}, ${seq})`)
+    .where('priority', '=', priority)
+    .$if(seq !== undefined, (select) => select.where('seq', '<', seq ?? 0))
   const { counted } = await query
-    .selectFrom(ahead.select('seq').limit(COUNTED).as('ahead'))
+    .selectFrom(waiting.limit(COUNTED).as('ahead'))
     .select((eb) => eb.fn.countAll<number>().as('counted'))
     .executeTakeFirstOrThrow()
   if (counted < COUNTED) return counted
-  const next = await ahead.select('seq').orderBy('priority').orderBy('seq').offset(COUNTED).limit(1).executeTakeFirst()
-  // Every request accepted in between, of any endpoint, ended or not: never too few, and it falls as the queue moves.
-  return next === undefined ? COUNTED : COUNTED + Math.max(1, seq - next.seq)
+  const first = await waiting.orderBy('seq').offset(COUNTED).limit(1).executeTakeFirst()
+  if (first === undefined) return COUNTED
+  const last = await waiting.orderBy('seq', 'desc').limit(1).executeTakeFirstOrThrow()
+  // Everything accepted between the two, of any endpoint, ended or not: never too few, and it falls as the queue moves.
+  return COUNTED + last.seq - first.seq + 1
 }
