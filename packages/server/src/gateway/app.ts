@@ -7,6 +7,7 @@ import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from
 import { errorResponse, platformErrorResponse } from './error-response.ts'
 import { observeRequests } from './request-observation.ts'
 import { healthRoutes } from './routes/health.ts'
+import { keysRoutes } from './routes/keys.ts'
 import { modelsRoutes } from './routes/models.ts'
 import { openApiRoutes } from './routes/openapi.ts'
 import { proxyRoutes } from './routes/proxy.ts'
@@ -47,6 +48,7 @@ export function createApp(dependencies: GatewayDependencies, groups: RouteGroups
   app.route('/', openApiRoutes(dependencies))
   app.route('/', modelsRoutes(dependencies))
   app.route('/', requestsRoutes(dependencies))
+  app.route('/', keysRoutes(dependencies))
   app.route(SURFACE_PREFIX.queue, queueRoutes(dependencies))
   app.route(SURFACE_PREFIX.run, runRoutes(dependencies))
   app.notFound((c) => answerError(c, new WireError(404, 'Not Found')))

@@ -6,6 +6,9 @@ export interface GatewayMetrics {
   readonly httpRequests: Counter<'surface' | 'method' | 'status'>
   readonly httpSeconds: Histogram<'surface' | 'method'>
   readonly openStreams: Gauge<'kind'>
+  /** Requests that wait or run, and runners: read from the queue when the numbers are asked for. */
+  readonly queueRequests: Gauge<'endpoint' | 'state'>
+  readonly runners: Gauge
 }
 
 /** @param processMetrics also collect memory, CPU, event loop and garbage collection of the process */
@@ -31,6 +34,17 @@ export function createGatewayMetrics(processMetrics = false): GatewayMetrics {
       name: 'darkroom_open_streams',
       help: 'Event streams open now',
       labelNames: ['kind'],
+      registers: [registry],
+    }),
+    queueRequests: new Gauge({
+      name: 'darkroom_queue_requests',
+      help: 'Requests that wait or run',
+      labelNames: ['endpoint', 'state'],
+      registers: [registry],
+    }),
+    runners: new Gauge({
+      name: 'darkroom_runners',
+      help: 'Runners heard of within the lease time',
       registers: [registry],
     }),
   }

@@ -1,8 +1,10 @@
 import { Hono } from 'hono'
+import type { RequestQueue } from '../../queue/request-queue.ts'
 import type { GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
+import type { GatewayMetrics } from '../metrics.ts'
 
 /** `/health` (the process answers), `/ready` (what it depends on answers too) and `/metrics` (Prometheus text). */
-export function healthRoutes({ readiness, metrics }: GatewayDependencies): RouteGroup {
+export function healthRoutes({ readiness, metrics, queue }: GatewayDependencies): RouteGroup {
   const routes = new Hono<GatewayEnv>()
   routes.get('/health', (c) => c.json({ status: 'ok' }))
   routes.get('/ready', async (c) => {
@@ -11,10 +13,21 @@ export function healthRoutes({ readiness, metrics }: GatewayDependencies): Route
     return c.json({ status: ready ? 'ok' : 'unavailable', checks: Object.fromEntries(checks) }, ready ? 200 : 503)
   })
   routes.get('/metrics', async (c) => {
+    await readQueue(queue, metrics)
     c.header('content-type', metrics.registry.contentType)
     return c.body(await metrics.registry.metrics())
   })
   return routes
+}
+
+async function readQueue(queue: Pick<RequestQueue, 'load' | 'runners'>, metrics: GatewayMetrics): Promise<void> {
+  const [load, runners] = await Promise.all([queue.load(), queue.runners()])
+  metrics.queueRequests.reset()
+  for (const { endpointId, queued, running } of load) {
+    metrics.queueRequests.set({ endpoint: endpointId, state: 'queued' }, queued)
+    metrics.queueRequests.set({ endpoint: endpointId, state: 'running' }, running)
+  }
+  metrics.runners.set(runners.length)
 }
 
 async function runCheck([name, check]: [string, () => Promise<void>]): Promise<[string, string]> {
