@@ -7,6 +7,12 @@ export interface Config {
   readonly host: string
   /** Absolute path of the folder that holds the embedded database, stored files and prepared weights. */
   readonly dataFolder: string
+  /** Folder with models as `owner/name/`, in diffusers layout. */
+  readonly modelsFolder: string
+  /** The hub cache of Python's libraries; checkpoints in it are used where they lie. */
+  readonly hubCacheFolder: string
+  /** Threads of the engine. Absent: the number of physical cores. */
+  readonly threads: number | undefined
   /** `postgres://…`: the scale-out database. Absent: a libsql file in the data folder. */
   readonly databaseUrl: string | undefined
   /** Absent: files on disk in the data folder. */
@@ -72,10 +78,14 @@ export function readConfig(overrides: ConfigOverrides = {}, environment: Environ
         'use --host 127.0.0.1, or DARKROOM_AUTH=keys with `darkroom keys create`',
     )
   }
+  const dataFolder = resolve(overrides.dataFolder ?? env.DARKROOM_DATA ?? join(homedir(), '.darkroom'))
   return Object.freeze({
     port: overrides.port ?? readInteger(env, 'DARKROOM_PORT', 0, 65_535) ?? DEFAULT_PORT,
     host,
-    dataFolder: resolve(overrides.dataFolder ?? env.DARKROOM_DATA ?? join(homedir(), '.darkroom')),
+    dataFolder,
+    modelsFolder: resolve(env.DARKROOM_MODELS ?? join(dataFolder, 'models')),
+    hubCacheFolder: resolve(env.HF_HUB_CACHE ?? join(env.HF_HOME ?? join(homedir(), '.cache', 'huggingface'), 'hub')),
+    threads: readInteger(env, 'DARKROOM_THREADS', 1, 1024),
     databaseUrl: readDatabaseUrl(env),
     s3: readS3(env),
     publicUrl: readPublicUrl(overrides.publicUrl ?? env.DARKROOM_PUBLIC_URL),

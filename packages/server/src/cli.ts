@@ -1,0 +1,132 @@
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { generate } from './cli/generate.ts'
+import { serve } from './cli/serve.ts'
+import { UserError } from './cli/user-error.ts'
+import { ConfigError, readConfig } from './config/config.ts'
+import { preparedWeightsFolder } from './processes/image-endpoints.ts'
+
+/** Runs the command line. Errors that a person can mend are one line; exit status 1, or 130 for Ctrl-C. */
+export async function main(argv: readonly string[]): Promise<void> {
+  try {
+    await program().parseAsync(argv)
+  } catch (error) {
+    console.error(describe(error))
+    process.exitCode = 1
+  }
+}
+
+function program(): Command {
+  const darkroom = new Command('darkroom')
+    .description("Self-hosted image generation that speaks fal's wire protocol")
+    .showHelpAfterError('(darkroom --help lists the commands)')
+  darkroom
+    .command('serve')
+    .description('serve the API: gateway and one runner on this machine')
+    .option('--port <port>', 'port to listen on (default 3010)', integer(0, 65_535))
+    .option('--host <host>', 'address to listen on (default 127.0.0.1)')
+    .option('--data <folder>', 'where requests, files and prepared weights are kept (default ~/.darkroom)')
+    .option('--public-url <url>', 'base URL by which clients reach this server')
+    .addOption(new Option('--auth <mode>', 'whether calls need a key').choices(['keys', 'none']))
+    .action(({ data, ...options }) => serve({ ...options, ...(data !== undefined && { dataFolder: data }) }))
+  addGenerate(darkroom)
+  return darkroom
+}
+
+function addGenerate(darkroom: Command): void {
+  darkroom
+    .command('generate')
+    .description('draw one prompt with a checkpoint, without a server')
+    .requiredOption('--checkpoint <folder>', 'diffusers checkpoint')
+    .requiredOption('--prompt <text>', 'what to draw')
+    .requiredOption('--output <file>', 'picture to write, .png or .jpg; several are numbered')
+    .option('--negative-prompt <text>', 'what to keep out; absent is not the same as empty')
+    .option('--seed <integer>', 'picture i draws from seed + i (default random)', bigInteger)
+    .option('--num-images <n>', 'pictures to draw', integer(1, 64), 1)
+    .option('--steps <n>', 'denoising steps', integer(1, 1000), 30)
+    .option('--timesteps <list>', 'the timesteps themselves: 999,759,499', numbers)
+    .option('--sigmas <list>', 'the sigmas themselves, ending in 0: 14.6,2.9,0', numbers)
+    .option('--guidance <scale>', "guidance scale (default 7.5, SDXL's 5); off at 1 and below", decimal)
+    .option('--guidance-rescale <phi>', 'against over-exposure, 0 to 1', decimal, 0)
+    .option('--scheduler <name>', "fal's name or diffusers' class (default the checkpoint's own)")
+    .addOption(
+      new Option('--prediction-type <type>', "what the UNet predicts (default the checkpoint's)").choices([
+        'epsilon',
+        'v_prediction',
+        'sample',
+      ]),
+    )
+    .option('--eta <eta>', 'stochasticity of DDIM and TCD, 0 to 1', decimal, 0)
+    .option('--clip-skip <n>', 'hidden layers of the text encoder to leave out', integer(0, 11), 0)
+    .option('--width <pixels>', "default the checkpoint's native size", integer(8, 16_384))
+    .option('--height <pixels>', "default the checkpoint's native size", integer(8, 16_384))
+    .option('--image <file>', 'picture to start from')
+    .option('--strength <s>', 'how much of it is drawn anew, 0 to 1', decimal, 0.8)
+    .option('--lora <file[:scale]>', 'LoRA to merge; may be given several times', collect, [])
+    .option('--variant <name>', 'precision variant of the weight files, e.g. fp16')
+    .option('--latents <file>', 'also write the final latents (safetensors, float32, key "latents")')
+    .action((options) =>
+      withInterrupt((signal) => generate({ ...options, cacheFolder: preparedWeightsFolder(readConfig()) }, signal)),
+    )
+}
+
+/** Ctrl-C ends the work between two steps. */
+async function withInterrupt(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const controller = new AbortController()
+  const interrupt = () => {
+    process.exitCode = 130
+    controller.abort(new UserError('interrupted'))
+  }
+  process.once('SIGINT', interrupt)
+  try {
+    await work(controller.signal)
+  } finally {
+    process.off('SIGINT', interrupt)
+  }
+}
+
+function integer(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (text.trim() !== '' && Number.isInteger(value) && value >= least && value <= most) return value
+    throw new InvalidArgumentError(`expected an integer from ${least} to ${most}`)
+  }
+}
+
+function bigInteger(text: string): bigint {
+  if (!/^-?\d+$/.test(text)) throw new InvalidArgumentError('expected an integer')
+  return BigInt(text)
+}
+
+function decimal(text: string): number {
+  const value = Number(text)
+  if (text.trim() !== '' && Number.isFinite(value)) return value
+  throw new InvalidArgumentError('expected a number')
+}
+
+function numbers(text: string): number[] {
+  return text.split(',').map(decimal)
+}
+
+function collect(text: string, previous: readonly string[]): string[] {
+  return [...previous, text]
+}
+
+/** Engine and configuration errors say what to do by themselves; anything else is a defect and shows its stack. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const isMendable = error instanceof UserError || error instanceof ConfigError || /Error$/.test(error.name) === false
+  return isMendable || MENDABLE.has(error.name) ? `darkroom: ${error.message}` : (error.stack ?? error.message)
+}
+
+const MENDABLE: ReadonlySet<string> = new Set([
+  'CheckpointError',
+  'DatabaseError',
+  'ImageDecodeError',
+  'ModelConfigError',
+  'OutOfMemoryError',
+  'ParameterError',
+  'SafetensorsError',
+  'SchedulerError',
+  'StorageError',
+  'UserError',
+])

@@ -1,0 +1,48 @@
+import type { Logger } from 'pino'
+import { type Config, type ConfigOverrides, readConfig } from '../config/config.ts'
+import { createModelRegistry, ENDPOINT_SCHEMAS } from '../processes/image-endpoints.ts'
+import { createLogger } from '../processes/logger.ts'
+import { startServer } from '../processes/server-process.ts'
+import { firstSignal } from './first-signal.ts'
+
+/** Models that endpoints are built on, by the names users know. */
+const BASE_MODELS = ['stabilityai/stable-diffusion-xl-base-1.0', 'runwayml/stable-diffusion-v1-5']
+
+/** `darkroom serve`: gateway and one runner on this machine, until Ctrl-C. */
+export async function serve(overrides: ConfigOverrides): Promise<void> {
+  const config = readConfig(overrides)
+  const log = createLogger(config)
+  const server = await startServer(config, log)
+  await printBanner(server.url, config)
+  await stopOnSignal(() => server.stop(), log)
+}
+
+async function printBanner(url: string, config: Config): Promise<void> {
+  const registry = createModelRegistry(config)
+  const missing: string[] = []
+  for (const name of BASE_MODELS) if ((await registry.find(name)) === undefined) missing.push(name)
+  const lines = [
+    `Darkroom serves ${ENDPOINT_SCHEMAS.length} endpoints at ${url}`,
+    `  run    ${url}/run/{endpoint id}`,
+    `  queue  ${url}/queue/{endpoint id}`,
+    `  keys   ${config.auth === 'none' ? 'none needed: this server listens on loopback only' : 'needed: darkroom keys create'}`,
+    `  data   ${config.dataFolder}`,
+  ]
+  if (missing.length > 0) {
+    lines.push(
+      '  models The demo checkpoints Pinhole (512 and 1024) draw in place of:',
+      ...missing.map((name) => `           ${name}`),
+      `         Put a model into ${config.modelsFolder}/owner/name to use it.`,
+    )
+  }
+  console.log(lines.join('\n'))
+}
+
+/** The first Ctrl-C drains, a second one does not wait. */
+async function stopOnSignal(stop: () => Promise<void>, log: Logger): Promise<void> {
+  const signal = await firstSignal()
+  console.log('Stopping: the runner finishes what it holds; again to stop at once.')
+  firstSignal().then(() => process.exit(130))
+  await stop()
+  log.info({ signal }, 'stopped')
+}

@@ -1,0 +1,35 @@
+import {
+  CheckpointError,
+  ImageDecodeError,
+  ModelConfigError,
+  OutOfMemoryError,
+  ParameterError,
+  SafetensorsError,
+  SchedulerError,
+} from '@darkroom/engine'
+import { fieldError, WireError } from '../../errors/errors.ts'
+
+/** Input fields by the engine's name for what they set, where the two differ. */
+export type FieldNames = Readonly<Record<string, string>>
+
+/**
+ * The engine's errors as fal answers them: a parameter that cannot be met is the field's 422, an unusable model or a picture that
+ * does not fit into memory is a 422 with a sentence. Anything else is a defect and stays as it is.
+ */
+export function toWireError(error: unknown, fields: FieldNames = {}): unknown {
+  if (error instanceof SchedulerError) {
+    return fieldError(fields[error.argument] ?? error.argument, 'value_error', error.message)
+  }
+  if (error instanceof ParameterError) {
+    return fieldError(fields[error.parameter] ?? error.parameter, 'value_error', error.message)
+  }
+  if (error instanceof ImageDecodeError) {
+    return fieldError(fields.image ?? 'image_url', 'image_load_error', error.message)
+  }
+  const isUnusable =
+    error instanceof CheckpointError ||
+    error instanceof ModelConfigError ||
+    error instanceof SafetensorsError ||
+    error instanceof OutOfMemoryError
+  return isUnusable ? new WireError(422, error.message, { cause: error }) : error
+}

@@ -1,0 +1,53 @@
+import { loadStableDiffusion, type Runtime, type StableDiffusion, type WeightCache } from '@darkroom/engine'
+import type { LocalCheckpoint, ModelRegistry } from './model-registry.ts'
+
+export interface ImageEngineOptions {
+  readonly runtime: Runtime
+  readonly weightCache: WeightCache
+  readonly registry: ModelRegistry
+}
+
+/** Told what happens while a model loads. */
+export type EngineLog = (message: string, level?: 'INFO' | 'WARN') => void
+
+/** The models a runner has loaded, for the handlers of all endpoints. */
+export class ImageEngine {
+  readonly registry: ModelRegistry
+  readonly #options: ImageEngineOptions
+  readonly #models = new Map<string, Promise<StableDiffusion>>()
+
+  constructor(options: ImageEngineOptions) {
+    this.registry = options.registry
+    this.#options = options
+  }
+
+  /** What is loaded, by the registry's labels. */
+  get warm(): readonly string[] {
+    return [...this.#models.keys()]
+  }
+
+  /**
+   * The checkpoint with its LCM-LoRA merged in, loaded on first use.
+   * @throws the engine's errors, see engine-errors.ts
+   */
+  latentConsistencyModel(checkpoint: LocalCheckpoint, log: EngineLog): Promise<StableDiffusion> {
+    const known = this.#models.get(checkpoint.label)
+    if (known) return known
+    log(`Loading ${checkpoint.label}${checkpoint.lcmLora === undefined ? '' : ' with its LCM-LoRA'}`)
+    const { runtime, weightCache } = this.#options
+    const loaded = loadStableDiffusion(checkpoint.folder, {
+      runtime,
+      weightCache,
+      loras: checkpoint.lcmLora === undefined ? [] : [{ path: checkpoint.lcmLora, scale: 1 }],
+      onWarning: (message) => log(message, 'WARN'),
+    })
+    this.#models.set(checkpoint.label, loaded)
+    loaded.catch(() => this.#models.delete(checkpoint.label))
+    return loaded
+  }
+
+  async dispose(): Promise<void> {
+    await this.#options.runtime.dispose()
+    await this.#options.weightCache.dispose()
+  }
+}

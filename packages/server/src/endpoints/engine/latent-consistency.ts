@@ -1,0 +1,116 @@
+import { randomInt } from 'node:crypto'
+import {
+  type DenoiseStep,
+  type GeneratedImage,
+  type GenerationParameters,
+  imageToImage,
+  type RgbImage,
+  resizeRgb,
+  type StableDiffusion,
+  textToImage,
+} from '@darkroom/engine'
+import type { HandlerContext } from '../endpoint.ts'
+import { toWireError } from './engine-errors.ts'
+import type { ImageEngine } from './image-engine.ts'
+import type { LocalCheckpoint } from './model-registry.ts'
+import { atSize, type OutputPicture, outputPicture, type PictureFormat } from './picture-output.ts'
+import { drawableSize, type PictureSize } from './picture-size.ts'
+import { runSteps } from './run-steps.ts'
+import { reportSafety } from './safety.ts'
+
+/** The base models of the LCM endpoints, each with the LCM-LoRA of its family. */
+const LCM_LORAS = {
+  'stabilityai/stable-diffusion-xl-base-1.0': 'latent-consistency/lcm-lora-sdxl',
+  'runwayml/stable-diffusion-v1-5': 'latent-consistency/lcm-lora-sdv1-5',
+} as const
+
+export type LcmModelName = keyof typeof LCM_LORAS
+
+/** What the LCM endpoints have in common, by one name each. */
+export interface LcmRequest {
+  readonly modelName: LcmModelName
+  readonly prompt: string
+  readonly negativePrompt: string
+  readonly steps: number
+  readonly guidanceScale: number
+  readonly guidanceRescale: number
+  readonly seed: bigint | null | undefined
+  readonly numImages: number
+  /** Size of the answer's pictures. */
+  readonly size: PictureSize
+  /** The picture to start from, of any size, and how far to move away from it. */
+  readonly start?: { readonly image: RgbImage; readonly strength: number }
+  readonly checkSafety: boolean
+  readonly format: PictureFormat
+}
+
+export interface LcmResult {
+  readonly images: readonly OutputPicture[]
+  readonly seed: bigint
+  /** One per picture; absent when nothing looked at them. */
+  readonly nsfwFlags?: readonly boolean[]
+  readonly inferenceSeconds: number
+}
+
+/** Input fields by the engine's name for what they set. */
+const FIELDS = { width: 'image_size', height: 'image_size', image: 'image_url' }
+
+/** Draws with a few latent consistency steps: yields intermediate pictures where the caller wants them. */
+export async function* drawLatentConsistency(
+  engine: ImageEngine,
+  request: LcmRequest,
+  context: HandlerContext,
+): AsyncGenerator<OutputPicture, LcmResult> {
+  const lcmLora = LCM_LORAS[request.modelName]
+  const checkpoint = await engine.registry.checkpoint(request.modelName, lcmLora, request.size)
+  announce(checkpoint, request.modelName, lcmLora, context)
+  const model = await engine.latentConsistencyModel(checkpoint, context.log).catch((error) => {
+    throw toWireError(error)
+  })
+  // Seeds drawn here stay far below 2^53: JavaScript clients read every digit of them.
+  const seed = request.seed ?? BigInt(randomInt(2 ** 32))
+  const startedAt = performance.now()
+  const run = startRun(model, { ...request, seed }, context.signal)
+  const drawn = yield* runSteps(model, run, request.numImages, context, FIELDS)
+  const inferenceSeconds = (performance.now() - startedAt) / 1000
+  const pictures = drawn.map(({ image }) => atSize(image, request.size))
+  const nsfwFlags = reportSafety(request.checkSafety, pictures.length, context)
+  const images = await Promise.all(pictures.map((image) => outputPicture(image, request.format, context)))
+  return { images, seed, ...(nsfwFlags && { nsfwFlags }), inferenceSeconds }
+}
+
+function startRun(
+  model: StableDiffusion,
+  request: LcmRequest & { readonly seed: bigint },
+  signal: AbortSignal,
+): AsyncGenerator<DenoiseStep, GeneratedImage[]> {
+  const parameters: GenerationParameters = {
+    prompt: request.prompt,
+    negativePrompt: request.negativePrompt,
+    scheduler: { name: 'LCM' },
+    schedule: { numInferenceSteps: request.steps },
+    guidanceScale: request.guidanceScale,
+    guidanceRescale: request.guidanceRescale,
+    seed: request.seed,
+    numImages: request.numImages,
+  }
+  const { width, height } = drawableSize(request.size, model.vae.factor)
+  if (request.start === undefined) return textToImage(model, { ...parameters, width, height }, signal)
+  const image = resizeRgb(request.start.image, width, height, 'lanczos')
+  return imageToImage(model, { ...parameters, image, strength: request.start.strength }, signal)
+}
+
+/** Says which model draws: in a response header and, where it is not the one asked for, in the request's log. */
+function announce(
+  checkpoint: LocalCheckpoint,
+  asked: string,
+  lcmLora: string,
+  { setHeader, log }: HandlerContext,
+): void {
+  setHeader('x-darkroom-model', checkpoint.label)
+  if (checkpoint.standIn) {
+    log(`${asked} is not on this machine: the demo checkpoint ${checkpoint.label} draws in its place`, 'WARN')
+  } else if (checkpoint.lcmLora === undefined) {
+    log(`${lcmLora} is not on this machine: pictures of few steps will look unfinished`, 'WARN')
+  }
+}

@@ -1,0 +1,49 @@
+import { encodeImage, type RgbImage, resizeRgb } from '@darkroom/engine'
+import type { HandlerContext } from '../endpoint.ts'
+import type { PictureSize } from './picture-size.ts'
+
+export interface PictureFormat {
+  readonly format: 'jpeg' | 'png'
+  /** The picture goes into the answer as a `data:` URI and is not stored. */
+  readonly syncMode: boolean
+}
+
+/** fal's fast/LCM image object; key order as the live service sends it. */
+export interface OutputPicture {
+  readonly url?: string
+  /** Realtime: the file's bytes, in place of a URL. */
+  readonly content?: Uint8Array
+  readonly width: number
+  readonly height: number
+  readonly content_type: string
+}
+
+/** Encodes a picture and puts it where the caller wants it: into the frame, into a `data:` URI, or into storage. */
+export async function outputPicture(
+  image: RgbImage,
+  { format, syncMode }: PictureFormat,
+  context: HandlerContext,
+): Promise<OutputPicture> {
+  const bytes = await encodeImage(image, format)
+  const contentType = `image/${format}`
+  const described = { width: image.width, height: image.height, content_type: contentType }
+  if (context.inlineBytes) return { content: bytes, ...described }
+  if (syncMode) return { url: dataUri(bytes, contentType), ...described }
+  const file = await context.saveFile(bytes, contentType, format === 'jpeg' ? 'jpg' : 'png')
+  return { url: file.url, ...described }
+}
+
+/** A picture that is not the final one: never stored. */
+export async function previewPicture(image: RgbImage): Promise<OutputPicture> {
+  const url = dataUri(await encodeImage(image, 'jpeg'), 'image/jpeg')
+  return { url, width: image.width, height: image.height, content_type: 'image/jpeg' }
+}
+
+function dataUri(bytes: Uint8Array, contentType: string): string {
+  return `data:${contentType};base64,${Buffer.from(bytes).toString('base64')}`
+}
+
+/** The picture at the size that was asked for; resampled (Lanczos) where the checkpoint draws another. */
+export function atSize(image: RgbImage, { width, height }: PictureSize): RgbImage {
+  return image.width === width && image.height === height ? image : resizeRgb(image, width, height, 'lanczos')
+}

@@ -1,0 +1,78 @@
+import type { z } from 'zod'
+import type { EndpointHandler, HandlerContext } from '../../endpoint.ts'
+import type { ImageEngine } from '../../engine/image-engine.ts'
+import { inputPicture, sizeOfInput } from '../../engine/input-picture.ts'
+import { drawLatentConsistency, type LcmRequest, type LcmResult } from '../../engine/latent-consistency.ts'
+import type { OutputPicture } from '../../engine/picture-output.ts'
+import { resolveImageSize } from '../../shared/image-size.ts'
+import type { fastLcmDiffusion, fastLcmDiffusionImageToImage } from './schema.ts'
+
+type TextInput = z.output<typeof fastLcmDiffusion.input>
+type ImageInput = z.output<typeof fastLcmDiffusionImageToImage.input>
+
+/** `fal-ai/fast-lcm-diffusion`: text to image in a few steps. */
+export function createFastLcmDiffusion(engine: ImageEngine): EndpointHandler {
+  return (input, context) => {
+    const { image_size, ...rest } = input as TextInput
+    return answer(engine, rest, { size: resolveImageSize(image_size) }, context)
+  }
+}
+
+/** `fal-ai/fast-lcm-diffusion/image-to-image`: the same from a picture. */
+export function createFastLcmDiffusionImageToImage(engine: ImageEngine): EndpointHandler {
+  return async function* (rawInput, context) {
+    const { image_size, ...input } = rawInput as ImageInput
+    const image = await inputPicture(input, context)
+    const size = image_size ? resolveImageSize(image_size) : sizeOfInput(image)
+    return yield* answer(engine, input, { size, start: { image, strength: input.strength } }, context)
+  }
+}
+
+/** Key order as the live service sends it; what has no value is left out. */
+interface Output {
+  readonly images: readonly OutputPicture[]
+  readonly timings: Readonly<Record<string, number>>
+  readonly seed: bigint
+  readonly has_nsfw_concepts?: readonly boolean[]
+  readonly prompt: string
+  readonly request_id?: string
+}
+
+async function* answer(
+  engine: ImageEngine,
+  input: Omit<TextInput, 'image_size'>,
+  picture: Pick<LcmRequest, 'size' | 'start'>,
+  context: HandlerContext,
+): AsyncGenerator<Partial<Output>, Output> {
+  if (input.expand_prompt) {
+    context.log('expand_prompt: no prompt expander is installed; the prompt is used as it is', 'WARN')
+  }
+  const request: LcmRequest = {
+    ...picture,
+    modelName: input.model_name,
+    prompt: input.prompt,
+    negativePrompt: input.negative_prompt,
+    steps: input.num_inference_steps,
+    guidanceScale: input.guidance_scale,
+    guidanceRescale: input.guidance_rescale,
+    seed: input.seed,
+    numImages: input.num_images,
+    checkSafety: input.enable_safety_checks ?? input.enable_safety_checker,
+    format: { format: input.format, syncMode: input.sync_mode },
+  }
+  const echo = { prompt: input.prompt, ...(input.request_id !== '' && { request_id: input.request_id }) }
+  const run = drawLatentConsistency(engine, request, context)
+  let next = await run.next()
+  for (; !next.done; next = await run.next()) yield { images: [next.value], timings: {}, ...echo }
+  return finalOutput(next.value, echo)
+}
+
+function finalOutput(result: LcmResult, echo: Pick<Output, 'prompt' | 'request_id'>): Output {
+  return {
+    images: result.images,
+    timings: { inference: result.inferenceSeconds },
+    seed: result.seed,
+    ...(result.nsfwFlags && { has_nsfw_concepts: result.nsfwFlags }),
+    ...echo,
+  }
+}

@@ -1,0 +1,38 @@
+import type { Logger } from 'pino'
+import type { BackingStores } from './backing-stores.ts'
+
+const REAP_SECONDS = 1
+const SWEEP_SECONDS = 60
+
+/**
+ * The work that keeps a server healthy: returning the requests of lost runners, and erasing what is past its time. Several
+ * gateways may do it on one database.
+ * @returns stops it
+ */
+export function startMaintenance({ queue, objects }: BackingStores, log: Logger): () => void {
+  const timers = [
+    every(REAP_SECONDS, () => queue.reap(), 'returning lost requests', log),
+    every(SWEEP_SECONDS, () => queue.sweep(), 'erasing old requests', log),
+    every(SWEEP_SECONDS, () => objects.sweep(new Date()), 'erasing expired files', log),
+  ]
+  return () => timers.forEach(clearInterval)
+}
+
+/** Runs `work` every so often, one at a time; a failure is logged once until it works again. */
+function every(seconds: number, work: () => Promise<void>, what: string, log: Logger): NodeJS.Timeout {
+  let running = false
+  let failing = false
+  return setInterval(async () => {
+    if (running) return
+    running = true
+    try {
+      await work()
+      failing = false
+    } catch (err) {
+      if (!failing) log.error({ err }, `${what} failed; trying again`)
+      failing = true
+    } finally {
+      running = false
+    }
+  }, seconds * 1000)
+}
