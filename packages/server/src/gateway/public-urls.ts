@@ -10,10 +10,11 @@ export interface PublicUrls {
   readonly base: string
 }
 
-/** The part of a Request that says how it was addressed. */
+/** What says how a request was addressed: Hono's `c.req` is one. */
 export interface AddressedRequest {
+  /** The absolute URL as the server saw it. */
   readonly url: string
-  readonly headers: { get(name: string): string | null }
+  header(name: string): string | undefined
 }
 
 /**
@@ -23,11 +24,11 @@ export interface AddressedRequest {
  */
 export function publicUrlsOf(request: AddressedRequest, publicUrl: string | undefined): PublicUrls {
   const url = new URL(request.url)
-  const host = request.headers.get('host') ?? url.host
-  const protocol = firstOf(request.headers.get('x-forwarded-proto')) ?? url.protocol.replace(':', '')
+  const host = request.header('host') ?? url.host
+  const protocol = firstOf(request.header('x-forwarded-proto')) ?? url.protocol.replace(':', '')
   if (surfaceOfHost(hostNameOf(host)) !== undefined) return falUrls(protocol, portOf(host))
-  const forwardedHost = firstOf(request.headers.get('x-forwarded-host')) ?? host
-  const prefix = firstOf(request.headers.get('x-forwarded-prefix'))?.replace(/\/+$/, '') ?? ''
+  const forwardedHost = firstOf(request.header('x-forwarded-host')) ?? host
+  const prefix = firstOf(request.header('x-forwarded-prefix'))?.replace(/\/+$/, '') ?? ''
   const origin = `${protocol}://${forwardedHost}${prefix}`
   const base = publicUrl ?? (URL.canParse(origin) ? origin : url.origin)
   return {
@@ -53,7 +54,7 @@ function portOf(host: string): string {
   return /:\d+$/.exec(host)?.[0] ?? ''
 }
 
-function firstOf(list: string | null): string | undefined {
+function firstOf(list: string | undefined): string | undefined {
   const first = list?.split(',')[0]?.trim()
   return first === '' ? undefined : first
 }

@@ -13,7 +13,7 @@ const MODELS_PER_PAGE = { standard: 50, most: 100 }
 export function modelsRoutes({ catalogue, config }: GatewayDependencies): RouteGroup {
   const routes = new Hono<GatewayEnv>()
   routes.get('/v1/models', (c) => {
-    const urls = publicUrlsOf(c.req.raw, config.publicUrl)
+    const urls = publicUrlsOf(c.req, config.publicUrl)
     const page = readPage({ limit: c.req.query('limit'), cursor: c.req.query('cursor') }, MODELS_PER_PAGE)
     return json(c, listModels(filterModels(catalogue.endpoints, c), page, urls, c.req.queries('expand') ?? []))
   })

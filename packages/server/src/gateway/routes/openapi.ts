@@ -10,7 +10,7 @@ export function openApiRoutes({ catalogue, config }: GatewayDependencies): Route
   routes.get('/api/openapi/queue/openapi.json', (c) => {
     const lookup = catalogue.find(c.req.query('endpoint_id') ?? '')
     const found = lookup.kind === 'found'
-    const urls = publicUrlsOf(c.req.raw, config.publicUrl)
+    const urls = publicUrlsOf(c.req, config.publicUrl)
     const document = found ? openApiDocument(lookup.endpoint, urls) : null
     // The bounds of a seed exceed what c.json() can write.
     return c.body(stringifyJson(document), found ? 200 : 404, { 'content-type': 'application/json' })

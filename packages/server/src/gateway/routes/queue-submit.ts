@@ -21,7 +21,7 @@ export async function submit(dependencies: GatewayDependencies, c: GatewayContex
   const maxQueueLength = readMaxQueueLength(c.req.query('fal_max_queue_length'))
   const bytes = await readBody(c.req.raw, config.limits.jsonBodyBytes)
   const { text } = readJsonBody(bytes, c.req.header('content-type'))
-  const urls = publicUrlsOf(c.req.raw, config.publicUrl)
+  const urls = publicUrlsOf(c.req, config.publicUrl)
   const requestId = createRequestId()
   const queuePosition = await queue.enqueue({
     ...describeSubmission(c, { requestId, endpoint, input: text, filesUrl: urls.cdn }),

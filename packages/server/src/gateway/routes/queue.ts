@@ -76,7 +76,7 @@ async function statusResponse(
 ): Promise<Response> {
   const request = await queue.status(requestId)
   if (request === undefined) throw unknownRequest(requestId)
-  const urls = publicUrlsOf(c.req.raw, config.publicUrl)
+  const urls = publicUrlsOf(c.req, config.publicUrl)
   const logs = isTrue(c.req.query('logs')) ? await queue.logs(requestId) : undefined
   const { state, body } = await describeRequest(queue, request, urls.queue, logs)
   return new Response(dumpsJson(body), {

@@ -42,7 +42,7 @@ async function run(dependencies: GatewayDependencies, c: GatewayContext): Promis
   const { catalogue, channel, config } = dependencies
   const endpoint = requireEndpoint(catalogue, endpointPath(c))
   const { text, value } = await readInput(dependencies, c)
-  const filesUrl = publicUrlsOf(c.req.raw, config.publicUrl).cdn
+  const filesUrl = publicUrlsOf(c.req, config.publicUrl).cdn
   const call = {
     submission: describeSubmission(c, { requestId: c.var.requestId, endpoint, input: text, filesUrl }),
     acceptedAt: new Date(),

@@ -18,7 +18,7 @@ interface StatusStreamOptions {
  */
 export function streamStatus(dependencies: GatewayDependencies, c: GatewayContext, requestId: string): Response {
   const { config, metrics } = dependencies
-  const urls = publicUrlsOf(c.req.raw, config.publicUrl)
+  const urls = publicUrlsOf(c.req, config.publicUrl)
   const options = { requestId, queueBase: urls.queue, withLogs: isTrue(c.req.query('logs')) }
   return eventStreamResponse(
     {
