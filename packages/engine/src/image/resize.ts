@@ -38,7 +38,7 @@ function resize(raster: Raster, width: number, height: number, filter: ResampleF
   if (!(Number.isInteger(width) && Number.isInteger(height) && width > 0 && height > 0)) {
     throw new RangeError(`a picture is resized to whole, positive pixels, got ${width}x${height}`)
   }
-  if (width === raster.width && height === raster.height) return raster.data.slice()
+  if (width === raster.width && height === raster.height) return new Uint8Array(raster.data)
   if (filter === 'nearest') return resizeNearest(raster, width, height)
   return columnsFirst(raster, width, height)
     ? resampleRows(resampleColumns(raster, height, filter), width, filter).data

@@ -1,0 +1,84 @@
+import sharp, { type Metadata } from 'sharp'
+import { greyToRgb } from './grey.ts'
+import { imageFormat } from './image-format.ts'
+import type { RgbImage } from './rgb-image.ts'
+
+/** What is read at most; a 109 KB PNG can hold 900 million pixels. */
+export const LARGEST_IMAGE_PIXELS = 64_000_000
+
+/** A file that is no picture, is damaged or cut off, or holds too many pixels. */
+export class ImageDecodeError extends Error {
+  readonly reason: 'unreadable' | 'too_large'
+
+  constructor(reason: 'unreadable' | 'too_large', message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'ImageDecodeError'
+    this.reason = reason
+  }
+}
+
+/**
+ * The picture in a JPEG, PNG, WebP, GIF, AVIF or TIFF file, as Pillow's `ImageOps.exif_transpose(Image.open(file))
+ * .convert('RGB')` gives it: turned as EXIF says, alpha dropped rather than composited, colour profiles ignored, the
+ * first frame of an animation. 16-bit samples keep their high byte.
+ *
+ * Where this departs from Pillow: 16-bit grey is scaled (Pillow clips it to white), the see-through pixels of a GIF are
+ * black (Pillow shows their palette entry), and the chroma of a 4:2:0 AVIF is enlarged by another filter.
+ *
+ * @throws ImageDecodeError
+ */
+export async function decodeImage(file: Uint8Array): Promise<RgbImage> {
+  if (imageFormat(file) === undefined) {
+    throw new ImageDecodeError('unreadable', 'the file is no JPEG, PNG, WebP, GIF, AVIF or TIFF picture')
+  }
+  const metadata = await readable(() => sharp(file, { limitInputPixels: false }).metadata())
+  const { width, height } = metadata
+  if (width * height > LARGEST_IMAGE_PIXELS) {
+    throw new ImageDecodeError(
+      'too_large',
+      `the picture has ${width}x${height} pixels; at most ${LARGEST_IMAGE_PIXELS / 1e6} million are read`,
+    )
+  }
+  return readable(() => decodePixels(file, metadata))
+}
+
+async function decodePixels(file: Uint8Array, { space }: Metadata): Promise<RgbImage> {
+  // failOn 'error': 'truncated' lets cut TIFF files pass, and 'warning' refuses blemishes that every viewer ignores.
+  const pixels = sharp(file, { limitInputPixels: LARGEST_IMAGE_PIXELS, failOn: 'error', ignoreIcc: true }).autoOrient()
+  const decoded =
+    space === 'cmyk'
+      ? pixels.pipelineColourspace('cmyk').toColourspace('cmyk')
+      : pixels.toColourspace('srgb').removeAlpha()
+  const { data: buffer, info } = await decoded.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true })
+  // A Buffer's `slice` shares memory where an Uint8Array's copies.
+  const data = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength)
+  const size = { width: info.width, height: info.height }
+  if (space === 'cmyk') return { ...size, data: cmykToRgb(data, info.channels) }
+  return info.channels === 1 ? greyToRgb({ ...size, data }) : { ...size, data }
+}
+
+/** Pillow's conversion, which knows no inks: `(255 - C) * (255 - K) / 255`, rounded. */
+function cmykToRgb(data: Uint8Array, channels: number): Uint8Array {
+  const pixels = data.length / channels
+  const rgb = new Uint8ClampedArray(pixels * 3)
+  for (let i = 0; i < pixels; i++) {
+    const light = 255 - (data[i * channels + 3] as number)
+    for (let c = 0; c < 3; c++) rgb[i * 3 + c] = light - divide255((data[i * channels + c] as number) * light)
+  }
+  return new Uint8Array(rgb.buffer)
+}
+
+/** `product / 255` rounded, for products of two bytes. */
+function divide255(product: number): number {
+  const half = product + 128
+  return ((half >> 8) + half) >> 8
+}
+
+async function readable<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read()
+  } catch (cause) {
+    const detail = cause instanceof Error ? cause.message.split('\n')[0] : String(cause)
+    throw new ImageDecodeError('unreadable', `the picture is damaged or incomplete: ${detail}`, { cause })
+  }
+}
