@@ -5,12 +5,11 @@ import { join } from 'node:path'
 import { isMissing, makeFolder, writeFileFrom } from './disk-file.ts'
 import { newVersion } from './disk-layout.ts'
 import type { PutOptions, UploadedPart } from './object-store.ts'
+import { ABANDONED_UPLOAD_SECONDS, assertPartNumber, orderParts } from './part-list.ts'
 import { StorageError } from './storage-error.ts'
 
 const UPLOAD_ID = /^[0-9a-f]{32}$/
 const PART_FILE = /^part-(\d+)-([0-9a-f]{64})$/
-export const MAX_PART_NUMBER = 10_000
-export const ABANDONED_UPLOAD_SECONDS = 24 * 3600
 
 /** Multipart uploads on disk: a folder each, with a file per part whose name carries its number and SHA-256. */
 export class DiskUploads {
@@ -46,9 +45,7 @@ export class DiskUploads {
     partNumber: number,
     body: ReadableStream<Uint8Array>,
   ): Promise<UploadedPart> {
-    if (!Number.isInteger(partNumber) || partNumber < 1 || partNumber > MAX_PART_NUMBER) {
-      throw new StorageError('invalid_upload', `part number ${partNumber}: expected 1 to ${MAX_PART_NUMBER}`)
-    }
+    assertPartNumber(partNumber)
     await this.options(key, uploadId)
     const folder = this.#folder(uploadId)
     const temporary = join(folder, `new-${partNumber}-${newVersion()}`)
@@ -69,14 +66,9 @@ export class DiskUploads {
 
   /** The parts' bytes in the order of their numbers. @throws StorageError `invalid_upload` before the first byte */
   async join(uploadId: string, parts: readonly UploadedPart[]): Promise<AsyncIterable<Uint8Array>> {
-    if (parts.length === 0)
-      throw new StorageError('invalid_upload', 'a multipart upload is completed with at least one part')
+    const ordered = orderParts(parts)
     const stored = await this.#parts(uploadId)
-    const ordered = parts.toSorted((a, b) => a.partNumber - b.partNumber)
-    for (const [index, { partNumber, etag }] of ordered.entries()) {
-      if (ordered[index - 1]?.partNumber === partNumber) {
-        throw new StorageError('invalid_upload', `part ${partNumber} is listed twice`)
-      }
+    for (const { partNumber, etag } of ordered) {
       const found = stored.find((part) => part.partNumber === partNumber)
       if (found === undefined) throw new StorageError('invalid_upload', `part ${partNumber} was not uploaded`)
       if (found.etag !== etag) {
