@@ -3,11 +3,19 @@ import { decodeJsonBody } from '../protocol/json-body.ts'
 import { JsonLimitError, JsonSyntaxError, type ParsedJson, parseJson } from '../protocol/json-parse.ts'
 import { NOT_A_DICT, syntaxError } from './field-errors.ts'
 
-/** A JSON body both ways. */
-export interface JsonBody {
+const LONE_SURROGATE = /\p{Surrogate}/gu
+const escapeUnit = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16)}`
+
+/** An input that came as JSON text. Parsed it still tells `2` from `2.0`, which JavaScript values do not. */
+export class JsonInput {
   /** Well-formed, lone surrogates escaped, so that every database takes it. */
   readonly text: string
   readonly value: ParsedJson
+
+  constructor(text: string, value: ParsedJson) {
+    this.text = text.replace(LONE_SURROGATE, escapeUnit)
+    this.value = value
+  }
 }
 
 /**
@@ -15,16 +23,13 @@ export interface JsonBody {
  * no model accepts.
  * @throws WireError 422 for broken JSON, 400 for bytes that are no text or too deep to read
  */
-export function readJsonBody(bytes: Uint8Array, contentType: string | undefined): JsonBody {
-  if (bytes.byteLength === 0) return { text: 'null', value: null }
+export function readJsonBody(bytes: Uint8Array, contentType: string | undefined): JsonInput {
+  if (bytes.byteLength === 0) return new JsonInput('null', null)
   if (!isJsonType(contentType)) throw new WireError(422, [{ loc: ['body'], ...NOT_A_DICT }])
   const text = decodeJsonBody(bytes)
   if (text === undefined) throw unreadable()
-  return { text: text.replace(LONE_SURROGATE, escapeUnit), value: readJson(text) }
+  return new JsonInput(text, readJson(text))
 }
-
-const LONE_SURROGATE = /\p{Surrogate}/gu
-const escapeUnit = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16)}`
 
 /** `application/json` and `application/*+json`; a body without a type is taken for JSON. */
 function isJsonType(contentType: string | undefined): boolean {

@@ -1,33 +1,23 @@
 import type { z } from 'zod'
 import { WireError } from '../errors/errors.ts'
-import type { ParsedJson } from '../protocol/json-parse.ts'
 import { compile } from './compile.ts'
 import { MISSING } from './field-errors.ts'
 import { type PythonValue, toPythonValue } from './python-value.ts'
-import { readJson } from './request-body.ts'
+import { JsonInput, readJson } from './request-body.ts'
 import { ErrorList, INVALID } from './validator.ts'
-
-/** An input parsed from JSON text, in which `2` and `2.0` are still told apart. */
-export class JsonInput {
-  readonly value: ParsedJson
-
-  constructor(value: ParsedJson) {
-    this.value = value
-  }
-}
 
 /**
  * Parses the JSON text of a queued request for `validateInput`.
  * @throws WireError 422, or 400 when the text cannot be read
  */
 export function parseInput(json: string): JsonInput {
-  return new JsonInput(readJson(json))
+  return new JsonInput(json, readJson(json))
 }
 
 /**
  * An input as the endpoint's handler gets it. Reads as fal's endpoints do, which are pydantic 1.10 models: coerces
  * before it checks, ignores unknown keys.
- * @param input what `parseInput` returned, or JavaScript values (of the direct channel, of a realtime frame)
+ * @param input a `JsonInput` (of `parseInput`, `readJsonBody`), or JavaScript values (of the direct channel, of a realtime frame)
  * @throws WireError 422 whose detail lists every violation
  */
 export function validateInput<S extends z.ZodObject>(schema: S, input: unknown): z.output<S> {

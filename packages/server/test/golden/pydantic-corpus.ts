@@ -6,7 +6,7 @@ import { type FieldErrorItem, WireError } from '../../src/errors/errors.ts'
 import { type ParsedJson, parseJson, toPlainValue } from '../../src/protocol/json-parse.ts'
 import { stringifyJson } from '../../src/protocol/json-text.ts'
 import { readJsonBody } from '../../src/validation/request-body.ts'
-import { validatePythonValue } from '../../src/validation/validate-input.ts'
+import { validateInput } from '../../src/validation/validate-input.ts'
 
 /** A body and what pydantic 1.10 behind FastAPI says of it. */
 export interface Verdict {
@@ -39,7 +39,7 @@ function readBody(body: ParsedJson | undefined): Uint8Array {
 /** What this server says of the body. */
 export function judge(endpoint: EndpointSchema, { body, contentType }: Verdict): { status: number; answer: unknown } {
   try {
-    const values = validatePythonValue(endpoint.input, readJsonBody(body, contentType).value)
+    const values = validateInput(endpoint.input, readJsonBody(body, contentType))
     return { status: 200, answer: comparable(values) }
   } catch (error) {
     if (!(error instanceof WireError)) throw error

@@ -7,9 +7,8 @@ import { parseEndpointId } from '../../protocol/endpoint-id.ts'
 import { REQUEST_TIMEOUT_TYPE } from '../../protocol/headers.ts'
 import { stringifyJson } from '../../protocol/json-text.ts'
 import type { Outcome, Submission } from '../../queue/request-queue.ts'
-import type { PythonValue } from '../../validation/python-value.ts'
-import { readJsonBody } from '../../validation/request-body.ts'
-import { validatePythonValue } from '../../validation/validate-input.ts'
+import { type JsonInput, readJsonBody } from '../../validation/request-body.ts'
+import { parseInput, validateInput } from '../../validation/validate-input.ts'
 import { requireKeyOrToken } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import { requireEndpoint } from '../endpoint-lookup.ts'
@@ -41,14 +40,14 @@ function endpointPath(c: GatewayContext): string {
 async function run(dependencies: GatewayDependencies, c: GatewayContext): Promise<Response> {
   const { catalogue, channel, config } = dependencies
   const endpoint = requireEndpoint(catalogue, endpointPath(c))
-  const { text, value } = await readInput(dependencies, c)
+  const input = await readInput(dependencies, c)
   const filesUrl = publicUrlsOf(c.req, config.publicUrl).cdn
   const call = {
-    submission: describeSubmission(c, { requestId: c.var.requestId, endpoint, input: text, filesUrl }),
+    submission: describeSubmission(c, { requestId: c.var.requestId, endpoint, input: input.text, filesUrl }),
     acceptedAt: new Date(),
   }
   try {
-    const outcome = await work(channel, call.submission, endpoint, value, c.req.raw.signal)
+    const outcome = await work(channel, call.submission, endpoint, input, c.req.raw.signal)
     record(dependencies, call, outcome)
     return new Response(outcome.body, {
       status: outcome.status,
@@ -62,15 +61,9 @@ async function run(dependencies: GatewayDependencies, c: GatewayContext): Promis
 }
 
 /** The body, or for GET the query, where the JS client puts the input: every value is text there and coerced. */
-async function readInput(
-  { config }: GatewayDependencies,
-  c: GatewayContext,
-): Promise<{ text: string; value: PythonValue }> {
-  if (c.req.method !== 'GET') {
-    return readJsonBody(await readBody(c.req.raw, config.limits.jsonBodyBytes), c.req.header('content-type'))
-  }
-  const query = c.req.query()
-  return { text: stringifyJson(query), value: query }
+async function readInput({ config }: GatewayDependencies, c: GatewayContext): Promise<JsonInput> {
+  if (c.req.method === 'GET') return parseInput(stringifyJson(c.req.query()))
+  return readJsonBody(await readBody(c.req.raw, config.limits.jsonBodyBytes), c.req.header('content-type'))
 }
 
 /**
@@ -81,11 +74,11 @@ async function work(
   channel: DirectChannel,
   submission: Submission,
   endpoint: EndpointSchema,
-  value: PythonValue,
+  input: JsonInput,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  const input = validatePythonValue(endpoint.input, value)
-  const result = await converse(channel, sessionOptions(submission), input, signal)
+  const valid = validateInput(endpoint.input, input)
+  const result = await converse(channel, sessionOptions(submission), valid, signal)
   const { status, headers, output, inferenceSeconds } = result
   const outcome = { status, headers, body: stringifyJson(output) }
   return inferenceSeconds === undefined ? outcome : { ...outcome, inferenceSeconds }
