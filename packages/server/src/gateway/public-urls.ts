@@ -10,12 +10,10 @@ export interface PublicUrls {
   readonly base: string
 }
 
-/** What says how a request was addressed: Hono's `c.req` is one. */
-export interface AddressedRequest {
-  /** The absolute URL as the server saw it. */
-  readonly url: string
-  header(name: string): string | undefined
-}
+/** What says how a request was addressed: a `Request`, or Hono's `c.req`. */
+export type AddressedRequest =
+  | { readonly url: string; readonly headers: { get(name: string): string | null } }
+  | { readonly url: string; header(name: string): string | undefined }
 
 /**
  * Base URLs for the answers to a request. One that came by fal's host names gets fal's host names, because
@@ -24,11 +22,13 @@ export interface AddressedRequest {
  */
 export function publicUrlsOf(request: AddressedRequest, publicUrl: string | undefined): PublicUrls {
   const url = new URL(request.url)
-  const host = request.header('host') ?? url.host
-  const protocol = firstOf(request.header('x-forwarded-proto')) ?? url.protocol.replace(':', '')
+  const header = (name: string) =>
+    'headers' in request ? (request.headers.get(name) ?? undefined) : request.header(name)
+  const host = header('host') ?? url.host
+  const protocol = firstOf(header('x-forwarded-proto')) ?? url.protocol.replace(':', '')
   if (surfaceOfHost(hostNameOf(host)) !== undefined) return falUrls(protocol, portOf(host))
-  const forwardedHost = firstOf(request.header('x-forwarded-host')) ?? host
-  const prefix = firstOf(request.header('x-forwarded-prefix'))?.replace(/\/+$/, '') ?? ''
+  const forwardedHost = firstOf(header('x-forwarded-host')) ?? host
+  const prefix = firstOf(header('x-forwarded-prefix'))?.replace(/\/+$/, '') ?? ''
   const origin = `${protocol}://${forwardedHost}${prefix}`
   const base = publicUrl ?? (URL.canParse(origin) ? origin : url.origin)
   return {
