@@ -1,4 +1,5 @@
-"""Golden values of Pillow and diffusers' VaeImageProcessor: packages/engine/test/golden/data/image.json and image-files/.
+"""Golden values of Pillow, diffusers' VaeImageProcessor and transformers' image processors on Pillow, written to
+packages/engine/test/golden/data/image.json.
 
     python scripts/golden/image.py
 """
@@ -13,8 +14,11 @@ import diffusers
 import numpy as np
 import PIL
 import torch
+import transformers
 from diffusers.image_processor import VaeImageProcessor
 from PIL import Image
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 DATA = pathlib.Path(__file__).parents[2] / "packages/engine/test/golden/data/image.json"
 
@@ -76,6 +80,18 @@ def preprocess():
     }
 
 
+def classifier_inputs():
+    cases = []
+    for width, height in [(512, 512), (640, 427), (333, 500), (100, 150), (224, 224), (225, 224)]:
+        picture = noise(width, height, 3)
+        pixel_values = {
+            name: sha256(processor()(picture, return_tensors="np")["pixel_values"])
+            for name, processor in {"clip": CLIPImageProcessorPil, "vit": ViTImageProcessorPil}.items()
+        }
+        cases.append({"from": [width, height]} | pixel_values)
+    return cases
+
+
 def jpeg():
     file = io.BytesIO()
     noise(48, 40, 3).save(file, "JPEG", quality=95)
@@ -85,13 +101,14 @@ def jpeg():
 def main():
     torch.set_num_threads(1)
     golden = {
-        "versions": {"pillow": PIL.__version__, "diffusers": diffusers.__version__, "numpy": np.__version__},
+        "versions": {module.__name__: module.__version__ for module in (PIL, diffusers, np, transformers)},
         "tolerance": "none: bytes, and bits of little-endian float32",
         "noise": {"from": [5, 4], "sha256": sha256(np.array(noise(5, 4, 3)))},
         "resizes": resizes(),
         "grey": {"from": [64, 64], "sha256": sha256(np.array(noise(64, 64, 3).convert("L")))},
         "vae_output": vae_output(),
         "preprocess": preprocess(),
+        "classifier_inputs": classifier_inputs(),
         "jpeg": jpeg(),
     }
     DATA.write_text(json.dumps(golden, indent=1) + "\n")

@@ -3,6 +3,7 @@ import sharp from 'sharp'
 import { describe, expect, it } from 'vitest'
 import { encodeImage } from '../../src/image/encode.ts'
 import { binarize, rgbToGrey } from '../../src/image/grey.ts'
+import { CLIP_PREPROCESSING, preprocessImage, VIT_PREPROCESSING } from '../../src/image/preprocess.ts'
 import type { ResampleFilter } from '../../src/image/resample-filter.ts'
 import { resizeGrey, resizeRgb } from '../../src/image/resize.ts'
 import { greyToTensor, rgbToTensor, tensorToRgb } from '../../src/image/tensor.ts'
@@ -56,6 +57,12 @@ it('prepares pictures and masks like VaeImageProcessor', () => {
   expect(sha256(rgbToTensor(image, 'signed').data)).toBe(signed)
   expect(sha256(rgbToTensor(image, 'unit').data)).toBe(unit)
   expect(sha256(greyToTensor(binarize(rgbToGrey(image)), 'unit').data)).toBe(mask)
+})
+
+it.each(golden.classifier_inputs)('prepares $from for CLIP and ViT like transformers', ({ from, clip, vit }) => {
+  const image = noiseImage(...(from as unknown as Size))
+  expect(sha256(preprocessImage(image, CLIP_PREPROCESSING).data)).toBe(clip)
+  expect(sha256(preprocessImage(image, VIT_PREPROCESSING).data)).toBe(vit)
 })
 
 it('writes the JPEG that Pillow writes at quality 95', async () => {
