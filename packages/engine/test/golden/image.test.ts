@@ -3,7 +3,7 @@ import sharp from 'sharp'
 import { describe, expect, it } from 'vitest'
 import { encodeImage } from '../../src/image/encode.ts'
 import { binarize, rgbToGrey } from '../../src/image/grey.ts'
-import { CLIP_PREPROCESSING, preprocessImage, VIT_PREPROCESSING } from '../../src/image/preprocess.ts'
+import { clipPixelValuesOptions, pixelValues, vitPixelValuesOptions } from '../../src/image/pixel-values.ts'
 import type { ResampleFilter } from '../../src/image/resample-filter.ts'
 import { resizeGrey, resizeRgb } from '../../src/image/resize.ts'
 import { greyToTensor, rgbToTensor, tensorToRgb } from '../../src/image/tensor.ts'
@@ -61,8 +61,8 @@ it('prepares pictures and masks like VaeImageProcessor', () => {
 
 it.each(golden.classifier_inputs)('prepares $from for CLIP and ViT like transformers', ({ from, clip, vit }) => {
   const image = noiseImage(...(from as unknown as Size))
-  expect(sha256(preprocessImage(image, CLIP_PREPROCESSING).data)).toBe(clip)
-  expect(sha256(preprocessImage(image, VIT_PREPROCESSING).data)).toBe(vit)
+  expect(sha256(pixelValues(image, clipPixelValuesOptions(224)).data)).toBe(clip)
+  expect(sha256(pixelValues(image, vitPixelValuesOptions(224)).data)).toBe(vit)
 })
 
 it('writes the JPEG that Pillow writes at quality 95', async () => {
