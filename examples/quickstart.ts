@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { createFalClient } from '@fal-ai/client'
 
 const ENDPOINT = 'fal-ai/fast-lcm-diffusion'
-const PROMPT = 'portrait of a wizard with a long white beard and a pointed hat'
+const PROMPT = 'an island in the ocean at sunset'
 
 const data = await mkdtemp(join(tmpdir(), 'darkroom-quickstart-'))
 const startedAt = performance.now()
@@ -34,7 +34,7 @@ async function draw(url: string): Promise<Buffer> {
   console.log(`Asking ${ENDPOINT} at ${url} for: ${PROMPT}`)
   let shown = 0
   const { data: output, requestId } = await fal.subscribe(ENDPOINT, {
-    input: { prompt: PROMPT, seed: 42, sync_mode: false },
+    input: { prompt: PROMPT, seed: 1, sync_mode: false },
     logs: true,
     onQueueUpdate(update) {
       if (update.status !== 'IN_PROGRESS') return

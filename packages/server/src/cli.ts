@@ -1,8 +1,10 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { generate } from './cli/generate.ts'
+import { createKey, listKeys, revokeKey } from './cli/keys.ts'
+import { runEndpoint } from './cli/run.ts'
 import { serve } from './cli/serve.ts'
 import { UserError } from './cli/user-error.ts'
-import { ConfigError, readConfig } from './config/config.ts'
+import { readConfig } from './config/config.ts'
 import { preparedWeightsFolder } from './processes/image-endpoints.ts'
 
 /** Runs the command line. Errors that a person can mend are one line; exit status 1, or 130 for Ctrl-C. */
@@ -29,7 +31,47 @@ function program(): Command {
     .addOption(new Option('--auth <mode>', 'whether calls need a key').choices(['keys', 'none']))
     .action(({ data, ...options }) => serve({ ...options, ...(data !== undefined && { dataFolder: data }) }))
   addGenerate(darkroom)
+  addRun(darkroom)
+  addKeys(darkroom)
   return darkroom
+}
+
+function addRun(darkroom: Command): void {
+  darkroom
+    .command('run')
+    .description('call an endpoint once, without a server')
+    .argument('<endpoint-id>', 'e.g. fal-ai/fast-lcm-diffusion')
+    .argument('[fields...]', 'input fields: prompt="a king" num_images=2')
+    .option('--output <folder>', 'where pictures and output.json go', 'darkroom-output')
+    .action((endpointId, fields, { output }) =>
+      withInterrupt((signal) => runEndpoint({ endpointId, fields, output }, readConfig(), signal)),
+    )
+}
+
+function addKeys(darkroom: Command): void {
+  const data = ['--data <folder>', "the server's data folder (default ~/.darkroom)"] as const
+  const config = ({ data }: { data?: string }) => readConfig(data === undefined ? {} : { dataFolder: data })
+  const keys = darkroom.command('keys').description('manage the keys that clients show')
+  keys
+    .command('create')
+    .description('make a key and print it once')
+    .option('--alias <name>', 'what it is for', '')
+    .addOption(
+      new Option('--scope <scope>', 'API calls models, ADMIN also manages').choices(['API', 'ADMIN']).default('API'),
+    )
+    .option(...data)
+    .action((options) => createKey(config(options), options.alias, options.scope))
+  keys
+    .command('list')
+    .description('list keys, revoked ones included')
+    .option(...data)
+    .action((options) => listKeys(config(options)))
+  keys
+    .command('revoke')
+    .description('refuse a key from now on')
+    .argument('<key-id>')
+    .option(...data)
+    .action((keyId, options) => revokeKey(config(options), keyId))
 }
 
 function addGenerate(darkroom: Command): void {
@@ -111,15 +153,15 @@ function collect(text: string, previous: readonly string[]): string[] {
   return [...previous, text]
 }
 
-/** Engine and configuration errors say what to do by themselves; anything else is a defect and shows its stack. */
+/** Errors of configuration, engine and stores say what to do by themselves; anything else is a defect and shows its stack. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  const isMendable = error instanceof UserError || error instanceof ConfigError || /Error$/.test(error.name) === false
-  return isMendable || MENDABLE.has(error.name) ? `darkroom: ${error.message}` : (error.stack ?? error.message)
+  return MENDABLE.has(error.name) ? `darkroom: ${error.message}` : (error.stack ?? error.message)
 }
 
 const MENDABLE: ReadonlySet<string> = new Set([
   'CheckpointError',
+  'ConfigError',
   'DatabaseError',
   'ImageDecodeError',
   'ModelConfigError',
@@ -129,4 +171,5 @@ const MENDABLE: ReadonlySet<string> = new Set([
   'SchedulerError',
   'StorageError',
   'UserError',
+  'WireError',
 ])

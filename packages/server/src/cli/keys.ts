@@ -1,0 +1,44 @@
+import { mkdir } from 'node:fs/promises'
+import type { Config } from '../config/config.ts'
+import type { KeyScope, KeyStore } from '../gateway/key-store.ts'
+import { createSqlKeyStore } from '../gateway/sql-key-store.ts'
+import { openBackingStores } from '../processes/backing-stores.ts'
+import { UserError } from './user-error.ts'
+
+/** `darkroom keys create`: prints the key once; only its hash is kept. */
+export async function createKey(config: Config, alias: string, scope: KeyScope): Promise<void> {
+  await withKeys(config, async (keys) => {
+    const { keyId, secret } = await keys.create(alias, scope)
+    console.log(`${keyId}:${secret}`)
+    console.error('This is the only time the secret is shown. Clients read it from FAL_KEY.')
+  })
+}
+
+/** `darkroom keys list`: newest first. */
+export async function listKeys(config: Config): Promise<void> {
+  await withKeys(config, async (keys) => {
+    for (const { keyId, scope, alias, createdAt, revokedAt } of await keys.list()) {
+      const state = revokedAt === undefined ? 'valid' : `revoked ${revokedAt.toISOString()}`
+      console.log([keyId, scope.padEnd(5), createdAt.toISOString(), state, alias].join('  '))
+    }
+  })
+}
+
+/** `darkroom keys revoke`: refused from the next call on. */
+export async function revokeKey(config: Config, keyId: string): Promise<void> {
+  await withKeys(config, async (keys) => {
+    if (!(await keys.revoke(keyId))) throw new UserError(`there is no valid key ${keyId}; see darkroom keys list`)
+    console.log(`${keyId} is revoked`)
+  })
+}
+
+/** Keys are rows: a running server sees the change at once. */
+async function withKeys(config: Config, work: (keys: KeyStore) => Promise<void>): Promise<void> {
+  await mkdir(config.dataFolder, { recursive: true })
+  const stores = await openBackingStores(config)
+  try {
+    await work(createSqlKeyStore(stores.database))
+  } finally {
+    await stores.close()
+  }
+}

@@ -1,0 +1,138 @@
+import { randomBytes } from 'node:crypto'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { getRequestListener } from '@hono/node-server'
+import type { Logger } from 'pino'
+import { createDirectChannel } from '../channel/channel-client.ts'
+import type { Config } from '../config/config.ts'
+import { createCatalogue } from '../endpoints/catalogue.ts'
+import { createApp } from '../gateway/app.ts'
+import { verifyKey } from '../gateway/authentication.ts'
+import type { GatewayDependencies } from '../gateway/dependencies.ts'
+import { createGatewayMetrics } from '../gateway/metrics.ts'
+import { publicUrlsOf } from '../gateway/public-urls.ts'
+import { attachRealtime } from '../gateway/realtime.ts'
+import { createRealtimeTokens } from '../gateway/realtime-tokens.ts'
+import { filesRoutes } from '../gateway/routes/files.ts'
+import { fileUploadRoutes } from '../gateway/routes/files-upload.ts'
+import { jwksRoutes } from '../gateway/routes/jwks.ts'
+import { storageRoutes } from '../gateway/routes/storage.ts'
+import type { StorageDependencies } from '../gateway/routes/storage-dependencies.ts'
+import { streamRoutes } from '../gateway/routes/stream.ts'
+import { tokenRoutes } from '../gateway/routes/tokens.ts'
+import { createSqlKeyStore } from '../gateway/sql-key-store.ts'
+import { OutboundHttp } from '../security/outbound-http.ts'
+import { loadSigningKey } from '../webhooks/signing-key.ts'
+import { storedSetting } from '../webhooks/stored-setting.ts'
+import { WebhookDeliverer } from '../webhooks/webhook-deliverer.ts'
+import { WebhookOutbox } from '../webhooks/webhook-outbox.ts'
+import type { BackingStores } from './backing-stores.ts'
+import { ENDPOINT_SCHEMAS } from './image-endpoints.ts'
+import { startMaintenance } from './maintenance.ts'
+
+export interface RunningGateway {
+  /** `http://127.0.0.1:3010` */
+  readonly url: string
+  /** Takes no new connections; resolves when what is open has been answered, or after `seconds`. */
+  drain(seconds: number): Promise<void>
+  close(): Promise<void>
+}
+
+const MAX_PART_BYTES = 128 * 1024 * 1024
+const TICKET_SECONDS = 3600
+
+/**
+ * The process that speaks HTTP: the API, realtime sockets, webhook deliveries and the upkeep of the stores. Any number may
+ * run on the same stores.
+ * @throws when the port is taken
+ */
+export async function startGateway(config: Config, stores: BackingStores, log: Logger): Promise<RunningGateway> {
+  const { database, queue } = stores
+  const catalogue = createCatalogue(ENDPOINT_SCHEMAS)
+  const channel = createDirectChannel({ queue, endpointExists: (id) => catalogue.find(id).kind === 'found' })
+  const tokens = createRealtimeTokens(await sharedSecret(stores, 'token-secret'))
+  const gateway: GatewayDependencies = {
+    config,
+    queue,
+    channel,
+    catalogue,
+    tokens,
+    metrics: createGatewayMetrics(true),
+    log,
+    ...(config.auth === 'keys' && { keys: createSqlKeyStore(database) }),
+  }
+  const signingKey = await loadSigningKey(database)
+  const jwks = jwksRoutes([signingKey.publicJwk])
+  const storage = storageDependencies(gateway, stores, await sharedSecret(stores, 'upload-secret'))
+  const app = createApp(gateway, {
+    run: [streamRoutes(gateway)],
+    rest: [storageRoutes(storage), tokenRoutes({ ...gateway, tokens }), jwks],
+    cdn: [fileUploadRoutes(storage), filesRoutes(storage)],
+    site: [jwks],
+  })
+  const server = createServer(getRequestListener(app.fetch))
+  const realtime = attachRealtime(server, gateway)
+  const url = await listen(server, config)
+  const outbound = new OutboundHttp({ allowPrivateTargets: config.allowPrivateTargets })
+  const deliverer = new WebhookDeliverer({
+    outbox: new WebhookOutbox(database),
+    http: outbound,
+    key: signingKey,
+    log,
+  })
+  deliverer.start()
+  const stopMaintenance = startMaintenance(stores, log)
+  let closed: Promise<void> | undefined
+  return {
+    url,
+    async drain(seconds) {
+      closed ??= new Promise((resolve) => server.close(() => resolve()))
+      server.closeIdleConnections()
+      await Promise.all([realtime.close(seconds), Promise.race([closed, delay(seconds)])])
+    },
+    async close() {
+      server.close()
+      server.closeAllConnections()
+      await realtime.close(0)
+      await deliverer.stop()
+      await channel.close()
+      stopMaintenance()
+      await outbound.close()
+    },
+  }
+}
+
+/** A secret that is made once and is the same on every gateway of the database. */
+async function sharedSecret({ database }: BackingStores, name: string): Promise<Uint8Array> {
+  return Buffer.from(await storedSetting(database, name, () => randomBytes(32).toString('base64')), 'base64')
+}
+
+function storageDependencies(
+  gateway: GatewayDependencies,
+  { objects }: BackingStores,
+  secret: Uint8Array,
+): StorageDependencies {
+  const { config } = gateway
+  return {
+    store: objects,
+    secret,
+    limits: { maxFileBytes: config.limits.uploadBytes, maxPartBytes: MAX_PART_BYTES, ticketSeconds: TICKET_SECONDS },
+    filesUrl: (request) => publicUrlsOf(request, config.publicUrl).cdn,
+    authenticate: async (request) =>
+      (await verifyKey(gateway, request.headers.get('authorization') ?? undefined))?.keyId,
+  }
+}
+
+function listen(server: Server, { host, port }: Config): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      const { port: bound } = server.address() as AddressInfo
+      resolve(`http://${host.includes(':') ? `[${host}]` : host}:${bound}`)
+    })
+  })
+}
+
+function delay(seconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, seconds * 1000).unref())
+}
