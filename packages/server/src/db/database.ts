@@ -21,6 +21,10 @@ export interface Capabilities {
    * False: there is one writer at a time, so rows need no locks.
    */
   readonly rowLocks: boolean
+  /** A subquery may refer to the rows beside it, so one plan serves any number of endpoints. */
+  readonly lateralJoins: boolean
+  /** One statement may write several tables (`with … as (insert …)`), which spares round trips. */
+  readonly writingWith: boolean
   /**
    * Processes on several machines share the database, so time is read from its clock.
    * False: everything runs on one machine and the process's clock serves.

@@ -46,7 +46,13 @@ export async function openLibsqlDatabase(file: string, options: LibsqlOptions = 
 }
 
 class LibsqlDatabase implements Database {
-  readonly capabilities = { engine: 'sqlite', rowLocks: false, ownClock: false } as const
+  readonly capabilities = {
+    engine: 'sqlite',
+    rowLocks: false,
+    lateralJoins: false,
+    writingWith: false,
+    ownClock: false,
+  } as const
   readonly #path: string
   readonly #writers: Readonly<Record<Durability, Query>>
   readonly #reader: Query

@@ -56,7 +56,13 @@ export interface PostgresConnections {
 
 /** The PostgreSQL side of Database, on whatever speaks its SQL. */
 export class PostgresDatabase implements Database {
-  readonly capabilities = { engine: 'postgres', rowLocks: true, ownClock: true } as const
+  readonly capabilities = {
+    engine: 'postgres',
+    rowLocks: true,
+    lateralJoins: true,
+    writingWith: true,
+    ownClock: true,
+  } as const
   readonly #connections: PostgresConnections
 
   constructor(connections: PostgresConnections) {

@@ -1,14 +1,9 @@
-import { type RawBuilder, sql } from 'kysely'
+import { sql } from 'kysely'
 import type { Query } from '../../db/database.ts'
 import { bigint, type QueueContext } from '../context.ts'
 import type { ClaimedRequest } from '../request-queue.ts'
 import { toSubmission } from '../rows.ts'
-
-/**
- * Entries looked at per endpoint. One would do for one claimer; with row locks the first ones may be in the hands of
- * claimers of this very moment, and a request whose hint is warm here may stand a little behind.
- */
-const CANDIDATES = 8
+import { candidates } from './claim-candidates.ts'
 
 export interface ClaimOffer {
   readonly runnerId: string
@@ -79,41 +74,23 @@ async function take(
 
 /** The place in the queue of the request to take. */
 function best(context: QueueContext, query: Query, offer: ClaimOffer, endpointIds: readonly string[]) {
-  const heads = endpointIds.map((id) => head(context, query, id, offer.deferred.has(id)))
-  const [first, ...others] = heads
-  if (first === undefined) throw new RangeError('Expected at least one endpoint to claim from, got none.')
-  const candidates = others.reduce((union, next) => union.unionAll(next), first)
+  const sources = endpointIds.map((endpointId) => ({
+    endpointId,
+    patience: offer.deferred.has(endpointId) ? context.options.warmGraceSeconds * 1000 : 0,
+  }))
   const advantage = bigint(context.options.warmAdvantageSeconds * 1000)
   const warm = offer.warm.length === 0 ? sql`null` : sql.join(offer.warm.map((name) => sql`${name}`))
   const age = sql`accepted_at - case when endpoint_id in (${warm}) or runner_hint in (${warm}) then ${advantage} else 0 end`
   const chosen = query
     .selectFrom('requests')
     .select('seq')
-    .where('seq', 'in', candidates)
+    .where('seq', 'in', candidates(context, sources))
     .where('state', '=', sql.lit('queued'))
     .orderBy('priority')
     .orderBy(offer.warm.length === 0 ? sql`seq` : age)
     .orderBy('seq')
     .limit(1)
   return context.database.capabilities.rowLocks ? chosen.forUpdate().skipLocked() : chosen
-}
-
-/** The first claimable entries of one endpoint's queue. */
-function head(context: QueueContext, query: Query, endpointId: string, deferred: boolean) {
-  const now: RawBuilder<number> = context.now()
-  const patience = context.options.warmGraceSeconds * 1000
-  const entries = query
-    .selectFrom('requests')
-    .select('seq')
-    .where('state', '=', sql.lit('queued'))
-    .where('endpoint_id', '=', endpointId)
-    .where('not_before', '<=', now)
-    .$if(deferred, (select) => select.where('accepted_at', '<=', sql<number>`${now} - ${patience}`))
-    .where((eb) => eb.or([eb('start_deadline', 'is', null), eb('start_deadline', '>', now)]))
-    .orderBy('priority')
-    .orderBy('seq')
-    .limit(CANDIDATES)
-  return query.selectFrom(entries.as('head')).select('head.seq')
 }
 
 async function belowLimit(context: QueueContext, query: Query, endpointIds: readonly string[]): Promise<string[]> {

@@ -8,34 +8,50 @@ import { countAhead } from './position.ts'
 
 /** Stores a request at the end of its endpoint's queue; resolves with the number of requests ahead, once on disk. */
 export async function enqueue(context: QueueContext, submission: Submission): Promise<number> {
-  const { seq } = await context.database.atomically('synced', async (query) => {
-    if (submission.maxQueueLength !== undefined) await refuseWhenFull(query, submission, submission.maxQueueLength)
-    await query
-      .insertInto('payloads')
-      .values({ request_id: submission.requestId, input: submission.input, output: null })
-      .execute()
-    return insertRequest(context, query, submission)
-  })
+  const { maxQueueLength } = submission
+  const { writingWith } = context.database.capabilities
+  const { seq } =
+    writingWith && maxQueueLength === undefined
+      ? await context.database.execute('synced', (query) => insertBoth(context, query, submission))
+      : await context.database.atomically('synced', async (query) => {
+          if (maxQueueLength !== undefined) await refuseWhenFull(query, submission, maxQueueLength)
+          await query.insertInto('payloads').values(payloadRow(submission)).execute()
+          return query
+            .insertInto('requests')
+            .values(requestRow(context, submission))
+            .returning('seq')
+            .executeTakeFirstOrThrow()
+        })
   context.events.publish({ type: 'work', endpointId: submission.endpointId })
   return context.database.read((query) => countAhead(query, submission.endpointId, priorityOf(submission), seq))
 }
 
-function insertRequest(context: QueueContext, query: Query, submission: Submission) {
-  const now = context.now()
-  const { startTimeoutSeconds } = submission
+/** One round trip instead of four. */
+function insertBoth(context: QueueContext, query: Query, submission: Submission) {
   return query
+    .with('payload', (first) => first.insertInto('payloads').values(payloadRow(submission)).returning('request_id'))
     .insertInto('requests')
-    .values({
-      ...submissionColumns(submission),
-      kind: 'queue',
-      state: 'queued',
-      attempt: 0,
-      accepted_at: now,
-      start_deadline:
-        startTimeoutSeconds === undefined ? null : sql`${now} + ${Math.round(startTimeoutSeconds * 1000)}`,
-    })
+    .values(requestRow(context, submission))
     .returning('seq')
     .executeTakeFirstOrThrow()
+}
+
+function payloadRow(submission: Submission) {
+  return { request_id: submission.requestId, input: submission.input, output: null }
+}
+
+function requestRow(context: QueueContext, submission: Submission) {
+  const now = context.now()
+  const { startTimeoutSeconds } = submission
+  return {
+    ...submissionColumns(submission),
+    kind: 'queue',
+    state: 'queued',
+    attempt: 0,
+    accepted_at: now,
+    start_deadline:
+      startTimeoutSeconds === undefined ? null : sql<number>`${now} + ${Math.round(startTimeoutSeconds * 1000)}`,
+  } as const
 }
 
 /** Counts at most `limit` entries, so a long queue costs no more than the limit. */
