@@ -69,7 +69,7 @@ function addComponent(components: JsonObject, name: string, schema: z.ZodObject,
 /** Adjusts one node: what zod cannot say, what must stay unpublished, and pydantic's habits. */
 function publish(schema: z.core.$ZodTypes, json: JsonObject): void {
   const { def } = schema._zod
-  if (def.type === 'bigint') Object.assign(json, { type: 'integer' }, bigintBounds(def.checks))
+  if (def.type === 'bigint') Object.assign(json, { type: 'integer', [BOUNDS_AS_TEXT]: bigintBounds(def.checks) })
   if (def.type === 'number' && json.type === 'integer') dropSafeIntegerBounds(json)
   if (def.type === 'object') publishObject(def.shape, json)
   delete json.id
@@ -77,12 +77,15 @@ function publish(schema: z.core.$ZodTypes, json: JsonObject): void {
   delete json.requiredUnless
 }
 
-function bigintBounds(checks: readonly z.core.$ZodCheck[] | undefined): JsonObject {
-  const bounds: JsonObject = {}
+/** zod's own serialisation cannot carry a bigint, so the bounds of one travel as text until the tree is finished. */
+const BOUNDS_AS_TEXT = 'boundsAsText'
+
+function bigintBounds(checks: readonly z.core.$ZodCheck[] | undefined): Record<string, string> {
+  const bounds: Record<string, string> = {}
   for (const check of checks ?? []) {
     const def = (check as z.core.$ZodChecks)._zod.def
-    if (def.check === 'greater_than') bounds.minimum = def.value
-    if (def.check === 'less_than') bounds.maximum = def.value
+    if (def.check === 'greater_than') bounds.minimum = String(def.value)
+    if (def.check === 'less_than') bounds.maximum = String(def.value)
   }
   return bounds
 }
@@ -117,9 +120,10 @@ function metaOf(schema: z.core.$ZodType | undefined): z.GlobalMeta | undefined {
 function withComponentRefs(node: unknown): unknown {
   if (Array.isArray(node)) return node.map(withComponentRefs)
   if (typeof node !== 'object' || node === null) return node
-  const entries = Object.entries(withoutNull(node as JsonObject)).map(([key, value]) => {
-    if (key === '$ref' && typeof value === 'string') return [key, value.replace('#/$defs/', '#/components/schemas/')]
-    return [key, withComponentRefs(value)]
+  const entries = Object.entries(withoutNull(node as JsonObject)).flatMap(([key, value]) => {
+    if (key === BOUNDS_AS_TEXT) return Object.entries(value as object).map(([name, text]) => [name, BigInt(text)])
+    if (key === '$ref' && typeof value === 'string') return [[key, value.replace('#/$defs/', '#/components/schemas/')]]
+    return [[key, withComponentRefs(value)]]
   })
   return Object.fromEntries(entries)
 }

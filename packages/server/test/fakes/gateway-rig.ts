@@ -133,3 +133,8 @@ function playedChannel(sessions: SessionOptions[], converse: () => Converse): Di
     async close() {},
   }
 }
+
+/** The JSON of a response, of the shape a test expects. */
+export async function jsonOf<T>(response: Response | Promise<Response>): Promise<T> {
+  return (await (await response).json()) as T
+}

@@ -92,7 +92,8 @@ function secondsBetween(from: Date | undefined, until: Date | undefined): number
 function readPayload(text: string | undefined): unknown {
   if (text === undefined || text === '') return undefined
   try {
-    return toPlainValue(parseJson(text))
+    // What was erased reads as null.
+    return toPlainValue(parseJson(text)) ?? undefined
   } catch {
     return undefined
   }
