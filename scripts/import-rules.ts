@@ -84,6 +84,7 @@ export const PACKAGE_RULES: readonly PackageRules[] = [
         'endpoints/endpoint',
         'endpoints/handler',
       ],
+      processes: '*',
       cli: '*',
       'main.ts': '*',
       'cli.ts': '*',

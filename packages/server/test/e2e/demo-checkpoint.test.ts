@@ -1,0 +1,129 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { decodeImage, type RgbImage } from '@darkroom/engine'
+import { createFalClient, type FalClient } from '@fal-ai/client'
+import pino from 'pino'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readConfig } from '../../src/config/config.ts'
+import { type RunningServer, startServer } from '../../src/processes/server-process.ts'
+
+const ENDPOINT = 'fal-ai/fast-lcm-diffusion'
+const SMALL = { image_size: 'square', num_inference_steps: 2, guidance_scale: 1, sync_mode: false } as const
+
+/** The whole server, gateway and runner process, drawing with the bundled demo checkpoint. */
+describe('a server with the demo checkpoint', { timeout: 120_000 }, () => {
+  let folder: string
+  let server: RunningServer
+  let fal: FalClient
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'darkroom-e2e-'))
+    const environment = { DARKROOM_MODELS: join(folder, 'none'), HF_HUB_CACHE: join(folder, 'none') }
+    const config = readConfig({ port: 0, dataFolder: folder, logLevel: 'silent' }, environment)
+    server = await startServer(config, pino({ level: 'silent' }))
+    fal = createFalClient({ proxyUrl: { url: `${server.url}/api/fal/proxy`, when: 'always' } })
+  })
+
+  afterAll(async () => {
+    await server.stop()
+    await rm(folder, { recursive: true, force: true })
+  })
+
+  async function download(url: string): Promise<RgbImage> {
+    const response = await fetch(url)
+    expect(response.status).toBe(200)
+    return decodeImage(new Uint8Array(await response.arrayBuffer()))
+  }
+
+  it('draws through the queue, with logs, and the same picture for the same seed', async () => {
+    const messages: string[] = []
+    const { data, requestId } = await fal.subscribe(ENDPOINT, {
+      input: { ...SMALL, prompt: 'a king', seed: 7 },
+      logs: true,
+      onQueueUpdate: (update) => {
+        if (update.status === 'IN_PROGRESS') messages.splice(0, messages.length, ...update.logs.map((l) => l.message))
+      },
+    })
+    const status = await fal.queue.status(ENDPOINT, { requestId, logs: true })
+    const logs = (status as { logs: { message: string }[] }).logs.map(({ message }) => message)
+    expect(logs).toEqual(expect.arrayContaining(['Step 1/2', 'Step 2/2']))
+    expect(logs.slice(0, messages.length)).toEqual(messages)
+    expect(logs.join()).toContain('pinhole-512 draws in its place')
+    expect(data).toMatchObject({ seed: 7, prompt: 'a king', images: [{ width: 512, height: 512 }] })
+    expect(data).not.toHaveProperty('has_nsfw_concepts')
+
+    const again = await fal.run(ENDPOINT, { input: { ...SMALL, prompt: 'a king', seed: 7 } })
+    const other = await fal.run(ENDPOINT, { input: { ...SMALL, prompt: 'a king', seed: 8 } })
+    const [first, same, second] = await Promise.all(
+      [data, again.data, other.data].map(({ images }) => download((images[0] as { url: string }).url)),
+    )
+    expect(Buffer.compare(same?.data ?? Buffer.of(), first?.data ?? Buffer.of())).toBe(0)
+    expect(Buffer.compare(second?.data ?? Buffer.of(), first?.data ?? Buffer.of())).not.toBe(0)
+    expect(new Set(first?.data).size).toBeGreaterThan(50)
+  })
+
+  it('answers at the size asked for although the checkpoint draws multiples of 32', async () => {
+    const input = { ...SMALL, prompt: 'a house', image_size: { width: 500, height: 380 } }
+    const { data } = await fal.run(ENDPOINT, { input })
+    expect(data.images[0]).toMatchObject({ width: 500, height: 380 })
+    expect(await download((data.images[0] as { url: string }).url)).toMatchObject({ width: 500, height: 380 })
+  })
+
+  it('says in a header which model drew and that nobody checked the picture', async () => {
+    const response = await fetch(`${server.url}/run/${ENDPOINT}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ ...SMALL, prompt: 'a boat', sync_mode: true }),
+    })
+    expect(response.headers.get('x-darkroom-model')).toBe('pinhole-512')
+    expect(response.headers.get('x-darkroom-safety-checker')).toBe('not-installed')
+    const { images } = (await response.json()) as { images: { url: string }[] }
+    expect(images[0]?.url).toMatch(/^data:image\/jpeg;base64,/)
+  })
+
+  it('redraws a picture that was uploaded', async () => {
+    const { data: drawn } = await fal.run(ENDPOINT, { input: { ...SMALL, prompt: 'a boat', seed: 1, format: 'png' } })
+    const bytes = await (await fetch((drawn.images[0] as { url: string }).url)).blob()
+    const image_url = await fal.storage.upload(bytes)
+    const { data } = await fal.subscribe('fal-ai/lcm-sd15-i2i', {
+      input: {
+        prompt: 'a boat at night',
+        image_url,
+        strength: 0.5,
+        num_inference_steps: 4,
+        seed: 3,
+        request_id: 'mine',
+      },
+    })
+    expect(data).toMatchObject({ num_inference_steps: 4, request_id: 'mine', seed: 3 })
+    expect((data as { images: { width: number }[] }).images[0]?.width).toBe(512)
+  })
+
+  it('refuses what cannot be drawn, in fal’s words, and goes on serving', async () => {
+    const run = async (path: string, body: string) => {
+      const response = await fetch(`${server.url}/run/${path}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body,
+      })
+      return { status: response.status, body: (await response.json()) as { detail: unknown } }
+    }
+    const wrongType = await run(ENDPOINT, '{"prompt": "x", "num_inference_steps": "many"}')
+    expect(wrongType.status).toBe(422)
+    expect(wrongType.body.detail).toEqual([
+      { loc: ['body', 'num_inference_steps'], msg: 'value is not a valid integer', type: 'type_error.integer' },
+    ])
+    const outOfRange = await run(ENDPOINT, '{"prompt": "x", "num_images": 99}')
+    expect(outOfRange.status).toBe(422)
+    expect(outOfRange.body.detail).toMatchObject([{ loc: ['body', 'num_images'], type: 'value_error.number.not_le' }])
+    expect((await run(ENDPOINT, '{"prompt": ')).status).toBe(422)
+    expect(await run('fal-ai/nothing-here', '{}')).toMatchObject({
+      status: 404,
+      body: { detail: 'Application "nothing-here" not found' },
+    })
+    const unknown = await fetch(`${server.url}/queue/fal-ai/fast-lcm-diffusion/requests/${crypto.randomUUID()}/status`)
+    expect(unknown.status).toBe(404)
+    expect((await fal.run(ENDPOINT, { input: { ...SMALL, prompt: 'a cat' } })).data.images).toHaveLength(1)
+  })
+})
