@@ -17,7 +17,7 @@ async function startFakeRunner(queue: MemoryQueue, options: Partial<RunnerOption
   const runner = await startRunner({
     queue,
     endpoints: FAKE_ENDPOINTS,
-    validation: anyObject,
+    ...anyObject,
     files: fakeFiles,
     logger: { info: () => {}, warn: () => {}, error: () => {} },
     device: 'cpu',

@@ -6,12 +6,12 @@ import { failedResult, type HandlerResult, runHandler, stopError } from './run-h
 import type { RunnerLogger } from './runner-logger.ts'
 import { StopReason } from './stop-reason.ts'
 
-/** Reads inputs as an endpoint's schema has them. Both throw WireError 422. */
+/** Reads inputs as an endpoint's schema has them. Both throw WireError. */
 export interface InputValidation {
-  /** An input of the direct channel. */
-  ofValue(schema: EndpointSchema, input: unknown): unknown
-  /** The JSON text of a queued request: integers and floats are still apart there, and integers have every digit. */
-  ofJson(schema: EndpointSchema, text: string): unknown
+  /** The JSON text of a queued request as `validate` takes it, integers with every digit. */
+  parseInput(text: string): unknown
+  /** @param input what `parseInput` returned, or JavaScript values (of the direct channel) */
+  validate(schema: EndpointSchema, input: unknown): unknown
 }
 
 /** The request on whose behalf a handler reads and saves files. */

@@ -15,7 +15,7 @@ export async function runDirectWork(
   const { status, headers, output, inferenceSeconds } = await answerAttempt(
     {
       request: session,
-      readInput: ({ schema }) => environment.validation.ofValue(schema, work.input),
+      readInput: ({ schema }) => environment.validation.validate(schema, work.input),
       streaming: session.streaming,
       inlineBytes: session.inlineBytes,
       controller,

@@ -52,10 +52,11 @@ function work(
   log: RequestLog,
   environment: QueueWorkEnvironment,
 ): Promise<HandlerResult> {
+  const { validation } = environment
   return answerAttempt(
     {
       request: claimed,
-      readInput: ({ schema }) => environment.validation.ofJson(schema, claimed.input),
+      readInput: ({ schema }) => validation.validate(schema, validation.parseInput(claimed.input)),
       streaming: false,
       inlineBytes: false,
       controller,

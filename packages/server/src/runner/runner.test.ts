@@ -14,7 +14,7 @@ async function start(queue: MemoryQueue, options: Partial<RunnerOptions> = {}) {
   const runner = await startRunner({
     queue,
     endpoints: FAKE_ENDPOINTS,
-    validation: anyObject,
+    ...anyObject,
     files: fakeFiles,
     logger: { info: () => {}, warn: () => {}, error: (_message, details) => defects.push(details?.error) },
     device: 'cpu',

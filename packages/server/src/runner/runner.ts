@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ChannelServer, createChannelServer, type DirectWork } from '../channel/channel-server.ts'
 import type { RunnableEndpoint } from '../endpoints/endpoint.ts'
-import { validateInput, validateJsonInput } from '../validation/validate-input.ts'
+import { parseInput, validateInput } from '../validation/validate-input.ts'
 import type { AttemptEnvironment, InputValidation } from './attempt.ts'
 import { Claims } from './claims.ts'
 import { runDirectWork } from './direct-work.ts'
@@ -12,14 +12,13 @@ import type { RunnerLogger } from './runner-logger.ts'
 import type { RunnerQueue } from './runner-queue.ts'
 import { StopReason } from './stop-reason.ts'
 
-export interface RunnerOptions {
+/** `validate` and `parseInput` are the schemas' own when absent. */
+export interface RunnerOptions extends Partial<InputValidation> {
   readonly queue: RunnerQueue
   readonly endpoints: readonly RunnableEndpoint[]
   /** Reading and saving files on behalf of a request. */
   readonly files: AttemptEnvironment['files']
   readonly logger: RunnerLogger
-  /** The schemas' own validation when absent. */
-  readonly validation?: InputValidation
   /** What the advertisement says: `cpu`, `cuda:0` … */
   readonly device: string
   readonly memoryBytes: number
@@ -63,11 +62,6 @@ export interface Runner {
 /** Exit status of a process whose handler did not stop: EX_SOFTWARE of sysexits.h. */
 const STUCK_EXIT_CODE = 70
 
-const SCHEMA_VALIDATION: InputValidation = {
-  ofValue: (schema, input) => validateInput(schema.input, input),
-  ofJson: (schema, text) => validateJsonInput(schema.input, text),
-}
-
 /** Starts working: claims from the queue, answers the direct channel, advertises itself. */
 export async function startRunner(options: RunnerOptions): Promise<Runner> {
   const runner = new EndpointRunner(options)
@@ -105,7 +99,10 @@ class EndpointRunner implements Runner {
     this.#environment = {
       runnerId: this.runnerId,
       endpoints,
-      validation: options.validation ?? SCHEMA_VALIDATION,
+      validation: {
+        parseInput: options.parseInput ?? parseInput,
+        validate: options.validate ?? ((schema, input) => validateInput(schema.input, input)),
+      },
       files: options.files,
       logger,
       queue,

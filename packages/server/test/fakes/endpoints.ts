@@ -5,7 +5,20 @@ import { fieldError, WireError } from '../../src/errors/errors.ts'
 import { parseJson, toPlainValue } from '../../src/protocol/json-parse.ts'
 import type { InputValidation } from '../../src/runner/attempt.ts'
 
-const anything = z.looseObject({})
+const field = z.any().optional()
+
+/** Every field that a fake endpoint looks at, of any type: the gateway drops what a schema does not name. */
+const input = z.object({
+  image_bytes: field,
+  image_url: field,
+  ms: field,
+  prompt: z.string().optional(),
+  request_id: field,
+  seed: field,
+  size: field,
+  steps: field,
+  tag: field,
+})
 
 function endpoint(
   id: string,
@@ -19,8 +32,8 @@ function endpoint(
       title: id,
       description: 'Answers tests',
       category: 'test',
-      input: anything,
-      output: anything,
+      input,
+      output: z.looseObject({}),
       realtime: true,
       ...schema,
     },
@@ -88,6 +101,12 @@ export const refuse = endpoint(
   }),
 )
 
+/** Fails after its first intermediate output. */
+export const breaksOff = endpoint('fake/breaks-off', async function* () {
+  yield { step: 1 }
+  throw fieldError('image_url', 'file_download_error', 'gone')
+})
+
 /** The device is gone: answers 503. */
 export const unavailable = endpoint(
   'fake/unavailable',
@@ -109,7 +128,7 @@ export const crash = endpoint(
 export const picture = endpoint(
   'fake/picture',
   async function* (input, context: HandlerContext) {
-    const content = Uint8Array.from({ length: Number(input.size ?? 4) }, (_, index) => index % 251)
+    const content = new Uint8Array(Number(input.size ?? 4)).fill(7)
     if (context.streaming) yield { images: [{ url: 'data:image/png;base64,AAEC', content_type: 'image/png' }] }
     const image = context.inlineBytes
       ? { content, content_type: 'image/png' }
@@ -121,8 +140,8 @@ export const picture = endpoint(
 
 /** Takes any object as it is, so that tests can send what they like; integers beyond 2^53 keep their digits. */
 export const anyObject: InputValidation = {
-  ofValue: (_schema, input) => requireObject(input),
-  ofJson: (_schema, text) => requireObject(toPlainValue(parseJson(text))),
+  parseInput: (text) => toPlainValue(parseJson(text)),
+  validate: (_schema, input) => requireObject(input),
 }
 
 function requireObject(input: unknown): unknown {
@@ -137,6 +156,7 @@ export const FAKE_ENDPOINTS: readonly RunnableEndpoint[] = [
   hang,
   broken,
   refuse,
+  breaksOff,
   unavailable,
   crash,
   picture,

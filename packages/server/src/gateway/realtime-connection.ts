@@ -1,0 +1,155 @@
+import type { WebSocket } from 'ws'
+import type { ChannelEvent, DirectChannel, DirectSession, SessionOptions } from '../channel/direct-channel.ts'
+import type { EndpointSchema } from '../endpoints/endpoint.ts'
+import { toErrorAnswer } from '../errors/error-answer.ts'
+import { requestError, WireError } from '../errors/errors.ts'
+import { stringifyJson } from '../protocol/json-text.ts'
+import { validateInput } from '../validation/validate-input.ts'
+import { RealtimeBacklog } from './realtime-backlog.ts'
+import { decodeFrame, encodeOutput, type Frame } from './realtime-frames.ts'
+
+export interface RealtimeConnectionOptions {
+  readonly endpoint: EndpointSchema
+  readonly session: SessionOptions
+  /** Inputs that may wait; the latest win. */
+  readonly maxBuffering: number
+  /** Seconds without an input after which the connection is closed. */
+  readonly idleSeconds: number
+  /** Told of errors that are no answer to an input. */
+  readonly onDefect: (error: unknown) => void
+}
+
+const TIMEOUT_MESSAGE = { type: 'x-fal-error', error: 'TIMEOUT', reason: 'no inputs, reconnect when needed!' }
+const NORMAL_CLOSURE = 1000
+
+/**
+ * One realtime socket: inputs in, one result per input out, in order, over one session that stays on its runner. Only
+ * one input is underway at a time, which is what makes the runner serve connections in turn.
+ */
+export class RealtimeConnection {
+  readonly #socket: WebSocket
+  readonly #channel: DirectChannel
+  readonly #options: RealtimeConnectionOptions
+  readonly #backlog: RealtimeBacklog
+  readonly #gone = new AbortController()
+  /** Settles when the last result has left this process: a slow reader holds up its own next result, and nobody else's. */
+  #sent: Promise<void> = Promise.resolve()
+  #session: DirectSession | undefined
+  #idle: NodeJS.Timeout | undefined
+  /** Resolves when the socket is closed and everything behind it is let go. */
+  readonly done: Promise<void>
+
+  constructor(socket: WebSocket, channel: DirectChannel, options: RealtimeConnectionOptions) {
+    this.#socket = socket
+    this.#channel = channel
+    this.#options = options
+    this.#backlog = new RealtimeBacklog(options.maxBuffering)
+    socket.on('message', (data, binary) => {
+      clearTimeout(this.#idle)
+      this.#backlog.push({ data: data as Buffer, binary })
+    })
+    socket.on('close', () => {
+      this.#gone.abort()
+      this.#backlog.close()
+    })
+    this.done = this.#run()
+  }
+
+  /** Answers what it is working on and closes normally, so the client reconnects when it next has an input. */
+  drain(): void {
+    this.#socket.removeAllListeners('message')
+    this.#backlog.close()
+  }
+
+  async #run(): Promise<void> {
+    try {
+      // Chooses a runner before the first input comes; without one the first input waits for it, or is told.
+      await this.#openSession().catch(() => {})
+      this.#watchIdle()
+      for (let frame = await this.#backlog.next(); frame !== undefined; frame = await this.#backlog.next()) {
+        await this.#answer(frame)
+        this.#watchIdle()
+      }
+      await this.#sent
+    } catch (error) {
+      this.#options.onDefect(error)
+    } finally {
+      clearTimeout(this.#idle)
+      this.#session?.close()
+      this.#socket.close(NORMAL_CLOSURE)
+    }
+  }
+
+  async #answer(frame: Frame): Promise<void> {
+    let requestId: unknown
+    try {
+      const decoded = decodeFrame(frame)
+      requestId = decoded.requestId
+      const result = await this.#work(validateInput(this.#options.endpoint.input, decoded.input))
+      if (result.status >= 400) await this.#send(stringifyJson(errorMessage(result.status, result.output, requestId)))
+      else await this.#send(encodeOutput(withRequestId(result.output, requestId), frame.binary))
+    } catch (error) {
+      if (this.#gone.signal.aborted) return
+      if (!(error instanceof WireError)) this.#options.onDefect(error)
+      const { status, body } = toErrorAnswer(error)
+      await this.#send(stringifyJson(errorMessage(status, body, requestId)))
+    }
+  }
+
+  async #work(input: unknown): Promise<Extract<ChannelEvent, { type: 'result' }>> {
+    const session = this.#session ?? (await this.#openSession())
+    for await (const event of session.send(input, this.#gone.signal)) if (event.type === 'result') return event
+    throw requestError('runner_incomplete_response', 'The runner ended the session without a result')
+  }
+
+  async #openSession(): Promise<DirectSession> {
+    const session = await this.#channel.open(this.#options.session)
+    this.#session = session
+    // A runner that drains or dies ends its sessions; the next input opens one elsewhere.
+    session.closed.then(() => {
+      if (this.#session === session) this.#session = undefined
+    })
+    return session
+  }
+
+  /** Waits for the message before this one to be written out, so at most two are held for a slow reader. */
+  async #send(message: string | Uint8Array): Promise<void> {
+    await this.#sent
+    this.#sent = new Promise((resolve) => this.#socket.send(message, () => resolve()))
+  }
+
+  #watchIdle(): void {
+    clearTimeout(this.#idle)
+    this.#idle = setTimeout(() => {
+      this.#socket.send(stringifyJson(TIMEOUT_MESSAGE))
+      this.drain()
+    }, this.#options.idleSeconds * 1000)
+  }
+}
+
+/**
+ * The protocol's error message, always JSON text. `status_code`, `detail` and `request_id` are ours: the JS client shows
+ * `error` and `reason` and keeps the rest in `body`.
+ */
+function errorMessage(status: number, body: unknown, requestId: unknown): unknown {
+  const type = memberOf(body, 'error_type')
+  const code = typeof type === 'string' ? type.toUpperCase() : status === 422 ? 'VALIDATION_ERROR' : 'INTERNAL_ERROR'
+  return {
+    type: 'x-fal-error',
+    error: code,
+    reason: memberOf(body, 'message') ?? memberOf(body, 'detail') ?? 'Internal Server Error',
+    status_code: status,
+    detail: memberOf(body, 'detail'),
+    request_id: requestId,
+  }
+}
+
+/** Clients tell results apart by the `request_id` of their input. */
+function withRequestId(output: unknown, requestId: unknown): unknown {
+  if (requestId === undefined || typeof output !== 'object' || output === null) return output
+  return memberOf(output, 'request_id') === undefined ? { ...output, request_id: requestId } : output
+}
+
+function memberOf(value: unknown, key: string): unknown {
+  return typeof value === 'object' && value !== null && key in value ? Reflect.get(value, key) : undefined
+}

@@ -1,0 +1,202 @@
+import type { IncomingMessage, Server } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { TLSSocket } from 'node:tls'
+import { type WebSocket, WebSocketServer } from 'ws'
+import type { SessionOptions } from '../channel/direct-channel.ts'
+import { WireError } from '../errors/errors.ts'
+import { OBJECT_LIFECYCLE, RUNNER_HINT } from '../protocol/headers.ts'
+import { createRequestId } from '../protocol/request-id.ts'
+import { verifyKey } from './authentication.ts'
+import type { GatewayDependencies, TokenHolder } from './dependencies.ts'
+import { errorResponse } from './error-response.ts'
+import { publicUrlsOf } from './public-urls.ts'
+import { RealtimeConnection } from './realtime-connection.ts'
+import { type RealtimeTarget, requireRealtimeTarget } from './realtime-target.ts'
+import { routedPath } from './surface.ts'
+
+export type RealtimeDependencies = Pick<
+  GatewayDependencies,
+  'channel' | 'catalogue' | 'keys' | 'tokens' | 'config' | 'metrics' | 'log'
+>
+
+export interface RealtimeSettings {
+  /** Inputs that wait when the client does not say; 2 when absent, which the clients recommend. */
+  readonly defaultBuffering?: number
+  /** Seconds without an input before a connection is closed; 300 when absent. */
+  readonly idleSeconds?: number
+  /** Largest message of a client; 64 MiB when absent. */
+  readonly maxMessageBytes?: number
+  /** Seconds between pings; a client that answers none for two of them is gone. 20 when absent. */
+  readonly pingSeconds?: number
+}
+
+export interface Realtime {
+  /** Lets every connection finish what it is working on, at most `seconds`, and closes them. */
+  close(seconds: number): Promise<void>
+}
+
+const LARGEST_BUFFERING = 60
+const UNAUTHORIZED_MESSAGE = '{"status":"error","error":"Unauthorized"}'
+/** RFC 6455, 7.4.1. */
+const POLICY_VIOLATION = 1008
+const GOING_AWAY = 1001
+
+/** Answers WebSocket upgrades of `server` on the run surface: `/{id}/realtime`, `/{id}/ws`. */
+export function attachRealtime(
+  server: Pick<Server, 'on' | 'off'>,
+  dependencies: RealtimeDependencies,
+  settings: RealtimeSettings = {},
+): Realtime {
+  const realtime = new RealtimeServer(dependencies, settings)
+  const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    void realtime.upgrade(request, socket, head)
+  }
+  server.on('upgrade', onUpgrade)
+  return {
+    async close(seconds) {
+      server.off('upgrade', onUpgrade)
+      await realtime.close(seconds)
+    },
+  }
+}
+
+class RealtimeServer {
+  readonly #dependencies: RealtimeDependencies
+  readonly #settings: RealtimeSettings
+  readonly #sockets: WebSocketServer
+  readonly #connections = new Map<WebSocket, RealtimeConnection>()
+  readonly #silent = new WeakSet<WebSocket>()
+  readonly #ping: NodeJS.Timeout
+
+  constructor(dependencies: RealtimeDependencies, settings: RealtimeSettings) {
+    this.#dependencies = dependencies
+    this.#settings = settings
+    this.#sockets = new WebSocketServer({
+      noServer: true,
+      maxPayload: settings.maxMessageBytes ?? 64 * 1024 * 1024,
+      // Pictures do not compress, and a compressor costs 300 KB per socket.
+      perMessageDeflate: false,
+    })
+    this.#ping = setInterval(() => this.#pingAll(), (settings.pingSeconds ?? 20) * 1000).unref()
+  }
+
+  async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    // A client that hangs up during the checks below must not end the process.
+    socket.on('error', () => socket.destroy())
+    try {
+      const url = new URL(request.url ?? '/', 'http://localhost')
+      const target = requireRealtimeTarget(
+        this.#dependencies.catalogue,
+        routedPath(request.headers.host ?? '', url.pathname),
+      )
+      const holder = await this.#authenticate(request, url, target)
+      this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
+        webSocket.on('error', () => webSocket.terminate())
+        if (holder === undefined) return refuseAccess(webSocket)
+        this.#accept(webSocket, target, this.#sessionOptions(request, target, holder), bufferingOf(url))
+      })
+    } catch (error) {
+      if (!(error instanceof WireError)) this.#dependencies.log.error({ err: error }, 'realtime handshake failed')
+      await refuseUpgrade(socket, error)
+    }
+  }
+
+  async close(seconds: number): Promise<void> {
+    clearInterval(this.#ping)
+    for (const connection of this.#connections.values()) connection.drain()
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, seconds * 1000)
+    })
+    await Promise.race([Promise.all([...this.#connections.values()].map(({ done }) => done)), late])
+    clearTimeout(timer)
+    for (const webSocket of this.#connections.keys()) {
+      webSocket.close(GOING_AWAY, 'the server is going away')
+      webSocket.terminate()
+    }
+    this.#sockets.close()
+  }
+
+  /**
+   * @returns `undefined` for a token that opens nothing: told by a message after the handshake, the one place where a
+   *   browser's script sees it
+   * @throws WireError 401 for a bad Authorization header
+   */
+  async #authenticate(request: IncomingMessage, url: URL, target: RealtimeTarget): Promise<TokenHolder | undefined> {
+    const { keys, tokens } = this.#dependencies
+    if (keys === undefined) return {}
+    const token = url.searchParams.get('fal_jwt_token')
+    const { authorization } = request.headers
+    if (authorization === undefined) return token === null ? undefined : await tokens?.verify(token, target.application)
+    return (await verifyKey({ keys }, authorization)) ?? {}
+  }
+
+  #accept(webSocket: WebSocket, target: RealtimeTarget, session: SessionOptions, buffering: number | undefined): void {
+    const { channel, metrics, log } = this.#dependencies
+    const connection = new RealtimeConnection(webSocket, channel, {
+      endpoint: target.endpoint,
+      session,
+      maxBuffering: buffering ?? this.#settings.defaultBuffering ?? 2,
+      idleSeconds: this.#settings.idleSeconds ?? 300,
+      onDefect: (error) => log.error({ err: error, requestId: session.requestId }, 'a realtime connection failed'),
+    })
+    metrics.openStreams.inc({ kind: 'realtime' })
+    this.#connections.set(webSocket, connection)
+    webSocket.on('pong', () => this.#silent.delete(webSocket))
+    webSocket.once('close', () => {
+      this.#connections.delete(webSocket)
+      metrics.openStreams.dec({ kind: 'realtime' })
+    })
+  }
+
+  #sessionOptions(request: IncomingMessage, target: RealtimeTarget, holder: TokenHolder): SessionOptions {
+    const header = (name: string) => {
+      const value = request.headers[name]
+      return Array.isArray(value) ? value[0] : value
+    }
+    const scheme = request.socket instanceof TLSSocket ? 'https' : 'http'
+    const url = `${scheme}://${request.headers.host ?? 'localhost'}/`
+    const lifecycle = header(OBJECT_LIFECYCLE)
+    const hint = header(RUNNER_HINT)
+    return {
+      requestId: createRequestId(),
+      endpointId: target.endpoint.id,
+      filesUrl: publicUrlsOf({ url, header }, this.#dependencies.config.publicUrl).cdn,
+      // A result per input: an intermediate output would be taken for one.
+      streaming: false,
+      inlineBytes: true,
+      ...(holder.keyId === undefined ? {} : { keyId: holder.keyId }),
+      ...(lifecycle === undefined ? {} : { objectLifecycle: lifecycle }),
+      ...(hint === undefined ? {} : { runnerHint: hint }),
+    }
+  }
+
+  #pingAll(): void {
+    for (const webSocket of this.#connections.keys()) {
+      if (this.#silent.has(webSocket)) webSocket.terminate()
+      this.#silent.add(webSocket)
+      webSocket.ping()
+    }
+  }
+}
+
+/** `max_buffering` of the query, 1 to 60. */
+function bufferingOf(url: URL): number | undefined {
+  const buffering = Number.parseInt(url.searchParams.get('max_buffering') ?? '', 10)
+  return Number.isNaN(buffering) ? undefined : Math.min(Math.max(buffering, 1), LARGEST_BUFFERING)
+}
+
+function refuseAccess(webSocket: WebSocket): void {
+  webSocket.send(UNAUTHORIZED_MESSAGE)
+  webSocket.close(POLICY_VIOLATION, 'Unauthorized')
+}
+
+async function refuseUpgrade(socket: Duplex, error: unknown): Promise<void> {
+  const response = errorResponse(error)
+  const body = await response.text()
+  const headers = [...response.headers].map(([name, value]) => `${name}: ${value}\r\n`).join('')
+  socket.end(
+    `HTTP/1.1 ${response.status} Refused\r\n${headers}connection: close\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  )
+}

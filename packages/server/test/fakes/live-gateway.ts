@@ -1,0 +1,104 @@
+import { randomBytes } from 'node:crypto'
+import type { AddressInfo } from 'node:net'
+import { createAdaptorServer } from '@hono/node-server'
+import { createDirectChannel } from '../../src/channel/channel-client.ts'
+import { readConfig } from '../../src/config/config.ts'
+import { createCatalogue } from '../../src/endpoints/catalogue.ts'
+import type { RunnableEndpoint } from '../../src/endpoints/endpoint.ts'
+import { createApp } from '../../src/gateway/app.ts'
+import type { GatewayDependencies } from '../../src/gateway/dependencies.ts'
+import type { KeyStore } from '../../src/gateway/key-store.ts'
+import { createGatewayMetrics } from '../../src/gateway/metrics.ts'
+import { attachRealtime, type Realtime, type RealtimeSettings } from '../../src/gateway/realtime.ts'
+import { createRealtimeTokens, type RealtimeTokens } from '../../src/gateway/realtime-tokens.ts'
+import { streamRoutes } from '../../src/gateway/routes/stream.ts'
+import { tokenRoutes } from '../../src/gateway/routes/tokens.ts'
+import type { RequestQueue } from '../../src/queue/request-queue.ts'
+import { type Runner, startRunner } from '../../src/runner/runner.ts'
+import { FAKE_ENDPOINTS, fakeFiles } from './endpoints.ts'
+import { MemoryQueue } from './memory-queue.ts'
+
+export interface LiveGateway {
+  /** `http://127.0.0.1:41234` */
+  readonly url: string
+  readonly queue: MemoryQueue
+  readonly tokens: RealtimeTokens
+  readonly realtime: Realtime
+  readonly dependencies: GatewayDependencies
+  /** Those started so far. */
+  readonly runners: readonly Runner[]
+  startRunner(): Promise<Runner>
+  close(): Promise<void>
+}
+
+export interface LiveGatewayOptions {
+  readonly endpoints?: readonly RunnableEndpoint[]
+  readonly keys?: KeyStore
+  readonly realtime?: RealtimeSettings
+  readonly capacity?: number
+}
+
+/** The one key of `oneKey`. */
+export const KEY = 'test-key:test-secret'
+
+export const oneKey: KeyStore = {
+  verify: async (keyId, secret) => (`${keyId}:${secret}` === KEY ? { keyId, scope: 'API' } : undefined),
+  create: () => Promise.reject(new Error('not in this test')),
+  list: async () => [],
+  revoke: async () => false,
+}
+
+/** Gateway, direct channel and a runner with the fake endpoints, on a real port; the queue only lists runners. */
+export async function startLiveGateway(options: LiveGatewayOptions = {}): Promise<LiveGateway> {
+  const endpoints = options.endpoints ?? FAKE_ENDPOINTS
+  const queue = new MemoryQueue()
+  const tokens = createRealtimeTokens(randomBytes(32))
+  const dependencies: GatewayDependencies = {
+    config: readConfig({ host: '127.0.0.1', port: 0 }, {}),
+    queue: queue as unknown as RequestQueue,
+    channel: createDirectChannel({ queue, runnerWaitSeconds: 5 }),
+    catalogue: createCatalogue(endpoints.map((endpoint) => endpoint.schema)),
+    tokens,
+    metrics: createGatewayMetrics(),
+    log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+    ...(options.keys === undefined ? {} : { keys: options.keys }),
+  }
+  const app = createApp(dependencies, {
+    run: [streamRoutes(dependencies)],
+    rest: [tokenRoutes({ ...dependencies, tokens })],
+  })
+  const server = createAdaptorServer({ fetch: app.fetch })
+  const realtime = attachRealtime(server as Parameters<typeof attachRealtime>[0], dependencies, options.realtime)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const runners: Runner[] = []
+  const start = async () => {
+    const runner = await startRunner({
+      queue,
+      endpoints,
+      files: fakeFiles,
+      logger: { info: () => {}, warn: () => {}, error: () => {} },
+      device: 'cpu',
+      memoryBytes: 0,
+      capacity: options.capacity ?? 1,
+    })
+    runners.push(runner)
+    return runner
+  }
+  await start()
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    queue,
+    tokens,
+    realtime,
+    dependencies,
+    runners,
+    startRunner: start,
+    async close() {
+      await realtime.close(0)
+      if ('closeAllConnections' in server) server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+      await dependencies.channel.close()
+      await Promise.all(runners.map((runner) => runner.drain(0)))
+    },
+  }
+}
