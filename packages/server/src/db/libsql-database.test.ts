@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sql } from 'kysely'
+import Libsql from 'libsql'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { Database } from './database.ts'
 import { DatabaseError } from './database-error.ts'
@@ -98,9 +99,18 @@ it('says what to do when the disk is full, and goes on once there is room', asyn
   expect(await keys(database)).toEqual(['big'])
 })
 
+it('keeps other processes from writing between what a unit reads and what it writes', async () => {
+  const database = await open()
+  const other = new Libsql(join(folder, 'darkroom.db'))
+  await database.atomically('relaxed', async (query) => {
+    await query.selectFrom('settings').selectAll().execute()
+    expect(() => other.exec('begin immediate')).toThrow(/locked/)
+  })
+  other.close()
+})
+
 it('says when another process holds the file too long', async () => {
   const database = await open()
-  const { default: Libsql } = await import('libsql')
   const other = new Libsql(join(folder, 'darkroom.db'))
   other.exec('begin immediate')
   await expect(set(database, 'synced', 'a', '')).rejects.toMatchObject({ failure: 'unavailable' })

@@ -44,6 +44,13 @@ export function describeRequests(fixture: QueueFixture): void {
     expect(await queue.claim('runner-1', [ENDPOINT], [])).toBeUndefined()
   })
 
+  it('finds the one of normal priority behind many of low priority', async () => {
+    const queue = fixture.queue()
+    for (let i = 0; i < 12; i++) await queue.enqueue(submission(`low ${i}`, { priority: 'low' }))
+    await queue.enqueue(submission('normal'))
+    expect((await claimed(queue)).requestId).toBe('normal')
+  })
+
   it('counts the requests ahead, per endpoint', async () => {
     const queue = fixture.queue()
     await queue.enqueue(submission('elsewhere', { endpointId: OTHER }))
