@@ -14,7 +14,7 @@ import { parseUNetConfig } from '../models/unet-2d-condition-config.ts'
 import type { Runtime } from '../runtime/session.ts'
 import { createScheduler } from '../schedulers/from-config.ts'
 import { type FloatTensor, float32 } from '../tensor/tensor.ts'
-import { ClipTokenizer } from '../tokenizers/clip-tokenizer.ts'
+import { loadClipTokenizer } from '../tokenizers/clip-tokenizer.ts'
 import { ComponentSessions } from './component-sessions.ts'
 import { encodePrompt, type TextEncoders } from './prompt-encoding.ts'
 import type { Autoencoder, StableDiffusion, UNet } from './stable-diffusion.ts'
@@ -170,7 +170,7 @@ class ComponentLoader {
     const outputs = [projected ? 'text_embeds' : 'last_hidden_state'] as const
     const graph = buildTextEncoderGraph(config, { batch: 1, tokens: 1, outputs })
     const weights = await this.#weights(name, [graph], { renames: CLIP_TEXT_RENAMES })
-    const tokenizer = await ClipTokenizer.load(this.#checkpoint.component(`tokenizer${suffix}`).folder)
+    const tokenizer = await loadClipTokenizer(this.#checkpoint.component(`tokenizer${suffix}`).folder)
     return new TextEncoder(tokenizer, config, weights, sessions)
   }
 
