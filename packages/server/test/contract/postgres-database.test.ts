@@ -2,7 +2,9 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Database } from '../../src/db/database.ts'
 import { openDatabase } from '../../src/db/open-database.ts'
+import { createRequestQueue } from '../../src/queue/sql-request-queue.ts'
 import { BACKENDS, type Opened } from './backends.ts'
+import { ENDPOINT, submission } from './queue-samples.ts'
 
 const backend = BACKENDS.find(({ name }) => name === 'PostgreSQL')
 
@@ -54,6 +56,17 @@ describe.skipIf(backend === undefined)('PostgreSQL', () => {
     await database().execute('synced', (query) =>
       query.insertInto('settings').values({ key: 'a', value: 'b' }).execute(),
     )
+  })
+
+  it('claims past requests that others hold', async () => {
+    const queue = createRequestQueue(database())
+    for (let i = 0; i < 40; i++) await queue.enqueue(submission(`r${i}`))
+    await database().atomically('synced', async (query) => {
+      await query.selectFrom('requests').select('seq').orderBy('seq').limit(35).forUpdate().execute()
+      expect((await queue.claim('runner-1', [ENDPOINT], []))?.requestId).toBe('r35')
+    })
+    expect((await queue.claim('runner-1', [ENDPOINT], []))?.requestId).toBe('r0')
+    await queue.close()
   })
 
   it('names a server that cannot be reached, without the password', async () => {

@@ -1,12 +1,6 @@
 import { type RawBuilder, sql } from 'kysely'
 import type { QueueContext } from '../context.ts'
 
-/**
- * Entries looked at per endpoint. One would do for one claimer; with row locks the first ones may be in the hands of
- * claimers of this very moment, and a request whose hint is warm may stand a little behind.
- */
-const PER_ENDPOINT = 8
-
 /** An endpoint to claim from. */
 export interface ClaimSource {
   readonly endpointId: string
@@ -15,27 +9,32 @@ export interface ClaimSource {
 }
 
 /**
- * The places in the queue of each endpoint's first claimable entries: a few steps on an index per endpoint, however
- * many wait.
+ * The places in the queue of each endpoint's first claimable entries: `perEndpoint` steps on an index, however many
+ * wait.
  *
  * PostgreSQL plans a union anew and longer with every branch (0.8 ms for twelve endpoints, against 0.2 ms for the
  * lateral join); SQLite has no lateral joins and plans a branch in microseconds.
  */
-export function candidates(context: QueueContext, sources: readonly ClaimSource[]): RawBuilder<number> {
+export function candidates(
+  context: QueueContext,
+  sources: readonly ClaimSource[],
+  perEndpoint: number,
+): RawBuilder<number> {
   if (context.database.capabilities.lateralJoins) {
     const endpointIds = sources.map((source) => source.endpointId)
     const patience = sources.map((source) => source.patience)
     return sql<number>`(select head.seq
       from unnest(${endpointIds}::text[], ${patience}::bigint[]) as source (endpoint_id, patience)
-      cross join lateral (${head(context, sql`source.endpoint_id`, sql`source.patience`)}) as head)`
+      cross join lateral (${head(context, sql`source.endpoint_id`, sql`source.patience`, perEndpoint)}) as head)`
   }
   const heads = sources.map(
-    ({ endpointId, patience }) => sql`select seq from (${head(context, sql`${endpointId}`, sql`${patience}`)}) as head`,
+    ({ endpointId, patience }) =>
+      sql`select seq from (${head(context, sql`${endpointId}`, sql`${patience}`, perEndpoint)}) as head`,
   )
   return sql<number>`(${sql.join(heads, sql` union all `)})`
 }
 
-function head(context: QueueContext, endpointId: RawBuilder<unknown>, patience: RawBuilder<unknown>) {
+function head(context: QueueContext, endpointId: RawBuilder<unknown>, patience: RawBuilder<unknown>, limit: number) {
   const now = context.now()
   return sql`select seq from requests
     where state = 'queued' and endpoint_id = ${endpointId}
@@ -43,5 +42,5 @@ function head(context: QueueContext, endpointId: RawBuilder<unknown>, patience: 
       and (start_deadline is null or start_deadline > ${now})
       and (${patience} = 0 or accepted_at <= ${now} - ${patience})
     order by priority, seq
-    limit ${sql.lit(PER_ENDPOINT)}`
+    limit ${sql.lit(limit)}`
 }

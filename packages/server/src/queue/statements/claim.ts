@@ -3,7 +3,14 @@ import type { Query } from '../../db/database.ts'
 import { bigint, type QueueContext } from '../context.ts'
 import type { ClaimedRequest } from '../request-queue.ts'
 import { toSubmission } from '../rows.ts'
-import { candidates } from './claim-candidates.ts'
+import { type ClaimSource, candidates } from './claim-candidates.ts'
+
+/**
+ * Entries looked at per endpoint. One would do for one claimer; but a request whose hint is warm may stand a little
+ * behind, and where several claim at once the first entries may be in the hands of others just now. A claim that comes
+ * back empty-handed though requests wait looks further, or its runner would sleep until the next event.
+ */
+const ENTRIES = [8, 32, 128, 512] as const
 
 export interface ClaimOffer {
   readonly runnerId: string
@@ -23,15 +30,29 @@ export interface ClaimOffer {
 export async function claim(context: QueueContext, offer: ClaimOffer): Promise<ClaimedRequest | undefined> {
   if (offer.endpointIds.length === 0) return undefined
   const limited = offer.endpointIds.some((id) => context.options.concurrency[id] !== undefined)
-  const claimed = limited
-    ? await context.database.atomically('relaxed', async (query) => {
-        // Counting what runs and taking one more must not interleave with another claim doing the same.
-        if (context.database.capabilities.rowLocks) await sql`select pg_advisory_xact_lock(5217001)`.execute(query)
-        return take(context, query, offer, await belowLimit(context, query, offer.endpointIds))
-      })
-    : await context.database.execute('relaxed', (query) => take(context, query, offer, offer.endpointIds))
+  const claimed = await (limited ? takeWithinLimits(context, offer) : takeAny(context, offer))
   if (claimed !== undefined) context.events.publish({ type: 'request', requestId: claimed.requestId })
   return claimed
+}
+
+async function takeAny(context: QueueContext, offer: ClaimOffer): Promise<ClaimedRequest | undefined> {
+  const { database } = context
+  for (const entries of ENTRIES) {
+    const claimed = await database.execute('relaxed', (query) =>
+      take(context, query, offer, offer.endpointIds, entries),
+    )
+    if (claimed !== undefined || !database.capabilities.rowLocks) return claimed
+    if (!(await database.read((query) => anyWaits(context, query, offer)))) return undefined
+  }
+  return undefined
+}
+
+/** Counting what runs and taking one more must not interleave with another claim that does the same. */
+function takeWithinLimits(context: QueueContext, offer: ClaimOffer): Promise<ClaimedRequest | undefined> {
+  return context.database.atomically('relaxed', async (query) => {
+    if (context.database.capabilities.rowLocks) await sql`select pg_advisory_xact_lock(5217001)`.execute(query)
+    return take(context, query, offer, await belowLimit(context, query, offer.endpointIds), ENTRIES[1])
+  })
 }
 
 async function take(
@@ -39,6 +60,7 @@ async function take(
   query: Query,
   offer: ClaimOffer,
   endpointIds: readonly string[],
+  entries: number,
 ): Promise<ClaimedRequest | undefined> {
   if (endpointIds.length === 0) return undefined
   const now = context.now()
@@ -52,7 +74,7 @@ async function take(
       lease_until: sql`${now} + ${context.options.leaseSeconds * 1000}`,
       run_deadline: sql`${now} + run_timeout_ms`,
     }))
-    .where('seq', '=', best(context, query, offer, endpointIds))
+    .where('seq', '=', best(context, query, offer, endpointIds, entries))
     .returningAll()
     .returning((eb) =>
       eb
@@ -73,24 +95,33 @@ async function take(
 }
 
 /** The place in the queue of the request to take. */
-function best(context: QueueContext, query: Query, offer: ClaimOffer, endpointIds: readonly string[]) {
-  const sources = endpointIds.map((endpointId) => ({
-    endpointId,
-    patience: offer.deferred.has(endpointId) ? context.options.warmGraceSeconds * 1000 : 0,
-  }))
+function best(context: QueueContext, query: Query, offer: ClaimOffer, endpointIds: readonly string[], entries: number) {
   const advantage = bigint(context.options.warmAdvantageSeconds * 1000)
   const warm = offer.warm.length === 0 ? sql`null` : sql.join(offer.warm.map((name) => sql`${name}`))
   const age = sql`accepted_at - case when endpoint_id in (${warm}) or runner_hint in (${warm}) then ${advantage} else 0 end`
   const chosen = query
     .selectFrom('requests')
     .select('seq')
-    .where('seq', 'in', candidates(context, sources))
+    .where('seq', 'in', candidates(context, sourcesOf(context, offer, endpointIds), entries))
     .where('state', '=', sql.lit('queued'))
     .orderBy('priority')
     .orderBy(offer.warm.length === 0 ? sql`seq` : age)
     .orderBy('seq')
     .limit(1)
   return context.database.capabilities.rowLocks ? chosen.forUpdate().skipLocked() : chosen
+}
+
+function sourcesOf(context: QueueContext, offer: ClaimOffer, endpointIds: readonly string[]): ClaimSource[] {
+  return endpointIds.map((endpointId) => ({
+    endpointId,
+    patience: offer.deferred.has(endpointId) ? context.options.warmGraceSeconds * 1000 : 0,
+  }))
+}
+
+async function anyWaits(context: QueueContext, query: Query, offer: ClaimOffer): Promise<boolean> {
+  const sources = sourcesOf(context, offer, offer.endpointIds)
+  const { rows } = await sql`select 1 where exists ${candidates(context, sources, 1)}`.execute(query)
+  return rows.length > 0
 }
 
 async function belowLimit(context: QueueContext, query: Query, endpointIds: readonly string[]): Promise<string[]> {
