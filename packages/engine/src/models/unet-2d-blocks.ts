@@ -4,7 +4,8 @@ import { concat } from '../graph/ops.ts'
 import type { Scope } from '../graph/scope.ts'
 import { downsample2D, resnetBlock2D, upsample2D } from './resnet.ts'
 import { transformer2D } from './transformer-2d.ts'
-import type { CrossAttentionConfig, UNetBlockConfig, UNetConfig } from './unet-2d-condition-config.ts'
+import type { CrossAttentionConfig, UNetBlockConfig } from './unet-2d-blocks-config.ts'
+import type { UNetConfig } from './unet-2d-condition-config.ts'
 
 /** What reaches every block beside the picture. */
 export interface Conditioning {

@@ -124,7 +124,10 @@ describe('malformed fields are named', () => {
     [{ norm_num_groups: null }, 'norm_num_groups: expected a positive integer, found null'],
     [{ layers_per_block: [1, 2] }, 'layers_per_block: expected a list of 4, one per block, found [1,2]'],
     [{ down_block_types: ['DownBlock2D'] }, 'down_block_types: expected a list of 4, one per block'],
-    [{ attention_head_dim: 7 }, 'attention_head_dim: expected a divisor of the 320 channels of block 0, found 7'],
+    [
+      { attention_head_dim: 7 },
+      'attention_head_dim: expected a divisor of the 320 channels of a block with attention, found 7',
+    ],
     [{ cross_attention_dim: [768, 768, 768, 1024] }, 'cross_attention_dim: expected one width for all blocks'],
     [{ conv_in_kernel: 4 }, 'conv_in_kernel: expected an odd number, found 4'],
     [{ transformer_layers_per_block: [1, [1, 2], 1, 1] }, 'reverse_transformer_layers_per_block: expected a list'],

@@ -1,18 +1,5 @@
 import { ConfigFields, isSize } from './config-fields.ts'
-
-/** Where the resnets of a block are followed by transformers. */
-export interface CrossAttentionConfig {
-  readonly heads: number
-  /** Transformer blocks after each resnet of the block. */
-  readonly layers: readonly number[]
-}
-
-/** One level of the down or up path. */
-export interface UNetBlockConfig {
-  readonly channels: number
-  readonly resnets: number
-  readonly crossAttention: CrossAttentionConfig | null
-}
+import { parseUNetBlocks, type UNetBlocksConfig } from './unet-2d-blocks-config.ts'
 
 /** `addition_embed_type: "text_time"` (SDXL): pooled text and the picture's sizes join the timestep. */
 export interface TextTimeConfig {
@@ -23,7 +10,7 @@ export interface TextTimeConfig {
 }
 
 /** A UNet2DConditionModel, its per-block lists spelled out. */
-export interface UNetConfig {
+export interface UNetConfig extends UNetBlocksConfig {
   readonly inChannels: number
   readonly outChannels: number
   /** Native latent size, [height, width]; null where the checkpoint does not say. */
@@ -44,15 +31,7 @@ export interface UNetConfig {
   readonly useLinearProjection: boolean
   /** Width of `encoder_hidden_states`. */
   readonly crossAttentionChannels: number
-  readonly downBlocks: readonly UNetBlockConfig[]
-  /** null: the model has no middle block. */
-  readonly midBlock: { readonly outputScaleFactor: number; readonly crossAttention: CrossAttentionConfig | null } | null
-  readonly upBlocks: readonly UNetBlockConfig[]
 }
-
-const DOWN_BLOCK_TYPES = ['CrossAttnDownBlock2D', 'DownBlock2D'] as const
-const UP_BLOCK_TYPES = ['CrossAttnUpBlock2D', 'UpBlock2D'] as const
-const MID_BLOCK_TYPES = ['UNetMidBlock2DCrossAttn', 'UNetMidBlock2D'] as const
 
 /** Fields of diffusers' class that are refused unless they have one of these values. */
 const REFUSED: Readonly<Record<string, readonly unknown[]>> = {
@@ -109,119 +88,8 @@ export function parseUNetConfig(json: unknown): UNetConfig {
     downsamplePadding: fields.number('downsample_padding', 1),
     useLinearProjection: fields.boolean('use_linear_projection', false),
     crossAttentionChannels: crossAttentionChannels(fields, channels.length),
-    ...blocks(fields, channels),
+    ...parseUNetBlocks(fields, channels),
   }
-}
-
-function blocks(
-  fields: ConfigFields,
-  channels: readonly number[],
-): Pick<UNetConfig, 'downBlocks' | 'midBlock' | 'upBlocks'> {
-  const count = channels.length
-  const downTypes = blockTypes(fields, 'down_block_types', DOWN_BLOCK_TYPES, [0, 0, 0, 1], count)
-  const upTypes = blockTypes(fields, 'up_block_types', UP_BLOCK_TYPES, [1, 0, 0, 0], count)
-  const layers = fields.sizePerBlock('layers_per_block', 2, count)
-  const headCounts = heads(fields, channels)
-  const [downTransformers, upTransformers] = transformerLayers(fields, count)
-
-  const block = (
-    level: number,
-    type: string,
-    resnets: number,
-    transformers: Layers,
-    name: string,
-  ): UNetBlockConfig => ({
-    channels: channels[level] as number,
-    resnets,
-    crossAttention: type.startsWith('CrossAttn')
-      ? { heads: headCounts[level] as number, layers: layersOf(fields, name, transformers, resnets) }
-      : null,
-  })
-  const downBlocks = downTypes.map((type, i) =>
-    block(i, type, layers[i] as number, downTransformers[i] as Layers, 'transformer_layers_per_block'),
-  )
-  const upBlocks = upTypes.map((type, i) => {
-    const level = count - 1 - i
-    const resnets = (layers[level] as number) + 1
-    return block(level, type, resnets, upTransformers[i] as Layers, 'reverse_transformer_layers_per_block')
-  })
-  return { downBlocks, midBlock: midBlock(fields, headCounts, downTransformers), upBlocks }
-}
-
-function midBlock(
-  fields: ConfigFields,
-  heads: readonly number[],
-  transformers: readonly Layers[],
-): UNetConfig['midBlock'] {
-  if (fields.value('mid_block_type') === null) return null
-  const type = fields.oneOf('mid_block_type', MID_BLOCK_TYPES, 'UNetMidBlock2DCrossAttn')
-  const last = transformers.at(-1) as Layers
-  return {
-    outputScaleFactor: fields.number('mid_block_scale_factor', 1),
-    crossAttention:
-      type === 'UNetMidBlock2D'
-        ? null
-        : { heads: heads.at(-1) as number, layers: [typeof last === 'number' ? last : (last[0] as number)] },
-  }
-}
-
-function blockTypes<const Type extends string>(
-  fields: ConfigFields,
-  name: string,
-  types: readonly Type[],
-  fallback: readonly number[],
-  count: number,
-): Type[] {
-  const isType = (item: unknown): item is Type => types.includes(item as Type)
-  const defaults = fallback.map((i) => types[i] as Type)
-  const found = fields.value(name)
-  if (Array.isArray(found) && !found.every(isType)) throw fields.error(name, `only ${types.join(' and ')}`, found)
-  return fields.list(name, defaults, isType, count)
-}
-
-/** Transformer blocks of one level: the same after each resnet, or listed by resnet. */
-type Layers = number | readonly number[]
-
-function isLayers(item: unknown): item is Layers {
-  return isSize(item) || (Array.isArray(item) && item.length > 0 && item.every(isSize))
-}
-
-/** `transformer_layers_per_block` of the down and of the up path, each in the order in which the path is walked. */
-function transformerLayers(fields: ConfigFields, count: number): readonly [readonly Layers[], readonly Layers[]] {
-  const given = fields.value('transformer_layers_per_block')
-  const down = Array.isArray(given)
-    ? fields.list<Layers>('transformer_layers_per_block', [], isLayers, count)
-    : fields.sizePerBlock('transformer_layers_per_block', 1, count)
-  if ((fields.value('reverse_transformer_layers_per_block') ?? null) !== null) {
-    return [down, fields.list<Layers>('reverse_transformer_layers_per_block', [], isLayers, count)]
-  }
-  if (down.some((layers) => typeof layers !== 'number')) {
-    const expected = 'a list, because transformer_layers_per_block is nested'
-    throw fields.error('reverse_transformer_layers_per_block', expected, null)
-  }
-  return [down, down.toReversed()]
-}
-
-function layersOf(fields: ConfigFields, name: string, layers: Layers, resnets: number): readonly number[] {
-  if (typeof layers === 'number') return new Array<number>(resnets).fill(layers)
-  if (layers.length < resnets) throw fields.error(name, `${resnets} entries for a block of ${resnets} resnets`, layers)
-  return layers.slice(0, resnets)
-}
-
-/** `attention_head_dim` is, in spite of its name, the number of heads (huggingface/diffusers issue 2011). */
-function heads(fields: ConfigFields, channels: readonly number[]): number[] {
-  const name = (fields.value('num_attention_heads') ?? null) === null ? 'attention_head_dim' : 'num_attention_heads'
-  const counts = fields.sizePerBlock(name, 8, channels.length)
-  counts.forEach((count, i) => {
-    const width = channels[i] as number
-    const blockHasAttention = [fields.value('down_block_types'), fields.value('up_block_types')].some((types, up) => {
-      const type = Array.isArray(types) ? types[up ? channels.length - 1 - i : i] : 'CrossAttn'
-      return String(type).startsWith('CrossAttn')
-    })
-    if (blockHasAttention && width % count)
-      throw fields.error(name, `a divisor of the ${width} channels of block ${i}`, count)
-  })
-  return counts
 }
 
 /** One width: a list is accepted where its entries agree, because one `encoder_hidden_states` feeds every block. */
