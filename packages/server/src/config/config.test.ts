@@ -1,0 +1,82 @@
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { ConfigError, readConfig } from './config.ts'
+
+describe('config', () => {
+  test('without anything: loopback, no keys, everything on disk', () => {
+    const config = readConfig({}, {})
+    expect(config).toMatchObject({
+      port: 3010,
+      host: '127.0.0.1',
+      dataFolder: join(homedir(), '.darkroom'),
+      databaseUrl: undefined,
+      s3: undefined,
+      publicUrl: undefined,
+      auth: 'none',
+      allowPrivateTargets: false,
+      logLevel: 'info',
+    })
+    expect(Object.isFrozen(config) && Object.isFrozen(config.limits)).toBe(true)
+  })
+
+  test('from the environment, blank values left out', () => {
+    const config = readConfig(
+      {},
+      {
+        DARKROOM_PORT: '0',
+        DARKROOM_HOST: '0.0.0.0',
+        DARKROOM_DATA: 'data',
+        DATABASE_URL: 'postgres://u@h/d',
+        S3_BUCKET: 'b',
+        S3_ENDPOINT: 'http://s3.test',
+        S3_REGION: '',
+        DARKROOM_PUBLIC_URL: 'https://images.test/darkroom/',
+        DARKROOM_ALLOW_PRIVATE_TARGETS: '1',
+        DARKROOM_LOG_LEVEL: 'debug',
+        DARKROOM_MAX_JSON_BYTES: '5000',
+      },
+    )
+    expect(config).toMatchObject({
+      port: 0,
+      host: '0.0.0.0',
+      dataFolder: resolve('data'),
+      databaseUrl: 'postgres://u@h/d',
+      s3: { bucket: 'b', endpoint: 'http://s3.test', region: 'us-east-1' },
+      publicUrl: 'https://images.test/darkroom',
+      auth: 'keys',
+      allowPrivateTargets: true,
+      logLevel: 'debug',
+      limits: { jsonBodyBytes: 5000 },
+    })
+  })
+
+  test('the command line wins', () => {
+    expect(readConfig({ port: 1, host: '::1' }, { DARKROOM_PORT: '2', DARKROOM_HOST: '0.0.0.0' })).toMatchObject({
+      port: 1,
+      host: '::1',
+      auth: 'none',
+    })
+  })
+
+  test.each([
+    [{ DARKROOM_PORT: '70000' }, 'DARKROOM_PORT: expected an integer from 0 to 65535, found 70000'],
+    [{ DARKROOM_PORT: 'x' }, 'DARKROOM_PORT'],
+    [{ DARKROOM_HOST: '0.0.0.0', DARKROOM_AUTH: 'none' }, 'expects a loopback host, found 0.0.0.0'],
+    [{ DARKROOM_AUTH: 'maybe' }, 'DARKROOM_AUTH: expected one of keys, none, found maybe'],
+    [{ DARKROOM_PUBLIC_URL: 'images.test' }, 'DARKROOM_PUBLIC_URL'],
+    [{ DARKROOM_PUBLIC_URL: 'https://images.test?a=1' }, 'DARKROOM_PUBLIC_URL'],
+    [{ DARKROOM_ALLOW_PRIVATE_TARGETS: 'yes please' }, 'DARKROOM_ALLOW_PRIVATE_TARGETS'],
+    [{ DARKROOM_LOG_LEVEL: 'loud' }, 'DARKROOM_LOG_LEVEL'],
+    [{ DARKROOM_MAX_JSON_BYTES: '1' }, 'DARKROOM_MAX_JSON_BYTES'],
+  ])('refuses %j', (environment, message) => {
+    expect(() => readConfig({}, environment as Record<string, string>)).toThrow(ConfigError)
+    expect(() => readConfig({}, environment as Record<string, string>)).toThrow(message)
+  })
+
+  test('a database URL that is refused is not repeated, for it may hold a password', () => {
+    const read = () => readConfig({}, { DATABASE_URL: 'mysql://u:secret@h/d' })
+    expect(read).toThrow('DATABASE_URL')
+    expect(read).not.toThrow('secret')
+  })
+})
