@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto'
-import { type FileHandle, mkdir, open } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { ByteRange } from './object-store.ts'
 import { StorageError } from './storage-error.ts'
@@ -67,11 +67,20 @@ export function streamFile(file: FileHandle, range: ByteRange): ReadableStream<U
   )
 }
 
-/** Makes the folder, and each name on the way to it durable where it was new. */
+/**
+ * Makes the folder, and each name on the way to it durable where it was new. Not `mkdir` with `recursive`: that reports
+ * a read-only disk as ENOENT (Node 20).
+ */
 export async function makeFolder(folder: string): Promise<void> {
-  const firstNew = await mkdir(folder, { recursive: true })
-  if (firstNew === undefined) return
-  for (let path = folder; path.length >= firstNew.length; path = dirname(path)) await syncFolder(dirname(path))
+  try {
+    await mkdir(folder)
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return
+    if (errorCode(error) !== 'ENOENT' || dirname(folder) === folder) throw error
+    await makeFolder(dirname(folder))
+    return makeFolder(folder)
+  }
+  await syncFolder(dirname(folder))
 }
 
 /** Makes names created in, renamed to and removed from a folder survive a power loss. */
@@ -83,6 +92,25 @@ export async function syncFolder(folder: string): Promise<void> {
     await handle.sync()
   } finally {
     await handle.close()
+  }
+}
+
+/** Removes a file that may be gone already. `rm` with `force` does the same at several times the cost. */
+export async function removeFile(path: string): Promise<void> {
+  try {
+    await unlink(path)
+  } catch (error) {
+    if (!isMissing(error)) throw error
+  }
+}
+
+/** Names in a folder; none when there is no such folder. */
+export async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder)
+  } catch (error) {
+    if (isMissing(error)) return []
+    throw error
   }
 }
 

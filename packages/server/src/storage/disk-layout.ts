@@ -9,6 +9,7 @@ import { StorageError } from './storage-error.ts'
  * objects/files/3f/<random>_cat.png~            metadata, JSON: the commit point of a write
  * objects/files/3f/<random>_cat~<version>.png   bytes, named by the metadata
  * objects/…/<name>~<version>.new                metadata on its way
+ * expiry/<hours since 1970>/<version>            key of an object that expires in that hour
  * uploads/<upload id>/upload.json, part-<n>-<etag>
  *
  * "~" occurs in no key, so neither file can collide with another object or folder. Bytes and metadata lie in one

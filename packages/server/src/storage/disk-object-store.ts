@@ -1,6 +1,7 @@
-import { type FileHandle, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { type FileHandle, open, readFile, rename, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { diskFailure, isMissing, makeFolder, streamFile, syncFolder, writeFileFrom } from './disk-file.ts'
+import { DiskExpiry } from './disk-expiry.ts'
+import { diskFailure, isMissing, makeFolder, removeFile, streamFile, syncFolder, writeFileFrom } from './disk-file.ts'
 import { type DiskMetadata, newVersion, objectPaths, parseMetadata } from './disk-layout.ts'
 import { DiskUploads } from './disk-uploads.ts'
 import type { ByteRange, ObjectInfo, ObjectStore, PutOptions, StoredObject, UploadedPart } from './object-store.ts'
@@ -8,6 +9,7 @@ import { StorageError } from './storage-error.ts'
 import { sweepObjects } from './sweep-disk.ts'
 
 const READ_ATTEMPTS = 5
+const WALK_SECONDS = 24 * 3600
 
 /**
  * Objects as files below `folder`, on one machine. Bytes go to a file of their own, fsynced; renaming the metadata that
@@ -16,10 +18,13 @@ const READ_ATTEMPTS = 5
 export class DiskObjectStore implements ObjectStore {
   readonly #root: string
   readonly #uploads: DiskUploads
+  readonly #expiry: DiskExpiry
+  #lastWalk = Number.NEGATIVE_INFINITY
 
   constructor(folder: string) {
     this.#root = resolve(folder)
     this.#uploads = new DiskUploads(join(this.#root, 'uploads'))
+    this.#expiry = new DiskExpiry(join(this.#root, 'expiry'))
   }
 
   async put(key: string, body: Uint8Array | ReadableStream<Uint8Array>, options: PutOptions): Promise<ObjectInfo> {
@@ -60,8 +65,8 @@ export class DiskObjectStore implements ObjectStore {
       const paths = objectPaths(this.#root, key)
       const metadata = await this.#metadata(key)
       if (metadata === undefined) return
-      await rm(join(paths.folder, paths.metadata), { force: true })
-      await rm(join(paths.folder, metadata.blob), { force: true })
+      await removeFile(join(paths.folder, paths.metadata))
+      await removeFile(join(paths.folder, metadata.blob))
     })
   }
 
@@ -99,11 +104,23 @@ export class DiskObjectStore implements ObjectStore {
     return undefined
   }
 
+  /** What has expired is listed by hour; what a crash left takes a walk over all files, made once a day. */
   async sweep(now: Date): Promise<void> {
     return this.#guard(async () => {
-      await sweepObjects(join(this.#root, 'objects'), now)
+      await this.#expiry.sweep(now, (key) => this.#removeExpired(key, now))
       await this.#uploads.sweep(now)
+      if (now.getTime() - this.#lastWalk < WALK_SECONDS * 1000) return
+      this.#lastWalk = now.getTime()
+      await sweepObjects(join(this.#root, 'objects'), now)
     })
+  }
+
+  /** @returns when the object expires, where it has not yet */
+  async #removeExpired(key: string, now: Date): Promise<Date | undefined> {
+    const expiresAt = (await this.#metadata(key))?.expiresAt
+    if (expiresAt !== undefined && expiresAt > now) return expiresAt
+    if (expiresAt !== undefined) await this.delete(key)
+    return undefined
   }
 
   async #write(key: string, chunks: AsyncIterable<Uint8Array>, options: PutOptions): Promise<ObjectInfo> {
@@ -125,11 +142,12 @@ export class DiskObjectStore implements ObjectStore {
         ...(owner !== undefined && { owner }),
       }
       const replaced = await this.#metadata(key)
+      if (expiresAt !== undefined) await this.#expiry.mark(key, version, expiresAt)
       await this.#commit(key, version, { ...info, blob })
-      if (replaced !== undefined) await rm(join(paths.folder, replaced.blob), { force: true })
+      if (replaced !== undefined) await removeFile(join(paths.folder, replaced.blob))
       return info
     } catch (error) {
-      await rm(join(paths.folder, blob), { force: true })
+      await removeFile(join(paths.folder, blob))
       throw error
     }
   }
@@ -141,7 +159,7 @@ export class DiskObjectStore implements ObjectStore {
       await writeFile(temporary, JSON.stringify(metadata), { flag: 'wx', flush: true })
       await rename(temporary, join(paths.folder, paths.metadata))
     } catch (error) {
-      await rm(temporary, { force: true })
+      await removeFile(temporary)
       throw error
     }
     await syncFolder(paths.folder)

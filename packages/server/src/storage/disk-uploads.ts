@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isMissing, makeFolder, writeFileFrom } from './disk-file.ts'
+import { isMissing, makeFolder, namesIn, removeFile, writeFileFrom } from './disk-file.ts'
 import { newVersion } from './disk-layout.ts'
 import type { PutOptions, UploadedPart } from './object-store.ts'
 import { ABANDONED_UPLOAD_SECONDS, assertPartNumber, orderParts } from './part-list.ts'
@@ -55,11 +55,11 @@ export class DiskUploads {
       const replaced = (await this.#parts(uploadId)).filter((part) => part.partNumber === partNumber)
       await rename(temporary, join(folder, partFile({ partNumber, etag })))
       for (const part of replaced) {
-        if (part.etag !== etag) await rm(join(folder, partFile(part)), { force: true })
+        if (part.etag !== etag) await removeFile(join(folder, partFile(part)))
       }
       return { partNumber, etag }
     } catch (error) {
-      await rm(temporary, { force: true })
+      await removeFile(temporary)
       throw error
     }
   }
@@ -118,13 +118,4 @@ function notFound(uploadId: string): StorageError {
 
 async function* concatenate(paths: readonly string[]): AsyncGenerator<Uint8Array> {
   for (const path of paths) yield* createReadStream(path, { highWaterMark: 256 * 1024 })
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder)
-  } catch (error) {
-    if (isMissing(error)) return []
-    throw error
-  }
 }

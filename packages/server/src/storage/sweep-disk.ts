@@ -1,6 +1,6 @@
-import { readdir, readFile, rm, stat } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isMissing } from './disk-file.ts'
+import { isMissing, removeFile } from './disk-file.ts'
 import { type DiskMetadata, isMetadataFile, parseMetadata } from './disk-layout.ts'
 import { StorageError } from './storage-error.ts'
 
@@ -21,15 +21,15 @@ export async function sweepObjects(folder: string, now: Date): Promise<void> {
     if (metadata === undefined || metadata === 'damaged') continue
     named.add(metadata.blob)
     if (metadata.expiresAt === undefined || metadata.expiresAt > now) continue
-    await rm(join(folder, name), { force: true })
-    await rm(join(folder, metadata.blob), { force: true })
+    await removeFile(join(folder, name))
+    await removeFile(join(folder, metadata.blob))
   }
   // What damaged metadata named cannot be told from what a crash left, so it stays for somebody to look at.
   if (damaged) return
   for (const name of files) {
     if (isMetadataFile(name) || named.has(name)) continue
     if (await isOlder(join(folder, name), now.getTime() - UNNAMED_SECONDS * 1000)) {
-      await rm(join(folder, name), { force: true })
+      await removeFile(join(folder, name))
     }
   }
 }

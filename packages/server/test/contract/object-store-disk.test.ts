@@ -1,4 +1,4 @@
-import { mkdtemp, open, readdir, rm, utimes } from 'node:fs/promises'
+import { mkdtemp, open, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -79,13 +79,28 @@ describe('disk: failures', () => {
     await store.put(key, Buffer.from('whole'), TEXT)
     const path = join(folder, 'objects', `${key.replace('.bin', '')}~0123456789ab.bin`)
     await (await open(path, 'wx')).close()
-    await store.sweep(new Date())
+    const restarted = new DiskObjectStore(folder)
+    await restarted.sweep(new Date())
     expect(await filesBelow(folder)).toContain(path)
-    const twoHoursAgo = Date.now() / 1000 - 7200
-    for (const file of await filesBelow(folder)) await utimes(file, twoHoursAgo, twoHoursAgo)
-    await store.sweep(new Date())
+    await restarted.sweep(new Date(Date.now() + 25 * 3_600_000))
     expect(await filesBelow(folder)).not.toContain(path)
     expect(String(await bytesOf(await store.get(key)))).toBe('whole')
+  })
+
+  it('leaves nothing of what has expired, by the list of expiries as by the walk', async () => {
+    const started = new DiskObjectStore(folder)
+    await started.sweep(new Date())
+    const before = await filesBelow(folder)
+    for (let hours = 0; hours < 4; hours++) {
+      const expiresAt = new Date(Date.now() + hours * 3_600_000 + 1000)
+      await started.put(newFileKey('a.txt'), Buffer.from('x'), { ...TEXT, expiresAt })
+    }
+    await started.sweep(new Date(Date.now() + 5 * 3_600_000))
+    expect(await filesBelow(folder)).toEqual(before)
+    await started.put(newFileKey('a.txt'), Buffer.from('x'), { ...TEXT, expiresAt: new Date(Date.now() + 1000) })
+    await rm(join(folder, 'expiry'), { recursive: true })
+    await new DiskObjectStore(folder).sweep(new Date(Date.now() + 2000))
+    expect(await filesBelow(folder)).toEqual(before)
   })
 
   it('closes the file when a reader gives up', async () => {
