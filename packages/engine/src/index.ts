@@ -9,6 +9,12 @@ export { tensorToRgb } from './image/tensor.ts'
 export { ModelConfigError } from './models/config-fields.ts'
 export { type ImageToImageParameters, imageToImage } from './pipelines/image-to-image.ts'
 export { type LoadOptions, type LoraFile, loadStableDiffusion } from './pipelines/load-stable-diffusion.ts'
+export {
+  loadSafetyChecker,
+  type SafetyChecker,
+  type SafetyCheckerOptions,
+  type SafetyCheckerVersion,
+} from './pipelines/safety-checker.ts'
 export type { SchedulerChoice, StableDiffusion } from './pipelines/stable-diffusion.ts'
 export {
   type DenoiseStep,

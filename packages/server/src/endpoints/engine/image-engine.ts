@@ -1,5 +1,6 @@
 import { loadStableDiffusion, type Runtime, type StableDiffusion, type WeightCache } from '@darkroom/engine'
 import type { LocalCheckpoint, ModelRegistry } from './model-registry.ts'
+import { SafetyCheckers } from './safety-checkers.ts'
 
 export interface ImageEngineOptions {
   readonly runtime: Runtime
@@ -13,11 +14,13 @@ export type EngineLog = (message: string, level?: 'INFO' | 'WARN') => void
 /** The models a runner has loaded, for the handlers of all endpoints. */
 export class ImageEngine {
   readonly registry: ModelRegistry
+  readonly safetyCheckers: SafetyCheckers
   readonly #options: ImageEngineOptions
   readonly #models = new Map<string, Promise<StableDiffusion>>()
 
   constructor(options: ImageEngineOptions) {
     this.registry = options.registry
+    this.safetyCheckers = new SafetyCheckers(options)
     this.#options = options
   }
 

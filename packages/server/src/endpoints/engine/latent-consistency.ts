@@ -16,7 +16,7 @@ import type { LocalCheckpoint } from './model-registry.ts'
 import { atSize, type OutputPicture, outputPicture, type PictureFormat } from './picture-output.ts'
 import { drawableSize, type PictureSize } from './picture-size.ts'
 import { runSteps } from './run-steps.ts'
-import { reportSafety } from './safety.ts'
+import { openSafetyScreen, type SafetyRequest } from './safety.ts'
 
 /** The base models of the LCM endpoints, each with the LCM-LoRA of its family. */
 const LCM_LORAS = {
@@ -27,7 +27,7 @@ const LCM_LORAS = {
 export type LcmModelName = keyof typeof LCM_LORAS
 
 /** What the LCM endpoints have in common, by one name each. */
-export interface LcmRequest {
+export interface LcmRequest extends SafetyRequest {
   readonly modelName: LcmModelName
   readonly prompt: string
   readonly negativePrompt: string
@@ -40,7 +40,6 @@ export interface LcmRequest {
   readonly size: PictureSize
   /** The picture to start from, of any size, and how far to move away from it. */
   readonly start?: { readonly image: RgbImage; readonly strength: number }
-  readonly checkSafety: boolean
   readonly format: PictureFormat
 }
 
@@ -67,14 +66,15 @@ export async function* drawLatentConsistency(
   const model = await engine.latentConsistencyModel(checkpoint, context.log).catch((error) => {
     throw toWireError(error)
   })
+  const safety = await openSafetyScreen(engine.safetyCheckers, request, checkpoint.folder, context)
   // Seeds drawn here stay far below 2^53: JavaScript clients read every digit of them.
   const seed = request.seed ?? BigInt(randomInt(2 ** 32))
   const startedAt = performance.now()
   const run = startRun(model, { ...request, seed }, context.signal)
-  const drawn = yield* runSteps(model, run, request.numImages, context, FIELDS)
+  const options = { numImages: request.numImages, fields: FIELDS, mayShow: safety.mayShow }
+  const drawn = yield* runSteps(model, run, options, context)
   const inferenceSeconds = (performance.now() - startedAt) / 1000
-  const pictures = drawn.map(({ image }) => atSize(image, request.size))
-  const nsfwFlags = reportSafety(request.checkSafety, pictures.length, context)
+  const { pictures, nsfwFlags } = await safety.screen(drawn.map(({ image }) => atSize(image, request.size)))
   const images = await Promise.all(pictures.map((image) => outputPicture(image, request.format, context)))
   return { images, seed, ...(nsfwFlags && { nsfwFlags }), inferenceSeconds }
 }

@@ -1,7 +1,21 @@
-import { type DenoiseStep, type GeneratedImage, type StableDiffusion, tensorToRgb } from '@darkroom/engine'
+import {
+  type DenoiseStep,
+  type GeneratedImage,
+  type RgbImage,
+  type StableDiffusion,
+  tensorToRgb,
+} from '@darkroom/engine'
 import type { HandlerContext } from '../endpoint.ts'
 import { type FieldNames, toWireError } from './engine-errors.ts'
 import { type OutputPicture, previewPicture } from './picture-output.ts'
+
+export interface StepOptions {
+  readonly numImages: number
+  /** For error messages. */
+  readonly fields: FieldNames
+  /** Whether an intermediate picture may leave the runner. */
+  mayShow(preview: RgbImage): Promise<boolean>
+}
 
 /**
  * Runs a pipeline to its end: each step is a line of the request's log and, where the caller wants them, an intermediate picture.
@@ -10,9 +24,8 @@ import { type OutputPicture, previewPicture } from './picture-output.ts'
 export async function* runSteps(
   model: StableDiffusion,
   run: AsyncGenerator<DenoiseStep, GeneratedImage[]>,
-  numImages: number,
+  { numImages, fields, mayShow }: StepOptions,
   context: HandlerContext,
-  fields: FieldNames,
 ): AsyncGenerator<OutputPicture, GeneratedImage[]> {
   try {
     for (;;) {
@@ -23,7 +36,7 @@ export async function* runSteps(
       context.log(`Step ${step + 1}/${steps}${picture}`)
       if (context.streaming && step + 1 < steps) {
         const [preview] = tensorToRgb(await model.vae.decode(predOriginalSample))
-        if (preview) yield await previewPicture(preview)
+        if (preview && (await mayShow(preview))) yield await previewPicture(preview)
       }
     }
   } catch (error) {

@@ -1,16 +1,86 @@
+import { blackImage, type RgbImage, type SafetyChecker, type SafetyCheckerVersion } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoint.ts'
+import { toWireError } from './engine-errors.ts'
+import type { SafetyCheckers } from './safety-checkers.ts'
+
+export interface SafetyRequest {
+  readonly checkSafety: boolean
+  readonly safetyCheckerVersion: SafetyCheckerVersion
+}
+
+/** Pictures that may leave the runner. */
+export interface ScreenedPictures {
+  /** Flagged ones are black pictures of the same size. */
+  readonly pictures: readonly RgbImage[]
+  /** One for each picture; absent when nothing looked at them. */
+  readonly nsfwFlags?: readonly boolean[]
+}
+
+/** What the pictures of one request go through before anyone sees them. */
+export interface SafetyScreen {
+  /** @throws WireError when the checker cannot be run */
+  screen(pictures: readonly RgbImage[]): Promise<ScreenedPictures>
+  /** Whether an intermediate picture may be shown. */
+  mayShow(preview: RgbImage): Promise<boolean>
+}
 
 /**
- * What the output says of the pictures' safety, one flag per picture. Switched off, every flag is false, as fal has it. Switched on
- * without a checker on this machine there are no flags at all: a header and the log say that nobody looked.
+ * Switched off, every flag is false, as fal has it. Switched on without a checker on this machine there are no flags at all: a
+ * header and the log say that nobody looked.
+ * @param checkpointFolder the model that draws, which may have a checker of its own
+ * @throws WireError 422 when there is a checker that cannot be used
  */
-export function reportSafety(
-  enabled: boolean,
-  pictures: number,
-  { setHeader, log }: HandlerContext,
-): readonly boolean[] | undefined {
-  if (!enabled) return new Array<boolean>(pictures).fill(false)
-  setHeader('x-darkroom-safety-checker', 'not-installed')
-  log('The safety checker is not on this machine: the pictures were not checked', 'WARN')
-  return undefined
+export async function openSafetyScreen(
+  checkers: SafetyCheckers,
+  { checkSafety, safetyCheckerVersion: version }: SafetyRequest,
+  checkpointFolder: string,
+  context: HandlerContext,
+): Promise<SafetyScreen> {
+  if (!checkSafety) return passing((count) => new Array<boolean>(count).fill(false))
+  try {
+    const checker = await checkers.find(version, checkpointFolder, context.log)
+    if (checker) return checking(checker, context)
+  } catch (error) {
+    throw toWireError(error)
+  }
+  context.setHeader('x-darkroom-safety-checker', 'not-installed')
+  const name = checkers.repository(version)
+  context.log(`The safety checker ${name} is not on this machine: the pictures are not checked`, 'WARN')
+  return passing(() => undefined)
+}
+
+function passing(flags: (count: number) => readonly boolean[] | undefined): SafetyScreen {
+  return {
+    async screen(pictures) {
+      const nsfwFlags = flags(pictures.length)
+      return { pictures, ...(nsfwFlags && { nsfwFlags }) }
+    },
+    mayShow: async () => true,
+  }
+}
+
+function checking(checker: SafetyChecker, { log }: HandlerContext): SafetyScreen {
+  const check = (pictures: readonly RgbImage[]) =>
+    checker.check(pictures).catch((error) => {
+      throw toWireError(error)
+    })
+  return {
+    async screen(pictures) {
+      const nsfwFlags = await check(pictures)
+      const flagged = nsfwFlags.filter(Boolean).length
+      if (flagged > 0) log(`The safety checker flagged ${flagged} of ${pictures.length}: black in the answer`, 'WARN')
+      return {
+        pictures: pictures.map((picture, i) => (nsfwFlags[i] === false ? picture : blackOf(picture))),
+        nsfwFlags,
+      }
+    },
+    async mayShow(preview) {
+      const [isFlagged] = await check([preview])
+      return isFlagged === false
+    },
+  }
+}
+
+function blackOf({ width, height }: RgbImage): RgbImage {
+  return blackImage(width, height)
 }

@@ -58,6 +58,7 @@ async function* answer(
     seed: input.seed,
     numImages: input.num_images,
     checkSafety: input.enable_safety_checks ?? input.enable_safety_checker,
+    safetyCheckerVersion: input.safety_checker_version,
     format: { format: input.format, syncMode: input.sync_mode },
   }
   const echo = { prompt: input.prompt, ...(input.request_id !== '' && { request_id: input.request_id }) }

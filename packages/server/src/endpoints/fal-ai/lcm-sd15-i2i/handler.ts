@@ -26,6 +26,7 @@ export function createLcmSd15ImageToImage(engine: ImageEngine): EndpointHandler 
         size: sizeOfInput(image),
         start: { image, strength: input.strength },
         checkSafety: input.enable_safety_checker ?? input.enable_safety_checks,
+        safetyCheckerVersion: 'v1',
         format: { format: 'jpeg', syncMode: input.sync_mode },
       },
       context,
