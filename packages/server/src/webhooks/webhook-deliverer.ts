@@ -56,6 +56,8 @@ export class WebhookDeliverer {
   /** `wake` was called while leasing: there may be more than what that saw. */
   #again = false
   #stopped = false
+  /** The last look at the outbox failed: told once. */
+  #failing = false
 
   constructor(dependencies: DelivererDependencies, options: Partial<DeliveryOptions> = {}) {
     this.#dependencies = dependencies
@@ -106,10 +108,12 @@ export class WebhookDeliverer {
       const room = concurrency - this.#inFlight.size
       try {
         const deliveries = await outbox.lease(room, seconds)
+        this.#failing = false
         for (const delivery of deliveries) this.#run(delivery)
         if (deliveries.length < room) return
       } catch (error) {
-        log.warn({ error }, 'webhooks cannot be read from the database; trying again')
+        if (!this.#failing) log.warn({ err: error }, 'webhooks cannot be read from the database; trying again')
+        this.#failing = true
         return
       }
     }
@@ -119,7 +123,7 @@ export class WebhookDeliverer {
     const running = this.#deliver(delivery)
       .catch((error: unknown) => {
         // Stopped, or the database is away: the lease runs out and the delivery is attempted again.
-        this.#dependencies.log.warn({ error, requestId: delivery.requestId }, 'webhook attempt not recorded')
+        this.#dependencies.log.warn({ err: error, requestId: delivery.requestId }, 'webhook attempt not recorded')
       })
       .finally(() => {
         this.#inFlight.delete(running)

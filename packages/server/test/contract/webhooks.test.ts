@@ -216,6 +216,27 @@ describe.each(BACKENDS)('webhooks on $name', (backend) => {
     expect((await recordOf(first.requestId)).state).toBe('delivered')
   })
 
+  it('goes on when the database was away, and says so once', async () => {
+    let away = true
+    class Unsteady extends WebhookOutbox {
+      override async lease(...offer: Parameters<WebhookOutbox['lease']>) {
+        if (away) throw new Error('the database is away')
+        return super.lease(...offer)
+      }
+    }
+    await complete(['r1'])
+    const warnings: string[] = []
+    const log = { info: () => {}, warn: (_: object, message: string) => warnings.push(message) }
+    const deliverer = new WebhookDeliverer({ outbox: new Unsteady(opened.database), http, key, log }, FAST)
+    deliverers.push(deliverer)
+    let looks = 0
+    deliverer.start()
+    await expect.poll(() => looks++, { interval: 20, timeout: 15_000 }).toBeGreaterThan(5)
+    away = false
+    await (await settled(['r1'])).toEqual(['delivered'])
+    expect(warnings).toHaveLength(1)
+  })
+
   it('makes one key, whoever asks and however many at once', async () => {
     const keys = await Promise.all([1, 2, 3, 4].map(() => loadSigningKey(opened.database)))
     expect(new Set(keys.map(({ publicJwk }) => publicJwk.x))).toEqual(new Set([key.publicJwk.x]))
