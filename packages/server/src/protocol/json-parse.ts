@@ -21,10 +21,10 @@ export class JsonSyntaxError extends Error {
   readonly column: number
 
   constructor(problem: string, text: string, unit: number) {
-    const before = text.slice(0, unit)
-    const position = countCodePoints(before)
-    const line = before.split('\n').length
-    const column = countCodePoints(before.slice(before.lastIndexOf('\n') + 1)) + 1
+    const lineStart = unit === 0 ? 0 : text.lastIndexOf('\n', unit - 1) + 1
+    const position = countCodePoints(text, 0, unit)
+    const line = countLineFeeds(text, unit) + 1
+    const column = countCodePoints(text, lineStart, unit) + 1
     super(`${problem}: line ${line} column ${column} (char ${position})`)
     this.problem = problem
     this.position = position
@@ -57,33 +57,37 @@ export function parseJson(text: string, limits: JsonLimits = DEFAULT_LIMITS): Pa
   return reader.readDocument()
 }
 
-function countCodePoints(text: string): number {
-  let count = text.length
-  for (let unit = 0; unit < text.length - 1; unit++) {
-    if (isHighSurrogate(text.charCodeAt(unit)) && isLowSurrogate(text.charCodeAt(unit + 1))) count--
+// Both count in place: a body is up to a hundred megabytes, and its parts must not be built to be counted.
+const SURROGATE_PAIR = /[\ud800-\udbff][\udc00-\udfff]/g
+
+function countCodePoints(text: string, from: number, until: number): number {
+  let count = until - from
+  SURROGATE_PAIR.lastIndex = from
+  for (
+    let pair = SURROGATE_PAIR.exec(text);
+    pair !== null && pair.index + 1 < until;
+    pair = SURROGATE_PAIR.exec(text)
+  ) {
+    count--
   }
   return count
 }
 
-const isHighSurrogate = (unit: number): boolean => unit >= 0xd800 && unit <= 0xdbff
-const isLowSurrogate = (unit: number): boolean => unit >= 0xdc00 && unit <= 0xdfff
+const LINE_FEED = 0x0a
+
+function countLineFeeds(text: string, until: number): number {
+  let count = 0
+  for (let at = 0; at < until; at++) if (text.charCodeAt(at) === LINE_FEED) count++
+  return count
+}
 
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?/y
 const WHITESPACE = /[ \t\n\r]*/y
 const HEX = /^[0-9a-fA-F]{4}$/
-/** Ends a run of plain string characters: a quote, a backslash or a control character. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
-const STRING_STOP = /["\\\u0000-\u001f]/g
-const ESCAPES: Readonly<Record<string, string>> = {
-  '"': '"',
-  '\\': '\\',
-  '/': '/',
-  b: '\b',
-  f: '\f',
-  n: '\n',
-  r: '\r',
-  t: '\t',
-}
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const FIRST_PRINTABLE = 0x20
+const ESCAPE_LETTERS: ReadonlySet<string> = new Set('"\\/bfnrt')
 const LITERALS: readonly (readonly [string, null | boolean | number])[] = [
   ['null', null],
   ['true', true],
@@ -198,39 +202,48 @@ class JsonReader {
     return BigInt(digits)
   }
 
+  /** Where the string ends is found here; what it holds is left to JSON.parse, which keeps lone surrogates as Python does. */
   #readString(): string {
     const begin = this.#at
-    this.#at++
-    let value = ''
-    while (true) {
-      STRING_STOP.lastIndex = this.#at
-      const stop = STRING_STOP.exec(this.#text)
-      if (stop === null) throw this.#error('Unterminated string starting at', begin)
-      value += this.#text.slice(this.#at, stop.index)
-      this.#at = stop.index + 1
-      if (stop[0] === '"') return value
-      if (stop[0] !== '\\') throw this.#error('Invalid control character at', stop.index)
-      value += this.#readEscape(begin)
+    let end = this.#text.indexOf('"', begin + 1)
+    while (end !== -1 && this.#isEscaped(end)) end = this.#text.indexOf('"', end + 1)
+    if (end === -1) throw this.#stringError(begin)
+    this.#at = end + 1
+    try {
+      return JSON.parse(this.#text.slice(begin, end + 1))
+    } catch {
+      throw this.#stringError(begin)
     }
   }
 
-  /** Stands behind the backslash. A lone surrogate is kept, as Python keeps it. */
-  #readEscape(begin: number): string {
-    const letter = this.#text[this.#at]
-    if (letter === undefined) throw this.#error('Unterminated string starting at', begin)
-    this.#at++
-    if (letter !== 'u') {
-      const character = ESCAPES[letter]
-      if (character === undefined) throw this.#error('Invalid \\escape', this.#at - 2)
-      return character
+  /** Whether an odd number of backslashes stands before a quote. */
+  #isEscaped(quote: number): boolean {
+    let at = quote - 1
+    while (this.#text.charCodeAt(at) === BACKSLASH) at--
+    return (quote - at) % 2 === 0
+  }
+
+  /** The first thing that CPython's `scanstring` objects to in the string that begins here. */
+  #stringError(begin: number): JsonSyntaxError {
+    const text = this.#text
+    for (let at = begin + 1; at < text.length; at++) {
+      const unit = text.charCodeAt(at)
+      if (unit === QUOTE) break
+      if (unit < FIRST_PRINTABLE) return this.#error('Invalid control character at', at)
+      if (unit !== BACKSLASH) continue
+      const letter = text[++at]
+      if (letter === undefined) break
+      if (letter !== 'u') {
+        if (!ESCAPE_LETTERS.has(letter)) return this.#error('Invalid \\escape', at - 1)
+        continue
+      }
+      // CPython wants one more character behind the digits, for the string must still end.
+      if (at + 5 >= text.length || !HEX.test(text.slice(at + 1, at + 5))) {
+        return this.#error('Invalid \\uXXXX escape', at)
+      }
+      at += 4
     }
-    const digits = this.#text.slice(this.#at, this.#at + 4)
-    // CPython wants one more character behind the digits, for the string must still end.
-    if (this.#at + 4 >= this.#text.length || !HEX.test(digits)) {
-      throw this.#error('Invalid \\uXXXX escape', this.#at - 1)
-    }
-    this.#at += 4
-    return String.fromCharCode(Number.parseInt(digits, 16))
+    return this.#error('Unterminated string starting at', begin)
   }
 
   #skipWhitespace(): void {

@@ -149,8 +149,6 @@ function multipleOf(step: number | bigint): Check {
 
 function lengthChecks(checks: Checks, kind: 'characters' | 'items'): Check[] {
   const found: Check[] = []
-  const lengthOf = (value: string | readonly unknown[]) =>
-    typeof value === 'string' ? [...value].length : value.length
   for (const check of checks ?? []) {
     const def = (check as z.core.$ZodChecks)._zod.def
     if (def.check === 'min_length') {
@@ -163,6 +161,13 @@ function lengthChecks(checks: Checks, kind: 'characters' | 'items'): Check[] {
     }
   }
   return found
+}
+
+function lengthOf(value: string | readonly unknown[]): number {
+  if (typeof value !== 'string') return value.length
+  let codePoints = 0
+  for (const _ of value) codePoints++
+  return codePoints
 }
 
 /** For integer fields, whose bounds keep them exact as a number. */

@@ -4,16 +4,16 @@
  * Whitespace that `int()` and `float()` strip. JavaScript's `\s` lacks NEL and has the byte order mark; `str.isspace()`
  * also has 1C-1F, which they do not strip.
  */
-const SPACE = '[\\t-\\r\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]'
-const OUTER_SPACE = new RegExp(`^${SPACE}+|${SPACE}+$`, 'g')
+const SPACE = /[\t-\r\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/
 const DECIMAL_DIGIT = /\p{Nd}/u
 const OTHER_DECIMAL_DIGITS = /(?![0-9])\p{Nd}/gu
 const INTEGER = /^[+-]?[0-9]+(?:_[0-9]+)*$/
-const FLOAT =
-  /^[+-]?(?:[0-9]+(?:_[0-9]+)*\.?(?:[0-9]+(?:_[0-9]+)*)?|\.[0-9]+(?:_[0-9]+)*)(?:[eE][+-]?[0-9]+(?:_[0-9]+)*)?$/
+const DIGITS = '[0-9]+(?:_[0-9]+)*'
+const FLOAT = new RegExp(`^[+-]?(?:${DIGITS}(?:\\.(?:${DIGITS})?)?|\\.${DIGITS})(?:[eE][+-]?${DIGITS})?$`)
 const SPECIAL_FLOAT = /^([+-]?)(inf|infinity|nan)$/i
 /** `sys.int_info.default_max_str_digits`: longer texts are refused by `int()`. */
 const MAX_INTEGER_DIGITS = 4300
+const LONGEST_NUMBER = 100_000
 
 /** `int(text)`, or `undefined` where it raises. */
 export function parsePythonInteger(text: string): bigint | undefined {
@@ -35,10 +35,19 @@ export function parsePythonFloat(text: string): number | undefined {
   return FLOAT.test(normal) ? Number(normal.replaceAll('_', '')) : undefined
 }
 
-/** Without outer whitespace, and with the decimal digits of every script as ASCII digits. */
+/**
+ * Without outer whitespace, and with the decimal digits of every script as ASCII digits. A text longer than any number
+ * that someone writes becomes empty, which is no number: expressions over it could exhaust the stack.
+ */
 function normalise(text: string): string {
+  // By hand: an expression that ends in `+$` takes quadratic time on a long run of spaces inside.
+  let from = 0
+  let until = text.length
+  while (from < until && SPACE.test(text.charAt(from))) from++
+  while (until > from && SPACE.test(text.charAt(until - 1))) until--
+  if (until - from > LONGEST_NUMBER) return ''
   return text
-    .replace(OUTER_SPACE, '')
+    .slice(from, until)
     .replace(OTHER_DECIMAL_DIGITS, (digit) => String(decimalDigitValue(digit.codePointAt(0) ?? 0)))
 }
 

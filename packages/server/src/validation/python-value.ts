@@ -48,19 +48,31 @@ export function toDictEntries(value: PythonValue): readonly (readonly [PythonVal
   if (items === undefined) return undefined
   const entries: [PythonValue, PythonValue][] = []
   for (const item of items) {
-    const pair = iterate(item)
-    const [key, member] = pair ?? []
-    if (pair?.length !== 2 || key === undefined || member === undefined || !isHashable(key)) return undefined
+    const [key, member, ...rest] = firstThree(item)
+    if (key === undefined || member === undefined || rest.length > 0 || !isHashable(key)) return undefined
     entries.push([key, member])
   }
   return entries
 }
 
-function iterate(value: PythonValue): readonly PythonValue[] | undefined {
-  if (typeof value === 'string') return Array.from(value)
-  if (Array.isArray(value)) return value
-  if (value instanceof Uint8Array) return Array.from(value, (byte) => BigInt(byte))
+/** What a Python loop over the value gives; a text is not taken apart further than the loop goes. */
+function iterate(value: PythonValue): Iterable<PythonValue> | undefined {
+  if (typeof value === 'string' || Array.isArray(value)) return value
+  if (value instanceof Uint8Array) return bytesOf(value)
   return isDict(value) ? Object.keys(value) : undefined
+}
+
+function* bytesOf(value: Uint8Array): Iterable<bigint> {
+  for (const byte of value) yield BigInt(byte)
+}
+
+function firstThree(value: PythonValue): PythonValue[] {
+  const items: PythonValue[] = []
+  for (const item of iterate(value) ?? []) {
+    items.push(item)
+    if (items.length === 3) break
+  }
+  return items
 }
 
 function isHashable(value: PythonValue): boolean {
