@@ -48,6 +48,7 @@ export const PACKAGE_RULES: readonly PackageRules[] = [
       protocol: [],
       errors: [],
       config: [],
+      tls: [],
       validation: ['protocol', 'errors'],
       db: ['errors'],
       security: ['errors', 'protocol'],
@@ -103,6 +104,7 @@ export const EXCLUSIVE_MODULES: Readonly<Record<string, readonly string[]>> = {
   libsql: ['packages/server/src/db'],
   pg: ['packages/server/src/db', 'packages/server/src/queue'],
   '@aws-sdk/client-s3': ['packages/server/src/storage'],
+  '@peculiar/x509': ['packages/server/src/tls'],
 }
 
 /** Only these may read the process's environment. */

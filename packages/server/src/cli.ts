@@ -28,6 +28,7 @@ function program(): Command {
     .option('--host <host>', 'address to listen on (default 127.0.0.1)')
     .option('--data <folder>', 'where requests, files and prepared weights are kept (default ~/.darkroom)')
     .option('--public-url <url>', 'base URL by which clients reach this server')
+    .option('--tls', 'serve HTTPS, with a certificate authority of its own that clients can trust')
     .addOption(new Option('--auth <mode>', 'whether calls need a key').choices(['keys', 'none']))
     .action(({ data, ...options }) => serve({ ...options, ...(data !== undefined && { dataFolder: data }) }))
   addGenerate(darkroom)

@@ -1,8 +1,10 @@
 import type { Logger } from 'pino'
 import { type Config, type ConfigOverrides, readConfig } from '../config/config.ts'
+import { FAL_HOSTS } from '../gateway/surface.ts'
 import { createModelRegistry, ENDPOINT_SCHEMAS } from '../processes/image-endpoints.ts'
 import { createLogger } from '../processes/logger.ts'
-import { startServer } from '../processes/server-process.ts'
+import { type RunningServer, startServer } from '../processes/server-process.ts'
+import { clientSettings } from '../tls/client-settings.ts'
 import { firstSignal } from './first-signal.ts'
 
 /** Models that endpoints are built on, by the names users know. */
@@ -13,11 +15,11 @@ export async function serve(overrides: ConfigOverrides): Promise<void> {
   const config = readConfig(overrides)
   const log = createLogger(config)
   const server = await startServer(config, log)
-  await printBanner(server.url, config)
+  await printBanner(server, config)
   await stopOnSignal(() => server.stop(), log)
 }
 
-async function printBanner(url: string, config: Config): Promise<void> {
+async function printBanner({ url, authorityFile }: RunningServer, config: Config): Promise<void> {
   const registry = createModelRegistry(config)
   const missing: string[] = []
   for (const name of BASE_MODELS) if ((await registry.find(name)) === undefined) missing.push(name)
@@ -28,6 +30,11 @@ async function printBanner(url: string, config: Config): Promise<void> {
     `  keys   ${config.auth === 'none' ? 'none needed: this server listens on loopback only' : 'needed: darkroom keys create'}`,
     `  data   ${config.dataFolder}`,
   ]
+  if (authorityFile !== undefined) {
+    lines.push('  trust  Clients take this certificate authority with:')
+    const settings = clientSettings({ url, authorityFile, falHosts: FAL_HOSTS })
+    lines.push(...settings.map(([client, line]) => `           ${client}: ${line}`))
+  }
   if (missing.length > 0) {
     lines.push(
       '  models The demo checkpoints Pinhole (512 and 1024) draw in place of:',

@@ -13,6 +13,7 @@ describe('config', () => {
       databaseUrl: undefined,
       s3: undefined,
       publicUrl: undefined,
+      tls: false,
       auth: 'none',
       allowPrivateTargets: false,
       logLevel: 'info',

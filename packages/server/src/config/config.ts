@@ -19,6 +19,8 @@ export interface Config {
   readonly s3: S3Config | undefined
   /** Base URL by which clients reach this server, without a trailing slash. Absent: the origin of each request. */
   readonly publicUrl: string | undefined
+  /** Whether to serve HTTPS, with a certificate of this server's own authority. */
+  readonly tls: boolean
   /** `keys`: every call needs a key. `none`: no call does; only on a loopback address. */
   readonly auth: 'keys' | 'none'
   /** Whether webhooks and input URLs may point at private addresses. */
@@ -52,7 +54,7 @@ export type Environment = Readonly<Record<string, string | undefined>>
 
 /** What the command line sets; it wins over the environment. */
 export type ConfigOverrides = Partial<
-  Pick<Config, 'port' | 'host' | 'dataFolder' | 'publicUrl' | 'auth' | 'allowPrivateTargets' | 'logLevel'>
+  Pick<Config, 'port' | 'host' | 'dataFolder' | 'publicUrl' | 'tls' | 'auth' | 'allowPrivateTargets' | 'logLevel'>
 >
 
 /** A setting that cannot be used. The message is one line: what was expected, what came, what to do. */
@@ -89,6 +91,7 @@ export function readConfig(overrides: ConfigOverrides = {}, environment: Environ
     databaseUrl: readDatabaseUrl(env),
     s3: readS3(env),
     publicUrl: readPublicUrl(overrides.publicUrl ?? env.DARKROOM_PUBLIC_URL),
+    tls: overrides.tls ?? readFlag(env, 'DARKROOM_TLS') ?? false,
     auth,
     allowPrivateTargets: overrides.allowPrivateTargets ?? readFlag(env, 'DARKROOM_ALLOW_PRIVATE_TARGETS') ?? false,
     logLevel: overrides.logLevel ?? readChoice(env, 'DARKROOM_LOG_LEVEL', LOG_LEVELS) ?? 'info',

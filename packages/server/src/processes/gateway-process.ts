@@ -1,7 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { getRequestListener } from '@hono/node-server'
 import type { Logger } from 'pino'
 import { createDirectChannel } from '../channel/channel-client.ts'
 import type { Config } from '../config/config.ts'
@@ -29,10 +26,13 @@ import { WebhookOutbox } from '../webhooks/webhook-outbox.ts'
 import type { BackingStores } from './backing-stores.ts'
 import { ENDPOINT_SCHEMAS } from './image-endpoints.ts'
 import { startMaintenance } from './maintenance.ts'
+import { createWebServer } from './web-server.ts'
 
 export interface RunningGateway {
   /** `http://127.0.0.1:3010` */
   readonly url: string
+  /** File with the certificate of the authority that clients must trust; absent without TLS. */
+  readonly authorityFile?: string
   /** Takes no new connections; resolves when what is open has been answered, or after `seconds`. */
   drain(seconds: number): Promise<void>
   close(): Promise<void>
@@ -70,9 +70,9 @@ export async function startGateway(config: Config, stores: BackingStores, log: L
     cdn: [fileUploadRoutes(storage), filesRoutes(storage)],
     site: [jwks],
   })
-  const server = createServer(getRequestListener(app.fetch))
-  const realtime = attachRealtime(server, gateway)
-  const url = await listen(server, config)
+  const web = await createWebServer(config, app.fetch, log)
+  const realtime = attachRealtime(web.server, gateway)
+  const url = await web.listen()
   const outbound = new OutboundHttp({ allowPrivateTargets: config.allowPrivateTargets })
   const deliverer = new WebhookDeliverer({
     outbox: new WebhookOutbox(database),
@@ -85,14 +85,15 @@ export async function startGateway(config: Config, stores: BackingStores, log: L
   let closed: Promise<void> | undefined
   return {
     url,
+    ...(web.authorityFile !== undefined && { authorityFile: web.authorityFile }),
     async drain(seconds) {
-      closed ??= new Promise((resolve) => server.close(() => resolve()))
-      server.closeIdleConnections()
+      closed ??= new Promise((resolve) => web.close(resolve))
+      web.server.closeIdleConnections()
       await Promise.all([realtime.close(seconds), Promise.race([closed, delay(seconds)])])
     },
     async close() {
-      server.close()
-      server.closeAllConnections()
+      web.close()
+      web.server.closeAllConnections()
       await realtime.close(0)
       await deliverer.stop()
       await channel.close()
@@ -121,16 +122,6 @@ function storageDependencies(
     authenticate: async (request) =>
       (await verifyKey(gateway, request.headers.get('authorization') ?? undefined))?.keyId,
   }
-}
-
-function listen(server: Server, { host, port }: Config): Promise<string> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, host, () => {
-      const { port: bound } = server.address() as AddressInfo
-      resolve(`http://${host.includes(':') ? `[${host}]` : host}:${bound}`)
-    })
-  })
 }
 
 function delay(seconds: number): Promise<void> {

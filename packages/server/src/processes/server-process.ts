@@ -12,6 +12,8 @@ import { runnerLogger } from './logger.ts'
 export interface RunningServer {
   /** `http://127.0.0.1:3010` */
   readonly url: string
+  /** File with the certificate of the authority that clients must trust; absent without TLS. */
+  readonly authorityFile?: string
   /** Stops taking requests, lets the runner finish or hand back what it holds, and closes. */
   stop(): Promise<void>
 }
@@ -31,6 +33,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   const supervisor = superviseLocalRunner(config, stores, log)
   return {
     url: gateway.url,
+    ...(gateway.authorityFile !== undefined && { authorityFile: gateway.authorityFile }),
     async stop() {
       await supervisor.stop()
       await gateway.drain(DRAIN_SECONDS)

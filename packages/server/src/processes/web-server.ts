@@ -1,0 +1,67 @@
+import { createServer as createHttpServer, type Server } from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { getRequestListener } from '@hono/node-server'
+import type { Logger } from 'pino'
+import type { Config } from '../config/config.ts'
+import { FAL_HOSTS } from '../gateway/surface.ts'
+import { certificateNames } from '../tls/certificate-names.ts'
+import { type LocalCertificates, loadLocalCertificates } from '../tls/local-certificates.ts'
+
+/** An HTTP or HTTPS server that answers with the gateway, not listening yet. */
+export interface WebServer {
+  readonly server: Server
+  /** File with the certificate of the authority that clients must trust; absent without TLS. */
+  readonly authorityFile?: string
+  /**
+   * @returns the URL it answers at, `https://127.0.0.1:3010`
+   * @throws when the port is taken
+   */
+  listen(): Promise<string>
+  /** Takes no new connections. */
+  close(closed?: () => void): void
+}
+
+type FetchCallback = Parameters<typeof getRequestListener>[0]
+type WebServerConfig = Pick<Config, 'host' | 'port' | 'tls' | 'dataFolder' | 'publicUrl'>
+
+const RENEWAL_CHECK_MILLISECONDS = 24 * 3600 * 1000
+
+export async function createWebServer(config: WebServerConfig, fetch: FetchCallback, log: Logger): Promise<WebServer> {
+  const listener = getRequestListener(fetch)
+  if (!config.tls) {
+    const server = createHttpServer(listener)
+    return { server, listen: () => listen(server, config), close: (closed) => server.close(closed) }
+  }
+  const certificates = await certificatesOf(config)
+  const server = createHttpsServer(certificates, listener)
+  const renewal = setInterval(() => {
+    certificatesOf(config)
+      .then((renewed) => server.setSecureContext(renewed))
+      .catch((err) => log.error({ err }, 'looking after the certificate failed; trying again tomorrow'))
+  }, RENEWAL_CHECK_MILLISECONDS).unref()
+  return {
+    server,
+    authorityFile: certificates.authorityFile,
+    listen: () => listen(server, config),
+    close(closed) {
+      clearInterval(renewal)
+      server.close(closed)
+    },
+  }
+}
+
+function certificatesOf(config: WebServerConfig): Promise<LocalCertificates> {
+  return loadLocalCertificates(join(config.dataFolder, 'tls'), certificateNames(FAL_HOSTS, config))
+}
+
+function listen(server: Server, { host, port, tls }: WebServerConfig): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      const { port: bound } = server.address() as AddressInfo
+      resolve(new URL(`${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${bound}`).origin)
+    })
+  })
+}
