@@ -72,7 +72,7 @@ interface Answer {
 }
 
 async function run(handler: EndpointHandler, input: unknown, streaming = false): Promise<Answer> {
-  const files: Uint8Array[] = []
+  const files = new Map<string, Uint8Array>()
   const headers: Record<string, string> = {}
   const log: string[] = []
   const context: HandlerContext = {
@@ -82,9 +82,10 @@ async function run(handler: EndpointHandler, input: unknown, streaming = false):
     inlineBytes: false,
     log: (message) => log.push(message),
     async saveFile(bytes, contentType, extension) {
-      files.push(bytes)
-      const name = `${files.length}.${extension}`
-      return { url: `http://127.0.0.1/${name}`, contentType, fileName: name, fileSize: bytes.length }
+      const fileName = `${files.size}.${extension}`
+      const url = `http://127.0.0.1/${fileName}`
+      files.set(url, bytes)
+      return { url, contentType, fileName, fileSize: bytes.length }
     },
     readFile: () => encodeImage({ width: SIZE, height: SIZE, data: new Uint8Array(SIZE * SIZE * 3).fill(90) }, 'png'),
     setHeader: (name, value) => Object.assign(headers, { [name]: value }),
@@ -93,8 +94,11 @@ async function run(handler: EndpointHandler, input: unknown, streaming = false):
   let previews = 0
   let next = await generator.next()
   for (; !next.done; next = await generator.next()) previews++
-  const pictures = await Promise.all(files.map((bytes) => decodeImage(bytes)))
-  return { output: next.value as Answer['output'], pictures, previews, headers, log: log.join('\n') }
+  const output = next.value as Answer['output']
+  // Several pictures are stored at once, in any order.
+  const images = output.images as readonly { readonly url: string }[]
+  const pictures = await Promise.all(images.map(({ url }) => decodeImage(files.get(url) as Uint8Array)))
+  return { output, pictures, previews, headers, log: log.join('\n') }
 }
 
 function draw(input: object = {}, streaming = false): Promise<Answer> {
