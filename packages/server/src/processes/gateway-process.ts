@@ -11,7 +11,6 @@ import { publicUrlsOf } from '../gateway/public-urls.ts'
 import { attachRealtime } from '../gateway/realtime.ts'
 import { createRealtimeTokens } from '../gateway/realtime-tokens.ts'
 import { filesRoutes } from '../gateway/routes/files.ts'
-import { fileUploadRoutes } from '../gateway/routes/files-upload.ts'
 import { jwksRoutes } from '../gateway/routes/jwks.ts'
 import { storageRoutes } from '../gateway/routes/storage.ts'
 import type { StorageDependencies } from '../gateway/routes/storage-dependencies.ts'
@@ -20,7 +19,7 @@ import { tokenRoutes } from '../gateway/routes/tokens.ts'
 import { createSqlKeyStore } from '../gateway/sql-key-store.ts'
 import { OutboundHttp } from '../security/outbound-http.ts'
 import { loadSigningKey } from '../webhooks/signing-key.ts'
-import { storedSetting } from '../webhooks/stored-setting.ts'
+import { storedSetting } from '../db/stored-setting.ts'
 import { WebhookDeliverer } from '../webhooks/webhook-deliverer.ts'
 import { WebhookOutbox } from '../webhooks/webhook-outbox.ts'
 import type { BackingStores } from './backing-stores.ts'
@@ -38,7 +37,7 @@ export interface RunningGateway {
   close(): Promise<void>
 }
 
-const MAX_PART_BYTES = 128 * 1024 * 1024
+const MAX_PART_BYTES = 64 * 1024 * 1024
 const TICKET_SECONDS = 3600
 
 /**
@@ -67,7 +66,7 @@ export async function startGateway(config: Config, stores: BackingStores, log: L
   const app = createApp(gateway, {
     run: [streamRoutes(gateway)],
     rest: [storageRoutes(storage), tokenRoutes({ ...gateway, tokens }), jwks],
-    cdn: [fileUploadRoutes(storage), filesRoutes(storage)],
+    cdn: [filesRoutes(storage)],
     site: [jwks],
   })
   const web = await createWebServer(config, app.fetch, log)

@@ -1,7 +1,7 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { z } from 'zod'
 import type { Database } from '../db/database.ts'
-import { storedSetting } from './stored-setting.ts'
+import { storedSetting } from '../db/stored-setting.ts'
 
 /** A public Ed25519 key as `/.well-known/jwks.json` lists it (RFC 8037). */
 export interface PublicJwk {

@@ -1,4 +1,4 @@
-import type { Database } from '../db/database.ts'
+import type { Database } from './database.ts'
 
 /**
  * The value of a setting that is made once and kept, such as a signing key. When several processes start at once, one
