@@ -1,5 +1,5 @@
 import { CheckpointError } from '../checkpoint/checkpoint-error.ts'
-import type { Weights } from '../checkpoint/prepared-weights.ts'
+import { NO_WEIGHTS, type Weights } from '../checkpoint/prepared-weights.ts'
 import { Graph } from '../graph/graph.ts'
 import { elementCount, type FloatTensor, float32, type Tensor } from '../tensor/tensor.ts'
 
@@ -19,14 +19,6 @@ export interface LowRankFactors {
   /** [out, rank] or [out, rank, 1, 1] */
   readonly up: FloatTensor
   readonly scale: number
-}
-
-const NO_WEIGHTS: Weights = {
-  name: 'nothing',
-  identity: '',
-  locate(key) {
-    throw new Error(`a merge has no weight ${key}`)
-  },
 }
 
 /** Computes W + scale · up · down with one matrix product each, in sessions that are kept for layers of the same shape. */

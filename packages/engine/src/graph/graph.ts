@@ -1,4 +1,11 @@
-import { bytesOf, type ExternalData, encodeModel, type OnnxAttribute, type OnnxNode } from '../formats/onnx.ts'
+import {
+  bytesOf,
+  type ExternalData,
+  encodeModel,
+  type OnnxAttribute,
+  type OnnxModel,
+  type OnnxNode,
+} from '../formats/onnx.ts'
 import type { DType, Shape, Tensor } from '../tensor/tensor.ts'
 
 /** A tensor inside a graph that is being built. Shapes are static: one graph is built for one size. */
@@ -32,6 +39,8 @@ export class Graph {
   readonly weights = new Map<string, Value>()
   readonly inputs: Value[] = []
   readonly outputs: Value[] = []
+  /** Results of nodes, by name. */
+  readonly results = new Map<string, Value>()
   readonly #nodes: OnnxNode[] = []
   readonly #constants = new Map<string, { readonly value: Value; readonly tensor: Tensor }>()
   readonly #nameCounts = new Map<string, number>()
@@ -95,6 +104,7 @@ export class Graph {
       dtype,
       shape,
     }))
+    for (const output of outputs) this.results.set(output.name, output)
     this.#nodes.push({
       name,
       opType: spec.opType,
@@ -111,7 +121,12 @@ export class Graph {
    * @param locate where the float32 bytes of a checkpoint key lie
    */
   serialize(locate: (key: string) => ExternalData): Uint8Array {
-    return encodeModel({
+    return encodeModel(this.model(locate))
+  }
+
+  /** The parts that `serialize` writes. */
+  model(locate: (key: string) => ExternalData): OnnxModel {
+    return {
       graphName: this.name,
       opsets: OPSETS,
       nodes: this.#nodes,
@@ -121,7 +136,7 @@ export class Graph {
       ],
       inputs: this.inputs,
       outputs: this.outputs,
-    })
+    }
   }
 
   #uniqueName(base: string): string {

@@ -18,7 +18,16 @@ export async function createOrtSession(
   const options: ort.InferenceSession.SessionOptions = {
     executionProviders: executionProvider === 'cpu' ? ['cpu'] : [executionProvider, 'cpu'],
     graphOptimizationLevel: 'all',
-    extra: { session: { model_external_initializers_file_folder_path: folder } },
+    // Plans all activations of a size into one block at the second run and keeps the first run's too: VAE decode at 512×512 takes
+    // 2.6 GB with it and 1.4 GB without, at the same speed.
+    enableMemPattern: false,
+    extra: {
+      session: {
+        model_external_initializers_file_folder_path: folder,
+        // Packing copies every matrix at load (SD1.5's UNet: 1 s, 0.9 GB); packing them panel by panel in each run is as fast.
+        disable_prepacking: '1',
+      },
+    },
     logSeverityLevel: 3,
   }
   if (threads !== undefined) options.intraOpNumThreads = threads

@@ -9,6 +9,11 @@ export interface TensorInfo {
   readonly shape: Shape
 }
 
+/** A graph's value without the graph, which cannot cross threads and need not stay in memory. */
+export function infoOf({ name, dtype, shape }: TensorInfo): TensorInfo {
+  return { name, dtype, shape }
+}
+
 /** A graph with its weights, loaded and ready to run. */
 export interface Session {
   readonly inputs: readonly TensorInfo[]
@@ -36,6 +41,11 @@ export interface RuntimeOptions {
 export interface Runtime {
   /** @throws Error when the graph does not load, OutOfMemoryError when memory runs out */
   createSession(graph: Graph, weights: Weights): Promise<Session>
+  /**
+   * What to pass to `WeightCache.prepare` so that this runtime loads convolutions in place: the block size of its CPU kernels, found
+   * once by trying; undefined where they have no blocked form.
+   */
+  convolutionBlock(): Promise<number | undefined>
   /** Releases every session. */
   dispose(): Promise<void>
 }

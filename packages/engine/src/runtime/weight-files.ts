@@ -1,7 +1,8 @@
 import { parse } from 'node:path'
-import type { Weights } from '../checkpoint/prepared-weights.ts'
-import type { ExternalData } from '../formats/onnx.ts'
+import type { WeightLocation, Weights } from '../checkpoint/prepared-weights.ts'
+import { type ExternalData, encodeModel } from '../formats/onnx.ts'
 import type { Graph } from '../graph/graph.ts'
+import { blockConvolutions } from './blocked-convolutions.ts'
 
 /** A model whose weights are external data below `folder`. */
 export interface SerializedModel {
@@ -17,8 +18,7 @@ export interface SerializedModel {
  */
 export function serializeInPlace(graph: Graph, weights: Weights): SerializedModel {
   let folder: string | undefined
-  const model = graph.serialize((key): ExternalData => {
-    const { path, offset, length } = weights.locate(key)
+  const relative = ({ path, offset, length }: WeightLocation): ExternalData => {
     const { root } = parse(path)
     folder ??= root
     if (root !== folder) {
@@ -27,6 +27,10 @@ export function serializeInPlace(graph: Graph, weights: Weights): SerializedMode
       )
     }
     return { location: path.slice(root.length).replaceAll('\\', '/'), offset, length }
-  })
-  return { model, folder: folder ?? parse(process.cwd()).root }
+  }
+  const model = graph.model((key) => relative(weights.locateBlocked(key) ?? weights.locate(key)))
+  const { convolutionBlock } = weights
+  const isBlocked = (name: string) => graph.weights.has(name) && weights.locateBlocked(name) !== undefined
+  const blocked = convolutionBlock === undefined ? model : blockConvolutions(model, convolutionBlock, isBlocked)
+  return { model: encodeModel(blocked), folder: folder ?? parse(process.cwd()).root }
 }

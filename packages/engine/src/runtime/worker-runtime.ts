@@ -1,11 +1,20 @@
+import { parse } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Weights } from '../checkpoint/prepared-weights.ts'
 import type { Graph } from '../graph/graph.ts'
-import type { Tensor } from '../tensor/tensor.ts'
+import type { FloatTensor, Tensor } from '../tensor/tensor.ts'
+import { findConvolutionBlock } from './convolution-block.ts'
 import { checkFeeds } from './feeds.ts'
-import { OutOfMemoryError, type Runtime, type RuntimeOptions, type Session, SessionLostError } from './session.ts'
+import {
+  infoOf,
+  OutOfMemoryError,
+  type Runtime,
+  type RuntimeOptions,
+  type Session,
+  SessionLostError,
+} from './session.ts'
 import type { ReplyMessage, RequestMessage, SessionRequest } from './session-protocol.ts'
-import { serializeInPlace } from './weight-files.ts'
+import { type SerializedModel, serializeInPlace } from './weight-files.ts'
 
 /**
  * A runtime whose sessions live in one worker thread, so that native calls never block this one. The thread starts with the first
@@ -16,17 +25,37 @@ export class WorkerRuntime implements Runtime {
   readonly #options: RuntimeOptions
   #thread: SessionThread | undefined
   #sessionCount = 0
+  #convolutionBlock: Promise<number | undefined> | undefined
 
   constructor(options: RuntimeOptions = {}) {
     this.#options = options
   }
 
   async createSession(graph: Graph, weights: Weights): Promise<Session> {
-    const model = serializeInPlace(graph, weights)
+    const { convolutionBlock } = weights
+    const own = convolutionBlock === undefined ? undefined : await this.convolutionBlock()
+    if (convolutionBlock !== own) {
+      throw new Error(`the weights of ${weights.name} are in blocks of ${convolutionBlock}, this runtime's are ${own}`)
+    }
+    return this.#load(graph, serializeInPlace(graph, weights))
+  }
+
+  convolutionBlock(): Promise<number | undefined> {
+    if ((this.#options.executionProvider ?? 'cpu') !== 'cpu') return Promise.resolve(undefined)
+    this.#convolutionBlock ??= findConvolutionBlock(async (model, graph, x) => {
+      const session = await this.#load(graph, { model, folder: parse(process.cwd()).root })
+      const { y } = await session.run({ x })
+      await session.release()
+      return y as FloatTensor
+    })
+    return this.#convolutionBlock
+  }
+
+  async #load(graph: Graph, model: SerializedModel): Promise<Session> {
     if (!this.#thread?.isAlive) this.#thread = new SessionThread()
     const thread = this.#thread
     const session = ++this.#sessionCount
-    const [inputs, outputs] = [graph.inputs.map(info), graph.outputs.map(info)]
+    const [inputs, outputs] = [graph.inputs.map(infoOf), graph.outputs.map(infoOf)]
     await thread.request({ type: 'create', session, model, outputs, options: this.#options }, `load ${graph.name}`)
     let released = false
     return {
@@ -49,11 +78,6 @@ export class WorkerRuntime implements Runtime {
     await this.#thread?.end()
     this.#thread = undefined
   }
-}
-
-/** A graph's value without the graph, which cannot cross threads. */
-function info({ name, dtype, shape }: Session['inputs'][number]): Session['inputs'][number] {
-  return { name, dtype, shape }
 }
 
 interface Pending {

@@ -1,0 +1,194 @@
+import { totalmem } from 'node:os'
+import { constrainedMemory } from 'node:process'
+import type { Weights } from '../checkpoint/prepared-weights.ts'
+import type { Graph } from '../graph/graph.ts'
+import { infoOf, OutOfMemoryError, type Runtime, type Session } from './session.ts'
+import { estimateCost, type SessionCost } from './session-cost.ts'
+
+export interface SessionCacheOptions {
+  /** Memory for all sessions together. Default: three quarters of what the machine, or its container, has. */
+  readonly budgetBytes?: number
+  /**
+   * Whether a session stays loaded while another is loaded and there is room for both. Default true; false suits a single picture,
+   * whose text encoder and UNet are not needed again.
+   */
+  readonly keepsIdle?: boolean
+}
+
+interface Entry {
+  readonly key: string
+  readonly weightsIdentity: string
+  readonly cost: SessionCost
+  readonly session: Session
+  load(): Promise<Session>
+  loaded: Promise<Session> | undefined
+  running: number
+}
+
+/**
+ * Sessions by component, variant and size, within a memory budget. A session that had to make room is loaded again at its next
+ * run, which with prepared weights takes a fraction of a second; one that runs is never unloaded. Weights count once for all
+ * sessions that share them.
+ */
+export class SessionCache {
+  readonly budgetBytes: number
+  readonly #runtime: Runtime
+  readonly #keepsIdle: boolean
+  /** What is loaded or about to be, least recently used first. */
+  readonly #entries = new Map<string, Entry>()
+  #turn: Promise<unknown> = Promise.resolve()
+  readonly #waiting: (() => void)[] = []
+
+  constructor(runtime: Runtime, { budgetBytes, keepsIdle = true }: SessionCacheOptions = {}) {
+    this.#runtime = runtime
+    this.budgetBytes = budgetBytes ?? 0.75 * availableBytes()
+    this.#keepsIdle = keepsIdle
+  }
+
+  /** Bytes that the loaded sessions take, as estimated. */
+  get usedBytes(): number {
+    return totalBytes(this.#loaded())
+  }
+
+  /**
+   * The session of a graph, loaded now unless it is. Releasing it unloads it; running it then loads it again.
+   * @param variant what tells this graph from others of the component: outputs, sizes
+   * @throws OutOfMemoryError when it cannot fit even alone
+   */
+  async get(weights: Weights, variant: string, build: () => Graph): Promise<Session> {
+    const key = `${weights.name} ${weights.identity} ${variant}`
+    const entry = this.#entries.get(key) ?? this.#entry(key, weights, build)
+    await this.#load(entry)
+    return entry.session
+  }
+
+  /** Unloads everything once it has stopped running. */
+  async release(): Promise<void> {
+    await Promise.all([...this.#entries.values()].map((entry) => this.#unloadWhenIdle(entry)))
+  }
+
+  #entry(key: string, weights: Weights, build: () => Graph): Entry {
+    const graph = build()
+    const cost = estimateCost(graph)
+    this.#refuseWhatNeverFits(graph, cost)
+    const own: Entry = {
+      key,
+      weightsIdentity: weights.identity,
+      cost,
+      session: {
+        inputs: graph.inputs.map(infoOf),
+        outputs: graph.outputs.map(infoOf),
+        run: (feeds) => this.#run(this.#entries.get(key) ?? own, feeds),
+        release: () => this.#unloadWhenIdle(this.#entries.get(key) ?? own),
+      },
+      load: () => this.#runtime.createSession(build(), weights),
+      loaded: undefined,
+      running: 0,
+    }
+    return own
+  }
+
+  #refuseWhatNeverFits(graph: Graph, { weightBytes, workBytes }: SessionCost): void {
+    const neededBytes = weightBytes + workBytes
+    if (neededBytes <= this.budgetBytes) return
+    const what = `${graph.name} (${graph.inputs.map(({ name, shape }) => `${name} ${shape.join('×')}`).join(', ')})`
+    throw new OutOfMemoryError(
+      `${what} needs ${gigabytes(neededBytes)} (weights ${gigabytes(weightBytes)}, activations ${gigabytes(workBytes)}) and ` +
+        `the memory budget is ${gigabytes(this.budgetBytes)}: ask for smaller or fewer pictures, or raise the budget`,
+      { neededBytes, limitBytes: this.budgetBytes },
+    )
+  }
+
+  async #run(entry: Entry, feeds: Parameters<Session['run']>[0]): ReturnType<Session['run']> {
+    // Counted as running from here on, so that nothing unloads it between loading and running.
+    entry.running++
+    try {
+      return await (await this.#load(entry)).run(feeds)
+    } finally {
+      entry.running--
+      this.#wake()
+    }
+  }
+
+  /** Loads are one after another, because each decides what has to go. */
+  #load(entry: Entry): Promise<Session> {
+    this.#entries.delete(entry.key)
+    this.#entries.set(entry.key, entry)
+    if (entry.loaded) return entry.loaded
+    const loaded = this.#turn.then(async () => {
+      if (!entry.loaded) await this.#makeRoom(entry)
+      entry.loaded ??= entry.load()
+      return entry.loaded
+    })
+    this.#turn = loaded.catch(() => this.#forget(entry))
+    return loaded
+  }
+
+  async #makeRoom(entry: Entry): Promise<void> {
+    while (!this.#fits(entry)) {
+      const idle = this.#loaded().find(({ running }) => running === 0)
+      if (idle) await this.#unload(idle)
+      else await this.#change()
+    }
+  }
+
+  #fits(entry: Entry): boolean {
+    const loaded = this.#loaded()
+    if (!this.#keepsIdle && loaded.some(({ running }) => running === 0)) return false
+    return loaded.length === 0 || totalBytes([...loaded, entry]) <= this.budgetBytes
+  }
+
+  #loaded(): Entry[] {
+    return [...this.#entries.values()].filter(({ loaded }) => loaded !== undefined)
+  }
+
+  async #unloadWhenIdle(entry: Entry): Promise<void> {
+    while (entry.running > 0) await this.#change()
+    await this.#unload(entry)
+  }
+
+  async #unload(entry: Entry): Promise<void> {
+    const { loaded } = entry
+    this.#forget(entry)
+    await loaded?.then(
+      (session) => session.release(),
+      () => {},
+    )
+  }
+
+  #forget(entry: Entry): void {
+    entry.loaded = undefined
+    if (this.#entries.get(entry.key) === entry) this.#entries.delete(entry.key)
+    this.#wake()
+  }
+
+  /** Resolves when a run has ended or something was unloaded. */
+  #change(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve))
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve()
+  }
+}
+
+function totalBytes(entries: readonly Entry[]): number {
+  const weights = new Map<string, number>()
+  let total = 0
+  for (const { weightsIdentity, cost } of entries) {
+    weights.set(weightsIdentity, Math.max(weights.get(weightsIdentity) ?? 0, cost.weightBytes))
+    total += cost.workBytes
+  }
+  for (const bytes of weights.values()) total += bytes
+  return total
+}
+
+/** A container's limit where there is one; "no limit" comes as a number beyond the machine's memory. */
+function availableBytes(): number {
+  const limit = constrainedMemory()
+  return limit > 0 ? Math.min(limit, totalmem()) : totalmem()
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(1)} GB`
+}

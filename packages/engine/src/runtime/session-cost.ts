@@ -1,0 +1,74 @@
+import type { ExternalData, OnnxNode } from '../formats/onnx.ts'
+import type { Graph } from '../graph/graph.ts'
+import { BYTES_PER_ELEMENT, type DType, elementCount, type Shape } from '../tensor/tensor.ts'
+
+/** Bytes of memory that a session takes. */
+export interface SessionCost {
+  /** Mapped from files, and shared with other sessions of the same weights. */
+  readonly weightBytes: number
+  /** The session's own: activations at their peak. */
+  readonly workBytes: number
+}
+
+/** Operators whose result is their input under another shape. */
+const ALIASES = new Set(['Reshape', 'Identity'])
+
+const NOWHERE: ExternalData = { location: '', offset: 0, length: 0 }
+
+/**
+ * What a graph's session will take, before it is loaded. Activations are counted live from the node that makes them to the last one
+ * that reads them, in the order the nodes were built in. The allocator's slack is on top, fitted to measurements with onnxruntime
+ * 1.30: SD1.5's UNet at 512×512 has 0.10 GB live and takes 0.31 GB, its VAE decoder 1.07 GB and 1.37 GB.
+ */
+export function estimateCost(graph: Graph): SessionCost {
+  let weightBytes = 0
+  for (const weight of graph.weights.values()) weightBytes += bytesOf(weight)
+  const live = peakActivationBytes(graph)
+  return { weightBytes, workBytes: Math.ceil(1.3 * live + Math.min(2 * live, 256e6)) }
+}
+
+function bytesOf({ dtype, shape }: { readonly dtype: DType; readonly shape: Shape }): number {
+  return elementCount(shape) * BYTES_PER_ELEMENT[dtype]
+}
+
+function peakActivationBytes(graph: Graph): number {
+  const { nodes } = graph.model(() => NOWHERE)
+  const owner = ownersOf(nodes)
+  const lastUse = new Map<string, number>()
+  for (const [index, { inputs }] of nodes.entries()) {
+    for (const name of inputs) lastUse.set(owner.get(name) ?? name, index)
+  }
+  let [live, peak] = [0, 0]
+  for (const [index, node] of nodes.entries()) {
+    const made = node.outputs.filter((name) => !owner.has(name))
+    for (const name of made) live += resultBytes(graph, name)
+    peak = Math.max(peak, live + blockedCopies(graph, node))
+    const read = new Set(node.inputs.map((name) => owner.get(name) ?? name))
+    for (const name of [...read, ...made]) {
+      if ((lastUse.get(name) ?? index) === index) live -= resultBytes(graph, name)
+    }
+  }
+  return peak
+}
+
+/** Aliases, each with the value whose memory it is. */
+function ownersOf(nodes: readonly OnnxNode[]): Map<string, string> {
+  const owner = new Map<string, string>()
+  for (const { opType, inputs, outputs } of nodes) {
+    const [input, output] = [inputs[0], outputs[0]]
+    if (ALIASES.has(opType) && input !== undefined && output !== undefined) owner.set(output, owner.get(input) ?? input)
+  }
+  return owner
+}
+
+/** Convolutions read and write their maps in a blocked order: a copy of each. */
+function blockedCopies(graph: Graph, { opType, inputs, outputs }: OnnxNode): number {
+  if (opType !== 'Conv') return 0
+  return resultBytes(graph, inputs[0] ?? '') + resultBytes(graph, outputs[0] ?? '')
+}
+
+/** 0 for inputs and constants, which are not the session's. */
+function resultBytes(graph: Graph, name: string): number {
+  const value = graph.results.get(name)
+  return value ? bytesOf(value) : 0
+}
