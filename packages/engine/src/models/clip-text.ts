@@ -2,6 +2,7 @@ import { Graph, type Value } from '../graph/graph.ts'
 import { add, gather, gelu, multiHeadAttention, quickGelu, reshape, slice } from '../graph/ops.ts'
 import { Scope } from '../graph/scope.ts'
 import { float32, int64 } from '../tensor/tensor.ts'
+import { clipEncoderLayer } from './clip-encoder-layer.ts'
 import type { ClipTextConfig } from './clip-text-config.ts'
 
 /**
@@ -82,24 +83,10 @@ function hiddenStates(scope: Scope, config: ClipTextConfig, inputIds: Value, las
   const states = [add(token, tokens === config.maxPositions ? positions : slice(positions, 0, 0, tokens))]
   const mask = causalMask(scope, tokens)
   for (let i = 0; i < last; i++) {
-    states.push(encoderLayer(scope.child(`encoder.layers.${i}`), states[i] as Value, config, mask))
+    states.push(clipEncoderLayer(scope.child(`encoder.layers.${i}`), states[i] as Value, config, mask))
   }
   return states
 }
-
-/** CLIPEncoderLayer: self-attention and a perceptron, each on a normalised residual. */
-function encoderLayer(scope: Scope, x: Value, config: ClipTextConfig, mask: Value): Value {
-  const { hiddenSize, intermediateSize, heads, normEpsilon } = config
-  const activation = config.activation === 'gelu' ? gelu : quickGelu
-  const normalized = scope.child('layer_norm1').layerNorm(x, normEpsilon)
-  const project = (name: string, input: Value) => scope.child(`self_attn.${name}`).linear(input, hiddenSize)
-  const [query, key, value] = ['q_proj', 'k_proj', 'v_proj'].map((name) => project(name, normalized)) as Triple
-  const h = add(project('out_proj', multiHeadAttention(query, key, value, heads, mask)), x)
-  const inner = scope.child('mlp.fc1').linear(scope.child('layer_norm2').layerNorm(h, normEpsilon), intermediateSize)
-  return add(scope.child('mlp.fc2').linear(activation(inner), hiddenSize), h)
-}
-
-type Triple = [Value, Value, Value]
 
 /** Scores of a query with later keys are masked; padding is not, as Stable Diffusion was trained. */
 function causalMask(scope: Scope, tokens: number): Value {
