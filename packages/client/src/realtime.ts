@@ -1,8 +1,10 @@
 import { ApiError, parseEndpointId, type RealtimeClient, type TokenProvider } from '@fal-ai/client'
-import { redirectSocket } from './socket-redirect.ts'
+import { forgetSocket, redirectSocket } from './socket-redirect.ts'
 
 /** As fal's client asks for. */
 const TOKEN_SECONDS = 120
+/** The client's own default of `throttleInterval`. */
+const THROTTLE_MS = 128
 
 export interface RealtimeTarget {
   /** Base URL of the Darkroom, without a trailing slash. */
@@ -49,7 +51,15 @@ export function redirectRealtime(realtime: RealtimeClient, target: RealtimeTarge
           if (state.unusedToken !== undefined) redirect(state.unusedToken)
           connection.send(input)
         },
-        close: () => connection.close(),
+        close() {
+          connection.close()
+          const { unusedToken } = state
+          if (unusedToken === undefined) return
+          // An input that the client holds back may still open the connection it belongs to.
+          const heldBackMs = handler.throttleInterval ?? THROTTLE_MS
+          if (heldBackMs === 0) forgetSocket(unusedToken)
+          else setTimeout(() => forgetSocket(unusedToken), heldBackMs * 2)
+        },
       }
     },
   }

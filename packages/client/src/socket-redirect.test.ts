@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { redirectSocket } from './socket-redirect.ts'
+import { forgetSocket, redirectSocket } from './socket-redirect.ts'
 
 /** Keeps its URL; `open()` is what a server's answer does. */
 class FakeSocket extends EventTarget {
@@ -59,6 +59,13 @@ describe('redirectSocket', () => {
     const again = make('wss://fal.run/a/b/realtime?fal_jwt_token=t')
     expect(again.url).toContain('ws://host:1/')
     again.open()
+  })
+
+  it('gives the global back when the connection is given up', () => {
+    redirectSocket('t', 'http://host:1', () => {})
+    make('wss://fal.run/a/b/realtime?fal_jwt_token=t')
+    forgetSocket('t')
+    expect(scope.WebSocket).toBe(FakeSocket)
   })
 
   it('keeps two Darkrooms apart, and goes on until both are connected', () => {

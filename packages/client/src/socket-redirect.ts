@@ -34,6 +34,11 @@ export function redirectSocket(token: string, base: string, onOpen: () => void):
   install()
 }
 
+/** Gives up a connection that was not made. */
+export function forgetSocket(token: string): void {
+  release(token)
+}
+
 function install(): void {
   if (proxy !== undefined && scope.WebSocket === proxy) return
   // Node 20 has none. fal's client reads `WebSocket.OPEN` for as long as a connection lives, so the fallback stays.

@@ -1,10 +1,10 @@
-import { decode, ExtensionCodec, encode } from '@msgpack/msgpack'
+import { decode, decodeMulti, Encoder, ExtensionCodec } from '@msgpack/msgpack'
 import { fieldError } from '../errors/errors.ts'
 import type { ChannelEvent, SessionOptions } from './direct-channel.ts'
 
 /**
- * Frames of the direct channel, each one MessagePack array in one binary WebSocket message. Sessions and works are
- * numbered by the gateway; work numbers are unique within a socket.
+ * Frames of the direct channel, each one a MessagePack array; a binary WebSocket message holds one or more. Sessions and
+ * works are numbered by the gateway; work numbers are unique within a socket.
  */
 export type GatewayFrame =
   | readonly ['open', session: number, options: SessionOptions]
@@ -42,17 +42,28 @@ extensionCodec.register({
 
 const OPTIONS = { extensionCodec, ignoreUndefined: true, maxDepth: MAX_DEPTH }
 
-export function encodeFrame(frame: GatewayFrame | RunnerFrame): Uint8Array {
-  return encode(frame, OPTIONS)
+/** An encoder keeps a buffer as large as the largest value it has met: one that met a picture is not kept. */
+const LARGEST_KEPT_BUFFER = 1024 * 1024
+let encoder = new Encoder(OPTIONS)
+
+function encode(value: unknown): Uint8Array {
+  const bytes = encoder.encode(value)
+  if (bytes.byteLength > LARGEST_KEPT_BUFFER) encoder = new Encoder(OPTIONS)
+  return bytes
 }
 
-/** @throws when the bytes are no frame: the peer speaks something else and the socket is of no use */
-export function decodeFrame<F extends GatewayFrame | RunnerFrame>(bytes: Uint8Array): F {
-  const frame = decode(plainBytes(bytes), OPTIONS)
-  if (!Array.isArray(frame) || typeof frame[0] !== 'string') {
-    throw new Error('Expected a frame of the direct channel (a MessagePack array), found something else')
+export function encodeFrame(frame: GatewayFrame | RunnerFrame): Uint8Array {
+  return encode(frame)
+}
+
+/** @throws when the bytes are no frames: the peer speaks something else and the socket is of no use */
+export function* decodeFrames<F extends GatewayFrame | RunnerFrame>(message: Uint8Array): Generator<F> {
+  for (const frame of decodeMulti(plainBytes(message), OPTIONS)) {
+    if (!Array.isArray(frame) || typeof frame[0] !== 'string') {
+      throw new Error('Expected frames of the direct channel (MessagePack arrays), found something else')
+    }
+    yield frame as unknown as F
   }
-  return frame as unknown as F
 }
 
 /** @throws WireError 422 when the input nests too deep to be any endpoint's */
@@ -75,7 +86,7 @@ function plainBytes(bytes: Uint8Array): Uint8Array {
 
 function encodeNested(input: unknown): Uint8Array {
   try {
-    return encode(input, OPTIONS)
+    return encode(input)
   } catch (error) {
     if (!(error instanceof Error) || !error.message.startsWith('Too deep')) throw error
     throw fieldError([], 'value_error', `the input is nested deeper than ${MAX_DEPTH} levels`)

@@ -2,10 +2,10 @@ import { WebSocket } from 'ws'
 import { requestError } from '../errors/errors.ts'
 import type { RunnerAdvertisement } from '../queue/request-queue.ts'
 import type { SessionOptions } from './direct-channel.ts'
+import { FrameWriter } from './frame-writer.ts'
 import {
   CHANNEL_PROTOCOL,
-  decodeFrame,
-  encodeFrame,
+  decodeFrames,
   encodeInput,
   type GatewayFrame,
   MAX_FRAME_BYTES,
@@ -28,6 +28,7 @@ export interface WorkLimits {
 export class RunnerConnection {
   readonly runnerId: string
   readonly #socket: WebSocket
+  readonly #writer: FrameWriter<GatewayFrame>
   readonly #works = new Map<number, WorkEvents>()
   readonly #sessions = new Map<number, () => void>()
   readonly #onGone: () => void
@@ -40,6 +41,7 @@ export class RunnerConnection {
   private constructor(runnerId: string, socket: WebSocket, onGone: () => void) {
     this.runnerId = runnerId
     this.#socket = socket
+    this.#writer = new FrameWriter(socket)
     this.#onGone = onGone
     socket.on('message', (data) => this.#onMessage(data as Buffer))
     socket.on('pong', () => {
@@ -77,12 +79,12 @@ export class RunnerConnection {
   openSession(options: SessionOptions, onClosed: () => void): number {
     const session = ++this.#counter
     this.#sessions.set(session, onClosed)
-    this.#send(['open', session, options])
+    this.#writer.write(['open', session, options])
     return session
   }
 
   closeSession(session: number): void {
-    if (this.#sessions.delete(session)) this.#send(['close', session])
+    if (this.#sessions.delete(session)) this.#writer.writeLazily(['close', session])
     this.#hangUpIfDrained()
   }
 
@@ -95,8 +97,8 @@ export class RunnerConnection {
     const { signal, startTimeout } = limits
     const events: WorkEvents = new WorkEvents({
       started: () => clearTimeout(timer),
-      taken: () => this.#send(['ack', work]),
-      abandoned: () => this.#send(['cancel', work]),
+      taken: () => this.#writer.write(['ack', work]),
+      abandoned: () => this.#writer.write(['cancel', work]),
       ended: () => {
         clearTimeout(timer)
         signal.removeEventListener('abort', abandon)
@@ -110,7 +112,7 @@ export class RunnerConnection {
       startTimeout &&
       setTimeout(() => events.abandon(startTimeoutError(startTimeout.seconds)), startTimeout.remainingMs)
     this.#works.set(work, events)
-    this.#send(['send', session, work, bytes])
+    this.#writer.write(['send', session, work, bytes])
     if (signal.aborted) abandon()
     else signal.addEventListener('abort', abandon, { once: true })
     return events
@@ -120,16 +122,12 @@ export class RunnerConnection {
     this.#socket.terminate()
   }
 
-  #send(frame: GatewayFrame): void {
-    // Sending into a socket that just closed is no error of its own: `close` ends every work on it.
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(encodeFrame(frame))
-  }
-
   #onMessage(data: Buffer): void {
     try {
-      const frame = decodeFrame<RunnerFrame>(data)
-      if (frame[0] === 'event') this.#works.get(frame[1])?.push(frame[2])
-      else this.#drain()
+      for (const frame of decodeFrames<RunnerFrame>(data)) {
+        if (frame[0] === 'event') this.#works.get(frame[1])?.push(frame[2])
+        else this.#drain()
+      }
     } catch {
       this.#socket.close(1002, 'not a frame of the direct channel')
     }

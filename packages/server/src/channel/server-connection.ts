@@ -3,7 +3,8 @@ import { toErrorAnswer } from '../errors/error-answer.ts'
 import { fieldError } from '../errors/errors.ts'
 import type { DirectWork } from './channel-server.ts'
 import type { ChannelEvent, SessionOptions } from './direct-channel.ts'
-import { decodeFrame, decodeInput, encodeFrame, type GatewayFrame } from './frames.ts'
+import { FrameWriter } from './frame-writer.ts'
+import { decodeFrames, decodeInput, type GatewayFrame, type RunnerFrame } from './frames.ts'
 
 interface ServerSession {
   readonly options: SessionOptions
@@ -15,11 +16,13 @@ interface ServerSession {
 export class ServerConnection {
   readonly #socket: WebSocket
   readonly #run: (work: DirectWork) => Promise<void>
+  readonly #writer: FrameWriter<RunnerFrame>
   readonly #sessions = new Map<number, ServerSession>()
   readonly #works = new Map<number, ServerWork>()
 
   constructor(socket: WebSocket, run: (work: DirectWork) => Promise<void>) {
     this.#socket = socket
+    this.#writer = new FrameWriter(socket)
     this.#run = run
     socket.on('message', (data) => this.#onMessage(data as Buffer))
     socket.on('error', () => socket.terminate())
@@ -30,7 +33,7 @@ export class ServerConnection {
 
   #onMessage(data: Buffer): void {
     try {
-      this.#onFrame(decodeFrame<GatewayFrame>(data))
+      for (const frame of decodeFrames<GatewayFrame>(data)) this.#onFrame(frame)
     } catch {
       // 1002: protocol error. Whatever sent this cannot be answered.
       this.#socket.close(1002, 'not a frame of the direct channel')
@@ -60,10 +63,7 @@ export class ServerConnection {
   #enqueue(sessionNumber: number, number: number, input: Uint8Array): void {
     const session = this.#sessions.get(sessionNumber)
     if (session === undefined) throw new Error(`Expected an open session, found number ${sessionNumber}`)
-    const work = new ServerWork(session.options, (event) => {
-      // A socket on its way out drops what is sent to it; the gateway ends the work by itself.
-      this.#socket.send(encodeFrame(['event', number, event]), () => {})
-    })
+    const work = new ServerWork(session.options, (event) => this.#writer.write(['event', number, event]))
     this.#works.set(number, work)
     session.tail = session.tail
       .then(() => work.run(input, this.#run))

@@ -34,7 +34,7 @@ export class RealtimeConnection {
   readonly #gone = new AbortController()
   /** Settles when the last result has left this process: a slow reader holds up its own next result, and nobody else's. */
   #sent: Promise<void> = Promise.resolve()
-  #session: DirectSession | undefined
+  #session: Promise<DirectSession> | undefined
   #idle: NodeJS.Timeout | undefined
   /** Resolves when the socket is closed and everything behind it is let go. */
   readonly done: Promise<void>
@@ -64,7 +64,7 @@ export class RealtimeConnection {
   async #run(): Promise<void> {
     try {
       // Chooses a runner before the first input comes; without one the first input waits for it, or is told.
-      await this.#openSession().catch(() => {})
+      this.#openSession().catch(() => {})
       this.#watchIdle()
       for (let frame = await this.#backlog.next(); frame !== undefined; frame = await this.#backlog.next()) {
         await this.#answer(frame)
@@ -75,7 +75,10 @@ export class RealtimeConnection {
       this.#options.onDefect(error)
     } finally {
       clearTimeout(this.#idle)
-      this.#session?.close()
+      this.#session?.then(
+        (session) => session.close(),
+        () => {},
+      )
       this.#socket.close(NORMAL_CLOSURE)
     }
   }
@@ -97,19 +100,20 @@ export class RealtimeConnection {
   }
 
   async #work(input: unknown): Promise<Extract<ChannelEvent, { type: 'result' }>> {
-    const session = this.#session ?? (await this.#openSession())
+    const session = await (this.#session ?? this.#openSession())
     for await (const event of session.send(input, this.#gone.signal)) if (event.type === 'result') return event
     throw requestError('runner_incomplete_response', 'The runner ended the session without a result')
   }
 
-  async #openSession(): Promise<DirectSession> {
-    const session = await this.#channel.open(this.#options.session)
-    this.#session = session
+  #openSession(): Promise<DirectSession> {
+    const opening = this.#channel.open(this.#options.session)
+    this.#session = opening
+    const forget = () => {
+      if (this.#session === opening) this.#session = undefined
+    }
     // A runner that drains or dies ends its sessions; the next input opens one elsewhere.
-    session.closed.then(() => {
-      if (this.#session === session) this.#session = undefined
-    })
-    return session
+    opening.then((session) => session.closed).then(forget, forget)
+    return opening
   }
 
   /** Waits for the message before this one to be written out, so at most two are held for a slow reader. */

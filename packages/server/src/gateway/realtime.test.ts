@@ -1,7 +1,7 @@
 import { decode, encode } from '@msgpack/msgpack'
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
-import { picture } from '../../test/fakes/endpoints.ts'
+import { createGate, picture } from '../../test/fakes/endpoints.ts'
 import {
   KEY,
   type LiveGateway,
@@ -70,6 +70,13 @@ class Client {
 }
 
 const connect = (path: string, headers: Record<string, string> = {}) => new Client(path, headers).open()
+
+/** The server reads a ping behind the messages before it: its pong says that it has them. */
+async function allReceived(client: Client): Promise<void> {
+  const pong = new Promise((resolve) => client.socket.once('pong', resolve))
+  client.socket.ping()
+  await pong
+}
 
 function refusal(path: string, headers: Record<string, string> = {}): Promise<{ status: number; body: string }> {
   return new Promise((resolve) => {
@@ -158,13 +165,16 @@ describe('realtime frames', () => {
 
 describe('realtime flow', () => {
   it('works on inputs in order and drops the older of those that wait', async () => {
-    await start()
-    const client = await connect('/run/fake/steps/realtime?max_buffering=2')
-    client.send({ steps: 1, ms: 100, tag: 1 })
-    await new Promise((resolve) => setTimeout(resolve, 30))
-    for (let tag = 2; tag <= 10; tag++) client.send({ steps: 1, tag })
+    const gate = createGate()
+    await start({ endpoints: [gate.endpoint] })
+    const client = await connect('/run/fake/gate/realtime?max_buffering=2')
+    client.send({ tag: 1 })
+    await gate.entered
+    for (let tag = 2; tag <= 10; tag++) client.send({ tag })
+    await allReceived(client)
+    gate.open()
     await client.message(2)
-    expect(client.messages.map(({ value }) => Number(value.tag))).toEqual([1, 9, 10])
+    expect(client.messages.map(({ value }) => value.tag)).toEqual([1, 9, 10])
   })
 
   it('lets a second connection in between the inputs of a busy one', async () => {
@@ -205,7 +215,7 @@ describe('realtime flow', () => {
     await start()
     const leaving = await connect('/run/fake/steps/realtime')
     leaving.send({ steps: 1_000_000, ms: 5 })
-    await new Promise((resolve) => setTimeout(resolve, 30))
+    await allReceived(leaving)
     leaving.socket.close()
     const next = await connect('/run/fake/echo/realtime')
     next.send({ tag: 'next' })
@@ -236,13 +246,16 @@ describe('realtime flow', () => {
   })
 
   it('finishes what it works on before it closes for a shutdown', async () => {
-    await start()
-    const client = await connect('/run/fake/deaf/realtime')
-    client.send({ ms: 100 })
-    await new Promise((resolve) => setTimeout(resolve, 30))
-    await gateway.realtime.close(10)
+    const gate = createGate()
+    await start({ endpoints: [gate.endpoint] })
+    const client = await connect('/run/fake/gate/realtime')
+    client.send({ tag: 1 })
+    await gate.entered
+    const closed = gateway.realtime.close(10)
+    gate.open()
+    await closed
     expect((await client.closed).code).toBe(1000)
-    expect((await client.message(0)).value).toEqual({ finished: true })
+    expect((await client.message(0)).value).toEqual({ tag: 1 })
   })
 
   it('refuses a message that is too large: 1009', async () => {

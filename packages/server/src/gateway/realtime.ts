@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
@@ -108,7 +109,8 @@ class RealtimeServer {
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, seconds * 1000)
     })
-    await Promise.race([Promise.all([...this.#connections.values()].map(({ done }) => done)), late])
+    const closed = [...this.#connections.keys()].map((webSocket) => once(webSocket, 'close'))
+    await Promise.race([Promise.all(closed), late])
     clearTimeout(timer)
     for (const webSocket of this.#connections.keys()) {
       webSocket.close(GOING_AWAY, 'the server is going away')

@@ -8,6 +8,7 @@ export interface SupervisorOptions {
   readonly args?: readonly string[]
   /** Node's own options, e.g. `['--import', 'tsx']`; the parent's when absent. */
   readonly execArgv?: readonly string[]
+  /** The parent's when absent. */
   readonly env?: NodeJS.ProcessEnv
   readonly logger: RunnerLogger
   /** A runner that reports more resident memory than this is drained and replaced. */
@@ -126,7 +127,7 @@ class RunnerProcess {
   constructor(options: SupervisorOptions, hooks: RunnerProcessHooks) {
     this.#options = options
     this.child = fork(options.entry, [...(options.args ?? [])], {
-      env: options.env ?? process.env,
+      ...(options.env === undefined ? {} : { env: options.env }),
       ...(options.execArgv === undefined ? {} : { execArgv: [...options.execArgv] }),
     })
     this.#exited = new Promise((resolve) => {

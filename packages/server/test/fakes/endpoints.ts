@@ -82,6 +82,32 @@ export const deaf = endpoint(
 
 const never = () => new Promise<never>(() => {})
 
+export interface Gate {
+  readonly endpoint: RunnableEndpoint
+  /** Resolves when the first input has reached the handler. */
+  readonly entered: Promise<void>
+  /** Lets it, and all after it, be answered. */
+  open(): void
+}
+
+/** `fake/gate` answers `{ tag }` once it is opened: for tests of what happens while a work is underway. */
+export function createGate(): Gate {
+  let enter = () => {}
+  let open = () => {}
+  const entered = new Promise<void>((resolve) => {
+    enter = resolve
+  })
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  const answer = once(async ({ tag }) => {
+    enter()
+    await opened
+    return { tag }
+  })
+  return { endpoint: endpoint('fake/gate', answer), entered, open: () => open() }
+}
+
 /** Never ends. */
 export const hang = endpoint('fake/hang', once(never))
 

@@ -1,5 +1,5 @@
 import { Hono } from 'hono'
-import type { ChannelEvent, SessionOptions } from '../../channel/direct-channel.ts'
+import type { ChannelEvent, DirectSession, SessionOptions } from '../../channel/direct-channel.ts'
 import type { EndpointSchema } from '../../endpoints/endpoint.ts'
 import { toErrorAnswer } from '../../errors/error-answer.ts'
 import { REQUEST_ID } from '../../protocol/headers.ts'
@@ -70,40 +70,47 @@ async function stream(
   input: unknown,
 ): Promise<Response> {
   const leaving = new AbortController()
-  const signal = AbortSignal.any([c.req.raw.signal, leaving.signal])
   const session = await dependencies.channel.open(options)
-  const work = new WorkStream(session.send(input, signal))
-  let beginning: StreamBeginning
+  const work = new WorkStream(session.send(input, AbortSignal.any([c.req.raw.signal, leaving.signal])))
   try {
-    beginning = await work.begin()
+    const beginning = await work.begin()
+    if (beginning.kind === 'streaming') return streamOutputs(dependencies, c, { work, session, leaving, beginning })
+    session.close()
+    return resultResponse(beginning.result)
   } catch (error) {
     session.close()
     throw error
   }
-  if (beginning.kind === 'failed') {
-    session.close()
-    return resultResponse(beginning.result)
-  }
-  dependencies.metrics.openStreams.inc({ kind: 'output' })
-  return eventStreamResponse(
-    {
-      signal: c.req.raw.signal,
-      keepAliveSeconds: dependencies.config.limits.keepAliveSeconds,
-      headers: { [REQUEST_ID]: c.var.requestId, ...beginning.headers },
-    },
-    async (send, gone) => {
-      gone.addEventListener('abort', () => leaving.abort(), { once: true })
-      try {
-        for await (const output of work.outputs()) send(stringifyJson(output))
-      } catch (error) {
-        // The reader's own leaving is no news to anyone.
-        if (!gone.aborted) send(stringifyJson(errorEvent(error)))
-      } finally {
-        session.close()
-        dependencies.metrics.openStreams.dec({ kind: 'output' })
-      }
-    },
-  )
+}
+
+interface BegunStream {
+  readonly work: WorkStream
+  readonly session: DirectSession
+  /** Aborted when the reader leaves. */
+  readonly leaving: AbortController
+  readonly beginning: Extract<StreamBeginning, { kind: 'streaming' }>
+}
+
+function streamOutputs(
+  { config, metrics }: GatewayDependencies,
+  c: GatewayContext,
+  { work, session, leaving, beginning }: BegunStream,
+): Response {
+  const headers = { [REQUEST_ID]: c.var.requestId, ...beginning.headers }
+  const { keepAliveSeconds } = config.limits
+  metrics.openStreams.inc({ kind: 'output' })
+  return eventStreamResponse({ signal: c.req.raw.signal, keepAliveSeconds, headers }, async (send, gone) => {
+    gone.addEventListener('abort', () => leaving.abort(), { once: true })
+    try {
+      for await (const output of work.outputs()) send(stringifyJson(output))
+    } catch (error) {
+      // The reader's own leaving is no news to anyone.
+      if (!gone.aborted) send(stringifyJson(errorEvent(error)))
+    } finally {
+      session.close()
+      metrics.openStreams.dec({ kind: 'output' })
+    }
+  })
 }
 
 function resultResponse({ status, headers, output }: Extract<ChannelEvent, { type: 'result' }>): Response {

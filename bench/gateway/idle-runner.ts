@@ -1,0 +1,37 @@
+/** The runner process of `overhead.ts`: an endpoint that does nothing, advertised to the parent. */
+import type { RunnableEndpoint } from '../../packages/server/src/endpoints/endpoint.ts'
+import { startRunner } from '../../packages/server/src/runner/runner.ts'
+import type { RunnerQueue } from '../../packages/server/src/runner/runner-queue.ts'
+import { idleSchema } from './idle-endpoint.ts'
+
+const idle: RunnableEndpoint = {
+  schema: idleSchema,
+  async *handler() {
+    yield* []
+    return { images: [], seed: 1 }
+  },
+}
+
+const never = () => Promise.reject(new Error('this bench has no queue'))
+const queue: RunnerQueue = {
+  leaseSeconds: 30,
+  claim: async () => undefined,
+  heartbeat: async () => [],
+  appendLogs: never,
+  complete: never,
+  retry: never,
+  release: never,
+  onWork: () => () => {},
+  advertise: async (advertisement) => void process.send?.(advertisement),
+  withdraw: async () => {},
+}
+
+await startRunner({
+  queue,
+  endpoints: [idle],
+  files: () => ({ saveFile: never, readFile: never }),
+  logger: { info: () => {}, warn: () => {}, error: console.error },
+  device: 'cpu',
+  memoryBytes: 0,
+})
+process.once('disconnect', () => process.exit(0))

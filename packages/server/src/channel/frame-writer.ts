@@ -1,0 +1,58 @@
+import { WebSocket } from 'ws'
+import { encodeFrame, type GatewayFrame, type RunnerFrame } from './frames.ts'
+
+/** Frames that would make a message larger than this go out at once. */
+const LARGE_MESSAGE_BYTES = 1024 * 1024
+/** How long a frame that nobody waits for may be kept back for a message to travel with. */
+const LAZY_MS = 50
+
+/**
+ * Writes frames to a socket, those of one turn of the event loop as one message. A sync run opens a session and sends its
+ * input in one turn; as messages of their own they cost a system call each, the dearest part of the whole path.
+ */
+export class FrameWriter<F extends GatewayFrame | RunnerFrame> {
+  readonly #socket: WebSocket
+  #waiting: Uint8Array[] = []
+  #bytes = 0
+  #scheduled = false
+  #lazy: NodeJS.Timeout | undefined
+
+  constructor(socket: WebSocket) {
+    this.#socket = socket
+  }
+
+  /** @throws when the frame cannot be encoded; nothing is sent of it then */
+  write(frame: F): void {
+    this.#add(frame)
+    if (this.#bytes > LARGE_MESSAGE_BYTES) this.#flush()
+    else if (!this.#scheduled) {
+      this.#scheduled = true
+      // Runs when the promise jobs of this turn are done, and before the next turn.
+      process.nextTick(() => this.#flush())
+    }
+  }
+
+  /** Writes a frame that may wait for others. */
+  writeLazily(frame: F): void {
+    this.#add(frame)
+    this.#lazy ??= setTimeout(() => this.#flush(), LAZY_MS).unref()
+  }
+
+  #add(frame: F): void {
+    const bytes = encodeFrame(frame)
+    this.#waiting.push(bytes)
+    this.#bytes += bytes.byteLength
+  }
+
+  #flush(): void {
+    clearTimeout(this.#lazy)
+    this.#lazy = undefined
+    this.#scheduled = false
+    const [first, ...others] = this.#waiting
+    this.#waiting = []
+    this.#bytes = 0
+    // A socket on its way out drops what is sent to it; its 'close' ends every work on it.
+    if (first === undefined || this.#socket.readyState !== WebSocket.OPEN) return
+    this.#socket.send(others.length === 0 ? first : Buffer.concat([first, ...others]), () => {})
+  }
+}
