@@ -1,5 +1,5 @@
 import { Graph, type Value } from '../graph/graph.ts'
-import { add, gather, gelu, multiHeadAttention, quickGelu, reshape, slice } from '../graph/ops.ts'
+import { add, gather, reshape, slice } from '../graph/ops.ts'
 import { Scope } from '../graph/scope.ts'
 import { float32, int64 } from '../tensor/tensor.ts'
 import { clipEncoderLayer } from './clip-encoder-layer.ts'
