@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto'
 import type { Logger } from 'pino'
 import { createDirectChannel } from '../channel/channel-client.ts'
 import type { Config } from '../config/config.ts'
+import { storedSetting } from '../db/stored-setting.ts'
 import { createCatalogue } from '../endpoints/catalogue.ts'
+import type { EndpointSchema } from '../endpoints/endpoint.ts'
 import { createApp } from '../gateway/app.ts'
 import { verifyKey } from '../gateway/authentication.ts'
 import type { GatewayDependencies } from '../gateway/dependencies.ts'
@@ -19,7 +21,6 @@ import { tokenRoutes } from '../gateway/routes/tokens.ts'
 import { createSqlKeyStore } from '../gateway/sql-key-store.ts'
 import { OutboundHttp } from '../security/outbound-http.ts'
 import { loadSigningKey } from '../webhooks/signing-key.ts'
-import { storedSetting } from '../db/stored-setting.ts'
 import { WebhookDeliverer } from '../webhooks/webhook-deliverer.ts'
 import { WebhookOutbox } from '../webhooks/webhook-outbox.ts'
 import type { BackingStores } from './backing-stores.ts'
@@ -45,9 +46,14 @@ const TICKET_SECONDS = 3600
  * run on the same stores.
  * @throws when the port is taken
  */
-export async function startGateway(config: Config, stores: BackingStores, log: Logger): Promise<RunningGateway> {
+export async function startGateway(
+  config: Config,
+  stores: BackingStores,
+  log: Logger,
+  schemas: readonly EndpointSchema[] = ENDPOINT_SCHEMAS,
+): Promise<RunningGateway> {
   const { database, queue } = stores
-  const catalogue = createCatalogue(ENDPOINT_SCHEMAS)
+  const catalogue = createCatalogue(schemas)
   const channel = createDirectChannel({ queue, endpointExists: (id) => catalogue.find(id).kind === 'found' })
   const tokens = createRealtimeTokens(await sharedSecret(stores, 'token-secret'))
   const gateway: GatewayDependencies = {
