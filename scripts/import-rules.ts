@@ -85,7 +85,6 @@ export const PACKAGE_RULES: readonly PackageRules[] = [
         'endpoints/endpoint',
         'endpoints/handler',
       ],
-      tls: ['errors'],
       processes: '*',
       cli: '*',
       'main.ts': '*',
