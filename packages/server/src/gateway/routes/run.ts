@@ -117,17 +117,21 @@ async function converse(
   throw requestError('runner_incomplete_response', 'The runner ended the session without a result')
 }
 
-/** Keeps the call for the listings. The answer does not wait for it, and is not worse for it going wrong. */
+/**
+ * Keeps the call for the listings, and is no worse for it going wrong. In a turn of its own: on the embedded database the
+ * write takes 0.5 ms of this thread, and a promise's turn would come before the response is written.
+ */
 function record(
   { queue, log }: GatewayDependencies,
   { submission, acceptedAt }: { submission: Submission; acceptedAt: Date },
   outcome: Outcome,
 ): void {
-  queue
-    .record({ ...submission, acceptedAt, startedAt: acceptedAt, completedAt: new Date(), outcome })
-    .catch((error) => {
-      log.warn({ err: error, requestId: submission.requestId }, 'run was answered but not recorded')
+  const run = { ...submission, acceptedAt, startedAt: acceptedAt, completedAt: new Date(), outcome }
+  setImmediate(() => {
+    queue.record(run).catch((error) => {
+      log.warn({ err: error, requestId: run.requestId }, 'run was answered but not recorded')
     })
+  })
 }
 
 /** Clients do not repeat a call whose own start deadline ran out, if this header says so. */
