@@ -81,7 +81,7 @@ export interface WeightCacheOptions {
 const DEFAULT_MAX_BYTES = 40e9
 /** Part of every identity: another number makes older files unused. */
 const FORMAT = 1
-/** Files used this recently are about to be mapped, or are, by this process or another. */
+/** Files used this recently may be about to be mapped by another process. */
 const IN_USE_MILLISECONDS = 5 * 60_000
 const ABANDONED_MILLISECONDS = 24 * 3600_000
 
@@ -95,6 +95,8 @@ export class WeightCache {
   readonly #isTemporary: boolean
   readonly #maxBytes: number
   readonly #running = new Map<string, Promise<SafetensorsFile>>()
+  /** Prepared files whose weights somebody still holds, and may map again at any time. */
+  readonly #held = new Map<string, WeakRef<Weights>>()
 
   constructor({ folder, maxBytes = DEFAULT_MAX_BYTES }: WeightCacheOptions = {}) {
     this.#isTemporary = folder === undefined
@@ -119,7 +121,9 @@ export class WeightCache {
       .update(JSON.stringify([FORMAT, weights.identity, edits?.identity, convolutionBlock]))
       .digest('hex')
     const file = converted.length > 0 ? await this.#file(identity, weights.name, converted, options) : undefined
-    return preparedWeights(weights, identity, file, convolutionBlock)
+    const prepared = preparedWeights(weights, identity, file, convolutionBlock)
+    if (file) this.#held.set(file.path, new WeakRef(prepared))
+    return prepared
   }
 
   /** Removes the private folder, if it is one. Sessions that map its files must be released before. */
@@ -182,7 +186,8 @@ export class WeightCache {
     files.sort((a, b) => a.usedAt - b.usedAt)
     for (const { path, size, usedAt } of files) {
       if (total <= this.#maxBytes) return
-      if (path === newest || now - usedAt < IN_USE_MILLISECONDS) continue
+      const isHeld = this.#held.get(path)?.deref() !== undefined
+      if (isHeld || path === newest || now - usedAt < IN_USE_MILLISECONDS) continue
       // On Windows a mapped file cannot be removed; it goes at a later turn.
       const removed = await rm(path).then(
         () => true,
