@@ -3,6 +3,9 @@ import type { Tensor } from '../tensor/tensor.ts'
 import { OutOfMemoryError, type RuntimeOptions, type TensorInfo } from './session.ts'
 import type { SerializedModel } from './weight-files.ts'
 
+// Whatever is an error is also thrown; its own log would print it a second time, in red, for each provider that is tried.
+ort.env.logLevel = 'fatal'
+
 /** A session of onnxruntime on this thread, which `createOrtSession` and `run` block while they work. */
 export interface OrtSession {
   run(feeds: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>>
@@ -15,6 +18,11 @@ export async function createOrtSession(
   outputs: readonly TensorInfo[],
   { threads, executionProvider = 'cpu' }: RuntimeOptions,
 ): Promise<OrtSession> {
+  const built = ort.listSupportedBackends().map(({ name }) => name)
+  // With the CPU listed behind it, an unknown provider would be dropped without an error.
+  if (!built.includes(executionProvider)) {
+    throw new Error(`this build of onnxruntime has ${built.join(', ')}, not ${executionProvider}`)
+  }
   const options: ort.InferenceSession.SessionOptions = {
     executionProviders: executionProvider === 'cpu' ? ['cpu'] : [executionProvider, 'cpu'],
     graphOptimizationLevel: 'all',
@@ -28,7 +36,7 @@ export async function createOrtSession(
         disable_prepacking: '1',
       },
     },
-    logSeverityLevel: 3,
+    logSeverityLevel: 4,
   }
   if (threads !== undefined) options.intraOpNumThreads = threads
   const session = await ort.InferenceSession.create(model, options).catch(rethrow)

@@ -1,0 +1,48 @@
+import { NO_WEIGHTS } from '../checkpoint/prepared-weights.ts'
+import { Graph } from '../graph/graph.ts'
+import { mul } from '../graph/ops.ts'
+import { float32 } from '../tensor/tensor.ts'
+import type { ExecutionProvider } from './session.ts'
+import { WorkerRuntime } from './worker-runtime.ts'
+
+/** Providers that are worth trying unasked: what onnxruntime-node carries for a platform, WebGPU (experimental there) left out. */
+const AUTOMATIC: Readonly<Partial<Record<NodeJS.Platform, readonly ExecutionProvider[]>>> = {
+  linux: ['cuda'],
+  win32: ['dml'],
+  darwin: ['coreml'],
+}
+
+/**
+ * The provider to run on: the wanted one if it loads and computes here, else the CPU. `auto` tries the platform's own.
+ * @param onNotice told in one line when a provider that was asked for by name is not to be had
+ */
+export async function chooseExecutionProvider(
+  wanted: ExecutionProvider | 'auto',
+  onNotice: (line: string) => void,
+): Promise<ExecutionProvider> {
+  const candidates = wanted === 'auto' ? (AUTOMATIC[process.platform] ?? []) : [wanted]
+  for (const provider of candidates) {
+    const problem = provider === 'cpu' ? undefined : await tryProvider(provider)
+    if (problem === undefined) return provider
+    if (wanted !== 'auto')
+      onNotice(`the execution provider ${provider} is not available (${problem}): running on the CPU`)
+  }
+  return 'cpu'
+}
+
+/** Loads and runs one small graph; why that failed, if it did. */
+async function tryProvider(executionProvider: ExecutionProvider): Promise<string | undefined> {
+  const runtime = new WorkerRuntime({ executionProvider })
+  try {
+    const graph = new Graph('execution provider probe')
+    const x = graph.input('x', 'float32', [2])
+    graph.output('y', mul(x, x))
+    const session = await runtime.createSession(graph, NO_WEIGHTS)
+    const { y } = await session.run({ x: float32([2], Float32Array.of(2, 3)) })
+    return String(y?.data) === '4,9' ? undefined : `it computed 2² and 3² as ${y?.data}`
+  } catch (error) {
+    return (error as Error).message.split('\n')[0]?.replace(/^cannot load [^:]*: /, '')
+  } finally {
+    await runtime.dispose()
+  }
+}
