@@ -1,0 +1,66 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { decodeImage, type RgbImage } from '@darkroom/engine'
+import type { EndpointSchema, HandlerContext, RunnableEndpoint } from '../../src/endpoints/endpoint.ts'
+import { outputPicture, previewPicture } from '../../src/endpoints/engine/picture-output.ts'
+import { fastLcmDiffusion, fastLcmDiffusionImageToImage } from '../../src/endpoints/fal-ai/fast-lcm-diffusion/schema.ts'
+import { lcmSd15ImageToImage } from '../../src/endpoints/fal-ai/lcm-sd15-i2i/schema.ts'
+import { resolveImageSize } from '../../src/endpoints/shared/image-size.ts'
+
+interface DrawingInput {
+  readonly prompt: string
+  readonly image_size?: Parameters<typeof resolveImageSize>[0]
+  readonly image_url?: string
+  readonly image_bytes?: Uint8Array
+  readonly num_images: number
+  readonly num_inference_steps: number
+  readonly seed?: bigint
+  readonly sync_mode: boolean
+  readonly format?: 'jpeg' | 'png'
+  readonly request_id: string
+}
+
+/** Milliseconds of a step: long enough for a poll to see it. */
+const STEP_MS = 3
+const SMALL_SEED = 42n
+
+/** Every pixel of the colour that the seed says, so that a test can tell one picture from another. */
+function plainImage(width: number, height: number, seed: bigint): RgbImage {
+  return { width, height, data: new Uint8Array(width * height * 3).fill(Number(seed % 256n)) }
+}
+
+async function sizeOf(input: DrawingInput, context: HandlerContext): Promise<{ width: number; height: number }> {
+  if (input.image_bytes) return decodeImage(input.image_bytes)
+  if (input.image_url) return decodeImage(await context.readFile(input.image_url, ['body', 'image_url']))
+  return resolveImageSize(input.image_size ?? 'square')
+}
+
+/** An endpoint under its own id, with its own schema and its answers' form, that paints one colour instead of drawing. */
+function painting(schema: EndpointSchema): RunnableEndpoint {
+  return {
+    schema,
+    async *handler(rawInput, context) {
+      const input = rawInput as DrawingInput
+      const seed = input.seed ?? SMALL_SEED
+      const { width, height } = await sizeOf(input, context)
+      const echo = { prompt: input.prompt, ...(input.request_id !== '' && { request_id: input.request_id }) }
+      for (let step = 1; step <= input.num_inference_steps; step++) {
+        context.log(`Step ${step}/${input.num_inference_steps}`)
+        await sleep(STEP_MS, undefined, { signal: context.signal })
+        if (context.streaming) yield { images: [await previewPicture(plainImage(8, 8, seed))], timings: {}, ...echo }
+      }
+      const images = []
+      for (let index = 0n; index < input.num_images; index++) {
+        const format = { format: input.format ?? 'jpeg', syncMode: input.sync_mode }
+        images.push(await outputPicture(plainImage(width, height, seed + index), format, context))
+      }
+      context.setHeader('x-darkroom-model', 'paint')
+      return { images, timings: { inference: 0.01 }, seed, ...echo }
+    },
+  }
+}
+
+export const DRAWING_ENDPOINTS: readonly RunnableEndpoint[] = [
+  painting(fastLcmDiffusion),
+  painting(fastLcmDiffusionImageToImage),
+  painting(lcmSd15ImageToImage),
+]
