@@ -73,7 +73,6 @@ function publish(schema: z.core.$ZodTypes, json: JsonObject): void {
   if (def.type === 'number' && json.type === 'integer') dropSafeIntegerBounds(json)
   if (def.type === 'object') publishObject(def.shape, json)
   delete json.id
-  delete json.hidden
   delete json.requiredUnless
 }
 

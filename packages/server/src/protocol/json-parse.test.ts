@@ -61,6 +61,19 @@ describe('parseJson', () => {
     expect(() => parseJson(text)).toThrow('Expecting value: line 3 column 8 (char 21)')
   })
 
+  test.each([
+    ['"\\u1234', 'Invalid \\uXXXX escape: line 1 column 3 (char 2)'],
+    ['"\\u12', 'Invalid \\uXXXX escape: line 1 column 3 (char 2)'],
+    ['"\\u1234x', 'Unterminated string starting at: line 1 column 1 (char 0)'],
+    ['"\\', 'Unterminated string starting at: line 1 column 1 (char 0)'],
+    ['"a\\\\\\"', 'Unterminated string starting at: line 1 column 1 (char 0)'],
+    ['"a\\x"', 'Invalid \\escape: line 1 column 3 (char 2)'],
+    ['["a\n"]', 'Invalid control character at: line 1 column 4 (char 3)'],
+    ['{"a":1}}', 'Extra data: line 1 column 8 (char 7)'],
+  ])('%j: %s', (text, message) => {
+    expect(() => parseJson(text)).toThrow(message)
+  })
+
   test('depth, values and digits are limited', () => {
     expect(parseJson('[[1]]', { depth: 2, values: 3 })).toEqual([[1n]])
     expect(() => parseJson('[[[1]]]', { depth: 2, values: 9 })).toThrow(JsonLimitError)
