@@ -3,25 +3,22 @@
  *
  *     npx tsx scripts/golden/compare-pipelines.ts FOLDER
  */
-import { WeightCache } from '../../packages/engine/src/checkpoint/prepared-weights.ts'
+import { openEngine } from '../../packages/engine/src/pipelines/engine.ts'
 import { loadStableDiffusion } from '../../packages/engine/src/pipelines/load-stable-diffusion.ts'
 import type { StableDiffusion } from '../../packages/engine/src/pipelines/stable-diffusion.ts'
-import { WorkerRuntime } from '../../packages/engine/src/runtime/worker-runtime.ts'
 import { deviation, readPipelineCases, runPipelineCase } from '../../packages/engine/test/golden/pipeline-cases.ts'
 
 const folder = process.argv[2]
 if (folder === undefined) throw new Error('name the folder that pipelines.py --all wrote')
 const checkpoints = new URL('../../packages/engine/test/golden/data/checkpoints/', import.meta.url).pathname
 const { cases, expected } = await readPipelineCases(folder)
-const runtime = new WorkerRuntime({ threads: 1 })
-const weightCache = new WeightCache()
+const engine = openEngine({ threads: 1 })
 const models = new Map<string, StableDiffusion>()
 const worst = { latents: 0, pixels: 0, largestPixel: 0 }
 let failures = 0
 for (const request of cases) {
   const model =
-    models.get(request.checkpoint) ??
-    (await loadStableDiffusion(`${checkpoints}${request.checkpoint}`, { runtime, weightCache }))
+    models.get(request.checkpoint) ?? (await loadStableDiffusion(engine, `${checkpoints}${request.checkpoint}`))
   models.set(request.checkpoint, model)
   const found = deviation(await runPipelineCase(model, request), await expected(request.name))
   for (const key of ['latents', 'pixels', 'largestPixel'] as const) worst[key] = Math.max(worst[key], found[key])
@@ -33,8 +30,7 @@ for (const request of cases) {
     )
   }
 }
-await runtime.dispose()
-await weightCache.dispose()
+await engine.dispose()
 console.log(
   `${cases.length} cases, ${failures} out of tolerance; worst: latents ${worst.latents.toExponential(1)}, ` +
     `differing samples ${(worst.pixels * 100).toFixed(3)} %, by at most ${worst.largestPixel}`,

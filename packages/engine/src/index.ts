@@ -1,5 +1,4 @@
 export { CheckpointError } from './checkpoint/checkpoint-error.ts'
-export { WeightCache } from './checkpoint/prepared-weights.ts'
 export { SafetensorsError, writeSafetensors } from './formats/safetensors.ts'
 export { decodeImage, ImageDecodeError } from './image/decode.ts'
 export { encodeImage } from './image/encode.ts'
@@ -7,6 +6,7 @@ export { resizeRgb } from './image/resize.ts'
 export { blackImage, type RgbImage } from './image/rgb-image.ts'
 export { tensorToRgb } from './image/tensor.ts'
 export { ModelConfigError } from './models/config-fields.ts'
+export { type Engine, type EngineOptions, openEngine } from './pipelines/engine.ts'
 export { type ImageToImageParameters, imageToImage } from './pipelines/image-to-image.ts'
 export { type LoadOptions, type LoraFile, loadStableDiffusion } from './pipelines/load-stable-diffusion.ts'
 export {
@@ -24,8 +24,7 @@ export {
   type TextToImageParameters,
   textToImage,
 } from './pipelines/text-to-image.ts'
-export { OutOfMemoryError, type Runtime, SessionLostError } from './runtime/session.ts'
-export { WorkerRuntime } from './runtime/worker-runtime.ts'
+export { OutOfMemoryError, SessionLostError } from './runtime/session.ts'
 export { SCHEDULER_NAMES, type SchedulerName } from './schedulers/from-config.ts'
 export { SchedulerError } from './schedulers/scheduler.ts'
 export { concatenate } from './tensor/tensor.ts'

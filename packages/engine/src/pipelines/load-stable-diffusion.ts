@@ -3,7 +3,7 @@ import { checkWeights } from '../checkpoint/check-weights.ts'
 import { type Checkpoint, openCheckpoint } from '../checkpoint/checkpoint.ts'
 import { CheckpointError } from '../checkpoint/checkpoint-error.ts'
 import type { ComponentWeights, WeightsOptions } from '../checkpoint/component-weights.ts'
-import type { WeightCache, Weights } from '../checkpoint/prepared-weights.ts'
+import type { Weights } from '../checkpoint/prepared-weights.ts'
 import type { Graph } from '../graph/graph.ts'
 import { AUTOENCODER_RENAMES, buildDecoderGraph, buildEncoderGraph, scaleLatents } from '../models/autoencoder-kl.ts'
 import { parseAutoencoderConfig, spatialFactor } from '../models/autoencoder-kl-config.ts'
@@ -11,11 +11,10 @@ import { buildTextEncoderGraph, CLIP_TEXT_RENAMES } from '../models/clip-text.ts
 import { parseClipTextConfig } from '../models/clip-text-config.ts'
 import { buildUNetGraph } from '../models/unet-2d-condition.ts'
 import { parseUNetConfig } from '../models/unet-2d-condition-config.ts'
-import type { Runtime } from '../runtime/session.ts'
 import { createScheduler } from '../schedulers/from-config.ts'
 import { type FloatTensor, float32 } from '../tensor/tensor.ts'
 import { loadClipTokenizer } from '../tokenizers/clip-tokenizer.ts'
-import { ComponentSessions } from './component-sessions.ts'
+import type { Engine } from './engine.ts'
 import { encodePrompt, type TextEncoders } from './prompt-encoding.ts'
 import type { Autoencoder, StableDiffusion, UNet } from './stable-diffusion.ts'
 import { TextEncoder } from './text-encoder.ts'
@@ -27,9 +26,6 @@ export interface LoraFile {
 }
 
 export interface LoadOptions {
-  readonly runtime: Runtime
-  /** Where weights that cannot be used in place are prepared. */
-  readonly weightCache: WeightCache
   /** Precision variant of the weight files, `fp16`. */
   readonly variant?: string
   /** Merged into the weights in order. */
@@ -53,7 +49,11 @@ const PIPELINES: Readonly<Record<string, StableDiffusion['kind']>> = {
  * when they are first used.
  * @throws CheckpointError, ModelConfigError, SafetensorsError: one message that names the file, the tensor and the likely cause
  */
-export async function loadStableDiffusion(folder: string, options: LoadOptions): Promise<StableDiffusion> {
+export async function loadStableDiffusion(
+  engine: Engine,
+  folder: string,
+  options: LoadOptions = {},
+): Promise<StableDiffusion> {
   const checkpoint = await openCheckpoint(folder, options.variant === undefined ? {} : { variant: options.variant })
   const kind = PIPELINES[checkpoint.className]
   if (kind === undefined) {
@@ -61,13 +61,12 @@ export async function loadStableDiffusion(folder: string, options: LoadOptions):
       `${folder} is a ${checkpoint.className}; expected one of ${Object.keys(PIPELINES).join(', ')}`,
     )
   }
-  const sessions = new ComponentSessions(options.runtime)
   const loras = await Promise.all((options.loras ?? []).map(openScaledLora))
-  const load = new ComponentLoader(checkpoint, loras, options)
-  const { vae, vaeSampleSize } = await load.autoencoder(sessions)
-  const { unet, unetSampleSize } = await load.unet(sessions)
+  const load = new ComponentLoader(engine, checkpoint, loras, options)
+  const { vae, vaeSampleSize } = await load.autoencoder()
+  const { unet, unetSampleSize } = await load.unet()
   const schedulerConfig = await checkpoint.component('scheduler').config()
-  const textEncoders = await load.textEncoders(kind, sessions)
+  const textEncoders = await load.textEncoders(kind)
   return {
     kind,
     folder: checkpoint.folder,
@@ -80,7 +79,6 @@ export async function loadStableDiffusion(folder: string, options: LoadOptions):
       kind === 'stable-diffusion-xl' && checkpoint.modelIndex.force_zeros_for_empty_prompt !== false,
     encodePrompt: (prompt, clipSkip) => encodePrompt(textEncoders, prompt, clipSkip),
     createScheduler: ({ name, overrides }) => createScheduler(name, schedulerConfig, overrides),
-    release: () => sessions.release(),
   }
 }
 
@@ -90,17 +88,20 @@ async function openScaledLora({ path, scale }: LoraFile): Promise<ScaledLora> {
 
 /** Opens components one by one: config, headers held against the graphs, weights prepared. */
 class ComponentLoader {
+  readonly #engine: Engine
   readonly #checkpoint: Checkpoint
   readonly #loras: readonly ScaledLora[]
   readonly #options: LoadOptions
 
-  constructor(checkpoint: Checkpoint, loras: readonly ScaledLora[], options: LoadOptions) {
+  constructor(engine: Engine, checkpoint: Checkpoint, loras: readonly ScaledLora[], options: LoadOptions) {
+    this.#engine = engine
     this.#checkpoint = checkpoint
     this.#loras = loras
     this.#options = options
   }
 
-  async unet(sessions: ComponentSessions) {
+  async unet() {
+    const { sessions } = this.#engine
     const config = parseUNetConfig(await this.#checkpoint.component('unet').config())
     const side = 2 ** (config.downBlocks.length - 1)
     const smallest = buildUNetGraph(config, { batch: 1, height: side, width: side, tokens: 1 })
@@ -128,7 +129,8 @@ class ComponentLoader {
     return { unet, unetSampleSize: config.sampleSize }
   }
 
-  async autoencoder(sessions: ComponentSessions) {
+  async autoencoder() {
+    const { sessions } = this.#engine
     const config = parseAutoencoderConfig(await this.#checkpoint.component('vae').config())
     const factor = spatialFactor(config)
     const smallest = { batch: 1, height: factor, width: factor }
@@ -158,12 +160,12 @@ class ComponentLoader {
     return { vae, vaeSampleSize: config.sampleSize }
   }
 
-  async textEncoders(kind: StableDiffusion['kind'], sessions: ComponentSessions): Promise<TextEncoders> {
-    const first = await this.#textEncoder('', sessions)
-    return kind === 'stable-diffusion' ? { first } : { first, second: await this.#textEncoder('_2', sessions) }
+  async textEncoders(kind: StableDiffusion['kind']): Promise<TextEncoders> {
+    const first = await this.#textEncoder('')
+    return kind === 'stable-diffusion' ? { first } : { first, second: await this.#textEncoder('_2') }
   }
 
-  async #textEncoder(suffix: '' | '_2', sessions: ComponentSessions): Promise<TextEncoder> {
+  async #textEncoder(suffix: '' | '_2'): Promise<TextEncoder> {
     const name = `text_encoder${suffix}`
     const config = parseClipTextConfig(await this.#checkpoint.component(name).config())
     const projected = this.#checkpoint.components.get(name) === 'CLIPTextModelWithProjection'
@@ -171,16 +173,22 @@ class ComponentLoader {
     const graph = buildTextEncoderGraph(config, { batch: 1, tokens: 1, outputs })
     const weights = await this.#weights(name, [graph], { renames: CLIP_TEXT_RENAMES })
     const tokenizer = await loadClipTokenizer(this.#checkpoint.component(`tokenizer${suffix}`).folder)
-    return new TextEncoder(tokenizer, config, weights, sessions)
+    return new TextEncoder(tokenizer, config, weights, this.#engine.sessions)
   }
 
   async #weights(name: string, graphs: readonly Graph[], options: WeightsOptions = {}): Promise<Weights> {
     const stored: ComponentWeights = await this.#checkpoint.component(name).weights(options)
     checkWeights(stored, graphs)
-    const { weightCache, runtime, signal, onWarning } = this.#options
+    const { weightCache, runtime, keepsPreparedWeights } = this.#engine
+    const { signal, onWarning } = this.#options
     const { edits, unmatched } = loraEdits(stored, this.#loras, runtime)
     if (unmatched.length > 0) onWarning?.(`${name} has no module for ${summary(unmatched)} of the LoRA; skipped`)
-    return weightCache.prepare(stored, { ...(edits && { edits }), ...(signal && { signal }) })
+    const convolutionBlock = keepsPreparedWeights ? await runtime.convolutionBlock() : undefined
+    return weightCache.prepare(stored, {
+      ...(edits && { edits }),
+      ...(signal && { signal }),
+      ...(convolutionBlock !== undefined && { convolutionBlock }),
+    })
   }
 }
 

@@ -2,13 +2,11 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeEach, expect, it } from 'vitest'
-import { WeightCache } from '../checkpoint/prepared-weights.ts'
-import { WorkerRuntime } from '../runtime/worker-runtime.ts'
+import { openEngine } from './engine.ts'
 import { loadSafetyChecker } from './safety-checker.ts'
 
 const CHECKPOINTS = join(import.meta.dirname, '../../test/golden/data/checkpoints')
-const runtime = new WorkerRuntime({ threads: 1 })
-const weightCache = new WeightCache()
+const engine = openEngine({ threads: 1 })
 const folders: string[] = []
 let folder: string
 
@@ -18,8 +16,7 @@ beforeEach(async () => {
 })
 
 afterAll(async () => {
-  await runtime.dispose()
-  await weightCache.dispose()
+  await engine.dispose()
   for (const path of folders) await rm(path, { recursive: true, force: true })
 })
 
@@ -30,7 +27,7 @@ async function edit(name: string, change: (config: Record<string, unknown>) => v
   await writeFile(path, JSON.stringify(config))
 }
 
-const load = () => loadSafetyChecker(folder, { runtime, weightCache })
+const load = () => loadSafetyChecker(engine, folder)
 
 it('refuses a folder without a model and a model of another kind', async () => {
   await expect(load()).rejects.toThrow('there is no safety_checker in')

@@ -3,7 +3,6 @@ import { checkWeights } from '../checkpoint/check-weights.ts'
 import { type Component, openComponent } from '../checkpoint/checkpoint.ts'
 import { CheckpointError } from '../checkpoint/checkpoint-error.ts'
 import type { KeyRenames } from '../checkpoint/component-weights.ts'
-import type { WeightCache } from '../checkpoint/prepared-weights.ts'
 import type { Graph } from '../graph/graph.ts'
 import {
   clipPixelValuesOptions,
@@ -16,9 +15,8 @@ import { parseClipVisionConfig } from '../models/clip-vision-config.ts'
 import { buildSafetyCheckerGraph, isFlagged, SAFETY_CHECKER_RENAMES } from '../models/safety-checker.ts'
 import { buildVitGraph, VIT_RENAMES } from '../models/vit.ts'
 import { parseVitConfig } from '../models/vit-config.ts'
-import type { Runtime } from '../runtime/session.ts'
 import type { FloatTensor, Tensor } from '../tensor/tensor.ts'
-import { ComponentSessions } from './component-sessions.ts'
+import type { Engine } from './engine.ts'
 import { readImageProcessor } from './image-processor.ts'
 
 /** `v1` compares a picture with CLIP embeddings of concepts, `v2` classifies it with a ViT. */
@@ -29,14 +27,9 @@ export interface SafetyChecker {
   readonly version: SafetyCheckerVersion
   /** One flag for each picture, of any size; true where it is not safe. */
   check(images: readonly RgbImage[]): Promise<boolean[]>
-  /** Frees the session's memory. */
-  release(): Promise<void>
 }
 
 export interface SafetyCheckerOptions {
-  readonly runtime: Runtime
-  /** Where weights that cannot be used in place are prepared. */
-  readonly weightCache: WeightCache
   /** Precision variant of the weight files, `fp16`. */
   readonly variant?: string
 }
@@ -50,21 +43,25 @@ const COMPONENT = 'safety_checker'
  * @param folder a folder with the model's config.json, or a whole checkpoint with a `safety_checker` folder
  * @throws CheckpointError, ModelConfigError, SafetensorsError
  */
-export async function loadSafetyChecker(folder: string, options: SafetyCheckerOptions): Promise<SafetyChecker> {
+export async function loadSafetyChecker(
+  engine: Engine,
+  folder: string,
+  options: SafetyCheckerOptions = {},
+): Promise<SafetyChecker> {
   const { variant } = options
   const component = await openComponent(folder, COMPONENT, variant === undefined ? {} : { variant })
   const config = await component.config()
-  if (config.model_type === 'clip') return loadConceptChecker(component, config, options)
-  if (config.model_type === 'vit') return loadClassifier(component, config, options)
+  if (config.model_type === 'clip') return loadConceptChecker(engine, component, config)
+  if (config.model_type === 'vit') return loadClassifier(engine, component, config)
   throw new CheckpointError(
     `${component.folder} is no safety checker: model_type in config.json must be clip (StableDiffusionSafetyChecker) or ` +
       `vit (ViTForImageClassification), found ${JSON.stringify(config.model_type)}`,
   )
 }
 
-async function loadConceptChecker(component: Component, json: unknown, options: SafetyCheckerOptions) {
+async function loadConceptChecker(engine: Engine, component: Component, json: unknown) {
   const config = parseClipVisionConfig(json)
-  const run = await openModel(component, options, {
+  const run = await openModel(engine, component, {
     graph: buildSafetyCheckerGraph(config, { batch: 1 }),
     renames: SAFETY_CHECKER_RENAMES,
     imageSize: config.imageSize,
@@ -78,7 +75,7 @@ async function loadConceptChecker(component: Component, json: unknown, options: 
 /** The probability of `nsfw` from which fal's toolkit flags a picture, exclusive. */
 const NSFW_THRESHOLD = 0.5
 
-async function loadClassifier(component: Component, json: unknown, options: SafetyCheckerOptions) {
+async function loadClassifier(engine: Engine, component: Component, json: unknown) {
   const config = parseVitConfig(json)
   const nsfw = config.labels.indexOf('nsfw')
   if (nsfw < 0) {
@@ -86,7 +83,7 @@ async function loadClassifier(component: Component, json: unknown, options: Safe
       `${component.folder} is no safety checker: its labels are ${config.labels.join(', ')}, not nsfw`,
     )
   }
-  const run = await openModel(component, options, {
+  const run = await openModel(engine, component, {
     graph: buildVitGraph(config, { batch: 1 }),
     renames: VIT_RENAMES,
     imageSize: config.imageSize,
@@ -109,24 +106,18 @@ interface ModelParts {
   readonly defaults: PixelValuesOptions
 }
 
-interface OpenModel {
-  run(image: RgbImage): Promise<Readonly<Record<string, Tensor>>>
-  release(): Promise<void>
-}
+/** Runs the model on one picture. */
+type ModelRun = (image: RgbImage) => Promise<Readonly<Record<string, Tensor>>>
 
-async function openModel(component: Component, options: SafetyCheckerOptions, parts: ModelParts): Promise<OpenModel> {
+async function openModel(engine: Engine, component: Component, parts: ModelParts): Promise<ModelRun> {
   const processor = await readImageProcessor(processorFolders(component), parts.defaults)
   requireSide(component, processor, parts.imageSize)
   const stored = await component.weights({ renames: parts.renames })
   checkWeights(stored, [parts.graph])
-  const weights = await options.weightCache.prepare(stored)
-  const sessions = new ComponentSessions(options.runtime)
-  return {
-    async run(image) {
-      const session = await sessions.get(weights, '', () => parts.graph)
-      return session.run({ pixel_values: pixelValues(image, processor) })
-    },
-    release: () => sessions.release(),
+  const weights = await engine.weightCache.prepare(stored)
+  return async (image) => {
+    const session = await engine.sessions.get(weights, '', () => parts.graph)
+    return session.run({ pixel_values: pixelValues(image, processor) })
   }
 }
 
@@ -146,16 +137,15 @@ function requireSide({ folder }: Component, { size, crop }: PixelValuesOptions, 
 
 function checker(
   version: SafetyCheckerVersion,
-  model: OpenModel,
+  run: ModelRun,
   isUnsafe: (outputs: Readonly<Record<string, Tensor>>) => boolean,
 ): SafetyChecker {
   return {
     version,
     async check(images) {
       const flags: boolean[] = []
-      for (const image of images) flags.push(isUnsafe(await model.run(image)))
+      for (const image of images) flags.push(isUnsafe(await run(image)))
       return flags
     },
-    release: () => model.release(),
   }
 }

@@ -60,7 +60,6 @@ export interface StableDiffusion {
   encodePrompt(prompt: string, clipSkip: number): Promise<PromptConditioning>
   /** A fresh scheduler: the checkpoint's own, or the named one built from the checkpoint's scheduler config. */
   createScheduler(choice: SchedulerChoice): Scheduler
-  release(): Promise<void>
 }
 
 export interface SchedulerChoice {

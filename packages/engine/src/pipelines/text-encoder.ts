@@ -1,18 +1,18 @@
 import type { Weights } from '../checkpoint/prepared-weights.ts'
 import { buildTextEncoderGraph, eosPositions, type TextEncoderOutput } from '../models/clip-text.ts'
 import type { ClipTextConfig } from '../models/clip-text-config.ts'
+import type { SessionCache } from '../runtime/session-cache.ts'
 import { type FloatTensor, int64 } from '../tensor/tensor.ts'
 import type { ClipTokenizer } from '../tokenizers/clip-tokenizer.ts'
-import type { ComponentSessions } from './component-sessions.ts'
 
 /** A CLIP text encoder with its tokenizer. */
 export class TextEncoder {
   readonly #tokenizer: ClipTokenizer
   readonly #config: ClipTextConfig
   readonly #weights: Weights
-  readonly #sessions: ComponentSessions
+  readonly #sessions: SessionCache
 
-  constructor(tokenizer: ClipTokenizer, config: ClipTextConfig, weights: Weights, sessions: ComponentSessions) {
+  constructor(tokenizer: ClipTokenizer, config: ClipTextConfig, weights: Weights, sessions: SessionCache) {
     this.#tokenizer = tokenizer
     this.#config = config
     this.#weights = weights

@@ -1,29 +1,24 @@
 import { afterAll, describe, expect, it } from 'vitest'
-import { WeightCache } from '../../src/checkpoint/prepared-weights.ts'
+import { openEngine } from '../../src/pipelines/engine.ts'
 import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.ts'
 import type { StableDiffusion } from '../../src/pipelines/stable-diffusion.ts'
-import { WorkerRuntime } from '../../src/runtime/worker-runtime.ts'
 import { deviation, readPipelineCases, runPipelineCase } from './pipeline-cases.ts'
 
 const DATA = new URL('data/', import.meta.url).pathname
 
 describe('pipelines against diffusers', async () => {
   const { cases, expected } = await readPipelineCases(`${DATA}pipelines`)
-  const runtime = new WorkerRuntime({ threads: 1 })
-  const weightCache = new WeightCache()
+  const engine = openEngine({ threads: 1 })
   const models = new Map<string, Promise<StableDiffusion>>()
   const load = (checkpoint: string) => {
     const known = models.get(checkpoint)
     if (known) return known
-    const loaded = loadStableDiffusion(`${DATA}checkpoints/${checkpoint}`, { runtime, weightCache })
+    const loaded = loadStableDiffusion(engine, `${DATA}checkpoints/${checkpoint}`)
     models.set(checkpoint, loaded)
     return loaded
   }
 
-  afterAll(async () => {
-    await runtime.dispose()
-    await weightCache.dispose()
-  })
+  afterAll(() => engine.dispose())
 
   // float32 sums in another order differ by about 1e-6 an operation; 1e-4 leaves room for thirty steps of them.
   it.each(cases)('$name', async (request) => {

@@ -3,7 +3,6 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { openWeightFile } from '../../src/checkpoint/component-weights.ts'
-import { WeightCache } from '../../src/checkpoint/prepared-weights.ts'
 import { readSafetensors, readTensor } from '../../src/formats/safetensors.ts'
 import { clipPixelValuesOptions, pixelValues, vitPixelValuesOptions } from '../../src/image/pixel-values.ts'
 import type { RgbImage } from '../../src/image/rgb-image.ts'
@@ -12,9 +11,9 @@ import { parseClipVisionConfig } from '../../src/models/clip-vision-config.ts'
 import { buildSafetyCheckerGraph, isFlagged, SAFETY_CHECKER_RENAMES } from '../../src/models/safety-checker.ts'
 import { buildVitGraph, VIT_RENAMES } from '../../src/models/vit.ts'
 import { parseVitConfig } from '../../src/models/vit-config.ts'
+import { openEngine } from '../../src/pipelines/engine.ts'
 import { readImageProcessor } from '../../src/pipelines/image-processor.ts'
 import { loadSafetyChecker, probability } from '../../src/pipelines/safety-checker.ts'
-import { WorkerRuntime } from '../../src/runtime/worker-runtime.ts'
 import { concatenate, type FloatTensor } from '../../src/tensor/tensor.ts'
 import { DATA, ModelRunner, readConfig, relativeError } from './model-case.ts'
 import { noiseImage } from './noise-image.ts'
@@ -47,12 +46,10 @@ const report: Report = JSON.parse(await readFile(join(DATA, 'safety', 'safety.js
 const tensors = await readSafetensors(join(DATA, 'safety', 'safety.safetensors'))
 const pictures = report.pictures.map(draw)
 const runner = new ModelRunner()
-const runtime = new WorkerRuntime({ threads: 1 })
-const weightCache = new WeightCache()
+const engine = openEngine({ threads: 1 })
 afterAll(async () => {
   await runner.dispose()
-  await runtime.dispose()
-  await weightCache.dispose()
+  await engine.dispose()
 })
 
 function draw({ kind, width, height, colour }: Picture): RgbImage {
@@ -98,10 +95,9 @@ test.each([
   ['tiny-safety-v2', 'v2', report.v2.flags],
   ['tiny-safety-v2-new', 'v2', report.v2.flags],
 ] as const)('%s flags what the Python class flags', async (name, version, flags) => {
-  const checker = await loadSafetyChecker(join(DATA, 'checkpoints', name), { runtime, weightCache })
+  const checker = await loadSafetyChecker(engine, join(DATA, 'checkpoints', name))
   expect(checker.version).toBe(version)
   expect(await checker.check(pictures)).toEqual(flags)
-  await checker.release()
 })
 
 test('tiny-safety-v2 gives the probabilities of ViTForImageClassification', async () => {

@@ -10,11 +10,10 @@ import {
   type GenerationParameters,
   imageToImage,
   loadStableDiffusion,
+  openEngine,
   type SchedulerChoice,
   type StableDiffusion,
   textToImage,
-  WeightCache,
-  WorkerRuntime,
   writeSafetensors,
 } from '@darkroom/engine'
 import { stepBar } from './progress.ts'
@@ -56,12 +55,9 @@ const DEFAULT_GUIDANCE: Readonly<Record<StableDiffusion['kind'], number>> = {
 /** `darkroom generate`: one pipeline run without a server. */
 export async function generate(options: GenerateOptions, signal: AbortSignal): Promise<void> {
   const format = outputFormat(options.output)
-  const runtime = new WorkerRuntime()
-  const weightCache = new WeightCache({ folder: options.cacheFolder })
+  const engine = openEngine({ cacheFolder: options.cacheFolder })
   try {
-    const model = await loadStableDiffusion(options.checkpoint, {
-      runtime,
-      weightCache,
+    const model = await loadStableDiffusion(engine, options.checkpoint, {
       signal,
       loras: options.lora.map(parseLora),
       onWarning: (message) => console.error(message),
@@ -77,8 +73,7 @@ export async function generate(options: GenerateOptions, signal: AbortSignal): P
     }
     console.log(`${paths.join(', ')}  seed ${images.map(({ seed }) => seed).join(', ')}`)
   } finally {
-    await runtime.dispose()
-    await weightCache.dispose()
+    await engine.dispose()
   }
 }
 

@@ -1,10 +1,9 @@
-import { loadStableDiffusion, type Runtime, type StableDiffusion, type WeightCache } from '@darkroom/engine'
+import { type Engine, loadStableDiffusion, type StableDiffusion } from '@darkroom/engine'
 import type { LocalCheckpoint, ModelRegistry } from './model-registry.ts'
 import { SafetyCheckers } from './safety-checkers.ts'
 
 export interface ImageEngineOptions {
-  readonly runtime: Runtime
-  readonly weightCache: WeightCache
+  readonly engine: Engine
   readonly registry: ModelRegistry
 }
 
@@ -37,10 +36,7 @@ export class ImageEngine {
     const known = this.#models.get(checkpoint.label)
     if (known) return known
     log(`Loading ${checkpoint.label}${checkpoint.lcmLora === undefined ? '' : ' with its LCM-LoRA'}`)
-    const { runtime, weightCache } = this.#options
-    const loaded = loadStableDiffusion(checkpoint.folder, {
-      runtime,
-      weightCache,
+    const loaded = loadStableDiffusion(this.#options.engine, checkpoint.folder, {
       loras: checkpoint.lcmLora === undefined ? [] : [{ path: checkpoint.lcmLora, scale: 1 }],
       onWarning: (message) => log(message, 'WARN'),
     })
@@ -50,7 +46,6 @@ export class ImageEngine {
   }
 
   async dispose(): Promise<void> {
-    await this.#options.runtime.dispose()
-    await this.#options.weightCache.dispose()
+    await this.#options.engine.dispose()
   }
 }

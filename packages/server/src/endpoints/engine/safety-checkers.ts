@@ -1,12 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import {
-  loadSafetyChecker,
-  type Runtime,
-  type SafetyChecker,
-  type SafetyCheckerVersion,
-  type WeightCache,
-} from '@darkroom/engine'
+import { type Engine, loadSafetyChecker, type SafetyChecker, type SafetyCheckerVersion } from '@darkroom/engine'
 import type { ModelRegistry } from './model-registry.ts'
 
 /** The models that fal's toolkit checks pictures with. */
@@ -16,8 +10,7 @@ const REPOSITORIES: Readonly<Record<SafetyCheckerVersion, string>> = {
 }
 
 export interface SafetyCheckersOptions {
-  readonly runtime: Runtime
-  readonly weightCache: WeightCache
+  readonly engine: Engine
   readonly registry: ModelRegistry
 }
 
@@ -52,8 +45,7 @@ export class SafetyCheckers {
     const known = this.#loaded.get(folder)
     if (known) return known
     log(`Loading the safety checker ${version}`)
-    const { runtime, weightCache } = this.#options
-    const loading = loadSafetyChecker(folder, { runtime, weightCache })
+    const loading = loadSafetyChecker(this.#options.engine, folder)
     this.#loaded.set(folder, loading)
     loading.catch(() => this.#loaded.delete(folder))
     return loading

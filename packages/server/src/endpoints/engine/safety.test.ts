@@ -1,7 +1,7 @@
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { decodeImage, encodeImage, type RgbImage, WeightCache, WorkerRuntime } from '@darkroom/engine'
+import { decodeImage, encodeImage, openEngine, type RgbImage } from '@darkroom/engine'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import type { WireError } from '../../errors/errors.ts'
 import type { EndpointHandler, HandlerContext } from '../endpoint.ts'
@@ -19,8 +19,7 @@ const V1 = 'CompVis/stable-diffusion-safety-checker'
 const V2 = 'Falconsai/nsfw_image_detection'
 const SIZE = 32
 
-const runtime = new WorkerRuntime({ threads: 1 })
-const weightCache = new WeightCache()
+const shared = openEngine({ threads: 1 })
 const created: string[] = []
 let models: string
 let engine: ImageEngine
@@ -30,12 +29,11 @@ beforeEach(async () => {
   created.push(models)
   await install('tiny-sd15', MODEL)
   const registry = new ModelRegistry({ modelFolders: [models], hubCaches: [], bundledFolder: join(models, 'none') })
-  engine = new ImageEngine({ runtime, weightCache, registry })
+  engine = new ImageEngine({ engine: shared, registry })
 })
 
 afterAll(async () => {
-  await runtime.dispose()
-  await weightCache.dispose()
+  await shared.dispose()
   for (const folder of created) await rm(folder, { recursive: true, force: true })
 })
 

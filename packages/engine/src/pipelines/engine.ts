@@ -1,0 +1,41 @@
+import { WeightCache } from '../checkpoint/prepared-weights.ts'
+import type { ExecutionProvider, Runtime } from '../runtime/session.ts'
+import { SessionCache } from '../runtime/session-cache.ts'
+import { WorkerRuntime } from '../runtime/worker-runtime.ts'
+
+export interface EngineOptions {
+  /** Threads within one operator. Default: the number of physical cores. */
+  readonly threads?: number
+  readonly executionProvider?: ExecutionProvider
+  /** Where weights that cannot be mapped as they lie are prepared and kept; a private temporary folder when absent. */
+  readonly cacheFolder?: string
+  /** Memory for all loaded sessions. Default: three quarters of the machine's, or its container's. */
+  readonly memoryBudgetBytes?: number
+}
+
+/** What all loaded models share: one thread of sessions, one memory budget, one folder of prepared weights. */
+export interface Engine {
+  readonly runtime: Runtime
+  readonly sessions: SessionCache
+  readonly weightCache: WeightCache
+  /** Whether prepared weights outlive the process, so that making the fastest form of them pays. */
+  readonly keepsPreparedWeights: boolean
+  /** Ends the sessions of every model and removes what was temporary. */
+  dispose(): Promise<void>
+}
+
+export function openEngine(options: EngineOptions = {}): Engine {
+  const { cacheFolder, memoryBudgetBytes, ...runtimeOptions } = options
+  const runtime = new WorkerRuntime(runtimeOptions)
+  const weightCache = new WeightCache(cacheFolder === undefined ? {} : { folder: cacheFolder })
+  return {
+    runtime,
+    sessions: new SessionCache(runtime, memoryBudgetBytes === undefined ? {} : { budgetBytes: memoryBudgetBytes }),
+    weightCache,
+    keepsPreparedWeights: cacheFolder !== undefined,
+    async dispose() {
+      await runtime.dispose()
+      await weightCache.dispose()
+    },
+  }
+}
