@@ -1,5 +1,6 @@
+import { clockOf } from '../db/clock.ts'
 import type { Database } from '../db/database.ts'
-import { clockOf, type QueueContext } from './context.ts'
+import type { QueueContext } from './context.ts'
 import { DatabaseEvents } from './events/database-events.ts'
 import { LocalEvents } from './events/local-events.ts'
 import type { QueueEvents } from './events/queue-events.ts'

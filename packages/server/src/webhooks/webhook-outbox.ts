@@ -1,4 +1,5 @@
 import { type RawBuilder, type Selectable, sql } from 'kysely'
+import { bigint, clockOf, type SqlClock } from '../db/clock.ts'
 import type { Database } from '../db/database.ts'
 import type { WebhookDeliveriesTable } from '../db/schema.ts'
 
@@ -36,7 +37,7 @@ export interface LeaseSeconds {
  */
 export class WebhookOutbox {
   readonly #database: Database
-  readonly #now: () => RawBuilder<number>
+  readonly #now: SqlClock
 
   /** @param now replaces the clock in tests */
   constructor(database: Database, now?: () => Date) {
@@ -134,14 +135,6 @@ export class WebhookOutbox {
   }
 }
 
-/** Gateways on several machines share PostgreSQL's clock, so that a lease means the same to all of them. */
-function clockOf(database: Database, now: (() => Date) | undefined): () => RawBuilder<number> {
-  if (now === undefined && database.capabilities.ownClock)
-    return () => sql<number>`(extract(epoch from statement_timestamp()) * 1000)::bigint`
-  const present = now ?? (() => new Date())
-  return () => sql<number>`cast(${present().getTime()} as bigint)`
-}
-
 function milliseconds(seconds: number): RawBuilder<number> {
-  return sql<number>`cast(${Math.round(seconds * 1000)} as bigint)`
+  return bigint(seconds * 1000)
 }

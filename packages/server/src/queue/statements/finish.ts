@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
+import { bigint } from '../../db/clock.ts'
 import type { Query } from '../../db/database.ts'
-import { bigint, type QueueContext } from '../context.ts'
+import type { QueueContext } from '../context.ts'
 import type { Outcome } from '../request-queue.ts'
 import { outcomeColumns } from '../rows.ts'
 import { webhookPayload } from '../webhook-payload.ts'
