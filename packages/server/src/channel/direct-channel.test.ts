@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
-import { anyObject, FAKE_ENDPOINTS, fakeFiles } from '../../test/fakes/endpoints.ts'
+import { anyObject, createGate, FAKE_ENDPOINTS, fakeFiles } from '../../test/fakes/endpoints.ts'
 import { MemoryQueue } from '../../test/fakes/memory-queue.ts'
 import { type Runner, type RunnerOptions, startRunner } from '../runner/runner.ts'
 import { createDirectChannel, type DirectChannelOptions } from './channel-client.ts'
@@ -172,6 +172,13 @@ describe('the direct channel', () => {
     expect((await first).at(-1)).toMatchObject({ status: 200 })
   })
 
+  it('leaves work alone that started in time', async () => {
+    const queue = new MemoryQueue()
+    await startFakeRunner(queue)
+    const events = await send(channelOver(queue), session('fake/deaf', { startTimeoutSeconds: 0.1 }), { ms: 200 })
+    expect(events.at(-1)).toMatchObject({ type: 'result', status: 200 })
+  })
+
   it('ends the call with 503 when the runner goes away mid-work, and finds the next runner', async () => {
     const queue = new MemoryQueue()
     const runner = await startFakeRunner(queue)
@@ -188,19 +195,22 @@ describe('the direct channel', () => {
   })
 
   it('lets a draining runner finish, and sends new work elsewhere', async () => {
+    const gate = createGate()
     const queue = new MemoryQueue()
-    const leaving = await startFakeRunner(queue)
+    const leaving = await startFakeRunner(queue, { endpoints: [gate.endpoint] })
     const channel = channelOver(queue)
-    const held = await channel.open(session('fake/deaf'))
-    const iterator = held.send({ ms: 100 }, NEVER)[Symbol.asyncIterator]()
-    await iterator.next()
+    const held = await channel.open(session('fake/gate'))
+    const iterator = held.send({ tag: 'held' }, NEVER)[Symbol.asyncIterator]()
+    await gate.entered
     const drained = leaving.drain(10)
     await held.closed
     const staying = await startFakeRunner(queue)
     expect((await send(channel, session('fake/echo'), {})).at(-1)).toMatchObject({
       headers: { 'x-fal-served-from': staying.runnerId },
     })
-    expect((await iterator.next()).value).toMatchObject({ type: 'result', status: 200 })
+    gate.open()
+    expect((await iterator.next()).value).toMatchObject({ type: 'started' })
+    expect((await iterator.next()).value).toMatchObject({ type: 'result', status: 200, output: { tag: 'held' } })
     await drained
   })
 
@@ -229,16 +239,29 @@ describe('the direct channel', () => {
     }
     expect(await servedBy('fake/echo')).toBe(warm.runnerId)
     expect(await servedBy('fake/echo', { runnerHint: 'lora:a' })).toBe(hinted.runnerId)
-    const busy = [send(channel, session('fake/deaf'), {}), send(channel, session('fake/deaf'), {})]
-    await new Promise((resolve) => setTimeout(resolve, 10))
-    const served = await Promise.all([servedBy('fake/steps'), ...busy])
-    expect(new Set([plain.runnerId, warm.runnerId, hinted.runnerId])).toContain(served[0])
-    const ids = await Promise.all(busy.map(async (events) => (await events).at(-1)))
-    const used = [
-      ...ids.map((event) => (event?.type === 'result' ? event.headers['x-fal-served-from'] : '')),
-      served[0],
-    ]
-    expect(new Set(used).size).toBe(3)
+    expect(await servedBy('fake/steps')).toBe(plain.runnerId)
+  })
+
+  it('spreads a burst over the runners, and avoids one that works', async () => {
+    const gate = createGate()
+    const queue = new MemoryQueue()
+    const first = await startFakeRunner(queue, { endpoints: [gate.endpoint] })
+    const second = await startFakeRunner(queue, { endpoints: [gate.endpoint] })
+    const channel = channelOver(queue)
+    const burst = await Promise.all([channel.open(session('fake/gate')), channel.open(session('fake/gate'))])
+    const [working, idle] = burst
+    const answers = [send(channel, session('fake/gate'), {})]
+    await gate.entered
+    // One session each, and a third on the runner that works: the idle one has fewer. Now as many there, idle.
+    const spare = await channel.open(session('fake/gate'))
+    answers.push(send(channel, session('fake/gate'), {}))
+    gate.open()
+    const served = (await Promise.all(answers)).map((events) => {
+      const result = events.at(-1)
+      return result?.type === 'result' ? result.headers['x-fal-served-from'] : undefined
+    })
+    expect(new Set(served)).toEqual(new Set([first.runnerId, second.runnerId]))
+    for (const opened of [working, idle, spare]) opened?.close()
   })
 })
 

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type { Runner } from './runner.ts'
 
 /**
@@ -7,7 +8,10 @@ import type { Runner } from './runner.ts'
 export interface RunnerReport {
   readonly runnerReport: {
     readonly runnerId: string
-    /** Resident memory; pages of mapped weight files that are in use count. */
+    /**
+     * Resident memory. On Linux without the pages of mapped files: those are the weights, and the system takes them back
+     * when it needs memory; elsewhere with them.
+     */
     readonly residentBytes: number
   }
 }
@@ -33,7 +37,7 @@ export interface SupervisedOptions {
 export function superviseSelf(runner: Runner, options: SupervisedOptions = {}): void {
   const report = () => {
     const message: RunnerReport = {
-      runnerReport: { runnerId: runner.runnerId, residentBytes: process.memoryUsage.rss() },
+      runnerReport: { runnerId: runner.runnerId, residentBytes: residentBytes() },
     }
     // A parent that dies between the check and the write is what 'disconnect' is for.
     if (process.connected) process.send?.(message, undefined, undefined, () => {})
@@ -52,4 +56,12 @@ export function superviseSelf(runner: Runner, options: SupervisedOptions = {}): 
   // Reports only now: whoever knows that this runner is up may stop it at once.
   report()
   setInterval(report, options.reportMs ?? 1_000).unref()
+}
+
+function residentBytes(): number {
+  if (process.platform === 'linux') {
+    const kilobytes = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]
+    if (kilobytes !== undefined) return Number(kilobytes) * 1024
+  }
+  return process.memoryUsage.rss()
 }

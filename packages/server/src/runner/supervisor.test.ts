@@ -97,6 +97,8 @@ describe('superviseRunner', () => {
     await supervisor.stop()
     expect(await nextExit()).toMatchObject({ code: 0, expected: true })
     expect(messages).toEqual(['drained'])
+    // Many times the back-off of a restart.
+    await new Promise((resolve) => setTimeout(resolve, 50))
     expect(children).toHaveLength(1)
     expect(supervisor.child).toBeUndefined()
   })

@@ -19,8 +19,11 @@ export interface SupervisorOptions {
   readonly startSeconds?: number
   /** Seconds that a stopped runner has before it is killed; 35 when absent (a drain's 30 and some). */
   readonly stopSeconds?: number
-  /** Shortest and longest wait before a restart, in milliseconds; 200 and 30,000 when absent. */
-  readonly backOffMs?: { readonly first: number; readonly longest: number }
+  /**
+   * Shortest and longest wait before a restart, in milliseconds, and the longest for a process that had come up: that
+   * one died of its work, which is retried for a limited number of times. 200, 30,000 and 2,000 when absent.
+   */
+  readonly backOffMs?: { readonly first: number; readonly longest: number; readonly longestOnceUp?: number }
   /** Each new process, before it runs: bridge the queue's events to it here. */
   readonly onStart?: (child: ChildProcess) => void
   /** A runner process ended. `runnerId` is absent when it never reported: withdraw it from the queue here. */
@@ -96,17 +99,17 @@ class RunnerSupervisor implements Supervisor {
         const expected = this.#stopping !== undefined
         this.#options.onExit?.({ runnerId, code, signal, expected })
         if (expected) return
-        const delayMs = this.#backOff(performance.now() - startedAt)
+        const delayMs = this.#backOff(performance.now() - startedAt, runnerId !== undefined)
         logger.error('the runner process ended, starting another', { runnerId, code, signal, delayMs })
         this.#restart = setTimeout(() => this.#start(), delayMs)
       },
     })
   }
 
-  #backOff(ranMs: number): number {
-    const { first, longest } = this.#options.backOffMs ?? { first: 200, longest: 30_000 }
+  #backOff(ranMs: number, cameUp: boolean): number {
+    const { first, longest, longestOnceUp = 2_000 } = this.#options.backOffMs ?? { first: 200, longest: 30_000 }
     this.#failures = ranMs >= SOUND_RUN_MS ? 1 : this.#failures + 1
-    return Math.min(first * 2 ** (this.#failures - 1), longest)
+    return Math.min(first * 2 ** (this.#failures - 1), longest, ...(cameUp ? [longestOnceUp] : []))
   }
 }
 

@@ -179,7 +179,10 @@ describe('realtime through the unmodified client', () => {
     const attempt = setInterval(() => connection.send({ tag: 1 }), 20)
     await until(() => paths.length === 2)
     clearInterval(attempt)
-    expect(paths).toEqual(Array(2).fill('/run/fake/echo/realtime?fal_jwt_token=the-token'))
+    connection.close()
+    connection.send({ tag: 2 })
+    await until(() => paths.length === 3)
+    expect(paths).toEqual(Array(3).fill('/run/fake/echo/realtime?fal_jwt_token=the-token'))
     await new Promise((resolve) => down.close(resolve))
   })
 

@@ -24,7 +24,8 @@ export interface LiveGateway {
   readonly queue: MemoryQueue
   readonly tokens: RealtimeTokens
   readonly realtime: Realtime
-  readonly dependencies: GatewayDependencies
+  /** The HTTP API without the port. */
+  readonly app: ReturnType<typeof createApp>
   /** Those started so far. */
   readonly runners: readonly Runner[]
   startRunner(): Promise<Runner>
@@ -90,7 +91,7 @@ export async function startLiveGateway(options: LiveGatewayOptions = {}): Promis
     queue,
     tokens,
     realtime,
-    dependencies,
+    app,
     runners,
     startRunner: start,
     async close() {

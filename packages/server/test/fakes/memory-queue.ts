@@ -96,10 +96,10 @@ export class MemoryQueue implements RunnerQueue {
     const row = this.#current(claim)
     if (row === undefined) return false
     this.retries += 1
-    setTimeout(() => {
-      row.state = 'queued'
-      this.#notifyWork()
-    }, 5)
+    row.state = 'queued'
+    // The next attempt may be claimed before this call has returned. Only once: there is no back-off here.
+    if (this.retries === 1) this.#notifyWork()
+    await new Promise((resolve) => setTimeout(resolve, 1))
     return true
   }
 

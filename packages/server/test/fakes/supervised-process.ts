@@ -7,7 +7,7 @@ superviseSelf(
     address: '',
     wake: () => {},
     drain: async () => {
-      await new Promise((resolve) => process.send?.('drained', resolve))
+      if (process.connected) await new Promise((resolve) => process.send?.('drained', resolve))
     },
   },
   { reportMs: 50 },
@@ -18,3 +18,6 @@ process.on('message', (command) => {
   // A native call that never returns, on the main thread.
   if (command === 'hang') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
 })
+
+// A real runner listens and has timers: it does not end by itself when its parent is gone.
+setInterval(() => {}, 60_000)

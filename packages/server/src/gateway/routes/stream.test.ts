@@ -75,4 +75,17 @@ describe('streamRoutes', () => {
     const next = await stream('/run/fake/echo/stream', { tag: 'next' })
     expect(eventsOf(await next.text())).toEqual([{ tag: 'next' }])
   })
+
+  it('stops the work when a caller in this process stops reading', async () => {
+    const response = await gateway.app.request('/run/fake/steps/stream', {
+      method: 'POST',
+      headers: { authorization: `Key ${KEY}`, ...JSON_TYPE },
+      body: '{"steps":2,"ms":60000}',
+    })
+    const reader = response.body?.getReader()
+    await reader?.read()
+    await reader?.cancel()
+    const next = await stream('/run/fake/echo/stream', { tag: 'next' })
+    expect(eventsOf(await next.text())).toEqual([{ tag: 'next' }])
+  })
 })
