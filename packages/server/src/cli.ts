@@ -1,10 +1,12 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { gateway } from './cli/gateway.ts'
 import { generate } from './cli/generate.ts'
 import { createKey, listKeys, revokeKey } from './cli/keys.ts'
 import { runEndpoint } from './cli/run.ts'
+import { runner } from './cli/runner.ts'
 import { serve } from './cli/serve.ts'
 import { UserError } from './cli/user-error.ts'
-import { readConfig } from './config/config.ts'
+import { type ConfigOverrides, readConfig } from './config/config.ts'
 import { preparedWeightsFolder } from './processes/image-endpoints.ts'
 
 /** Runs the command line. Errors that a person can mend are one line; exit status 1, or 130 for Ctrl-C. */
@@ -21,20 +23,66 @@ function program(): Command {
   const darkroom = new Command('darkroom')
     .description("Self-hosted image generation that speaks fal's wire protocol")
     .showHelpAfterError('(darkroom --help lists the commands)')
-  darkroom
-    .command('serve')
-    .description('serve the API: gateway and one runner on this machine')
-    .option('--port <port>', 'port to listen on (default 3010)', integer(0, 65_535))
-    .option('--host <host>', 'address to listen on (default 127.0.0.1)')
-    .option('--data <folder>', 'where requests, files and prepared weights are kept (default ~/.darkroom)')
-    .option('--public-url <url>', 'base URL by which clients reach this server')
-    .option('--tls', 'serve HTTPS, with a certificate authority of its own that clients can trust')
-    .addOption(new Option('--auth <mode>', 'whether calls need a key').choices(['keys', 'none']))
-    .action(({ data, ...options }) => serve({ ...options, ...(data !== undefined && { dataFolder: data }) }))
+  addServe(darkroom)
+  addRoles(darkroom)
   addGenerate(darkroom)
   addRun(darkroom)
   addKeys(darkroom)
   return darkroom
+}
+
+function addServe(darkroom: Command): void {
+  const command = darkroom.command('serve').description('serve the API: gateway and runners on this machine')
+  withRunnerCount(withGatewayOptions(command)).action((options) => serve(overridesOf(options)))
+}
+
+/** The parts of `serve`, for many machines that share PostgreSQL (DATABASE_URL) and a bucket (S3_BUCKET). */
+function addRoles(darkroom: Command): void {
+  withGatewayOptions(darkroom.command('gateway').description('serve the API without a runner')).action((options) =>
+    gateway(overridesOf(options)),
+  )
+  withRunnerCount(darkroom.command('runner').description('work on requests that gateways accept'))
+    .option('--data <folder>', 'where prepared weights are kept (default ~/.darkroom)')
+    .option(
+      '--runner-host <address>',
+      'where gateways reach the runners; 0.0.0.0 for every interface (default 127.0.0.1)',
+    )
+    .option('--runner-port <port>', 'port of the first runner, the others take the next ones', integer(0, 65_535))
+    .option('--advertised-host <name>', 'by which name or address gateways reach this machine')
+    .action((options) => runner(overridesOf(options)))
+}
+
+function withGatewayOptions(command: Command): Command {
+  return command
+    .option('--port <port>', 'port to listen on (default 3010)', integer(0, 65_535))
+    .option('--host <host>', 'address to listen on (default 127.0.0.1)')
+    .option('--data <folder>', 'where requests, files and prepared weights are kept (default ~/.darkroom)')
+    .option('--public-url <url>', 'base URL by which clients reach this server')
+    .option('--tls', "serve HTTPS, with a certificate of this server's own authority")
+    .addOption(new Option('--auth <mode>', 'whether calls need a key').choices(['keys', 'none']))
+}
+
+function withRunnerCount(command: Command): Command {
+  return command.option('--runners <n>', 'runner processes on this machine (default 1)', integer(1, 256))
+}
+
+interface ServeOptions extends Pick<ConfigOverrides, 'port' | 'host' | 'publicUrl' | 'tls' | 'auth'> {
+  readonly data?: string
+  readonly runners?: number
+  readonly runnerHost?: string
+  readonly runnerPort?: number
+  readonly advertisedHost?: string
+}
+
+function overridesOf(options: ServeOptions): ConfigOverrides {
+  const { data, runners: count, runnerHost: host, runnerPort: port, advertisedHost, ...gateway } = options
+  const runners = {
+    ...(count !== undefined && { count }),
+    ...(host !== undefined && { host }),
+    ...(port !== undefined && { port }),
+    ...(advertisedHost !== undefined && { advertisedHost }),
+  }
+  return { ...gateway, ...(data !== undefined && { dataFolder: data }), runners }
 }
 
 function addRun(darkroom: Command): void {

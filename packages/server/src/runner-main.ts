@@ -1,9 +1,7 @@
-/** Entry of the runner process that a server forks; its argument is the server's configuration. */
-import type { Config } from './config/config.ts'
+/** Entry of the runner processes that a server or `darkroom runner` forks. */
+import { createImageEndpoints } from './processes/image-endpoints.ts'
 import { createLogger } from './processes/logger.ts'
-import { runRunner } from './processes/runner-process.ts'
+import { configFromParent, runRunner } from './processes/runner-process.ts'
 
-const [, , argument] = process.argv
-if (argument === undefined) throw new Error('runner-main.ts is started by a server; use `darkroom runner` instead')
-const config = JSON.parse(argument) as Config
-await runRunner(config, createLogger(config).child({ process: 'runner' }))
+const config = await configFromParent()
+await runRunner(config, createLogger(config).child({ process: 'runner' }), createImageEndpoints(config))

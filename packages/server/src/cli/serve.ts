@@ -1,22 +1,22 @@
-import type { Logger } from 'pino'
 import { type Config, type ConfigOverrides, readConfig } from '../config/config.ts'
 import { FAL_HOSTS } from '../gateway/surface.ts'
-import { createModelRegistry, ENDPOINT_SCHEMAS } from '../processes/image-endpoints.ts'
+import { ENDPOINT_SCHEMAS } from '../processes/endpoint-schemas.ts'
+import { createModelRegistry } from '../processes/image-endpoints.ts'
 import { createLogger } from '../processes/logger.ts'
 import { type RunningServer, startServer } from '../processes/server-process.ts'
 import { clientSettings } from '../tls/client-settings.ts'
-import { firstSignal } from './first-signal.ts'
+import { stopOnSignal } from './stop-on-signal.ts'
 
 /** Models that endpoints are built on, by the names users know. */
 const BASE_MODELS = ['stabilityai/stable-diffusion-xl-base-1.0', 'runwayml/stable-diffusion-v1-5']
 
-/** `darkroom serve`: gateway and one runner on this machine, until Ctrl-C. */
+/** `darkroom serve`: gateway and runners on this machine, until Ctrl-C. */
 export async function serve(overrides: ConfigOverrides): Promise<void> {
   const config = readConfig(overrides)
   const log = createLogger(config)
   const server = await startServer(config, log)
   await printBanner(server, config)
-  await stopOnSignal(() => server.stop(), log)
+  await stopOnSignal(() => server.stop(), 'the runners finish what they hold', log)
 }
 
 async function printBanner({ url, authorityFile }: RunningServer, config: Config): Promise<void> {
@@ -43,13 +43,4 @@ async function printBanner({ url, authorityFile }: RunningServer, config: Config
     )
   }
   console.log(lines.join('\n'))
-}
-
-/** The first Ctrl-C drains, a second one does not wait. */
-async function stopOnSignal(stop: () => Promise<void>, log: Logger): Promise<void> {
-  const signal = await firstSignal()
-  console.log('Stopping: the runner finishes what it holds; again to stop at once.')
-  firstSignal().then(() => process.exit(130))
-  await stop()
-  log.info({ signal }, 'stopped')
 }

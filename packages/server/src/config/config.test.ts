@@ -17,6 +17,8 @@ describe('config', () => {
       auth: 'none',
       allowPrivateTargets: false,
       logLevel: 'info',
+      drainSeconds: 30,
+      runners: { count: 1, host: '127.0.0.1', port: 0, advertisedHost: undefined, memoryBytes: undefined },
     })
     expect(Object.isFrozen(config) && Object.isFrozen(config.limits)).toBe(true)
   })
@@ -36,6 +38,12 @@ describe('config', () => {
         DARKROOM_ALLOW_PRIVATE_TARGETS: '1',
         DARKROOM_LOG_LEVEL: 'debug',
         DARKROOM_MAX_JSON_BYTES: '5000',
+        DARKROOM_RUNNERS: '3',
+        DARKROOM_RUNNER_HOST: '0.0.0.0',
+        DARKROOM_RUNNER_PORT: '3100',
+        DARKROOM_RUNNER_ADVERTISED_HOST: 'runner-1.test',
+        DARKROOM_RUNNER_MEMORY_BYTES: '8000000000',
+        DARKROOM_DRAIN_SECONDS: '0',
       },
     )
     expect(config).toMatchObject({
@@ -49,6 +57,8 @@ describe('config', () => {
       allowPrivateTargets: true,
       logLevel: 'debug',
       limits: { jsonBodyBytes: 5000 },
+      drainSeconds: 0,
+      runners: { count: 3, host: '0.0.0.0', port: 3100, advertisedHost: 'runner-1.test', memoryBytes: 8e9 },
     })
   })
 
@@ -57,6 +67,12 @@ describe('config', () => {
       port: 1,
       host: '::1',
       auth: 'none',
+    })
+    expect(
+      readConfig({ runners: { count: 2 } }, { DARKROOM_RUNNERS: '3', DARKROOM_RUNNER_PORT: '5' }).runners,
+    ).toMatchObject({
+      count: 2,
+      port: 5,
     })
   })
 
@@ -70,6 +86,8 @@ describe('config', () => {
     [{ DARKROOM_ALLOW_PRIVATE_TARGETS: 'yes please' }, 'DARKROOM_ALLOW_PRIVATE_TARGETS'],
     [{ DARKROOM_LOG_LEVEL: 'loud' }, 'DARKROOM_LOG_LEVEL'],
     [{ DARKROOM_MAX_JSON_BYTES: '1' }, 'DARKROOM_MAX_JSON_BYTES'],
+    [{ DARKROOM_RUNNERS: '0' }, 'DARKROOM_RUNNERS: expected an integer from 1 to 256, found 0'],
+    [{ DARKROOM_DRAIN_SECONDS: 'soon' }, 'DARKROOM_DRAIN_SECONDS'],
   ])('refuses %j', (environment, message) => {
     expect(() => readConfig({}, environment as Record<string, string>)).toThrow(ConfigError)
     expect(() => readConfig({}, environment as Record<string, string>)).toThrow(message)

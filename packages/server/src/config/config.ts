@@ -23,10 +23,28 @@ export interface Config {
   readonly tls: boolean
   /** `keys`: every call needs a key. `none`: no call does; only on a loopback address. */
   readonly auth: 'keys' | 'none'
+  /** Origins whose pages may call the API, `*` for all. Absent: all with keys, this machine's own without. */
+  readonly allowedOrigins: readonly string[] | undefined
   /** Whether webhooks and input URLs may point at private addresses. */
   readonly allowPrivateTargets: boolean
   readonly logLevel: LogLevel
+  /** Seconds that a stopping process gives what it is working on before it hands it back or cuts it off. */
+  readonly drainSeconds: number
+  readonly runners: RunnersConfig
   readonly limits: Limits
+}
+
+/** The runner processes of this machine. */
+export interface RunnersConfig {
+  readonly count: number
+  /** Interface on which gateways reach the runners; loopback serves gateways of this machine alone. */
+  readonly host: string
+  /** Port of the first runner, the others take the next ones. 0: any free port. */
+  readonly port: number
+  /** Name or address by which gateways reach this machine. Absent: `host`, or an address of this machine for a wildcard. */
+  readonly advertisedHost: string | undefined
+  /** A runner that holds more memory of its own is replaced. Absent: nine tenths of the machine's, shared among them. */
+  readonly memoryBytes: number | undefined
 }
 
 export interface S3Config {
@@ -55,7 +73,7 @@ export type Environment = Readonly<Record<string, string | undefined>>
 /** What the command line sets; it wins over the environment. */
 export type ConfigOverrides = Partial<
   Pick<Config, 'port' | 'host' | 'dataFolder' | 'publicUrl' | 'tls' | 'auth' | 'allowPrivateTargets' | 'logLevel'>
->
+> & { readonly runners?: Partial<Pick<RunnersConfig, 'count' | 'host' | 'port' | 'advertisedHost'>> }
 
 /** A setting that cannot be used. The message is one line: what was expected, what came, what to do. */
 export class ConfigError extends Error {
@@ -93,8 +111,11 @@ export function readConfig(overrides: ConfigOverrides = {}, environment: Environ
     publicUrl: readPublicUrl(overrides.publicUrl ?? env.DARKROOM_PUBLIC_URL),
     tls: overrides.tls ?? readFlag(env, 'DARKROOM_TLS') ?? false,
     auth,
+    allowedOrigins: env.DARKROOM_ALLOWED_ORIGINS?.split(',').map((origin) => origin.trim()),
     allowPrivateTargets: overrides.allowPrivateTargets ?? readFlag(env, 'DARKROOM_ALLOW_PRIVATE_TARGETS') ?? false,
     logLevel: overrides.logLevel ?? readChoice(env, 'DARKROOM_LOG_LEVEL', LOG_LEVELS) ?? 'info',
+    drainSeconds: readInteger(env, 'DARKROOM_DRAIN_SECONDS', 0, 3600) ?? 30,
+    runners: readRunners(overrides.runners ?? {}, env),
     limits: readLimits(env),
   })
 }
@@ -110,6 +131,16 @@ function defaultAuth(host: string): Config['auth'] {
 /** Whether a host to listen on is reachable from this machine alone. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host)
+}
+
+function readRunners(overrides: NonNullable<ConfigOverrides['runners']>, env: Environment): RunnersConfig {
+  return Object.freeze({
+    count: overrides.count ?? readInteger(env, 'DARKROOM_RUNNERS', 1, 256) ?? 1,
+    host: overrides.host ?? env.DARKROOM_RUNNER_HOST ?? DEFAULT_HOST,
+    port: overrides.port ?? readInteger(env, 'DARKROOM_RUNNER_PORT', 0, 65_535) ?? 0,
+    advertisedHost: overrides.advertisedHost ?? env.DARKROOM_RUNNER_ADVERTISED_HOST,
+    memoryBytes: readInteger(env, 'DARKROOM_RUNNER_MEMORY_BYTES', MEBIBYTE),
+  })
 }
 
 function readLimits(env: Environment): Limits {

@@ -1,7 +1,10 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import Libsql from 'libsql'
 import { DatabaseError } from './database-error.ts'
+
+/** `dataFolderIsServed` holds the file for less than this; a server holds it for good. */
+const BUSY_MILLISECONDS = 250
 
 export interface DataFolderLock {
   release(): void
@@ -37,10 +40,29 @@ export function lockDataFolder(folder: string): DataFolderLock {
   }
 }
 
+/** Whether a server holds the folder's lock now; false as well where there is no such folder. */
+export function dataFolderIsServed(folder: string): boolean {
+  const file = join(resolve(folder), 'server.lock')
+  if (!existsSync(file)) return false
+  const connection = new Libsql(file, { readonly: true })
+  try {
+    // A shared lock for a moment: one that just starts waits for it, see BUSY_MILLISECONDS.
+    connection.prepare('select count(*) from sqlite_master').get()
+    return false
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'SQLITE_BUSY') return true
+    throw unwritable(error, resolve(folder))
+  } finally {
+    connection.close()
+  }
+}
+
 function openLock(path: string): Libsql.Database {
   try {
     mkdirSync(path, { recursive: true })
-    return new Libsql(join(path, 'server.lock'))
+    const connection = new Libsql(join(path, 'server.lock'))
+    connection.pragma(`busy_timeout = ${BUSY_MILLISECONDS}`)
+    return connection
   } catch (error) {
     throw unwritable(error, path)
   }

@@ -24,7 +24,7 @@ import { loadSigningKey } from '../webhooks/signing-key.ts'
 import { WebhookDeliverer } from '../webhooks/webhook-deliverer.ts'
 import { WebhookOutbox } from '../webhooks/webhook-outbox.ts'
 import type { BackingStores } from './backing-stores.ts'
-import { ENDPOINT_SCHEMAS } from './image-endpoints.ts'
+import { ENDPOINT_SCHEMAS } from './endpoint-schemas.ts'
 import { startMaintenance } from './maintenance.ts'
 import { createWebServer } from './web-server.ts'
 
@@ -53,6 +53,7 @@ export async function startGateway(
   schemas: readonly EndpointSchema[] = ENDPOINT_SCHEMAS,
 ): Promise<RunningGateway> {
   const { database, queue } = stores
+  let closed: Promise<void> | undefined
   const catalogue = createCatalogue(schemas)
   const channel = createDirectChannel({ queue, endpointExists: (id) => catalogue.find(id).kind === 'found' })
   const tokens = createRealtimeTokens(await sharedSecret(stores, 'token-secret'))
@@ -64,6 +65,14 @@ export async function startGateway(
     tokens,
     metrics: createGatewayMetrics(true),
     log,
+    readiness: {
+      database: async () =>
+        void (await database.read((query) => query.selectFrom('settings').select('key').limit(1).execute())),
+      // Load balancers send nothing new to one that is going.
+      serving: async () => {
+        if (closed !== undefined) throw new Error('stopping')
+      },
+    },
     ...(config.auth === 'keys' && { keys: createSqlKeyStore(database) }),
   }
   const signingKey = await loadSigningKey(database)
@@ -87,7 +96,6 @@ export async function startGateway(
   })
   deliverer.start()
   const stopMaintenance = startMaintenance(stores, log)
-  let closed: Promise<void> | undefined
   return {
     url,
     ...(web.authorityFile !== undefined && { authorityFile: web.authorityFile }),

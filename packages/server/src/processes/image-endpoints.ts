@@ -1,9 +1,9 @@
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { WeightCache, WorkerRuntime } from '@darkroom/engine'
+import { openEngine } from '@darkroom/engine'
 import type { Config } from '../config/config.ts'
-import type { EndpointSchema, RunnableEndpoint } from '../endpoints/endpoint.ts'
+import type { RunnableEndpoint } from '../endpoints/endpoint.ts'
 import { ImageEngine } from '../endpoints/engine/image-engine.ts'
 import { ModelRegistry } from '../endpoints/engine/model-registry.ts'
 import {
@@ -17,16 +17,10 @@ import { lcmSd15ImageToImage } from '../endpoints/fal-ai/lcm-sd15-i2i/schema.ts'
 /** The demo checkpoints that come with the repository. */
 const BUNDLED_MODELS = fileURLToPath(new URL('../../../../models', import.meta.url))
 
-/** Every endpoint of this server, as the gateway knows it. */
-export const ENDPOINT_SCHEMAS: readonly EndpointSchema[] = [
-  fastLcmDiffusion,
-  fastLcmDiffusionImageToImage,
-  lcmSd15ImageToImage,
-]
-
-export interface ImageEndpoints {
+/** Endpoints with their handlers, and what these run on. */
+export interface ServedEndpoints {
   readonly endpoints: readonly RunnableEndpoint[]
-  /** Labels of the models that are loaded. */
+  /** Ids of endpoints whose models are loaded, and the labels of the models. */
   warm(): readonly string[]
   dispose(): Promise<void>
 }
@@ -41,20 +35,36 @@ export function createModelRegistry(config: Config): ModelRegistry {
 }
 
 /** The endpoints with their handlers, and the engine behind them. */
-export function createImageEndpoints(config: Config): ImageEndpoints {
+export function createImageEndpoints(config: Config): ServedEndpoints {
   const engine = new ImageEngine({
-    runtime: new WorkerRuntime({ threads: config.threads ?? availableParallelism() }),
-    weightCache: new WeightCache({ folder: preparedWeightsFolder(config) }),
+    engine: openEngine({
+      threads: config.threads ?? availableParallelism(),
+      cacheFolder: preparedWeightsFolder(config),
+    }),
     registry: createModelRegistry(config),
   })
+  const answered = new Set<string>()
+  const noting = (endpoint: RunnableEndpoint) => notingAnswers(endpoint, answered)
   return {
     endpoints: [
-      { schema: fastLcmDiffusion, handler: createFastLcmDiffusion(engine) },
-      { schema: fastLcmDiffusionImageToImage, handler: createFastLcmDiffusionImageToImage(engine) },
-      { schema: lcmSd15ImageToImage, handler: createLcmSd15ImageToImage(engine) },
+      noting({ schema: fastLcmDiffusion, handler: createFastLcmDiffusion(engine) }),
+      noting({ schema: fastLcmDiffusionImageToImage, handler: createFastLcmDiffusionImageToImage(engine) }),
+      noting({ schema: lcmSd15ImageToImage, handler: createLcmSd15ImageToImage(engine) }),
     ],
-    warm: () => engine.warm,
+    warm: () => [...engine.warm, ...answered],
     dispose: () => engine.dispose(),
+  }
+}
+
+/** An endpoint that has answered once has its model loaded: queue and gateway offer its requests here first. */
+function notingAnswers({ schema, handler }: RunnableEndpoint, answered: Set<string>): RunnableEndpoint {
+  return {
+    schema,
+    async *handler(input, context) {
+      const output = yield* handler(input, context)
+      answered.add(schema.id)
+      return output
+    },
   }
 }
 

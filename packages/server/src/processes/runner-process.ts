@@ -6,29 +6,46 @@ import { superviseSelf } from '../runner/supervision.ts'
 import { OutboundHttp } from '../security/outbound-http.ts'
 import { openBackingStores } from './backing-stores.ts'
 import { fileAccess } from './file-access.ts'
-import { createImageEndpoints } from './image-endpoints.ts'
+import type { ServedEndpoints } from './image-endpoints.ts'
 import { runnerLogger } from './logger.ts'
+import { advertisedHost } from './runner-address.ts'
+
+/** The configuration that the supervising process sends a runner first of all. */
+export function configFromParent(): Promise<Config> {
+  if (process.send === undefined)
+    throw new Error('This module is run by a supervisor; start runners with `darkroom runner`.')
+  return new Promise((resolve) => {
+    const receive = (message: unknown) => {
+      if (typeof message !== 'object' || message === null || !('config' in message)) return
+      process.off('message', receive)
+      resolve(message.config as Config)
+    }
+    process.on('message', receive)
+  })
+}
 
 /** A process that works on requests until it is told to stop, or its parent is gone. */
-export async function runRunner(config: Config, log: Logger): Promise<void> {
+export async function runRunner(config: Config, log: Logger, served: ServedEndpoints): Promise<void> {
   const stores = await openBackingStores(config)
   if (process.send !== undefined) stores.bridge(process)
   const outbound = new OutboundHttp({ allowPrivateTargets: config.allowPrivateTargets })
-  const images = createImageEndpoints(config)
+  const { host, port } = config.runners
   const runner = await startRunner({
     queue: stores.queue,
-    endpoints: images.endpoints,
+    endpoints: served.endpoints,
     files: fileAccess(stores.objects, outbound),
     logger: runnerLogger(log),
     device: 'cpu',
     memoryBytes: totalmem(),
-    warm: images.warm,
+    warm: served.warm,
+    listen: { host, port, advertisedHost: advertisedHost(config.runners) },
   })
   log.info({ runnerId: runner.runnerId, address: runner.address }, 'runner ready')
   superviseSelf(runner, {
+    drainSeconds: config.drainSeconds,
     async onDrained() {
       await outbound.close()
-      await images.dispose()
+      await served.dispose()
       await stores.close()
     },
   })

@@ -1,59 +1,56 @@
-import { mkdir } from 'node:fs/promises'
-import { createRequire } from 'node:module'
-import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { lockDataFolder } from '../db/data-folder-lock.ts'
-import { type Supervisor, superviseRunner } from '../runner/supervisor.ts'
-import { type BackingStores, openBackingStores } from './backing-stores.ts'
-import { startGateway } from './gateway-process.ts'
-import { runnerLogger } from './logger.ts'
+import type { EndpointSchema } from '../endpoints/endpoint.ts'
+import { openBackingStores } from './backing-stores.ts'
+import { ENDPOINT_SCHEMAS } from './endpoint-schemas.ts'
+import { type RunningGateway, startGateway } from './gateway-process.ts'
+import { type LocalRunners, RUNNER_ENTRY, superviseLocalRunners } from './local-runners.ts'
+import { OpenParts } from './open-parts.ts'
 
-export interface RunningServer {
-  /** `http://127.0.0.1:3010` */
-  readonly url: string
-  /** File with the certificate of the authority that clients must trust; absent without TLS. */
-  readonly authorityFile?: string
-  /** Stops taking requests, lets the runner finish or hand back what it holds, and closes. */
+/** What a server serves: the endpoints as its gateway knows them, and the module whose processes answer them. */
+export interface Served {
+  readonly schemas: readonly EndpointSchema[]
+  readonly runnerEntry: URL
+}
+
+export const IMAGE_ENDPOINTS: Served = { schemas: ENDPOINT_SCHEMAS, runnerEntry: RUNNER_ENTRY }
+
+export interface RunningServer extends Pick<RunningGateway, 'url' | 'authorityFile'> {
+  readonly runners: LocalRunners
+  /** Stops taking requests, lets the runners finish or hand back what they hold, and closes. */
   stop(): Promise<void>
 }
 
-/** Seconds for answering what is open once the runner has stopped: its last results are on their way. */
-const DRAIN_SECONDS = 5
+/** Seconds for answering what is open once the runners have stopped: their last results are on their way. */
+const LAST_ANSWERS_SECONDS = 5
 
 /**
- * One machine's whole server: the gateway in this process, one runner in a child process.
+ * One machine's whole server: the gateway in this process, its runners in child processes.
  * @throws when the port is taken, the data folder is another server's, or a store cannot be opened
  */
-export async function startServer(config: Config, log: Logger): Promise<RunningServer> {
-  await mkdir(config.dataFolder, { recursive: true })
-  const lock = lockDataFolder(config.dataFolder)
-  const stores = await openBackingStores(config)
-  const gateway = await startGateway(config, stores, log)
-  const supervisor = superviseLocalRunner(config, stores, log)
-  return {
-    url: gateway.url,
-    ...(gateway.authorityFile !== undefined && { authorityFile: gateway.authorityFile }),
-    async stop() {
-      await supervisor.stop()
-      await gateway.drain(DRAIN_SECONDS)
-      await gateway.close()
-      await stores.close()
-      lock.release()
-    },
+export async function startServer(config: Config, log: Logger, served = IMAGE_ENDPOINTS): Promise<RunningServer> {
+  const open = new OpenParts()
+  try {
+    const lock = config.databaseUrl === undefined ? lockDataFolder(config.dataFolder) : undefined
+    open.add(() => lock?.release())
+    const stores = await openBackingStores(config)
+    open.add(() => stores.close())
+    const gateway = await startGateway(config, stores, log, served.schemas)
+    open.add(() => gateway.close())
+    const runners = superviseLocalRunners(config, stores, log, served.runnerEntry)
+    return {
+      url: gateway.url,
+      ...(gateway.authorityFile !== undefined && { authorityFile: gateway.authorityFile }),
+      runners,
+      async stop() {
+        await runners.stop()
+        await gateway.drain(LAST_ANSWERS_SECONDS)
+        await open.close()
+      },
+    }
+  } catch (error) {
+    await open.close()
+    throw error
   }
-}
-
-function superviseLocalRunner(config: Config, stores: BackingStores, log: Logger): Supervisor {
-  const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
-  return superviseRunner({
-    entry: fileURLToPath(new URL('../runner-main.ts', import.meta.url)),
-    args: [JSON.stringify(config)],
-    execArgv: ['--import', tsx],
-    logger: runnerLogger(log),
-    onStart: (child) => stores.bridge(child),
-    onExit: ({ runnerId }) => {
-      if (runnerId !== undefined) stores.queue.withdraw(runnerId).catch((err) => log.warn({ err }, 'withdraw failed'))
-    },
-  })
 }

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
 import type { Logger } from 'pino'
-import type { Config } from '../config/config.ts'
+import { type Config, ConfigError } from '../config/config.ts'
 import { FAL_HOSTS } from '../gateway/surface.ts'
 import { certificateNames } from '../tls/certificate-names.ts'
 import { type LocalCertificates, loadLocalCertificates } from '../tls/local-certificates.ts'
@@ -16,7 +16,7 @@ export interface WebServer {
   readonly authorityFile?: string
   /**
    * @returns the URL it answers at, `https://127.0.0.1:3010`
-   * @throws when the port is taken
+   * @throws ConfigError when the port is taken, or the address is not this machine's
    */
   listen(): Promise<string>
   /** Takes no new connections. */
@@ -58,10 +58,23 @@ function certificatesOf(config: WebServerConfig): Promise<LocalCertificates> {
 
 function listen(server: Server, { host, port, tls }: WebServerConfig): Promise<string> {
   return new Promise((resolve, reject) => {
-    server.once('error', reject)
+    server.once('error', (error: NodeJS.ErrnoException) => reject(listenFailure(error, host, port)))
     server.listen(port, host, () => {
       const { port: bound } = server.address() as AddressInfo
       resolve(new URL(`${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${bound}`).origin)
     })
   })
+}
+
+function listenFailure(error: NodeJS.ErrnoException, host: string, port: number): Error {
+  const reason = LISTEN_FAILURES[error.code ?? '']
+  if (reason === undefined) return error
+  return new ConfigError(`Cannot listen on port ${port} of ${host}: ${reason}; choose another with --port or --host.`)
+}
+
+const LISTEN_FAILURES: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another process does',
+  EADDRNOTAVAIL: 'this machine has no such address',
+  ENOTFOUND: 'there is no such host',
+  EACCES: 'this user may not (ports below 1024 need a privilege)',
 }

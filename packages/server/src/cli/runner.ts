@@ -1,0 +1,25 @@
+import { type ConfigOverrides, isLoopback, readConfig } from '../config/config.ts'
+import { createLogger } from '../processes/logger.ts'
+import { startLoneRunners } from '../processes/lone-runners.ts'
+import { advertisedHost } from '../processes/runner-address.ts'
+import { storeNames } from '../processes/store-names.ts'
+import { stopOnSignal } from './stop-on-signal.ts'
+
+/** `darkroom runner`: runners without a gateway, until Ctrl-C. */
+export async function runner(overrides: ConfigOverrides): Promise<void> {
+  const config = readConfig(overrides)
+  const log = createLogger(config)
+  const running = await startLoneRunners(config, log)
+  const host = advertisedHost(config.runners)
+  const lines = [
+    `${config.runners.count} of Darkroom's runners work here; gateways reach them at ${host}`,
+    storeNames(config),
+  ]
+  if (isLoopback(host) && config.databaseUrl !== undefined) {
+    lines.push(
+      '  Gateways on other machines cannot: sync runs, streams and realtime sockets need --runner-host 0.0.0.0.',
+    )
+  }
+  console.log(lines.join('\n'))
+  await stopOnSignal(() => running.stop(), 'the runners finish what they hold or hand it back', log)
+}
