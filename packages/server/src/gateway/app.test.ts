@@ -115,26 +115,35 @@ describe('every response', () => {
     },
   )
 
-  test('may be read by a browser of any origin, its headers too', async () => {
+  test('is a refusal for pages of other origins where no key is needed', async () => {
+    const response = await rig.app.request('/run/acme/echo', {
+      ...BODY,
+      headers: { ...BODY.headers, origin: 'https://example.com' },
+    })
+    expect(response.status).toBe(403)
+    expect(response.headers.get('access-control-allow-origin')).toBeNull()
+  })
+
+  test('may be read by this machine’s pages, its headers too', async () => {
     const preflight = await rig.app.request('/queue/acme/echo', {
       method: 'OPTIONS',
       headers: {
-        origin: 'https://app.test',
+        origin: 'http://localhost:5173',
         'access-control-request-method': 'POST',
         'access-control-request-headers': 'authorization,content-type,x-fal-queue-priority',
       },
     })
     expect(preflight.status).toBe(204)
-    expect(preflight.headers.get('access-control-allow-origin')).toBe('https://app.test')
+    expect(preflight.headers.get('access-control-allow-origin')).toBe('http://localhost:5173')
     expect(preflight.headers.get('access-control-allow-headers')).toBe(
       'authorization,content-type,x-fal-queue-priority',
     )
     const response = await rig.app.request('/run/acme/none', {
       ...BODY,
-      headers: { ...BODY.headers, origin: 'https://app.test' },
+      headers: { ...BODY.headers, origin: 'http://localhost:5173' },
     })
     expect(response.status).toBe(404)
-    expect(response.headers.get('access-control-allow-origin')).toBe('https://app.test')
+    expect(response.headers.get('access-control-allow-origin')).toBe('http://localhost:5173')
     const exposed = response.headers.get('access-control-expose-headers')?.split(',')
     for (const name of ['x-fal-request-id', 'x-fal-request-timeout-type', 'x-fal-error-type', 'x-fal-billable-units']) {
       expect(exposed).toContain(name)

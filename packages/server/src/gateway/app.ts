@@ -5,6 +5,7 @@ import { WireError } from '../errors/errors.ts'
 import { EXPOSED_HEADERS } from '../protocol/headers.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from './dependencies.ts'
 import { errorResponse, platformErrorResponse } from './error-response.ts'
+import { refuseForeignOrigins } from './origin-policy.ts'
 import { observeRequests } from './request-observation.ts'
 import { healthRoutes } from './routes/health.ts'
 import { keysRoutes } from './routes/keys.ts'
@@ -27,6 +28,7 @@ export type RouteGroups = Readonly<Partial<Record<Surface, readonly (RouteGroup 
 export function createApp(dependencies: GatewayDependencies, groups: RouteGroups = {}): Hono<GatewayEnv> {
   const app = new Hono<GatewayEnv>({ getPath: (request) => routedPath(hostOf(request), getPath(request)) })
   app.use('*', observeRequests(dependencies))
+  app.use('*', refuseForeignOrigins(dependencies.config))
   app.use(
     '*',
     cors({

@@ -10,6 +10,7 @@ import { createRequestId } from '../protocol/request-id.ts'
 import { verifyKey } from './authentication.ts'
 import type { GatewayDependencies, TokenHolder } from './dependencies.ts'
 import { errorResponse } from './error-response.ts'
+import { foreignOrigin, isOriginAllowed } from './origin-policy.ts'
 import { publicUrlsOf } from './public-urls.ts'
 import { RealtimeConnection } from './realtime-connection.ts'
 import { type RealtimeTarget, requireRealtimeTarget } from './realtime-target.ts'
@@ -85,6 +86,8 @@ class RealtimeServer {
     // A client that hangs up during the checks below must not end the process.
     socket.on('error', () => socket.destroy())
     try {
+      const { origin } = request.headers
+      if (!isOriginAllowed(origin, this.#dependencies.config)) throw foreignOrigin(origin)
       const url = new URL(request.url ?? '/', 'http://localhost')
       const target = requireRealtimeTarget(
         this.#dependencies.catalogue,
