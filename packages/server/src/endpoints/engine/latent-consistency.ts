@@ -34,7 +34,7 @@ export interface LcmRequest extends SafetyRequest {
   readonly steps: number
   readonly guidanceScale: number
   readonly guidanceRescale: number
-  readonly seed: bigint | null | undefined
+  readonly seed: bigint
   readonly numImages: number
   /** Size of the answer's pictures. */
   readonly size: PictureSize
@@ -45,7 +45,6 @@ export interface LcmRequest extends SafetyRequest {
 
 export interface LcmResult {
   readonly images: readonly OutputPicture[]
-  readonly seed: bigint
   /** One per picture; absent when nothing looked at them. */
   readonly nsfwFlags?: readonly boolean[]
   readonly inferenceSeconds: number
@@ -53,6 +52,11 @@ export interface LcmResult {
 
 /** Input fields by the engine's name for what they set. */
 const FIELDS = { width: 'image_size', height: 'image_size', image: 'image_url' }
+
+/** The seed asked for, or one far below 2^53: JavaScript clients read every digit of it. */
+export function chooseSeed(asked: bigint | null | undefined): bigint {
+  return asked ?? BigInt(randomInt(2 ** 32))
+}
 
 /** Draws with a few latent consistency steps: yields intermediate pictures where the caller wants them. */
 export async function* drawLatentConsistency(
@@ -67,21 +71,19 @@ export async function* drawLatentConsistency(
     throw toWireError(error)
   })
   const safety = await openSafetyScreen(engine.safetyCheckers, request, checkpoint.folder, context)
-  // Seeds drawn here stay far below 2^53: JavaScript clients read every digit of them.
-  const seed = request.seed ?? BigInt(randomInt(2 ** 32))
   const startedAt = performance.now()
-  const run = startRun(model, { ...request, seed }, context.signal)
+  const run = startRun(model, request, context.signal)
   const options = { numImages: request.numImages, fields: FIELDS, mayShow: safety.mayShow }
   const drawn = yield* runSteps(model, run, options, context)
   const inferenceSeconds = (performance.now() - startedAt) / 1000
   const { pictures, nsfwFlags } = await safety.screen(drawn.map(({ image }) => atSize(image, request.size)))
   const images = await Promise.all(pictures.map((image) => outputPicture(image, request.format, context)))
-  return { images, seed, ...(nsfwFlags && { nsfwFlags }), inferenceSeconds }
+  return { images, ...(nsfwFlags && { nsfwFlags }), inferenceSeconds }
 }
 
 function startRun(
   model: StableDiffusion,
-  request: LcmRequest & { readonly seed: bigint },
+  request: LcmRequest,
   signal: AbortSignal,
 ): AsyncGenerator<DenoiseStep, GeneratedImage[]> {
   const parameters: GenerationParameters = {

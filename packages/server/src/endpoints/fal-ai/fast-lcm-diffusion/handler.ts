@@ -2,7 +2,7 @@ import type { z } from 'zod'
 import type { EndpointHandler, HandlerContext } from '../../endpoint.ts'
 import type { ImageEngine } from '../../engine/image-engine.ts'
 import { inputPicture, sizeOfInput } from '../../engine/input-picture.ts'
-import { drawLatentConsistency, type LcmRequest, type LcmResult } from '../../engine/latent-consistency.ts'
+import { chooseSeed, drawLatentConsistency, type LcmRequest } from '../../engine/latent-consistency.ts'
 import type { OutputPicture } from '../../engine/picture-output.ts'
 import { resolveImageSize } from '../../shared/image-size.ts'
 import type { fastLcmDiffusion, fastLcmDiffusionImageToImage } from './schema.ts'
@@ -55,7 +55,7 @@ async function* answer(
     steps: input.num_inference_steps,
     guidanceScale: input.guidance_scale,
     guidanceRescale: input.guidance_rescale,
-    seed: input.seed,
+    seed: chooseSeed(input.seed),
     numImages: input.num_images,
     checkSafety: input.enable_safety_checks ?? input.enable_safety_checker,
     safetyCheckerVersion: input.safety_checker_version,
@@ -64,16 +64,14 @@ async function* answer(
   const echo = { prompt: input.prompt, ...(input.request_id !== '' && { request_id: input.request_id }) }
   const run = drawLatentConsistency(engine, request, context)
   let next = await run.next()
-  for (; !next.done; next = await run.next()) yield { images: [next.value], timings: {}, ...echo }
-  return finalOutput(next.value, echo)
-}
-
-function finalOutput(result: LcmResult, echo: Pick<Output, 'prompt' | 'request_id'>): Output {
+  const { seed } = request
+  for (; !next.done; next = await run.next()) yield { images: [next.value], timings: {}, seed, ...echo }
+  const { images, inferenceSeconds, nsfwFlags } = next.value
   return {
-    images: result.images,
-    timings: { inference: result.inferenceSeconds },
-    seed: result.seed,
-    ...(result.nsfwFlags && { has_nsfw_concepts: result.nsfwFlags }),
+    images,
+    timings: { inference: inferenceSeconds },
+    seed,
+    ...(nsfwFlags && { has_nsfw_concepts: nsfwFlags }),
     ...echo,
   }
 }

@@ -2,7 +2,7 @@ import type { z } from 'zod'
 import type { EndpointHandler } from '../../endpoint.ts'
 import type { ImageEngine } from '../../engine/image-engine.ts'
 import { inputPicture, sizeOfInput } from '../../engine/input-picture.ts'
-import { drawLatentConsistency } from '../../engine/latent-consistency.ts'
+import { chooseSeed, drawLatentConsistency } from '../../engine/latent-consistency.ts'
 import type { lcmSd15ImageToImage } from './schema.ts'
 
 type Input = z.output<typeof lcmSd15ImageToImage.input>
@@ -12,6 +12,7 @@ export function createLcmSd15ImageToImage(engine: ImageEngine): EndpointHandler 
   return async function* (rawInput, context) {
     const input = rawInput as Input
     const image = await inputPicture(input, context)
+    const seed = chooseSeed(input.seed)
     const run = drawLatentConsistency(
       engine,
       {
@@ -21,7 +22,7 @@ export function createLcmSd15ImageToImage(engine: ImageEngine): EndpointHandler 
         steps: input.num_inference_steps,
         guidanceScale: input.guidance_scale,
         guidanceRescale: 0,
-        seed: input.seed,
+        seed,
         numImages: input.num_images,
         size: sizeOfInput(image),
         start: { image, strength: input.strength },
@@ -33,8 +34,8 @@ export function createLcmSd15ImageToImage(engine: ImageEngine): EndpointHandler 
     )
     const echo = { num_inference_steps: input.num_inference_steps, request_id: input.request_id }
     let next = await run.next()
-    for (; !next.done; next = await run.next()) yield { images: [next.value], timings: {}, ...echo }
-    const { images, seed, nsfwFlags, inferenceSeconds } = next.value
+    for (; !next.done; next = await run.next()) yield { images: [next.value], timings: {}, seed, ...echo }
+    const { images, nsfwFlags, inferenceSeconds } = next.value
     return {
       images,
       timings: { inference: inferenceSeconds },
