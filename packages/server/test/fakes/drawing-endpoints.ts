@@ -30,7 +30,7 @@ function plainImage(width: number, height: number, seed: bigint): RgbImage {
 
 async function sizeOf(input: DrawingInput, context: HandlerContext): Promise<{ width: number; height: number }> {
   if (input.image_bytes) return decodeImage(input.image_bytes)
-  if (input.image_url) return decodeImage(await context.readFile(input.image_url, ['body', 'image_url']))
+  if (input.image_url) return decodeImage(await context.readFile(input.image_url, ['image_url']))
   return resolveImageSize(input.image_size ?? 'square')
 }
 

@@ -11,7 +11,7 @@ import type { WholeServer } from './whole-server.ts'
  * need no configuration and cannot tell.
  * @returns puts everything back
  */
-export function answerForFal({ port, authority }: WholeServer): () => Promise<void> {
+export function answerForFal({ port, authority }: Pick<WholeServer, 'port' | 'authority'>): () => Promise<void> {
   const before = { dispatcher: getGlobalDispatcher(), WebSocket: globalThis.WebSocket }
   const trusting = buildConnector({ ca: authority })
   const dispatcher = new Agent({
