@@ -95,6 +95,7 @@ export async function startGateway(
     log,
   })
   deliverer.start()
+  const stopWaking = queue.onWebhook(() => deliverer.wake())
   const stopMaintenance = startMaintenance(stores, log)
   return {
     url,
@@ -108,6 +109,7 @@ export async function startGateway(
       web.close()
       web.server.closeAllConnections()
       await realtime.close(0)
+      stopWaking()
       await deliverer.stop()
       await channel.close()
       stopMaintenance()

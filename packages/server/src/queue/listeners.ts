@@ -4,6 +4,7 @@ import type { Unsubscribe } from './request-queue.ts'
 /** Who waits for what in this process. */
 export class Listeners {
   readonly #work = new Set<() => void>()
+  readonly #webhooks = new Set<() => void>()
   readonly #requests = new Map<string, Set<() => void>>()
 
   get empty(): boolean {
@@ -12,6 +13,10 @@ export class Listeners {
 
   onWork(listener: () => void): Unsubscribe {
     return add(this.#work, listener)
+  }
+
+  onWebhook(listener: () => void): Unsubscribe {
+    return add(this.#webhooks, listener)
   }
 
   onRequest(requestId: string, listener: () => void): Unsubscribe {
@@ -26,6 +31,7 @@ export class Listeners {
 
   deliver(event: QueueEvent): void {
     if (event.type === 'work') this.callWork()
+    else if (event.type === 'webhook') callAll(this.#webhooks)
     else callAll(this.#requests.get(event.requestId) ?? [])
   }
 
@@ -40,6 +46,7 @@ export class Listeners {
 
   clear(): void {
     this.#work.clear()
+    this.#webhooks.clear()
     this.#requests.clear()
   }
 }

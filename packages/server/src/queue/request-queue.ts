@@ -213,6 +213,9 @@ export interface RequestQueue {
    */
   onWork(listener: () => void): Unsubscribe
 
+  /** Runs `listener` when the outbox may hold a new webhook. May miss one: who delivers also looks by itself. */
+  onWebhook(listener: () => void): Unsubscribe
+
   advertise(runner: RunnerAdvertisement): Promise<void>
   /**
    * Takes a runner off the list. What it still holds counts as lost and returns to the queue at once: called by a

@@ -178,6 +178,10 @@ class SqlRequestQueue implements RequestQueue {
     return this.#listeners.onWork(listener)
   }
 
+  onWebhook(listener: () => void): Unsubscribe {
+    return this.#listeners.onWebhook(listener)
+  }
+
   advertise(runner: RunnerAdvertisement): Promise<void> {
     return advertise(this.#context, runner)
   }

@@ -24,6 +24,45 @@ export function describeQueueEvents(fixture: QueueFixture): void {
     expect(heard).toEqual(['work', 'work', 'a', 'a', 'a', 'work'])
   })
 
+  it('tells who delivers webhooks of every end of a request that has one', async () => {
+    const queue = fixture.queue({ ...NEVER, maxLosses: 1 })
+    let looks = 0
+    const stop = queue.onWebhook(() => looks++)
+    const accept = (id: string, startTimeoutSeconds?: number) =>
+      queue.enqueue(
+        submission(id, {
+          webhookUrl: 'http://receiver.test/hook',
+          ...(startTimeoutSeconds !== undefined && { startTimeoutSeconds }),
+        }),
+      )
+    const heard = async (end: () => Promise<unknown>) => {
+      looks = 0
+      await end()
+      return looks
+    }
+    await accept('completed')
+    const completed = await claimed(queue)
+    expect(await heard(() => queue.complete(completed, DONE))).toBe(1)
+    await accept('cancelled')
+    expect(await heard(() => queue.cancel('cancelled'))).toBe(1)
+    await accept('failed')
+    const failed = await claimed(queue)
+    expect(await heard(() => queue.retry(failed, { ...DONE, status: 503 }))).toBe(1)
+    await accept('lost')
+    await claimed(queue)
+    expect(await heard(() => queue.withdraw('runner-1'))).toBe(1)
+    await accept('late', 1)
+    fixture.pass(2)
+    expect(await heard(() => queue.reap())).toBe(1)
+    await queue.enqueue(submission('none'))
+    const none = await claimed(queue)
+    expect(await heard(() => queue.complete(none, DONE))).toBe(0)
+    stop()
+    await accept('unheard')
+    const unheard = await claimed(queue)
+    expect(await heard(() => queue.complete(unheard, DONE))).toBe(0)
+  })
+
   it('wakes them in other processes too', async ({ skip }) => {
     if (fixture.database.notifications === undefined) skip('processes of this database are bridged by IPC')
     const runner = fixture.queue(NEVER)
@@ -37,6 +76,12 @@ export function describeQueueEvents(fixture: QueueFixture): void {
     const changed = new Promise<void>((resolve) => gateway.onRequestChange('a', resolve))
     expect((await runner.claim('runner-1', [ENDPOINT], []))?.requestId).toBe('a')
     await changed
+    const ended = new Promise<void>((resolve) => gateway.onWebhook(resolve))
+    const endpointId = 'fal-ai/lora'
+    await gateway.enqueue(submission('hooked', { endpointId, webhookUrl: 'http://receiver.test/hook' }))
+    const hooked = await runner.claim('runner-1', [endpointId], [])
+    expect(await runner.complete(hooked ?? { requestId: '', attempt: 0 }, DONE)).toBe(true)
+    await ended
   })
 
   it('finds by its safety poll what no event told', async () => {

@@ -95,6 +95,17 @@ describe.each(BACKENDS)('webhooks on $name', (backend) => {
     expect(record.delivered_at).toBeGreaterThanOrEqual(record.created_at)
   })
 
+  it('starts at once when a request completes, without waiting for the next look', async () => {
+    const queue = createRequestQueue(opened.database)
+    const deliverer = deliver({ pollSeconds: 3600 })
+    const stop = queue.onWebhook(() => deliverer.wake())
+    await queue.enqueue(submission('r1', { webhookUrl: receiver.url }))
+    await queue.complete(await claimed(queue), DONE)
+    await (await settled(['r1'])).toEqual(['delivered'])
+    stop()
+    await queue.close()
+  })
+
   it('adds the headers of Standard Webhooks when asked', async () => {
     await complete(['r1'])
     deliver({ standardHeaders: true })

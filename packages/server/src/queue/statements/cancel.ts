@@ -1,3 +1,4 @@
+import { announceChange } from '../announce.ts'
 import type { QueueContext } from '../context.ts'
 import { CANCELLED } from '../outcomes.ts'
 import type { CancelAnswer } from '../request-queue.ts'
@@ -9,14 +10,15 @@ import { lockRequest } from './lock-request.ts'
  * earlier from the request's change event).
  */
 export async function cancel(context: QueueContext, requestId: string): Promise<CancelAnswer> {
-  const answer = await context.database.atomically('synced', async (query): Promise<CancelAnswer> => {
+  const row = await context.database.atomically('synced', async (query) => {
     const row = await lockRequest(context, query, requestId)
-    if (row === undefined) return 'not_found'
-    if (row.state === 'completed') return 'already_completed'
-    if (row.state === 'queued') await finish(context, query, { requestId, state: 'queued' }, CANCELLED)
-    else await query.updateTable('requests').set({ cancel_requested: 1 }).where('request_id', '=', requestId).execute()
-    return 'requested'
+    if (row?.state === 'queued') await finish(context, query, { requestId, state: 'queued' }, CANCELLED)
+    else if (row?.state === 'running')
+      await query.updateTable('requests').set({ cancel_requested: 1 }).where('request_id', '=', requestId).execute()
+    return row
   })
-  if (answer === 'requested') context.events.publish({ type: 'request', requestId })
-  return answer
+  if (row === undefined) return 'not_found'
+  if (row.state === 'completed') return 'already_completed'
+  announceChange(context, row)
+  return 'requested'
 }

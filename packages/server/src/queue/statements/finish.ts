@@ -1,6 +1,7 @@
-import { sql } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import { bigint } from '../../db/clock.ts'
 import type { Query } from '../../db/database.ts'
+import type { RequestsTable } from '../../db/schema.ts'
 import type { QueueContext } from '../context.ts'
 import type { Outcome } from '../request-queue.ts'
 import { outcomeColumns } from '../rows.ts'
@@ -16,14 +17,14 @@ export interface Expected {
 
 /**
  * Ends a request with its outcome and puts its webhook in the outbox: part of the caller's unit of work.
- * @returns its endpoint id, or `undefined` when it was not in the expected state and nothing was changed
+ * @returns what its end is announced with, or `undefined` when it was not in the expected state and nothing was changed
  */
 export async function finish(
   context: QueueContext,
   query: Query,
   expected: Expected,
   outcome: Outcome,
-): Promise<string | undefined> {
+): Promise<Pick<Selectable<RequestsTable>, 'request_id' | 'endpoint_id' | 'webhook_url'> | undefined> {
   const now = context.now()
   const ended = await query
     .updateTable('requests')
@@ -38,7 +39,7 @@ export async function finish(
     .where('request_id', '=', expected.requestId)
     .where('state', '=', expected.state)
     .$if(expected.attempt !== undefined, (update) => update.where('attempt', '=', expected.attempt ?? 0))
-    .returning(['endpoint_id', 'webhook_url'])
+    .returning(['request_id', 'endpoint_id', 'webhook_url'])
     .executeTakeFirst()
   if (ended === undefined) return undefined
   await query
@@ -47,7 +48,7 @@ export async function finish(
     .where('request_id', '=', expected.requestId)
     .execute()
   if (ended.webhook_url !== null) await recordWebhook(context, query, expected.requestId, ended.webhook_url, outcome)
-  return ended.endpoint_id
+  return ended
 }
 
 /** Milliseconds that a finished request is kept. */

@@ -5,7 +5,7 @@ import type { QueueContext } from '../context.ts'
 export function lockRequest(context: QueueContext, query: Query, requestId: string) {
   return query
     .selectFrom('requests')
-    .select(['request_id', 'endpoint_id', 'state', 'attempt', 'losses', 'retry', 'cancel_requested'])
+    .select(['request_id', 'endpoint_id', 'state', 'attempt', 'losses', 'retry', 'cancel_requested', 'webhook_url'])
     .where('request_id', '=', requestId)
     .$if(context.database.capabilities.rowLocks, (select) => select.forUpdate())
     .executeTakeFirst()

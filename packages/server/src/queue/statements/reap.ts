@@ -1,5 +1,7 @@
-import { sql } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import type { Query } from '../../db/database.ts'
+import type { RequestsTable } from '../../db/schema.ts'
+import { announceChange } from '../announce.ts'
 import type { QueueContext } from '../context.ts'
 import { runTimeout, START_TIMEOUT } from '../outcomes.ts'
 import { finish } from './finish.ts'
@@ -7,6 +9,8 @@ import { loseAttempt } from './lose-attempt.ts'
 
 /** Requests handled in one unit of work: its row locks and SQLite's write lock are held for a moment only. */
 const BATCH = 100
+
+type ReapedRow = Pick<Selectable<RequestsTable>, 'request_id' | 'webhook_url'>
 
 /**
  * Ends what ran or waited too long, and returns the requests of lost runners to the queue.
@@ -18,10 +22,10 @@ export async function reap(context: QueueContext, leasesHold: boolean): Promise<
   while ((await batch(context, (query) => endUnstarted(context, query))) === BATCH);
 }
 
-async function batch(context: QueueContext, work: (query: Query) => Promise<string[]>): Promise<number> {
-  const requestIds = await context.database.atomically('synced', work)
-  for (const requestId of requestIds) context.events.publish({ type: 'request', requestId })
-  return requestIds.length
+async function batch(context: QueueContext, work: (query: Query) => Promise<ReapedRow[]>): Promise<number> {
+  const rows = await context.database.atomically('synced', work)
+  for (const row of rows) announceChange(context, row)
+  return rows.length
 }
 
 /** After the clock was set back, leases and back-offs would last as much longer: they are cut to their length. */
@@ -61,11 +65,11 @@ async function pullBackFuture(context: QueueContext): Promise<void> {
   })
 }
 
-async function endRunning(context: QueueContext, query: Query, leasesHold: boolean): Promise<string[]> {
+async function endRunning(context: QueueContext, query: Query, leasesHold: boolean): Promise<ReapedRow[]> {
   const now = context.now()
   const rows = await query
     .selectFrom('requests')
-    .select(['request_id', 'attempt', 'losses', 'retry', 'cancel_requested', 'run_timeout_ms'])
+    .select(['request_id', 'attempt', 'losses', 'retry', 'cancel_requested', 'run_timeout_ms', 'webhook_url'])
     .select(sql<number>`case when run_deadline <= ${now} then 1 else 0 end`.as('overran'))
     .where('state', '=', sql.lit('running'))
     .where((eb) =>
@@ -79,18 +83,18 @@ async function endRunning(context: QueueContext, query: Query, leasesHold: boole
     if (row.overran === 1) await finish(context, query, expected, runTimeout(row.run_timeout_ms ?? 0))
     else await loseAttempt(context, query, row)
   }
-  return rows.map((row) => row.request_id)
+  return rows
 }
 
-async function endUnstarted(context: QueueContext, query: Query): Promise<string[]> {
+async function endUnstarted(context: QueueContext, query: Query): Promise<ReapedRow[]> {
   const rows = await query
     .selectFrom('requests')
-    .select('request_id')
+    .select(['request_id', 'webhook_url'])
     .where('state', '=', sql.lit('queued'))
     .where('start_deadline', '<=', context.now())
     .limit(BATCH)
     .$if(context.database.capabilities.rowLocks, (select) => select.forUpdate().skipLocked())
     .execute()
   for (const row of rows) await finish(context, query, { requestId: row.request_id, state: 'queued' }, START_TIMEOUT)
-  return rows.map((row) => row.request_id)
+  return rows
 }

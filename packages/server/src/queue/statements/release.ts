@@ -1,3 +1,4 @@
+import { announceChange } from '../announce.ts'
 import type { QueueContext } from '../context.ts'
 import { CANCELLED } from '../outcomes.ts'
 import type { ClaimToken } from '../request-queue.ts'
@@ -24,6 +25,6 @@ export async function release(context: QueueContext, claim: ClaimToken): Promise
   })
   if (released === undefined) return false
   context.events.publish({ type: 'work', endpointId: released.endpoint_id })
-  context.events.publish({ type: 'request', requestId: claim.requestId })
+  announceChange(context, released)
   return true
 }

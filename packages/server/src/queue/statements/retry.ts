@@ -1,3 +1,4 @@
+import { announceChange } from '../announce.ts'
 import type { QueueContext } from '../context.ts'
 import type { ClaimToken, Outcome } from '../request-queue.ts'
 import { lockRequest } from './lock-request.ts'
@@ -5,12 +6,13 @@ import { loseAttempt } from './lose-attempt.ts'
 
 /** Ends an attempt with a failure that another attempt may cure. @returns false when the attempt is stale */
 export async function retry(context: QueueContext, claim: ClaimToken, outcome: Outcome): Promise<boolean> {
-  const current = await context.database.atomically('synced', async (query) => {
+  const lost = await context.database.atomically('synced', async (query) => {
     const row = await lockRequest(context, query, claim.requestId)
-    if (row === undefined || row.state !== 'running' || row.attempt !== claim.attempt) return false
+    if (row === undefined || row.state !== 'running' || row.attempt !== claim.attempt) return undefined
     await loseAttempt(context, query, row, outcome)
-    return true
+    return row
   })
-  if (current) context.events.publish({ type: 'request', requestId: claim.requestId })
-  return current
+  if (lost === undefined) return false
+  announceChange(context, lost)
+  return true
 }

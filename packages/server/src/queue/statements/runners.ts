@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { announceChange } from '../announce.ts'
 import type { QueueContext } from '../context.ts'
 import type { RunnerAdvertisement } from '../request-queue.ts'
 import { loseAttempt } from './lose-attempt.ts'
@@ -20,7 +21,7 @@ export async function withdraw(context: QueueContext, runnerId: string): Promise
     await query.deleteFrom('runners').where('runner_id', '=', runnerId).execute()
     const held = await query
       .selectFrom('requests')
-      .select(['request_id', 'endpoint_id', 'attempt', 'losses', 'retry', 'cancel_requested'])
+      .select(['request_id', 'endpoint_id', 'attempt', 'losses', 'retry', 'cancel_requested', 'webhook_url'])
       .where('state', '=', sql.lit('running'))
       .where('runner_id', '=', runnerId)
       .$if(context.database.capabilities.rowLocks, (select) => select.forUpdate())
@@ -28,7 +29,7 @@ export async function withdraw(context: QueueContext, runnerId: string): Promise
     for (const row of held) await loseAttempt(context, query, row)
     return held
   })
-  for (const row of rows) context.events.publish({ type: 'request', requestId: row.request_id })
+  for (const row of rows) announceChange(context, row)
 }
 
 export async function runners(context: QueueContext): Promise<RunnerAdvertisement[]> {
