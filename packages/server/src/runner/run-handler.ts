@@ -1,6 +1,7 @@
 import type { HandlerContext, RunnableEndpoint } from '../endpoints/endpoint.ts'
 import { toErrorAnswer } from '../errors/error-answer.ts'
 import { type RequestErrorType, requestError, WireError } from '../errors/errors.ts'
+import { omitNulls } from './omit-nulls.ts'
 import { type StopKind, StopReason } from './stop-reason.ts'
 
 /** What working on one input ended with, before it becomes JSON text (queue) or a frame (direct channel). */
@@ -52,8 +53,8 @@ export async function runHandler(run: HandlerRun): Promise<HandlerResult> {
 async function drive(steps: AsyncGenerator<unknown, unknown>, onPartial: (output: unknown) => void): Promise<unknown> {
   for (;;) {
     const step = await steps.next()
-    if (step.done === true) return step.value
-    onPartial(step.value)
+    if (step.done === true) return omitNulls(step.value)
+    onPartial(omitNulls(step.value))
   }
 }
 

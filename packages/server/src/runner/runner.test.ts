@@ -43,6 +43,13 @@ describe('startRunner', () => {
     expect(outcome.inferenceSeconds).toBeGreaterThanOrEqual(0)
   })
 
+  it('answers without the members that have no value', async () => {
+    const queue = new MemoryQueue()
+    await start(queue)
+    const { outcome } = await answer(queue, 'fake/echo', { prompt: 'x', seed: null, size: [null, { tag: null }] })
+    expect(outcome.body).toBe('{"prompt":"x","size":[null,{}]}')
+  })
+
   it('writes every log entry before the request counts as completed', async () => {
     const queue = new MemoryQueue()
     await start(queue, { logFlushMs: 60_000 })
