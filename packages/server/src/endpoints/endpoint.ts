@@ -29,7 +29,7 @@ export interface HandlerContext {
   readonly requestId: string
   /** Aborts on cancel, on a lost claim and on shutdown. */
   readonly signal: AbortSignal
-  /** True inside a realtime session or `/stream`, where intermediate outputs are wanted. */
+  /** True for `/stream`, where intermediate outputs are wanted; false for realtime, where each input has one result. */
   readonly streaming: boolean
   /** Realtime: pictures go into the frame as bytes instead of a URL. */
   readonly inlineBytes: boolean

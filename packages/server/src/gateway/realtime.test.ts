@@ -306,6 +306,12 @@ describe('realtime handshake', () => {
     await connect('/run/fake/echo/realtime')
   })
 
+  it('refuses a lifecycle that cannot be read', async () => {
+    await start()
+    const client = new Client('/run/fake/echo/realtime', { 'x-fal-object-lifecycle-preference': '{' })
+    await expect(client.open()).rejects.toThrow('400')
+  })
+
   it('takes a token for the application, or a key', async () => {
     await start({ keys: oneKey })
     const token = await gateway.tokens.mint({ keyId: 'test-key', allowedApps: ['echo'], expiresInSeconds: 60 })

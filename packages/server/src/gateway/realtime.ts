@@ -7,6 +7,7 @@ import type { SessionOptions } from '../channel/direct-channel.ts'
 import { WireError } from '../errors/errors.ts'
 import { OBJECT_LIFECYCLE, RUNNER_HINT } from '../protocol/headers.ts'
 import { createRequestId } from '../protocol/request-id.ts'
+import { parseLifecycle } from '../storage/lifecycle.ts'
 import { verifyKey } from './authentication.ts'
 import type { GatewayDependencies, TokenHolder } from './dependencies.ts'
 import { errorResponse } from './error-response.ts'
@@ -94,10 +95,11 @@ class RealtimeServer {
         routedPath(request.headers.host ?? '', url.pathname),
       )
       const holder = await this.#authenticate(request, url, target)
+      const session = holder === undefined ? undefined : this.#sessionOptions(request, target, holder)
       this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
         webSocket.on('error', () => webSocket.terminate())
-        if (holder === undefined) return refuseAccess(webSocket)
-        this.#accept(webSocket, target, this.#sessionOptions(request, target, holder), bufferingOf(url))
+        if (session === undefined) return refuseAccess(webSocket)
+        this.#accept(webSocket, target, session, bufferingOf(url))
       })
     } catch (error) {
       if (!(error instanceof WireError)) this.#dependencies.log.error({ err: error }, 'realtime handshake failed')
@@ -162,6 +164,7 @@ class RealtimeServer {
     const scheme = request.socket instanceof TLSSocket ? 'https' : 'http'
     const url = `${scheme}://${request.headers.host ?? 'localhost'}/`
     const lifecycle = header(OBJECT_LIFECYCLE)
+    parseLifecycle(lifecycle)
     const hint = header(RUNNER_HINT)
     return {
       requestId: createRequestId(),

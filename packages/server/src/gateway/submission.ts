@@ -1,14 +1,19 @@
 import type { EndpointSchema } from '../endpoints/endpoint.ts'
 import { readRequestOptions } from '../protocol/request-options.ts'
 import type { Submission } from '../queue/request-queue.ts'
+import { parseLifecycle } from '../storage/lifecycle.ts'
 import type { GatewayContext } from './dependencies.ts'
 
-/** A call as the queue keeps it: what the URL, the headers and the key say, the input as the client sent it. */
+/**
+ * A call as the queue keeps it: what the URL, the headers and the key say, the input as the client sent it.
+ * @throws WireError 400 for a lifecycle that cannot be read: the runner would find out when the picture is drawn
+ */
 export function describeSubmission(
   c: GatewayContext,
   call: Pick<Submission, 'requestId' | 'input' | 'filesUrl'> & { readonly endpoint: EndpointSchema },
 ): Submission {
   const options = readRequestOptions((name) => c.req.header(name))
+  parseLifecycle(options.objectLifecycle)
   return {
     requestId: call.requestId,
     endpointId: call.endpoint.id,

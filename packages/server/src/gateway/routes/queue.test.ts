@@ -38,6 +38,16 @@ describe('submit', () => {
     expect((await rig.claim()).endpointId).toBe('acme/echo/twice')
   })
 
+  test('refuses a lifecycle of generated files that cannot be read', async () => {
+    for (const lifecycle of ['{', '{"expiration_duration_seconds":"1h"}', '{"initial_acl":{"default":"deny"}}']) {
+      const headers = { 'x-fal-object-lifecycle-preference': lifecycle }
+      const { response, text } = await submit('{"prompt":"a"}', '/queue/acme/echo', headers)
+      expect([response.status, JSON.parse(text).error_type]).toEqual([400, 'bad_request'])
+      expect((await submit('{"prompt":"a"}', '/run/acme/echo', headers)).response.status).toBe(400)
+    }
+    expect([await rig.queue.load(), rig.sessions]).toEqual([[], []])
+  })
+
   test('keeps the body as it came and what the headers and the query ask for', async () => {
     await submit(
       '{"seed": 18446744073709551615, "prompt": "\\ud800"}',
