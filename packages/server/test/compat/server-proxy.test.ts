@@ -1,7 +1,5 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
-import Module from 'node:module'
 import type { AddressInfo } from 'node:net'
-import { fileURLToPath } from 'node:url'
 import { ApiError, createFalClient, type FalClient } from '@fal-ai/client'
 import { createHandler } from '@fal-ai/server-proxy/express'
 import { createRouteHandler as createHonoRoute } from '@fal-ai/server-proxy/hono'
@@ -11,6 +9,7 @@ import { Hono } from 'hono'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { answerForFal } from '../fakes/fal-hosts.ts'
 import { startWholeServer, type WholeServer } from '../fakes/whole-server.ts'
+import { answerAsRoute, importWithNextServer, type RouteHandlers } from './next-server.ts'
 
 // A browser app's own backend holds the key and relays with fal's published proxy; behind it, fal's hosts lead here.
 
@@ -50,30 +49,11 @@ function honoApp(config: ProxyConfig): RequestListener {
   return getRequestListener(app.fetch)
 }
 
-type RouteHandlers = Readonly<Record<string, (request: Request) => Promise<Response>>>
-
-/** As Next.js's app router calls `export const { GET, POST, PUT } = createRouteHandler()` of a `route.ts`. */
+/** As an app's `route.ts` has it: `export const { GET, POST, PUT } = createRouteHandler()`. */
 async function nextApp(config: ProxyConfig): Promise<RequestListener> {
-  const { createRouteHandler } = await importWithNextServer<{ createRouteHandler(config: ProxyConfig): RouteHandlers }>(
-    '@fal-ai/server-proxy/nextjs',
-  )
-  const handlers = createRouteHandler(config)
-  return getRequestListener(
-    async (request) => (await handlers[request.method]?.(request)) ?? new Response(null, { status: 405 }),
-  )
-}
-
-async function importWithNextServer<T>(specifier: string): Promise<T> {
-  const resolver = Module as unknown as { _resolveFilename(request: string, ...rest: unknown[]): string }
-  const resolve = resolver._resolveFilename
-  const standIn = fileURLToPath(new URL('next-server.cjs', import.meta.url))
-  resolver._resolveFilename = (request, ...rest) =>
-    request === 'next/server' ? standIn : resolve.call(resolver, request, ...rest)
-  try {
-    return (await import(specifier)) as T
-  } finally {
-    resolver._resolveFilename = resolve
-  }
+  const { createRouteHandler } = await importWithNextServer(() => import('@fal-ai/server-proxy/nextjs'))
+  const handlers = createRouteHandler(config) as unknown as RouteHandlers
+  return getRequestListener((request) => answerAsRoute(handlers, request))
 }
 
 interface Adapter {
