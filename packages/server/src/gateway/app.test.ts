@@ -138,12 +138,14 @@ describe('every response', () => {
     expect(preflight.headers.get('access-control-allow-headers')).toBe(
       'authorization,content-type,x-fal-queue-priority',
     )
+    expect(preflight.headers.get('vary')).toBe('Origin, Access-Control-Request-Headers')
     const response = await rig.app.request('/run/acme/none', {
       ...BODY,
       headers: { ...BODY.headers, origin: 'http://localhost:5173' },
     })
     expect(response.status).toBe(404)
     expect(response.headers.get('access-control-allow-origin')).toBe('http://localhost:5173')
+    expect(response.headers.get('vary')).toBe('Origin')
     const exposed = response.headers.get('access-control-expose-headers')?.split(',')
     for (const name of ['x-fal-request-id', 'x-fal-request-timeout-type', 'x-fal-error-type', 'x-fal-billable-units']) {
       expect(exposed).toContain(name)

@@ -1,8 +1,7 @@
 import { Hono } from 'hono'
-import { cors } from 'hono/cors'
 import { getPath } from 'hono/utils/url'
 import { WireError } from '../errors/errors.ts'
-import { EXPOSED_HEADERS } from '../protocol/headers.ts'
+import { shareWithPages } from './cross-origin.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from './dependencies.ts'
 import { errorResponse, platformErrorResponse } from './error-response.ts'
 import { refuseForeignOrigins } from './origin-policy.ts'
@@ -29,16 +28,7 @@ export function createApp(dependencies: GatewayDependencies, groups: RouteGroups
   const app = new Hono<GatewayEnv>({ getPath: (request) => routedPath(hostOf(request), getPath(request)) })
   app.use('*', observeRequests(dependencies))
   app.use('*', refuseForeignOrigins(dependencies.config))
-  app.use(
-    '*',
-    cors({
-      origin: (origin) => (origin === '' ? '*' : origin),
-      allowMethods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
-      exposeHeaders: [...EXPOSED_HEADERS],
-      credentials: true,
-      maxAge: 86_400,
-    }),
-  )
+  app.use('*', shareWithPages)
   for (const surface of SURFACES) {
     for (const group of groups[surface] ?? []) {
       // A group that declares no variables of the gateway's reads none, so it is one that may have them all.

@@ -7,9 +7,9 @@ import { WireError } from '../errors/errors.ts'
 export async function readBody(request: Request, limit: number): Promise<Uint8Array> {
   const declared = Number(request.headers.get('content-length') ?? Number.NaN)
   if (declared > limit) throw tooLarge(limit)
-  if (request.body === null || declared === 0) return new Uint8Array(0)
-  // Node's HTTP parser never hands over more than the declared length.
+  // Node's HTTP parser never hands over more than the declared length. `body` is not touched: it would make a web stream.
   if (Number.isFinite(declared)) return new Uint8Array(await request.arrayBuffer())
+  if (request.body === null) return new Uint8Array(0)
   return readChunks(request.body, limit)
 }
 
