@@ -2,19 +2,19 @@
 import type { RunnableEndpoint } from '../../packages/server/src/endpoints/endpoint.ts'
 import { startRunner } from '../../packages/server/src/runner/runner.ts'
 import type { RunnerQueue } from '../../packages/server/src/runner/runner-queue.ts'
-import { idleSchema } from './idle-endpoint.ts'
+import { idleSchema, wait } from './idle-endpoint.ts'
 
 const idle: RunnableEndpoint = {
   schema: idleSchema,
-  async *handler() {
+  async *handler(input) {
     yield* []
-    return { images: [], seed: 1 }
+    return { images: [], seed: 1, waited_ms: await wait((input as { wait_ms?: number }).wait_ms) }
   },
 }
 
 const never = () => Promise.reject(new Error('this bench has no queue'))
 const queue: RunnerQueue = {
-  leaseSeconds: 30,
+  leaseSeconds: 6,
   claim: async () => undefined,
   heartbeat: async () => [],
   appendLogs: never,
@@ -29,6 +29,7 @@ const queue: RunnerQueue = {
 await startRunner({
   queue,
   endpoints: [idle],
+  capacity: 64,
   files: () => ({ saveFile: never, readFile: never }),
   logger: { info: () => {}, warn: () => {}, error: console.error },
   device: 'cpu',

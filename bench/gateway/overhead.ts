@@ -1,141 +1,143 @@
 /**
  * How much time do gateway, direct channel and runner add to a handler that does nothing?
  *
- *   npx tsx bench/gateway/overhead.ts
+ *   npx tsx bench/gateway/overhead.ts [rounds] [only, e.g. 'sync run']
  *
- * Gateway and runner are processes of their own; the load comes from this one. Beside the figures stands the same load on
- * a bare `node:http` server in the same process layout, so that a slow machine shows as such. Last results: README.md.
+ * Gateway, runner and peers are processes of their own; the load comes from this one. Every scenario runs on every server
+ * in every round, so that a slow machine shows on all of them; printed are the medians of the rounds. Last results: README.md.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { Agent, createServer, request } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { loadavg } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { decode, encode } from '@msgpack/msgpack'
-import { WebSocket } from 'ws'
-import { createDirectChannel } from '../../packages/server/src/channel/channel-client.ts'
-import type { SessionOptions } from '../../packages/server/src/channel/direct-channel.ts'
 import type { RunnerAdvertisement } from '../../packages/server/src/queue/request-queue.ts'
+import { type Callers, channelCallers, httpCallers, realtimeCallers } from './callers.ts'
+import { cpuOf } from './cpu-question.ts'
+import { closedLoop, type Measured, openLoop } from './load.ts'
 
-const WARM_UP = 1_500
-const CALLS = 5_000
 const INPUT = { prompt: 'a lighthouse at dusk, oil on canvas', seed: 42 }
-const SESSION: SessionOptions = {
-  requestId: 'bench',
-  endpointId: 'bench/idle',
-  filesUrl: 'http://localhost/cdn',
-  streaming: false,
-  inlineBytes: false,
+const WARM_UP_CALLS = 1_500
+
+interface Scenario {
+  readonly name: string
+  readonly callers: number
+  readonly nextInput: () => Readonly<Record<string, unknown>>
+  readonly measure: (callers: Callers) => Promise<Measured>
 }
 
-async function measureAll(): Promise<void> {
+const SCENARIOS: readonly Scenario[] = [
+  {
+    name: 'one caller',
+    callers: 1,
+    nextInput: () => INPUT,
+    measure: ({ call }) => closedLoop(1, 3_000, call),
+  },
+  ...[300, 600].map((perSecond) => ({
+    name: `50 connections, ${perSecond} calls/s`,
+    callers: 50,
+    nextInput: () => INPUT,
+    measure: ({ call }: Callers) => openLoop(50, perSecond * 5, perSecond, call),
+  })),
+  {
+    name: '50 in flight, each waits 50 to 150 ms',
+    callers: 50,
+    nextInput: () => ({ ...INPUT, wait_ms: 50 + Math.random() * 100 }),
+    measure: ({ call }) => closedLoop(50, 2_500, call),
+  },
+  {
+    name: '50 callers, no pause',
+    callers: 50,
+    nextInput: () => INPUT,
+    measure: ({ call }) => closedLoop(50, 5_000, call),
+  },
+]
+
+interface Contender {
+  readonly name: string
+  /** The process whose time is counted; absent for one that runs here. */
+  readonly process?: ChildProcess
+  connect(scenario: Scenario): Callers | Promise<Callers>
+}
+
+interface Figures {
+  readonly p50: number
+  readonly p99: number
+  readonly perSecond: number
+  /** Milliseconds of the server process per call. */
+  readonly cpu: number
+}
+
+async function measureAll(rounds: number): Promise<void> {
   const children: ChildProcess[] = []
-  const start = async (file: string, argument = ''): Promise<unknown> => {
+  const start = async (file: string, argument = ''): Promise<[ChildProcess, unknown]> => {
     const child = fork(fileURLToPath(new URL(file, import.meta.url)), [argument], { execArgv: ['--import', 'tsx'] })
     children.push(child)
-    return (await once(child, 'message'))[0]
+    return [child, (await once(child, 'message'))[0]]
   }
   try {
-    const runner = (await start('idle-runner.ts')) as RunnerAdvertisement
-    const gatewayPort = (await start('idle-gateway.ts', JSON.stringify(runner))) as number
-    const barePort = (await start('overhead.ts', 'bare')) as number
-    for (const concurrency of [1, 50]) {
-      await report('bare node:http', concurrency, () => post(barePort))
-      await reportChannel(runner, concurrency)
-      await report('sync run', concurrency, () => post(gatewayPort))
-      await reportRealtime(gatewayPort, concurrency)
-    }
+    const [gateway, gatewayPort] = (await start('idle-gateway.ts')) as [ChildProcess, number]
+    const [runner, advertisement] = (await start('idle-runner.ts')) as [ChildProcess, RunnerAdvertisement]
+    gateway.send(advertisement)
+    runner.on('message', (message) => gateway.send(message as RunnerAdvertisement))
+    const [bare, barePort] = (await start('peer-server.ts', 'bare')) as [ChildProcess, number]
+    const [hono, honoPort] = (await start('peer-server.ts', 'hono')) as [ChildProcess, number]
+    const http = (port: number) => (scenario: Scenario) => httpCallers(port, scenario.callers, scenario.nextInput)
+    await report(rounds, [
+      { name: 'bare node:http', process: bare, connect: http(barePort) },
+      { name: 'bare hono', process: hono, connect: http(honoPort) },
+      { name: 'direct channel', connect: ({ nextInput }) => channelCallers(advertisement, nextInput) },
+      { name: 'sync run', process: gateway, connect: http(gatewayPort) },
+      {
+        name: 'realtime frame',
+        process: gateway,
+        connect: ({ callers, nextInput }) => realtimeCallers(gatewayPort, callers, nextInput),
+      },
+    ])
   } finally {
     for (const child of children) child.disconnect()
   }
 }
 
-async function reportChannel(runner: RunnerAdvertisement, concurrency: number): Promise<void> {
-  const channel = createDirectChannel({ queue: { runners: async () => [runner] } })
-  await report('direct channel', concurrency, async () => {
-    const session = await channel.open(SESSION)
-    for await (const event of session.send(INPUT, new AbortController().signal)) {
-      if (event.type === 'result' && event.status !== 200) throw new Error(`status ${event.status}`)
+async function report(rounds: number, all: readonly Contender[]): Promise<void> {
+  const contenders = all.filter(({ name }) => name.startsWith(process.argv[3] ?? ''))
+  for (const contender of contenders) await warmUp(contender)
+  for (const scenario of SCENARIOS) {
+    console.log(`\n${scenario.name} (load average ${loadavg()[0]?.toFixed(1)})`)
+    const figures = new Map<Contender, Figures[]>(contenders.map((contender) => [contender, []]))
+    for (let round = 0; round < rounds; round++) {
+      for (const contender of contenders) figures.get(contender)?.push(await measure(contender, scenario))
     }
-    session.close()
-  })
-  await channel.close()
+    for (const [{ name, process }, rounds] of figures) console.log(line(name, rounds, process !== undefined))
+  }
 }
 
-async function reportRealtime(port: number, concurrency: number): Promise<void> {
-  const sockets = await Promise.all(Array.from({ length: concurrency }, () => connect(port)))
-  await report('realtime frame', concurrency, (worker) => {
-    const socket = sockets[worker] as WebSocket
-    return new Promise<void>((resolve, reject) => {
-      socket.once('message', (data: Buffer, binary) => {
-        if (binary && typeof decode(data) === 'object') resolve()
-        else reject(new Error(data.toString()))
-      })
-      socket.send(encode(INPUT))
-    })
-  })
-  for (const socket of sockets) socket.close()
+async function warmUp(contender: Contender): Promise<void> {
+  const callers = await contender.connect({ ...(SCENARIOS[0] as Scenario), callers: 50 })
+  await closedLoop(50, WARM_UP_CALLS, callers.call)
+  callers.close()
 }
 
-async function connect(port: number): Promise<WebSocket> {
-  const socket = new WebSocket(`ws://127.0.0.1:${port}/run/bench/idle/realtime`)
-  await once(socket, 'open')
-  return socket
+async function measure(contender: Contender, scenario: Scenario): Promise<Figures> {
+  const callers = await contender.connect(scenario)
+  await closedLoop(scenario.callers, scenario.callers * 4, callers.call)
+  const cpu = async () => (contender.process === undefined ? 0 : await cpuOf(contender.process))
+  const before = await cpu()
+  const { latencies, perSecond } = await scenario.measure(callers)
+  const used = (await cpu()) - before
+  callers.close()
+  const quantile = (q: number) => latencies[Math.floor(q * latencies.length)] ?? 0
+  return { p50: quantile(0.5), p99: quantile(0.99), perSecond, cpu: used / latencies.length }
 }
 
-const agent = new Agent({ keepAlive: true, maxSockets: 200 })
-const BODY = JSON.stringify(INPUT)
-
-function post(port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const headers = { 'content-type': 'application/json', 'content-length': BODY.length }
-    const call = request({ agent, port, host: '127.0.0.1', path: '/run/bench/idle', method: 'POST', headers })
-    call.on('error', reject)
-    call.on('response', (response) => {
-      response.resume()
-      response.on('end', () => (response.statusCode === 200 ? resolve() : reject(new Error(`${response.statusCode}`))))
-    })
-    call.end(BODY)
-  })
-}
-
-/** Calls from `concurrency` callers, each waiting for its answer before it calls again. */
-async function report(name: string, concurrency: number, call: (worker: number) => Promise<void>): Promise<void> {
-  await run(concurrency, WARM_UP, call)
-  const startedAt = performance.now()
-  const latencies = await run(concurrency, CALLS, call)
-  const seconds = (performance.now() - startedAt) / 1000
-  latencies.sort((a, b) => a - b)
-  const quantile = (q: number) => (latencies[Math.floor(q * latencies.length)] ?? 0).toFixed(2)
-  console.log(
-    `${name.padEnd(15)} ${String(concurrency).padStart(3)} concurrent: ` +
-      `p50 ${quantile(0.5)} ms, p99 ${quantile(0.99)} ms, ${Math.round(CALLS / seconds)}/s`,
+function line(name: string, rounds: readonly Figures[], hasProcess: boolean): string {
+  const median = (of: keyof Figures) => {
+    const sorted = rounds.map((figures) => figures[of]).sort((a, b) => a - b)
+    return sorted[Math.floor(sorted.length / 2)] ?? 0
+  }
+  return (
+    `${name.padEnd(15)} p50 ${median('p50').toFixed(2).padStart(6)} ms, p99 ${median('p99').toFixed(2).padStart(6)} ms, ` +
+    `${Math.round(median('perSecond'))}/s${hasProcess ? `, ${median('cpu').toFixed(2)} ms of processor time each` : ''}`
   )
 }
 
-async function run(concurrency: number, calls: number, call: (worker: number) => Promise<void>): Promise<number[]> {
-  const latencies: number[] = []
-  let left = calls
-  const worker = async (_: unknown, index: number) => {
-    while (left-- > 0) {
-      const startedAt = performance.now()
-      await call(index)
-      latencies.push(performance.now() - startedAt)
-    }
-  }
-  await Promise.all(Array.from({ length: concurrency }, worker))
-  return latencies
-}
-
-/** The peer: reads the body, answers the same bytes. */
-async function serveBare(): Promise<void> {
-  const server = createServer((incoming, outgoing) => {
-    incoming.resume()
-    incoming.on('end', () => outgoing.setHeader('content-type', 'application/json').end('{"images":[],"seed":1}'))
-  })
-  server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port))
-  process.once('disconnect', () => process.exit(0))
-}
-
-if (process.argv[2] === 'bare') await serveBare()
-else await measureAll()
+await measureAll(Number(process.argv[2] ?? 3))
