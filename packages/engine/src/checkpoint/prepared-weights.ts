@@ -91,17 +91,15 @@ const ABANDONED_MILLISECONDS = 24 * 3600_000
  * checkpoint's own files.
  */
 export class WeightCache {
-  readonly #folder: Promise<string>
-  readonly #isTemporary: boolean
+  readonly #givenFolder: string | undefined
+  #folder: Promise<string> | undefined
   readonly #maxBytes: number
   readonly #running = new Map<string, Promise<SafetensorsFile>>()
   /** Prepared files whose weights somebody still holds, and may map again at any time. */
   readonly #held = new Map<string, WeakRef<Weights>>()
 
   constructor({ folder, maxBytes = DEFAULT_MAX_BYTES }: WeightCacheOptions = {}) {
-    this.#isTemporary = folder === undefined
-    this.#folder = folder === undefined ? mkdtemp(join(tmpdir(), 'darkroom-weights-')) : createFolder(folder)
-    this.#folder.catch(() => {})
+    this.#givenFolder = folder
     this.#maxBytes = maxBytes
   }
 
@@ -129,7 +127,15 @@ export class WeightCache {
   /** Removes the private folder, if it is one. Sessions that map its files must be released before. */
   async dispose(): Promise<void> {
     await Promise.allSettled(this.#running.values())
-    if (this.#isTemporary) await rm(await this.#folder, { recursive: true, force: true, maxRetries: 3 })
+    if (this.#givenFolder !== undefined || this.#folder === undefined) return
+    await rm(await this.#folder, { recursive: true, force: true, maxRetries: 3 })
+    this.#folder = undefined
+  }
+
+  #openFolder(): Promise<string> {
+    const given = this.#givenFolder
+    this.#folder ??= given === undefined ? mkdtemp(join(tmpdir(), 'darkroom-weights-')) : createFolder(given)
+    return this.#folder
   }
 
   #file(identity: string, name: string, tensors: StoredEntries, options: PrepareOptions): Promise<SafetensorsFile> {
@@ -146,7 +152,7 @@ export class WeightCache {
     tensors: StoredEntries,
     options: PrepareOptions,
   ): Promise<SafetensorsFile> {
-    const folder = await this.#folder
+    const folder = await this.#openFolder()
     const path = join(folder, `${name.replace(/[^\w.-]/g, '_')}-${identity.slice(0, 32)}.safetensors`)
     const kept = await readSafetensors(path).catch(() => undefined)
     if (kept) {
