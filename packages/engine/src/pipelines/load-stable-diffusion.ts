@@ -140,6 +140,7 @@ class ComponentLoader {
       latentChannels: config.latentChannels,
       factor,
       scale: (sample) => scaleLatents(config, sample),
+      requireDecodable: (size) => sessions.requireFits(buildDecoderGraph(config, { batch: 1, ...size })),
       async decode(latents) {
         const [batch, , h, w] = latents.shape as [number, number, number, number]
         const size = { batch, height: h * factor, width: w * factor }

@@ -39,6 +39,8 @@ export interface Autoencoder {
   readonly factor: number
   /** Scaled latents [1, C, h, w] → picture [1, 3, H, W], about −1 … 1, not clamped. */
   decode(latents: FloatTensor): Promise<FloatTensor>
+  /** @throws OutOfMemoryError when pictures of this size (pixels) can never be decoded here */
+  requireDecodable(size: { readonly width: number; readonly height: number }): void
   /** Picture [1, 3, H, W] in −1 … 1 → posterior moments [1, C, h, w], unscaled; logvar clamped to [−30, 20]. */
   encode(image: FloatTensor): Promise<{ readonly mean: FloatTensor; readonly logvar: FloatTensor }>
   /** A sample of the posterior at the scale of the UNet's latents. */

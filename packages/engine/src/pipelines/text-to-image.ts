@@ -104,6 +104,8 @@ export async function* drawImages(
   { width, height, signal, scheduleOptions }: DrawOptions,
   start: (scheduler: Scheduler, drawNoise: (shape: readonly number[]) => FloatTensor) => Promise<Start>,
 ): AsyncGenerator<DenoiseStep, GeneratedImage[]> {
+  // The decoder needs the most memory and comes last: to hear of it then would cost every step.
+  model.vae.requireDecodable({ width, height })
   const guidance = await encodeGuidance(model, parameters)
   const images: GeneratedImage[] = []
   for (let imageIndex = 0; imageIndex < (parameters.numImages ?? 1); imageIndex++) {

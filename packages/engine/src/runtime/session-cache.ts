@@ -88,6 +88,14 @@ export class SessionCache {
     return own
   }
 
+  /**
+   * Refuses a graph that can never run here, before work is done that would be lost with it.
+   * @throws OutOfMemoryError when it cannot fit even alone
+   */
+  requireFits(graph: Graph): void {
+    this.#refuseWhatNeverFits(graph, estimateCost(graph))
+  }
+
   #refuseWhatNeverFits(graph: Graph, { weightBytes, workBytes }: SessionCost): void {
     const neededBytes = weightBytes + workBytes
     if (neededBytes <= this.budgetBytes) return
