@@ -31,7 +31,7 @@ export const DELIVERY_DEFAULTS: DeliveryOptions = {
 }
 
 /** Time between the end of an attempt and its record, after which somebody else may try. */
-const LEASE_MARGIN_SECONDS = 30
+const LEASE_MARGIN_SECONDS = 10
 
 export interface WebhookLog {
   info(fields: object, message: string): void

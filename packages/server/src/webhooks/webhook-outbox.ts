@@ -89,6 +89,21 @@ export class WebhookOutbox {
     }))
   }
 
+  /**
+   * Makes what others were sending due at once, instead of when their leases are over. For a process that knows that
+   * nobody else delivers: those who held them are dead.
+   */
+  async takeOver(): Promise<void> {
+    await this.#database.execute('relaxed', (query) =>
+      query
+        .updateTable('webhook_deliveries')
+        .set({ lease_until: null })
+        .where('state', '=', sql.lit('pending'))
+        .where('lease_until', 'is not', null)
+        .execute(),
+    )
+  }
+
   /** @returns false when another process has leased it since: nothing was changed */
   async delivered(delivery: LeasedDelivery, result: AttemptResult): Promise<boolean> {
     return this.#end(delivery, result, { state: 'delivered', delivered_at: this.#now() })

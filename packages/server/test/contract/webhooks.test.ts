@@ -188,6 +188,16 @@ describe.each(BACKENDS)('webhooks on $name', (backend) => {
     expect(receiver.received).toHaveLength(2)
   })
 
+  it('takes over at once what the dead held, where it is the only one to deliver', async () => {
+    await complete(['r1', 'r2'])
+    const dead = await outbox.lease(1, LEASE)
+    expect(await outbox.lease(8, LEASE)).toHaveLength(1)
+    await outbox.takeOver()
+    const fresh = await outbox.lease(8, LEASE)
+    expect(fresh.map(({ attempt }) => attempt)).toEqual([2, 2])
+    expect(await outbox.delivered(dead[0] as LeasedDelivery, { status: 200 })).toBe(false)
+  })
+
   it('sends again after a crash between sending and recording, when the lease is over', async () => {
     class Crashing extends WebhookOutbox {
       override async delivered(): Promise<boolean> {
