@@ -1,10 +1,9 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
-import { lockDataFolder } from '../db/data-folder-lock.ts'
 import type { EndpointSchema } from '../endpoints/endpoint.ts'
-import { openBackingStores } from './backing-stores.ts'
 import { ENDPOINT_SCHEMAS } from './endpoint-schemas.ts'
 import { type RunningGateway, startGateway } from './gateway-process.ts'
+import { openGatewayStores } from './gateway-stores.ts'
 import { requireLocalDisk } from './local-disk.ts'
 import { OpenParts } from './open-parts.ts'
 
@@ -24,13 +23,9 @@ export async function startLoneGateway(
 ): Promise<LoneGateway> {
   const open = new OpenParts()
   try {
-    if (config.databaseUrl === undefined) {
-      const lock = lockDataFolder(config.dataFolder)
-      open.add(() => lock.release())
-      requireLocalDisk(config.dataFolder)
-    }
-    const stores = await openBackingStores(config)
-    open.add(() => stores.close())
+    const stores = await openGatewayStores(config, open)
+    // The folder is there by now.
+    if (config.databaseUrl === undefined) requireLocalDisk(config.dataFolder)
     const gateway = await startGateway(config, stores, log, schemas)
     open.add(() => gateway.close())
     return {

@@ -6,7 +6,6 @@ import type { Database } from '../db/database.ts'
 import { storedSetting } from '../db/stored-setting.ts'
 import { DiskObjectStore } from '../storage/disk-object-store.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
-import { S3ObjectStore } from '../storage/s3-object-store.ts'
 import { StorageError } from '../storage/storage-error.ts'
 
 export interface ObjectStorage {
@@ -30,6 +29,8 @@ export async function openObjectStorage(config: Config, database: Database): Pro
 }
 
 async function openBucket({ bucket, region, endpoint, accessKeyId, secretAccessKey }: NonNullable<Config['s3']>) {
+  // Loaded where it is used: the SDK is a fifth of a runner's start, and a runner that died starts often.
+  const { S3ObjectStore } = await import('../storage/s3-object-store.ts')
   const credentials =
     accessKeyId === undefined || secretAccessKey === undefined ? undefined : { accessKeyId, secretAccessKey }
   const objects = new S3ObjectStore({ bucket, region, endpoint, credentials })

@@ -1,10 +1,9 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
-import { lockDataFolder } from '../db/data-folder-lock.ts'
 import type { EndpointSchema } from '../endpoints/endpoint.ts'
-import { openBackingStores } from './backing-stores.ts'
 import { ENDPOINT_SCHEMAS } from './endpoint-schemas.ts'
 import { type RunningGateway, startGateway } from './gateway-process.ts'
+import { openGatewayStores } from './gateway-stores.ts'
 import { type LocalRunners, RUNNER_ENTRY, superviseLocalRunners } from './local-runners.ts'
 import { OpenParts } from './open-parts.ts'
 
@@ -32,10 +31,7 @@ const LAST_ANSWERS_SECONDS = 5
 export async function startServer(config: Config, log: Logger, served = IMAGE_ENDPOINTS): Promise<RunningServer> {
   const open = new OpenParts()
   try {
-    const lock = config.databaseUrl === undefined ? lockDataFolder(config.dataFolder) : undefined
-    open.add(() => lock?.release())
-    const stores = await openBackingStores(config)
-    open.add(() => stores.close())
+    const stores = await openGatewayStores(config, open)
     const gateway = await startGateway(config, stores, log, served.schemas)
     open.add(() => gateway.close())
     const runners = superviseLocalRunners(config, stores, log, served.runnerEntry)

@@ -1,0 +1,85 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { openSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+export interface ManagedProcessOptions {
+  readonly name: string
+  readonly entry: URL
+  /** Sent to the process first of all. */
+  readonly setup: unknown
+  /** File for what it logs. */
+  readonly log: string
+}
+
+/** A process that is killed and started again; it leads a process group, so that its children can be killed with it. */
+export class ManagedProcess {
+  readonly name: string
+  readonly #options: ManagedProcessOptions
+  #child: ChildProcess | undefined
+
+  constructor(options: ManagedProcessOptions) {
+    this.name = options.name
+    this.#options = options
+  }
+
+  /** Resolves with what the process says when it is ready: the URL of a gateway. @throws when it ends before that */
+  async start(): Promise<string> {
+    const { name, entry, setup, log } = this.#options
+    const output = openSync(log, 'a')
+    const child = fork(fileURLToPath(entry), [], {
+      execArgv: ['--import', 'tsx'],
+      detached: true,
+      stdio: ['ignore', output, output, 'ipc'],
+    })
+    child.send(setup as object)
+    const ended = once(child, 'exit').then(([code, signal]) => {
+      if (this.#child === child) this.#child = undefined
+      throw new Error(`${name} ended (${signal ?? code}) before it was ready; see ${log}`)
+    })
+    // Observed below when it matters; a process that ends later is no error of the bench.
+    ended.catch(() => {})
+    this.#child = child
+    return (await Promise.race([this.#answer<{ ready: string }>(child, 'ready'), ended])).ready
+  }
+
+  get up(): boolean {
+    return this.#child !== undefined
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  /** Sends a message and resolves with the one that carries `key`, or nothing when the process ends before. */
+  async ask<T>(message: object, key: string): Promise<T | undefined> {
+    const child = this.#child
+    if (child?.connected !== true) return undefined
+    const answer = this.#answer<T>(child, key)
+    child.send(message, () => {})
+    return Promise.race([answer, once(child, 'exit').then(() => undefined)])
+  }
+
+  /** Ends the process alone or, with `group`, its children too; resolves when it is gone. */
+  async kill(signal: 'SIGKILL' | 'SIGTERM', group = false): Promise<void> {
+    const child = this.#child
+    if (child?.pid === undefined) return
+    const exited = once(child, 'exit')
+    this.#child = undefined
+    // Still this child's group: it has not been waited for, so its id is given to nobody else.
+    if (group) process.kill(-child.pid, signal)
+    else child.kill(signal)
+    await exited
+  }
+
+  #answer<T>(child: ChildProcess, key: string): Promise<T> {
+    return new Promise((resolve) => {
+      const receive = (message: unknown) => {
+        if (typeof message !== 'object' || message === null || !(key in message)) return
+        child.off('message', receive)
+        resolve(message as T)
+      }
+      child.on('message', receive)
+    })
+  }
+}

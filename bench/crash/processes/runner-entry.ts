@@ -1,0 +1,12 @@
+/** Entry of a runner's process: the product's own runner, with an endpoint that needs no model. */
+import { createLogger } from '../../../packages/server/src/processes/logger.ts'
+import { configFromParent, runRunner } from '../../../packages/server/src/processes/runner-process.ts'
+import { Journal } from '../journal.ts'
+import { workEndpoint } from '../work-endpoint.ts'
+import type { BenchConfig } from './setup.ts'
+
+const config = (await configFromParent()) as BenchConfig
+const journal = new Journal(config.journal)
+const served = { endpoints: [workEndpoint(journal)], warm: () => [], dispose: async () => {} }
+await runRunner(config, createLogger(config).child({ process: 'runner' }), served)
+journal.write({ event: 'up' })

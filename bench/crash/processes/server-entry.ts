@@ -1,0 +1,13 @@
+/** Entry of a whole server, as `darkroom serve`. */
+import { createLogger } from '../../../packages/server/src/processes/logger.ts'
+import { startServer } from '../../../packages/server/src/processes/server-process.ts'
+import { workSchema } from '../work-endpoint.ts'
+import { receiveSetup, stopOnTerm } from './setup.ts'
+import { obeyStrikes } from './strikes.ts'
+
+const config = await receiveSetup()
+const runnerEntry = new URL('./runner-entry.ts', import.meta.url)
+const server = await startServer(config, createLogger(config), { schemas: [workSchema], runnerEntry })
+obeyStrikes(server.runners, config.journal)
+stopOnTerm(() => server.stop())
+process.send?.({ ready: server.url })

@@ -1,0 +1,104 @@
+import { once } from 'node:events'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pino from 'pino'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { WebSocket } from 'ws'
+import { freePort } from '../../../../bench/crash/postgres-server.ts'
+import { WORK_ENDPOINT_ID } from '../../../../bench/crash/work-endpoint.ts'
+import { readConfig } from '../../src/config/config.ts'
+import type { LocalRunners } from '../../src/processes/local-runners.ts'
+import { startLoneRunners } from '../../src/processes/lone-runners.ts'
+import { type SeparateRoles, startSeparateRoles } from '../fakes/separate-roles.ts'
+
+let roles: SeparateRoles
+let here: LocalRunners
+
+beforeAll(async () => {
+  roles = await startSeparateRoles()
+})
+afterAll(() => roles.close())
+
+function attemptsOf(requestId: string): number {
+  return roles.journal().filter((entry) => entry.event === 'start' && entry.requestId === requestId).length
+}
+
+describe('a gateway and runners apart', () => {
+  it('refuses a runner that no gateway could reach', async () => {
+    const config = readConfig({ dataFolder: join(tmpdir(), 'darkroom-nobody') }, {})
+    const start = startLoneRunners(config, pino({ level: 'silent' }))
+    await expect(start).rejects.toThrow(/No gateway of this machine .* DATABASE_URL and S3_BUCKET/)
+  })
+
+  it('answers on while its runners are replaced one after the other', async () => {
+    const [old, next] = await Promise.all([roles.startRunners(), roles.startRunners()])
+    here = next
+    const oldPid = old.supervisors[0]?.child?.pid
+    const ids = await Promise.all(Array.from({ length: 8 }, () => roles.submit({ ms: 200 })))
+    const pids = await Promise.all(ids.slice(0, 2).map((id) => roles.started(id)))
+    expect(pids).toContain(oldPid)
+    await old.stop()
+    const results = await Promise.all(ids.map((id) => roles.result(id)))
+    expect(new Set(results.map(({ pid }) => pid)).size).toBe(2)
+    expect(ids.map(attemptsOf)).toEqual(ids.map(() => 1)) // finished, not cut off
+  })
+
+  it('hands back what a stopping runner cannot finish in its time, and another one does it', async () => {
+    const hurried = await roles.startRunners({}, { drainSeconds: 0 })
+    const [first, second] = [await roles.submit({ ms: 1500 }), await roles.submit({ ms: 1500 })]
+    const pids = [await roles.started(first), await roles.started(second)]
+    await hurried.stop()
+    const results = [await roles.result(first), await roles.result(second)]
+    const survivor = results[0]?.pid
+    expect(results[1]?.pid).toBe(survivor)
+    const handedBack = pids[0] === survivor ? second : first
+    expect([attemptsOf(first), attemptsOf(second)].sort()).toEqual([1, 2])
+    expect(attemptsOf(handedBack)).toBe(2)
+  })
+
+  it('reaches a realtime session’s runner at another address', async () => {
+    const port = await freePort()
+    await here.stop() // leaves one choice
+    const elsewhere = await roles.startRunners({ host: '127.0.0.2', port })
+    const socket = new WebSocket(`${roles.url.replace('http', 'ws')}/run/${WORK_ENDPOINT_ID}/ws`)
+    await once(socket, 'open')
+    const pids = new Set<number>()
+    for (let i = 0; i < 3; i++) {
+      socket.send(JSON.stringify({ token: `frame ${i}`, ms: 1 }))
+      const [data] = await once(socket, 'message')
+      const { token, pid } = JSON.parse(String(data))
+      expect(token).toBe(`frame ${i}`)
+      pids.add(pid)
+    }
+    expect(pids.size).toBe(1) // one warm session per connection
+    expect(pids).toContain(elsewhere.supervisors[0]?.child?.pid)
+    socket.close()
+  })
+})
+
+describe('supervision of runners', () => {
+  it('replaces one that dies; its request runs again and its client sees one result', async () => {
+    const id = await roles.submit({ ms: 800 })
+    const pid = await roles.started(id)
+    process.kill(pid, 'SIGKILL')
+    const result = await roles.result(id)
+    expect(result.pid).not.toBe(pid)
+    expect(attemptsOf(id)).toBe(2)
+    expect(await roles.result(id)).toEqual(result)
+  })
+
+  it('replaces one that leaks, once it has answered', async () => {
+    const frugal = await roles.startRunners({}, { runners: { ...roles.config.runners, memoryBytes: 300e6 } })
+    const child = frugal.supervisors[0]?.child
+    const ids: string[] = []
+    while (roles.journal().findLast((entry) => entry.event === 'end')?.pid !== child?.pid) {
+      const id = await roles.submit({ ms: 10, leak_bytes: 400e6 })
+      await roles.result(id)
+      ids.push(id)
+    }
+    if (child?.exitCode === null) await once(child, 'exit')
+    expect(child?.exitCode).toBe(0) // drained, not killed
+    expect(ids.map(attemptsOf)).toEqual(ids.map(() => 1))
+    expect(await roles.result(await roles.submit({ ms: 1 }))).toBeDefined()
+  })
+})
