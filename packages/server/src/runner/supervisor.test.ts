@@ -103,6 +103,25 @@ describe('superviseRunner', () => {
     expect(supervisor.child).toBeUndefined()
   })
 
+  it('waits ever longer for one that does not come up, and not as long for one that dies of its work', async () => {
+    const delays: unknown[] = []
+    const logger = { info: () => {}, warn: () => {}, error: (_: string, details?: object) => delays.push(details) }
+    const backOffMs = { first: 4, longest: 10, longestOnceUp: 5 }
+    const broken = supervise({ logger, backOffMs, execArgv: ['--eval', 'process.exit(1)'] })
+    for (let i = 0; i < 4; i++) await broken.nextExit()
+    await broken.supervisor.stop()
+    expect(delays).toMatchObject([{ delayMs: 4 }, { delayMs: 8 }, { delayMs: 10 }, { delayMs: 10 }])
+    delays.length = 0
+    const working = supervise({ logger, backOffMs })
+    for (let i = 0; i < 2; i++) {
+      const child = await working.nextStart()
+      await new Promise((up) => child.once('message', up))
+      child.send('crash')
+      await working.nextExit()
+    }
+    expect(delays).toMatchObject([{ delayMs: 4 }, { delayMs: 5 }])
+  })
+
   it('leaves no process behind when the parent is gone', async () => {
     const { supervisor, nextExit, nextStart } = supervise({ backOffMs: { first: 60_000, longest: 60_000 } })
     const child = await nextStart()

@@ -62,7 +62,10 @@ class RunnerSupervisor implements Supervisor {
   readonly ready: Promise<void>
   readonly #options: SupervisorOptions
   #process: RunnerProcess | undefined
-  #failures = 0
+  /** Processes in a row that ended before they had come up. */
+  #failedStarts = 0
+  /** Processes in a row that ended soon after. */
+  #deaths = 0
   #restart: NodeJS.Timeout | undefined
   #stopping: Promise<void> | undefined
   #resolveReady: () => void = () => {}
@@ -108,8 +111,14 @@ class RunnerSupervisor implements Supervisor {
 
   #backOff(ranMs: number, cameUp: boolean): number {
     const { first, longest, longestOnceUp = 2_000 } = this.#options.backOffMs ?? { first: 200, longest: 30_000 }
-    this.#failures = ranMs >= SOUND_RUN_MS ? 1 : this.#failures + 1
-    return Math.min(first * 2 ** (this.#failures - 1), longest, ...(cameUp ? [longestOnceUp] : []))
+    if (!cameUp) this.#failedStarts += 1
+    else {
+      this.#failedStarts = 0
+      this.#deaths = ranMs >= SOUND_RUN_MS ? 1 : this.#deaths + 1
+    }
+    return cameUp
+      ? Math.min(first * 2 ** (this.#deaths - 1), longestOnceUp)
+      : Math.min(first * 2 ** (this.#failedStarts - 1), longest)
   }
 }
 
