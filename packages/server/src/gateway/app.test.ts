@@ -7,10 +7,10 @@ let rig: GatewayRig
 beforeEach(async () => {
   const uploads = new Hono().post('/storage/upload/initiate', (c) => c.json({ path: c.req.path, query: c.req.query() }))
   rig = await createGatewayRig({
-    groups: {
+    groups: () => ({
       rest: [uploads],
       run: [new Hono().get('/:owner/:alias/ws', (c) => c.json(c.req.param()))],
-    },
+    }),
   })
 })
 

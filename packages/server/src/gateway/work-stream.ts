@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { ChannelEvent } from '../channel/direct-channel.ts'
 import { requestError, WireError } from '../errors/errors.ts'
 
-type ResultEvent = Extract<ChannelEvent, { type: 'result' }>
+export type ResultEvent = Extract<ChannelEvent, { type: 'result' }>
 
 export type StreamBeginning =
   /** The work failed before it gave any output. */
@@ -17,6 +17,7 @@ const HEAD_DELAY_MS = 5_000
 export class WorkStream {
   readonly #events: AsyncIterator<ChannelEvent>
   #next: Promise<IteratorResult<ChannelEvent>> | undefined
+  #result: ResultEvent | undefined
 
   constructor(events: AsyncIterable<ChannelEvent>) {
     this.#events = events[Symbol.asyncIterator]()
@@ -39,6 +40,11 @@ export class WorkStream {
     }
   }
 
+  /** How the work ended, once `outputs` has. */
+  get result(): ResultEvent | undefined {
+    return this.#result
+  }
+
   /** @throws WireError when the work fails on the way */
   async *outputs(): AsyncGenerator<unknown> {
     try {
@@ -47,6 +53,7 @@ export class WorkStream {
         this.#next = undefined
         if (event.type === 'partial') yield event.output
         if (event.type !== 'result') continue
+        this.#result = event
         if (event.status >= 400) throw failure(event)
         yield event.output
         return

@@ -63,7 +63,7 @@ export interface GatewayRig {
 export interface RigOptions {
   readonly config?: ConfigOverrides
   readonly environment?: Environment
-  readonly groups?: RouteGroups
+  readonly groups?: (dependencies: GatewayDependencies) => RouteGroups
   readonly dependencies?: (database: Database) => Partial<GatewayDependencies>
 }
 
@@ -91,7 +91,7 @@ export async function createGatewayRig(options: RigOptions = {}): Promise<Gatewa
     return claimed
   }
   return Object.assign(rig, {
-    app: createApp(dependencies, options.groups),
+    app: createApp(dependencies, options.groups?.(dependencies)),
     queue,
     database,
     sessions,

@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createGatewayRig, type GatewayRig } from '../../../test/fakes/gateway-rig.ts'
 import { KEY, type LiveGateway, oneKey, startLiveGateway } from '../../../test/fakes/live-gateway.ts'
+import { fieldError } from '../../errors/errors.ts'
+import { streamRoutes } from './stream.ts'
 
 let gateway: LiveGateway
 
@@ -87,5 +90,82 @@ describe('streamRoutes', () => {
     await reader?.cancel()
     const next = await stream('/run/fake/echo/stream', { tag: 'next' })
     expect(eventsOf(await next.text())).toEqual([{ tag: 'next' }])
+  })
+})
+
+describe('a stream in the history of requests', () => {
+  let rig: GatewayRig
+
+  beforeAll(async () => {
+    rig = await createGatewayRig({ groups: (dependencies) => ({ run: [streamRoutes(dependencies)] }) })
+  })
+  afterAll(() => rig.close())
+
+  /** Reads a stream to its end and gives back what is kept of it. */
+  async function recorded(body: string) {
+    const response = await rig.app.request('/run/acme/echo/stream', { method: 'POST', headers: JSON_TYPE, body })
+    await response.text()
+    const requestId = response.headers.get('x-fal-request-id') ?? ''
+    await expect.poll(async () => await rig.queue.find(requestId)).toBeDefined()
+    return await rig.queue.find(requestId)
+  }
+
+  it('is listed like a sync run, with its input and final output', async () => {
+    rig.converse = async function* (input) {
+      yield { type: 'partial', output: { step: 1 } }
+      yield { type: 'result', status: 200, headers: { 'x-darkroom-model': 'tiny' }, output: input, inferenceSeconds: 2 }
+    }
+    expect(await recorded('{"prompt":"a", "seed":18446744073709551615}')).toMatchObject({
+      endpointId: 'acme/echo',
+      input: '{"prompt":"a", "seed":18446744073709551615}',
+      state: 'completed',
+      outcome: {
+        status: 200,
+        headers: { 'x-darkroom-model': 'tiny' },
+        body: '{"prompt":"a","count":1,"seed":18446744073709551615}',
+        inferenceSeconds: 2,
+      },
+    })
+  })
+
+  it('is kept with the error that refused it, that it began with, or that ended it', async () => {
+    const error = fieldError('image_url', 'image_load_error', 'gone')
+    const failed = { type: 'result', status: 422, headers: {}, output: { detail: error.detail } } as const
+    expect((await recorded('{"prompt":[]}'))?.outcome).toMatchObject({
+      status: 422,
+      body: expect.stringMatching('prompt'),
+    })
+    rig.converse = async function* () {
+      yield failed
+    }
+    expect((await recorded('{"prompt":"a"}'))?.outcome).toMatchObject({
+      status: 422,
+      body: expect.stringMatching('gone'),
+    })
+    rig.converse = async function* () {
+      yield { type: 'partial', output: { step: 1 } }
+      yield failed
+    }
+    expect((await recorded('{"prompt":"a"}'))?.outcome).toMatchObject({
+      status: 422,
+      body: expect.stringMatching('gone'),
+    })
+  })
+
+  it('is kept as given up by its reader', async () => {
+    rig.converse = async function* (_input, _options, signal) {
+      yield { type: 'partial', output: { step: 1 } }
+      await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+    }
+    const response = await rig.app.request('/run/acme/echo/stream', {
+      method: 'POST',
+      headers: JSON_TYPE,
+      body: '{"prompt":"a"}',
+    })
+    const reader = response.body?.getReader()
+    await reader?.read()
+    await reader?.cancel()
+    const requestId = response.headers.get('x-fal-request-id') ?? ''
+    await expect.poll(async () => (await rig.queue.find(requestId))?.outcome?.status).toBe(499)
   })
 })

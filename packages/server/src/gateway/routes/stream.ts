@@ -1,20 +1,16 @@
 import { Hono } from 'hono'
-import type { ChannelEvent, DirectSession, SessionOptions } from '../../channel/direct-channel.ts'
-import type { EndpointSchema } from '../../endpoints/endpoint.ts'
+import type { DirectSession } from '../../channel/direct-channel.ts'
 import { toErrorAnswer } from '../../errors/error-answer.ts'
+import { requestError } from '../../errors/errors.ts'
 import { REQUEST_ID } from '../../protocol/headers.ts'
 import { stringifyJson } from '../../protocol/json-text.ts'
-import { readJsonBody } from '../../validation/request-body.ts'
-import { validatePythonValue } from '../../validation/validate-input.ts'
+import { validateInput } from '../../validation/validate-input.ts'
 import { requireKeyOrToken } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
-import { requireEndpoint } from '../endpoint-lookup.ts'
-import { publicUrlsOf } from '../public-urls.ts'
-import { readBody } from '../request-body.ts'
+import { type DirectCall, readDirectCall, recordCall, sessionOptions } from '../direct-call.ts'
 import { eventStreamResponse } from '../server-sent-events.ts'
-import { describeSubmission } from '../submission.ts'
 import { SURFACE_PREFIX } from '../surface.ts'
-import { type StreamBeginning, WorkStream } from '../work-stream.ts'
+import { type ResultEvent, type StreamBeginning, WorkStream } from '../work-stream.ts'
 
 const STREAM_PATH = /^(.+)\/stream\/?$/
 
@@ -28,55 +24,34 @@ export function streamRoutes(dependencies: GatewayDependencies): RouteGroup {
   const authenticate = requireKeyOrToken(dependencies, SURFACE_PREFIX.run)
   routes.on(['GET', 'POST'], '/:id{.+/stream/?}', authenticate, async (c) => {
     const id = STREAM_PATH.exec(c.req.path.slice(SURFACE_PREFIX.run.length))?.[1] ?? ''
-    const endpoint = requireEndpoint(dependencies.catalogue, id)
-    const input = await readInput(dependencies, c, endpoint)
-    return await stream(dependencies, c, sessionOptions(dependencies, c, endpoint), input)
+    const call = await readDirectCall(dependencies, c, id)
+    try {
+      return await stream(dependencies, c, call)
+    } catch (error) {
+      recordError(dependencies, call, error)
+      throw error
+    }
   })
   return routes
 }
 
-/** @throws WireError 422 */
-async function readInput(
-  { config }: GatewayDependencies,
-  c: GatewayContext,
-  endpoint: EndpointSchema,
-): Promise<unknown> {
-  if (c.req.method === 'GET') return validatePythonValue(endpoint.input, c.req.query())
-  const bytes = await readBody(c.req.raw, config.limits.jsonBodyBytes)
-  return validatePythonValue(endpoint.input, readJsonBody(bytes, c.req.header('content-type')).value)
+function recordError(dependencies: GatewayDependencies, call: DirectCall, error: unknown): void {
+  const { status, headers, body } = toErrorAnswer(error)
+  recordCall(dependencies, call, { status, headers, body: stringifyJson(body) })
 }
 
-function sessionOptions({ config }: GatewayDependencies, c: GatewayContext, endpoint: EndpointSchema): SessionOptions {
-  const filesUrl = publicUrlsOf(c.req, config.publicUrl).cdn
-  const call = describeSubmission(c, { requestId: c.var.requestId, endpoint, input: '', filesUrl })
-  const { requestId, endpointId, keyId, objectLifecycle, runnerHint, startTimeoutSeconds } = call
-  return {
-    requestId,
-    endpointId,
-    filesUrl,
-    streaming: true,
-    inlineBytes: false,
-    ...(keyId === undefined ? {} : { keyId }),
-    ...(objectLifecycle === undefined ? {} : { objectLifecycle }),
-    ...(runnerHint === undefined ? {} : { runnerHint }),
-    ...(startTimeoutSeconds === undefined ? {} : { startTimeoutSeconds }),
-  }
-}
-
-async function stream(
-  dependencies: GatewayDependencies,
-  c: GatewayContext,
-  options: SessionOptions,
-  input: unknown,
-): Promise<Response> {
+/** @throws WireError 422, and what the channel throws before the work gave any output */
+async function stream(dependencies: GatewayDependencies, c: GatewayContext, call: DirectCall): Promise<Response> {
+  const input = validateInput(call.endpoint.input, call.input)
   const leaving = new AbortController()
-  const session = await dependencies.channel.open(options)
+  const session = await dependencies.channel.open(sessionOptions(call.submission, true))
   const work = new WorkStream(session.send(input, AbortSignal.any([c.req.raw.signal, leaving.signal])))
   try {
     const beginning = await work.begin()
-    if (beginning.kind === 'streaming') return streamOutputs(dependencies, c, { work, session, leaving, beginning })
+    if (beginning.kind === 'streaming')
+      return streamOutputs(dependencies, c, { call, work, session, leaving, beginning })
     session.close()
-    return resultResponse(beginning.result)
+    return resultResponse(dependencies, call, beginning.result)
   } catch (error) {
     session.close()
     throw error
@@ -84,6 +59,7 @@ async function stream(
 }
 
 interface BegunStream {
+  readonly call: DirectCall
   readonly work: WorkStream
   readonly session: DirectSession
   /** Aborted when the reader leaves. */
@@ -92,10 +68,11 @@ interface BegunStream {
 }
 
 function streamOutputs(
-  { config, metrics }: GatewayDependencies,
+  dependencies: GatewayDependencies,
   c: GatewayContext,
-  { work, session, leaving, beginning }: BegunStream,
+  { call, work, session, leaving, beginning }: BegunStream,
 ): Response {
+  const { config, metrics } = dependencies
   const headers = { [REQUEST_ID]: c.var.requestId, ...beginning.headers }
   const { keepAliveSeconds } = config.limits
   metrics.openStreams.inc({ kind: 'output' })
@@ -103,7 +80,13 @@ function streamOutputs(
     gone.addEventListener('abort', () => leaving.abort(), { once: true })
     try {
       for await (const output of work.outputs()) send(stringifyJson(output))
+      if (work.result !== undefined) recordResult(dependencies, call, work.result)
     } catch (error) {
+      recordError(
+        dependencies,
+        call,
+        gone.aborted ? requestError('client_disconnected', 'The client disconnected', error) : error,
+      )
       // The reader's own leaving is no news to anyone.
       if (!gone.aborted) send(stringifyJson(errorEvent(error)))
     } finally {
@@ -113,8 +96,16 @@ function streamOutputs(
   })
 }
 
-function resultResponse({ status, headers, output }: Extract<ChannelEvent, { type: 'result' }>): Response {
-  return new Response(stringifyJson(output), { status, headers: { 'content-type': 'application/json', ...headers } })
+function resultResponse(dependencies: GatewayDependencies, call: DirectCall, result: ResultEvent): Response {
+  recordResult(dependencies, call, result)
+  const headers = { 'content-type': 'application/json', ...result.headers }
+  return new Response(stringifyJson(result.output), { status: result.status, headers })
+}
+
+function recordResult(dependencies: GatewayDependencies, call: DirectCall, result: ResultEvent): void {
+  const { status, headers, output, inferenceSeconds } = result
+  const outcome = { status, headers, body: stringifyJson(output) }
+  recordCall(dependencies, call, inferenceSeconds === undefined ? outcome : { ...outcome, inferenceSeconds })
 }
 
 /** There is no protocol for an error in mid-stream; fal's applications send an event with an `error`. */
