@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -7,8 +7,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { decodeImage } from '@darkroom/engine'
 import { getRequestListener } from '@hono/node-server'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { createClient } from '../../../../examples/nextjs/app/fal.ts'
+import { runCommand } from '../fakes/run-command.ts'
 import { startWholeServer, type WholeServer } from '../fakes/whole-server.ts'
 import { answerAsRoute, importWithNextServer } from './next-server.ts'
 
@@ -29,23 +30,9 @@ afterAll(async () => {
 })
 
 /** Runs an example in an empty folder and gives what it printed. */
-async function run(command: string, example: string, environment: Record<string, string>): Promise<string> {
+function run(command: string, example: string, environment: Record<string, string>): Promise<string> {
   const path = fileURLToPath(new URL(`../../../../examples/${example}`, import.meta.url))
-  const child = spawn(command, [path, 'a king'], {
-    cwd: folder,
-    env: { PATH: process.env.PATH, FAL_KEY: server.key, ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  let [output, errors] = ['', '']
-  child.stdout.on('data', (chunk) => {
-    output += chunk
-  })
-  child.stderr.on('data', (chunk) => {
-    errors += chunk
-  })
-  const status = await new Promise((resolve) => child.once('close', resolve))
-  expect(status, errors).toBe(0)
-  return output
+  return runCommand(command, [path, 'a king'], { cwd: folder, environment: { FAL_KEY: server.key, ...environment } })
 }
 
 async function sizeOf(file: string): Promise<[number, number]> {
@@ -84,6 +71,7 @@ describe('nextjs', () => {
     const plain = await startWholeServer()
     process.env.NEXT_PUBLIC_DARKROOM_URL = plain.url
     process.env.FAL_KEY = plain.key
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => {})
     try {
       const route = await importWithNextServer(() => import('../../../../examples/nextjs/app/api/fal/proxy/route.ts'))
       const app = createServer(getRequestListener((request) => answerAsRoute(route as never, request)))
@@ -109,6 +97,7 @@ describe('nextjs', () => {
       app.closeAllConnections()
       await new Promise((resolve) => app.close(resolve))
     } finally {
+      warn.mockRestore()
       delete process.env.NEXT_PUBLIC_DARKROOM_URL
       delete process.env.FAL_KEY
       await plain.close()

@@ -1,7 +1,7 @@
-import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ConnectProxy, startFalConnectProxy } from '../fakes/fal-connect-proxy.ts'
+import { runCommand } from '../fakes/run-command.ts'
 import { startWholeServer, type WholeServer } from '../fakes/whole-server.ts'
 
 // fal_client and huggingface_hub, where an interpreter that has both is named.
@@ -23,22 +23,10 @@ describe.skipIf(PYTHON === undefined)('Python', () => {
   })
 
   /** Runs a script of `python/` and reads the JSON that it prints. */
-  async function run(script: string, environment: Record<string, string>): Promise<Record<string, unknown>> {
+  async function run(script: string, environment: Record<string, string>): Promise<unknown> {
     const path = fileURLToPath(new URL(`python/${script}`, import.meta.url))
-    const child = spawn(PYTHON ?? '', [path], {
-      env: { PATH: process.env.PATH, FAL_KEY: server.key, SSL_CERT_FILE: server.authorityFile, ...environment },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    let [output, errors] = ['', '']
-    child.stdout.on('data', (chunk) => {
-      output += chunk
-    })
-    child.stderr.on('data', (chunk) => {
-      errors += chunk
-    })
-    const status = await new Promise((resolve) => child.once('close', resolve))
-    expect(status, errors).toBe(0)
-    return JSON.parse(output) as Record<string, unknown>
+    const trusting = { FAL_KEY: server.key, SSL_CERT_FILE: server.authorityFile, ...environment }
+    return JSON.parse(await runCommand(PYTHON ?? '', [path], { environment: trusting }))
   }
 
   test('fal_client told of the server by its environment', async () => {

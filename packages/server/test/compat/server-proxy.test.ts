@@ -18,10 +18,11 @@ const PROMPT = { prompt: 'a king', image_size: 'square', num_inference_steps: 2 
 
 let server: WholeServer
 let restore: () => Promise<void>
-let warn: { mockRestore(): void }
+
+// The proxy warns when it is imported, and of each configuration.
+const { warn } = vi.hoisted(() => ({ warn: vi.spyOn(console, 'warn').mockImplementation(() => {}) }))
 
 beforeAll(async () => {
-  warn = vi.spyOn(console, 'warn').mockImplementation(() => {})
   server = await startWholeServer({ tls: true })
   restore = answerForFal(server)
 })
