@@ -3,10 +3,7 @@
  *
  * Usage: npx tsx bench/engine/unet-step.ts CHECKPOINT [--size 64] [--threads 2] [--steps 5] [--cache FOLDER] [--peer PYTHON]
  */
-import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { openCheckpoint } from '../../packages/engine/src/checkpoint/checkpoint.ts'
 import { WeightCache } from '../../packages/engine/src/checkpoint/prepared-weights.ts'
@@ -14,6 +11,7 @@ import { buildUNetGraph } from '../../packages/engine/src/models/unet-2d-conditi
 import { parseUNetConfig } from '../../packages/engine/src/models/unet-2d-condition-config.ts'
 import { WorkerRuntime } from '../../packages/engine/src/runtime/worker-runtime.ts'
 import { elementCount, type FloatTensor, float32, type Shape } from '../../packages/engine/src/tensor/tensor.ts'
+import { startPeer } from './peer.ts'
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -48,28 +46,6 @@ function memory(): string {
   const status = readFileSync('/proc/self/status', 'utf8')
   const gigabytes = (name: string) => (Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]) * 1024) / 1e9
   return ['VmHWM', 'RssAnon', 'RssFile'].map((name) => `${name} ${gigabytes(name).toFixed(2)} GB`).join(', ')
-}
-
-interface Peer {
-  step(): Promise<{ seconds: number; meanMagnitude: number }>
-  end(): void
-}
-
-async function startPeer(python: string): Promise<Peer> {
-  const script = fileURLToPath(new URL('unet_step.py', import.meta.url))
-  const child = spawn(python, [script, folder as string, String(threads), String(size)], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-  const next = async () => JSON.parse((await lines.next()).value as string)
-  console.log('peer', await next())
-  return {
-    step: () => {
-      child.stdin.write('\n')
-      return next()
-    },
-    end: () => child.stdin.end(),
-  }
 }
 
 function median(values: readonly number[]): number {
@@ -110,20 +86,24 @@ const feeds = Object.fromEntries(
     name === 'timestep' ? float32([1], Float32Array.of(500)) : wave(shape),
   ]),
 )
-const peer = flags.peer === undefined ? undefined : await startPeer(flags.peer)
+const peer =
+  flags.peer === undefined
+    ? undefined
+    : await startPeer('unet_step.py', flags.peer, [folder, threads, size].map(String))
+if (peer) console.log('peer', await peer.next())
 const [ours, theirs]: [number[], number[]] = [[], []]
 for (let step = 0; step <= steps; step++) {
   const [{ noise_pred: noise }, seconds] = await timed(() => session.run(feeds))
   const magnitudes = (noise as FloatTensor).data.map(Math.abs)
   const meanMagnitude = magnitudes.reduce((sum, value) => sum + value, 0) / magnitudes.length
-  const other = await peer?.step()
+  const other = await peer?.ask()
   console.log(
     `step ${step}: ${seconds.toFixed(2)} s, mean |x| ${meanMagnitude.toFixed(6)}; peer ${JSON.stringify(other ?? null)}`,
   )
   // The first step of each touches its weights for the first time.
   if (step === 0) continue
   ours.push(seconds)
-  if (other) theirs.push(other.seconds)
+  if (other) theirs.push(other.seconds as number)
 }
 report('step', ours)
 console.log(memory())

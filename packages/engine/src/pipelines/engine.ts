@@ -11,6 +11,11 @@ export interface EngineOptions {
   readonly cacheFolder?: string
   /** Memory for all loaded sessions. Default: three quarters of the machine's, or its container's. */
   readonly memoryBudgetBytes?: number
+  /**
+   * Whether sessions stay loaded beside each other while there is room. Default true; false keeps one at a time, which holds a single
+   * picture to the memory of its largest model.
+   */
+  readonly keepsIdle?: boolean
 }
 
 /** What all loaded models share: one thread of sessions, one memory budget, one folder of prepared weights. */
@@ -25,12 +30,15 @@ export interface Engine {
 }
 
 export function openEngine(options: EngineOptions = {}): Engine {
-  const { cacheFolder, memoryBudgetBytes, ...runtimeOptions } = options
+  const { cacheFolder, memoryBudgetBytes, keepsIdle = true, ...runtimeOptions } = options
   const runtime = new WorkerRuntime(runtimeOptions)
   const weightCache = new WeightCache(cacheFolder === undefined ? {} : { folder: cacheFolder })
   return {
     runtime,
-    sessions: new SessionCache(runtime, memoryBudgetBytes === undefined ? {} : { budgetBytes: memoryBudgetBytes }),
+    sessions: new SessionCache(runtime, {
+      keepsIdle,
+      ...(memoryBudgetBytes !== undefined && { budgetBytes: memoryBudgetBytes }),
+    }),
     weightCache,
     keepsPreparedWeights: cacheFolder !== undefined,
     async dispose() {

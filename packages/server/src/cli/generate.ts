@@ -55,7 +55,7 @@ const DEFAULT_GUIDANCE: Readonly<Record<StableDiffusion['kind'], number>> = {
 /** `darkroom generate`: one pipeline run without a server. */
 export async function generate(options: GenerateOptions, signal: AbortSignal): Promise<void> {
   const format = outputFormat(options.output)
-  const engine = openEngine({ cacheFolder: options.cacheFolder })
+  const engine = openEngine({ cacheFolder: options.cacheFolder, keepsIdle: false })
   try {
     const model = await loadStableDiffusion(engine, options.checkpoint, {
       signal,
