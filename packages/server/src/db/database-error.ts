@@ -1,3 +1,5 @@
+import type { Outage } from '../errors/errors.ts'
+
 /**
  * unavailable: the server cannot be reached, or another process holds the file for too long; trying again may help.
  * full: no space left. readonly: the file or folder cannot be written. constraint: the data was refused.
@@ -5,7 +7,7 @@
 export type DatabaseFailure = 'unavailable' | 'full' | 'readonly' | 'corrupt' | 'constraint' | 'other'
 
 /** A statement that failed, in words that say what to do. The driver's own error is the `cause`. */
-export class DatabaseError extends Error {
+export class DatabaseError extends Error implements Outage {
   override readonly name = 'DatabaseError'
   readonly failure: DatabaseFailure
 
@@ -18,6 +20,16 @@ export class DatabaseError extends Error {
   get retryable(): boolean {
     return this.failure === 'unavailable' || this.failure === 'full'
   }
+
+  get outage(): string | undefined {
+    return OUTAGES[this.failure]
+  }
+}
+
+const OUTAGES: Readonly<Partial<Record<DatabaseFailure, string>>> = {
+  unavailable: "This server's database does not answer at the moment: try again",
+  full: 'This server has no space left for requests',
+  readonly: 'This server cannot write its database at the moment',
 }
 
 const ADVICE: Readonly<Record<DatabaseFailure, string>> = {

@@ -1,4 +1,4 @@
-import { type FieldErrorItem, WireError } from './errors.ts'
+import { type FieldErrorItem, outageError, WireError } from './errors.ts'
 
 /** An error as it goes out: HTTP status, headers and a body to be written as JSON. */
 export interface ErrorAnswer {
@@ -10,13 +10,14 @@ export interface ErrorAnswer {
 const MESSAGE_LENGTH = 500
 
 /**
- * Any thrown value as fal answers it. A `WireError` says for itself what goes out; everything else is a defect and
- * says no more than `Internal Server Error`.
+ * Any thrown value as fal answers it. A `WireError` says for itself what goes out, an outage is 503; everything else is
+ * a defect and says no more than `Internal Server Error`.
  *
  * `message` is ours: the JS client shows `body.message` and, without it, only the status text. The other clients ignore it.
  */
-export function toErrorAnswer(error: unknown): ErrorAnswer {
-  if (!(error instanceof WireError)) {
+export function toErrorAnswer(thrown: unknown): ErrorAnswer {
+  const error = thrown instanceof WireError ? thrown : outageError(thrown)
+  if (error === undefined) {
     return { status: 500, headers: {}, body: { detail: 'Internal Server Error', message: 'Internal Server Error' } }
   }
   const { detail, errorType } = error

@@ -88,3 +88,20 @@ export function fieldError(
   const loc = ['body', ...(typeof field === 'string' ? [field] : field)]
   return new WireError(422, [{ loc, msg, type, ...extra }])
 }
+
+/**
+ * An error of a store that is full, read-only or away: neither the caller's fault nor a defect. Answered with 503, so
+ * that clients try again, and by the runner with another attempt.
+ */
+export interface Outage extends Error {
+  /** What a client may know of it, a sentence; the message is for the log. Absent: no outage. */
+  readonly outage: string | undefined
+}
+
+/** The answer to an outage; `undefined` for any other error. */
+export function outageError(error: unknown): WireError | undefined {
+  if (!(error instanceof Error && 'outage' in error && typeof error.outage === 'string')) return undefined
+  return new WireError(503, error.outage, { headers: { 'retry-after': String(OUTAGE_RETRY_SECONDS) }, cause: error })
+}
+
+const OUTAGE_RETRY_SECONDS = 5

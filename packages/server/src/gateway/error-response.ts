@@ -1,5 +1,5 @@
 import { toErrorAnswer } from '../errors/error-answer.ts'
-import { WireError } from '../errors/errors.ts'
+import { outageError, WireError } from '../errors/errors.ts'
 import { dumpsJson, stringifyJson } from '../protocol/json-text.ts'
 
 /**
@@ -17,12 +17,13 @@ export function errorResponse(error: unknown): Response {
 }
 
 /** Errors of the Platform API (`/v1`) have a shape of their own. */
-export function platformErrorResponse(error: unknown): Response {
-  const status = error instanceof WireError ? error.status : 500
-  const message = error instanceof WireError ? error.message : 'Internal server error'
+export function platformErrorResponse(thrown: unknown): Response {
+  const error = thrown instanceof WireError ? thrown : outageError(thrown)
+  const status = error?.status ?? 500
+  const message = error?.message ?? 'Internal server error'
   return new Response(stringifyJson({ error: { type: platformErrorType(status), message } }), {
     status,
-    headers: { 'content-type': 'application/json', ...(error instanceof WireError ? error.headers : {}) },
+    headers: { 'content-type': 'application/json', ...error?.headers },
   })
 }
 

@@ -1,3 +1,5 @@
+import type { Outage } from '../errors/errors.ts'
+
 /**
  * `no_space` and `read_only` need somebody to act on the disk; `unavailable` may pass by itself;
  * the rest are the caller's: a key, range or upload that cannot be.
@@ -12,7 +14,7 @@ export type StorageErrorCode =
   | 'invalid_upload'
   | 'upload_not_found'
 
-export class StorageError extends Error {
+export class StorageError extends Error implements Outage {
   override readonly name = 'StorageError'
   readonly code: StorageErrorCode
   /** Whether the same call may succeed later without anybody doing something. */
@@ -23,4 +25,15 @@ export class StorageError extends Error {
     this.code = code
     this.retryable = code === 'unavailable'
   }
+
+  get outage(): string | undefined {
+    return OUTAGES[this.code]
+  }
+}
+
+const OUTAGES: Readonly<Partial<Record<StorageErrorCode, string>>> = {
+  no_space: 'This server has no space left for files',
+  read_only: 'This server cannot write files at the moment: its storage refuses it',
+  access_denied: 'This server cannot write files at the moment: its storage refuses it',
+  unavailable: 'The file storage does not answer at the moment: try again',
 }

@@ -19,19 +19,7 @@ export function storageFailure(error: unknown): unknown {
 }
 
 function detail(error: StorageError): string {
-  switch (error.code) {
-    case 'no_space':
-      return 'This server has no space left for files'
-    case 'read_only':
-    case 'access_denied':
-      return 'This server cannot write files at the moment: its storage refuses it'
-    case 'unavailable':
-      return 'The file storage does not answer at the moment: try again'
-    case 'invalid_key':
-      return 'File not found'
-    default:
-      return error.message
-  }
+  return error.outage ?? (error.code === 'invalid_key' ? 'File not found' : error.message)
 }
 
 /** Runs `work` and rethrows storage errors as their answers. */
