@@ -23,6 +23,7 @@ import type {
   Submission,
   Unsubscribe,
 } from './request-queue.ts'
+import { RunRecorder } from './run-recorder.ts'
 import { appendLogs } from './statements/append-logs.ts'
 import { cancel } from './statements/cancel.ts'
 import { claim } from './statements/claim.ts'
@@ -61,6 +62,7 @@ class SqlRequestQueue implements RequestQueue {
   readonly #context: QueueContext
   readonly #ownsEvents: boolean
   readonly #listeners = new Listeners()
+  readonly #recorder: RunRecorder
   readonly #warmElsewhere: WarmElsewhere
   readonly #unsubscribe: Unsubscribe
   readonly #timers = new Set<NodeJS.Timeout>()
@@ -71,6 +73,7 @@ class SqlRequestQueue implements RequestQueue {
   constructor(context: QueueContext, ownsEvents: boolean) {
     this.#context = context
     this.#ownsEvents = ownsEvents
+    this.#recorder = new RunRecorder((runs) => record(context, runs))
     this.#warmElsewhere = new WarmElsewhere(() => this.runners())
     this.#unsubscribe = context.events.subscribe((event) => this.#listeners.deliver(event))
   }
@@ -136,18 +139,21 @@ class SqlRequestQueue implements RequestQueue {
   }
 
   record(run: AnsweredRun): Promise<void> {
-    return record(this.#context, run)
+    return this.#recorder.record(run)
   }
 
-  list(filter: RequestFilter): Promise<RequestPage> {
+  async list(filter: RequestFilter): Promise<RequestPage> {
+    await this.#recorder.flush()
     return list(this.#context, filter)
   }
 
-  find(requestId: string): Promise<RequestRecord | undefined> {
+  async find(requestId: string): Promise<RequestRecord | undefined> {
+    await this.#recorder.flush()
     return get(this.#context, requestId, ['queue', 'run'])
   }
 
-  erasePayload(requestId: string): Promise<boolean> {
+  async erasePayload(requestId: string): Promise<boolean> {
+    await this.#recorder.flush()
     return erasePayload(this.#context, requestId)
   }
 
@@ -195,6 +201,7 @@ class SqlRequestQueue implements RequestQueue {
   }
 
   async close(): Promise<void> {
+    await this.#recorder.flush()
     clearInterval(this.#safetyPoll)
     for (const timer of this.#timers) clearTimeout(timer)
     this.#listeners.clear()
