@@ -1,6 +1,7 @@
 import { type Kysely, Migrator, sql } from 'kysely'
 import { DatabaseError } from './database-error.ts'
 import { initialMigration } from './migrations/0001-initial.ts'
+import { listingOrdersMigration } from './migrations/0002-listing-orders.ts'
 import type { Schema } from './schema.ts'
 
 /**
@@ -12,7 +13,12 @@ import type { Schema } from './schema.ts'
 export async function migrate(query: Kysely<Schema>, engine: 'sqlite' | 'postgres'): Promise<void> {
   const migrator = new Migrator({
     db: query,
-    provider: { getMigrations: async () => ({ '0001-initial': initialMigration(engine) }) },
+    provider: {
+      getMigrations: async () => ({
+        '0001-initial': initialMigration(engine),
+        '0002-listing-orders': listingOrdersMigration,
+      }),
+    },
     // Names of our own, and the schema said: the migrator takes a table of this name in any schema for its own.
     migrationTableName: 'darkroom_migrations',
     migrationLockTableName: 'darkroom_migrations_lock',

@@ -103,10 +103,15 @@ export interface RequestFilter {
   readonly acceptedBefore?: Date
   /** By the outcome's HTTP status: 2xx, 4xx, 5xx. */
   readonly result?: 'success' | 'user_error' | 'error'
+  /** Absent: as they were accepted, unfinished ones included. Else the latest to end, or the longest to run, come first. */
+  readonly order?: ListingOrder
 }
 
+/** Orders of finished requests: `ended` by when they ended, `duration` by how long they ran, those that never started left out. */
+export type ListingOrder = 'ended' | 'duration'
+
 export interface RequestPage {
-  /** Newest first, those not finished included. */
+  /** In the order asked for; the newest first where none was. */
   readonly requests: readonly RequestStatus[]
   /** Absent on the last page. */
   readonly next?: string

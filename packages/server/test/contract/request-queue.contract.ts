@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import type { RequestPage } from '../../src/queue/request-queue.ts'
 import type { QueueFixture } from './queue-fixture.ts'
 import { advertisement, claimed, DONE, ENDPOINT, submission } from './queue-samples.ts'
 
@@ -246,6 +247,41 @@ export function describeRequests(fixture: QueueFixture): void {
     await queue.cancel('a')
     expect(await queue.release(again)).toBe(true)
     expect((await queue.get('a'))?.outcome?.status).toBe(499)
+  })
+
+  it('lists finished requests by their end and by their time, a page behind the other', async () => {
+    const queue = fixture.queue()
+    const record = (id: string, startedAt: number | undefined, completedAt: number, extra = {}) =>
+      queue.record({
+        ...submission(id, extra),
+        acceptedAt: new Date(1000),
+        ...(startedAt !== undefined && { startedAt: new Date(startedAt) }),
+        completedAt: new Date(completedAt),
+        outcome: DONE,
+      })
+    await queue.enqueue(submission('waits'))
+    await record('long', 1000, 9000)
+    await record('short', 7000, 8000)
+    await record('twin', 5000, 6000)
+    await record('last', 7000, 10_000)
+    await record('never began', undefined, 7000)
+    await record('elsewhere', 1000, 20_000, { endpointId: OTHER })
+    const all = async (order: 'ended' | 'duration', limit: number) => {
+      const ids: string[] = []
+      for (let cursor: string | undefined = ''; cursor !== undefined; ) {
+        const page: RequestPage = await queue.list({ endpointId: ENDPOINT, limit, order, cursor })
+        ids.push(...page.requests.map(({ requestId }) => requestId))
+        cursor = page.next
+      }
+      return ids
+    }
+    for (const limit of [1, 2, 9]) {
+      expect(await all('ended', limit)).toEqual(['last', 'long', 'short', 'never began', 'twin'])
+      expect(await all('duration', limit)).toEqual(['long', 'last', 'twin', 'short'])
+    }
+    const first = await queue.list({ endpointId: ENDPOINT, limit: 1, order: 'ended' })
+    const other = await queue.list({ endpointId: ENDPOINT, limit: 1, order: 'duration', cursor: first.next ?? '' })
+    expect(other.requests[0]?.requestId).toBe('long')
   })
 
   it('lists an endpoint\u2019s requests, newest first, and erases payloads', async () => {

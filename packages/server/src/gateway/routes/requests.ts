@@ -8,6 +8,7 @@ import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from
 import { readLimit } from '../pagination.ts'
 
 const REQUESTS_PER_PAGE = { standard: 50, most: 100 }
+const ORDERS = { ended_at: 'ended', duration: 'duration' } as const
 
 /** The Platform API's view of past requests: `GET …/by-endpoint` and `DELETE …/{request_id}/payloads`. */
 export function requestsRoutes(dependencies: GatewayDependencies): RouteGroup {
@@ -42,13 +43,13 @@ function readFilter(c: GatewayContext): Omit<RequestFilter, 'endpointId'> {
   const result = readChoice('status', c.req.query('status'), ['success', 'error', 'user_error'] as const)
   const acceptedFrom = readTime('start', c.req.query('start'))
   const acceptedBefore = readTime('end', c.req.query('end'))
-  // The other order fal knows, by duration, would need an index of its own.
-  readChoice('sort_by', c.req.query('sort_by'), ['ended_at'])
+  const order = readChoice('sort_by', c.req.query('sort_by'), ['ended_at', 'duration'])
   return {
     limit: readLimit(c.req.query('limit'), REQUESTS_PER_PAGE),
     ...(cursor === undefined || cursor === '' ? {} : { cursor }),
     ...(requestId === undefined ? {} : { requestId }),
     ...(result === undefined ? {} : { result }),
+    ...(order === undefined ? {} : { order: ORDERS[order] }),
     ...(acceptedFrom === undefined ? {} : { acceptedFrom }),
     ...(acceptedBefore === undefined ? {} : { acceptedBefore }),
   }

@@ -1,37 +1,70 @@
+import { type RawBuilder, type Selectable, type SelectQueryBuilder, sql } from 'kysely'
+import { bigint } from '../../db/clock.ts'
+import type { Query } from '../../db/database.ts'
+import type { RequestsTable, Schema } from '../../db/schema.ts'
 import type { QueueContext } from '../context.ts'
-import type { RequestFilter, RequestPage } from '../request-queue.ts'
+import type { ListingOrder, RequestFilter, RequestPage } from '../request-queue.ts'
 import { toStatus } from '../rows.ts'
 
 /** HTTP statuses of each result, the end not included. */
 const STATUSES = { success: [200, 300], user_error: [400, 500], error: [500, 600] } as const
 
-/** An endpoint's requests, newest first. */
+type Row = Selectable<RequestsTable>
+type Select<T> = SelectQueryBuilder<Schema, 'requests', T>
+
+/** An endpoint's requests in pages; a page begins behind the last row of the one before, whatever came in between. */
 export async function list(context: QueueContext, filter: RequestFilter): Promise<RequestPage> {
-  const { endpointId, limit, requestId, acceptedFrom, acceptedBefore, result } = filter
-  const before = cursorOf(filter.cursor)
-  const rows = await context.database.read((query) => {
-    let select = query.selectFrom('requests').selectAll().where('endpoint_id', '=', endpointId)
-    if (before !== undefined) select = select.where('seq', '<', before)
-    if (requestId !== undefined) select = select.where('request_id', '=', requestId)
-    if (acceptedFrom !== undefined) select = select.where('accepted_at', '>=', acceptedFrom.getTime())
-    if (acceptedBefore !== undefined) select = select.where('accepted_at', '<', acceptedBefore.getTime())
-    if (result !== undefined)
-      select = select.where('status', '>=', STATUSES[result][0]).where('status', '<', STATUSES[result][1])
-    return select
-      .orderBy('seq', 'desc')
-      .limit(limit + 1)
-      .execute()
-  })
+  const { order, limit } = filter
+  const rows = await context.database.read((query) => pageStatement(query, filter).execute())
   const page = rows.slice(0, limit)
   const last = page.at(-1)
   return {
     requests: page.map(toStatus),
-    ...(rows.length > limit && last !== undefined && { next: String(last.seq) }),
+    ...(rows.length > limit && last !== undefined && { next: cursorAt(last, order) }),
   }
 }
 
-/** A cursor that is none of ours starts at the newest. */
-function cursorOf(cursor: string | undefined): number | undefined {
-  const seq = Number(cursor)
-  return cursor !== undefined && Number.isSafeInteger(seq) ? seq : undefined
+/** Selects a page's rows and, to know whether there is another, the one behind it. */
+export function pageStatement(query: Query, filter: RequestFilter): Select<Row> {
+  const { order, limit } = filter
+  const select = narrowed(query.selectFrom('requests').selectAll(), filter)
+  return (order === undefined ? byAcceptance(select, filter) : sorted(select, filter, order)).limit(limit + 1)
+}
+
+function narrowed(select: Select<Row>, filter: RequestFilter): Select<Row> {
+  const { endpointId, requestId, acceptedFrom, acceptedBefore, result } = filter
+  let narrow = select.where('endpoint_id', '=', endpointId)
+  if (requestId !== undefined) narrow = narrow.where('request_id', '=', requestId)
+  if (acceptedFrom !== undefined) narrow = narrow.where('accepted_at', '>=', acceptedFrom.getTime())
+  if (acceptedBefore !== undefined) narrow = narrow.where('accepted_at', '<', acceptedBefore.getTime())
+  if (result === undefined) return narrow
+  return narrow.where('status', '>=', STATUSES[result][0]).where('status', '<', STATUSES[result][1])
+}
+
+function byAcceptance(select: Select<Row>, { cursor }: RequestFilter): Select<Row> {
+  const [, seq] = /^(\d{1,15})$/.exec(cursor ?? '') ?? []
+  return (seq === undefined ? select : select.where('seq', '<', Number(seq))).orderBy('seq', 'desc')
+}
+
+/** The expressions and conditions are those of the indexes, word for word: SQLite uses an index on no other terms. */
+const SORT_KEY: Readonly<Record<ListingOrder, RawBuilder<number>>> = {
+  ended: sql<number>`completed_at`,
+  duration: sql<number>`(completed_at - started_at)`,
+}
+
+function sorted(select: Select<Row>, { cursor }: RequestFilter, order: ListingOrder): Select<Row> {
+  const key = SORT_KEY[order]
+  let sort = select.where('state', '=', sql.lit('completed'))
+  if (order === 'duration') sort = sort.where('started_at', 'is not', null)
+  const [, before, value, seq] = /^(ended|duration)\.(-?\d{1,15})\.(\d{1,15})$/.exec(cursor ?? '') ?? []
+  if (before === order)
+    sort = sort.where(sql<boolean>`(${key}, seq) < (${bigint(Number(value))}, ${bigint(Number(seq))})`)
+  return sort.orderBy(key, 'desc').orderBy('seq', 'desc')
+}
+
+/** A cursor of another order, or none of ours, starts at the first row. */
+function cursorAt({ seq, completed_at, started_at }: Row, order: ListingOrder | undefined): string {
+  if (order === undefined) return String(seq)
+  const ended = completed_at ?? 0
+  return `${order}.${order === 'ended' ? ended : ended - (started_at ?? ended)}.${seq}`
 }
