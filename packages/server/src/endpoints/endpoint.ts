@@ -14,6 +14,12 @@ export interface EndpointSchema<I extends z.ZodObject = z.ZodObject, O extends z
   readonly output: O
   /** Whether `/realtime` sockets are answered. */
   readonly realtime: boolean
+  /** Words to find it by, besides those that follow from the rest. */
+  readonly tags?: readonly string[]
+  /** Endpoints of one model family share a group. */
+  readonly group?: { readonly key: string; readonly label: string }
+  /** Day on which this server began to answer it: `2026-11-21`. */
+  readonly addedOn?: string
 }
 
 /** A generated file as an output field carries it. */

@@ -27,7 +27,12 @@ interface ModelList {
 }
 
 interface RequestList {
-  readonly items: readonly { readonly request_id: string }[]
+  readonly items: readonly {
+    readonly request_id: string
+    readonly duration: number | null
+    readonly json_input?: unknown
+    readonly json_output?: unknown
+  }[]
   readonly next_cursor: string | null
 }
 
@@ -157,9 +162,24 @@ describe('platform', () => {
   test('models are listed in pages whose cursor is the page in base64 without padding', async () => {
     const first = await jsonOf<ModelList>(rig.app.request('https://api.fal.ai/v1/models?limit=1'))
     expect(first).toMatchObject({ models: [{ endpoint_id: 'acme/echo' }], next_cursor: 'Mg', has_more: true })
-    expect(first.models[0]?.metadata).toMatchObject({ display_name: 'Echo', status: 'active', category: 'test' })
-    const second = await (await rig.app.request('/v1/models?limit=1&cursor=Mg')).json()
+    expect(first.models[0]?.metadata).toEqual({
+      display_name: 'Echo',
+      category: 'test',
+      description: 'Answers with its input',
+      status: 'active',
+      tags: ['repetition'],
+      updated_at: '2026-01-02T00:00:00.000Z',
+      model_url: 'https://fal.run/acme/echo',
+      date: '2026-01-02T00:00:00.000Z',
+      group: { key: 'acme-echo', label: 'Echoes' },
+      highlighted: false,
+      kind: 'inference',
+      stream_url: 'https://fal.run/acme/echo/stream',
+      pinned: false,
+    })
+    const second = await jsonOf<ModelList>(rig.app.request('/v1/models?limit=1&cursor=Mg'))
     expect(second).toMatchObject({ models: [{ endpoint_id: 'acme/echo/twice' }], next_cursor: null, has_more: false })
+    expect(Object.keys(second.models[0]?.metadata ?? {})).not.toContain('date')
     const expanded = await jsonOf<ModelList>(rig.app.request('/v1/models?endpoint_id=acme/echo&expand=openapi-3.0'))
     expect(expanded.models).toHaveLength(1)
     expect(expanded.models[0]?.openapi?.openapi).toBe('3.0.4')
@@ -173,7 +193,7 @@ describe('platform', () => {
     ['/v1/models?endpoint_id=acme/none', 404, 'not_found'],
     ['/v1/models/requests/by-endpoint?endpoint_id=acme/none', 404, 'not_found'],
     ['/v1/models/requests/by-endpoint?endpoint_id=acme/echo&start=soon', 400, 'validation_error'],
-    ['/v1/models/requests/by-endpoint?endpoint_id=acme/echo&sort_by=duration', 400, 'validation_error'],
+    ['/v1/models/requests/by-endpoint?endpoint_id=acme/echo&sort_by=price', 400, 'validation_error'],
     ['/v1/keys', 501, 'not_implemented'],
   ])('%s is %i %s', async (path, status, type) => {
     const response = await rig.app.request(path)
@@ -205,6 +225,11 @@ describe('platform', () => {
     expect(second).toMatchObject({ items: [{ status_code: 200 }], next_cursor: null, has_more: false })
     expect(second.items[0]).not.toHaveProperty('json_input')
     expect((await list('&status=user_error')).items).toHaveLength(1)
+    expect((await list('&sort_by=ended_at&limit=1')).items).toEqual(
+      first.items.slice(0, 1).map(({ json_input: _, json_output: __, ...item }) => item),
+    )
+    const durations = (await list('&sort_by=duration')).items.map(({ duration }) => duration)
+    expect(durations).toEqual(durations.toSorted((a, b) => Number(b) - Number(a)))
     const id = first.items[1]?.request_id
     const erase = () => rig.app.request(`/v1/models/requests/${id}/payloads`, { method: 'DELETE' })
     expect(await (await erase()).json()).toEqual({ cdn_delete_results: [] })

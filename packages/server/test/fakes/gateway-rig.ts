@@ -32,10 +32,15 @@ export const echoEndpoint: EndpointSchema = {
   }),
   output: z.object({ prompt: z.string(), count: z.int() }),
   realtime: false,
+  tags: ['repetition'],
+  group: { key: 'acme-echo', label: 'Echoes' },
+  addedOn: '2026-01-02',
 }
 
+const { addedOn: _, ...undated } = echoEndpoint
+
 /** The same application's second path. */
-export const echoTwiceEndpoint: EndpointSchema = { ...echoEndpoint, id: 'acme/echo/twice', aliases: [] }
+export const echoTwiceEndpoint: EndpointSchema = { ...undated, id: 'acme/echo/twice', aliases: [] }
 
 /** What a test's direct channel does with an input; by default repeats it. */
 export type Converse = (input: unknown, options: SessionOptions, signal: AbortSignal) => AsyncIterable<ChannelEvent>

@@ -41,10 +41,15 @@ function filterModels(endpoints: readonly EndpointSchema[], c: GatewayContext): 
   )
 }
 
-function searchTextOf({ id, title, description, category }: EndpointSchema): string {
-  return [id, title, description, category].join('\n').toLowerCase()
+function searchTextOf({ id, title, description, category, tags = [] }: EndpointSchema): string {
+  return [id, title, description, category, ...tags].join('\n').toLowerCase()
 }
 
+function timeOf(day: string | undefined): string | undefined {
+  return day === undefined ? undefined : new Date(day).toISOString()
+}
+
+/** As the live service has it, a key without a value is left out: there are no thumbnails, licences or favourites here. */
 function listModels(endpoints: readonly EndpointSchema[], page: Page, urls: PublicUrls, expand: readonly string[]) {
   const models = endpoints.slice(page.offset, page.offset + page.limit).map((endpoint) => ({
     endpoint_id: endpoint.id,
@@ -53,11 +58,14 @@ function listModels(endpoints: readonly EndpointSchema[], page: Page, urls: Publ
       category: endpoint.category,
       description: endpoint.description,
       status: 'active',
-      tags: endpoint.realtime ? ['realtime'] : [],
-      is_favorited: null,
+      tags: [...(endpoint.tags ?? []), ...(endpoint.realtime ? ['realtime'] : [])],
+      updated_at: timeOf(endpoint.addedOn),
       model_url: `${urls.run}/${endpoint.id}`,
+      date: timeOf(endpoint.addedOn),
+      group: endpoint.group,
       highlighted: false,
       kind: 'inference',
+      stream_url: `${urls.run}/${endpoint.id}/stream`,
       pinned: false,
     },
     ...(expand.includes('openapi-3.0') ? { openapi: openApiDocument(endpoint, urls) } : {}),

@@ -15,6 +15,7 @@ import {
 } from '../../shared/fields.ts'
 import { fastImage } from '../../shared/image.ts'
 import { imageSize } from '../../shared/image-size.ts'
+import { LATENT_CONSISTENCY } from '../../shared/latent-consistency.ts'
 
 const PROMPT_EXAMPLES = ['Self-portrait oil painting, a beautiful cyborg with golden hair, 8k']
 
@@ -95,6 +96,7 @@ export const fastLcmDiffusion = {
     .meta({ title: 'FastLcmDiffusionInput' }),
   output,
   realtime: true,
+  ...LATENT_CONSISTENCY,
 } as const satisfies EndpointSchema
 
 /** fal's realtime page draws with this path; its pictures come as bytes. */
@@ -128,4 +130,5 @@ export const fastLcmDiffusionImageToImage = {
     .meta({ title: 'FastLcmDiffusionImageToImageInput' }),
   output: output.meta({ title: 'FastLcmDiffusionImageToImageOutput' }),
   realtime: true,
+  ...LATENT_CONSISTENCY,
 } as const satisfies EndpointSchema

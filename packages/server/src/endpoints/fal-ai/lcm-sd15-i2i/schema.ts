@@ -14,6 +14,7 @@ import {
   timings,
 } from '../../shared/fields.ts'
 import { fastImage } from '../../shared/image.ts'
+import { LATENT_CONSISTENCY } from '../../shared/latent-consistency.ts'
 
 export const lcmSd15ImageToImage = {
   id: 'fal-ai/lcm-sd15-i2i',
@@ -78,4 +79,5 @@ export const lcmSd15ImageToImage = {
     })
     .meta({ title: 'LcmSd15I2iOutput' }),
   realtime: true,
+  ...LATENT_CONSISTENCY,
 } as const satisfies EndpointSchema
