@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import Libsql from 'libsql'
 import { DatabaseError } from './database-error.ts'
@@ -60,6 +60,8 @@ export function dataFolderIsServed(folder: string): boolean {
 function openLock(path: string): Libsql.Database {
   try {
     mkdirSync(path, { recursive: true })
+    // Says why not; SQLite only says that it cannot open the file.
+    accessSync(path, constants.W_OK)
     const connection = new Libsql(join(path, 'server.lock'))
     connection.pragma(`busy_timeout = ${BUSY_MILLISECONDS}`)
     return connection

@@ -94,6 +94,13 @@ it('says what to do when the disk is full, and goes on once there is room', asyn
   const refused = set(database, 'synced', 'big', 'x'.repeat(200_000))
   await expect(refused).rejects.toThrow(/darkroom\.db: .* free some space/)
   await expect(refused).rejects.toMatchObject({ failure: 'full', retryable: true })
+  const unit = database.atomically('synced', (query) =>
+    query
+      .insertInto('settings')
+      .values({ key: 'big', value: 'x'.repeat(200_000) })
+      .execute(),
+  )
+  await expect(unit).rejects.toMatchObject({ failure: 'full' }) // rolled back by SQLite itself
   await limit(1_000_000)
   await set(database, 'synced', 'big', 'x'.repeat(200_000))
   expect(await keys(database)).toEqual(['big'])

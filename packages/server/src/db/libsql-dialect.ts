@@ -18,8 +18,20 @@ import type Libsql from 'libsql'
 
 /** Takes the write lock at once: a transaction that reads first and writes later fails when another wrote between. */
 class ImmediateDriver extends SqliteDriver {
+  readonly #connection: Libsql.Database
+
+  constructor(connection: Libsql.Database) {
+    super({ database: guarded(connection) })
+    this.#connection = connection
+  }
+
   override async beginTransaction(connection: DatabaseConnection): Promise<void> {
     await connection.executeQuery(CompiledQuery.raw('begin immediate'))
+  }
+
+  /** A full disk makes SQLite roll back by itself, and another rollback fails and hides why. */
+  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    if (this.#connection.inTransaction) await super.rollbackTransaction(connection)
   }
 }
 
@@ -39,7 +51,7 @@ export class LibsqlDialect implements Dialect {
   }
 
   createDriver(): Driver {
-    return new ImmediateDriver({ database: guarded(this.#connection) })
+    return new ImmediateDriver(this.#connection)
   }
 
   createQueryCompiler(): QueryCompiler {

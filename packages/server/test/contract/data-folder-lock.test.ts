@@ -1,10 +1,10 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { lockDataFolder } from '../../src/db/data-folder-lock.ts'
+import { dataFolderIsServed, lockDataFolder } from '../../src/db/data-folder-lock.ts'
 
 let folder: string
 
@@ -29,6 +29,17 @@ it('keeps other processes out, and takes over from one that was killed', async (
   holder.kill('SIGKILL')
   await once(holder, 'exit')
   lockDataFolder(folder).release()
+})
+
+it('says whether a folder is served, and leaves it as it was', () => {
+  const nowhere = join(folder, 'nowhere')
+  expect([dataFolderIsServed(folder), dataFolderIsServed(nowhere)]).toEqual([false, false])
+  const lock = lockDataFolder(folder)
+  expect(dataFolderIsServed(folder)).toBe(true)
+  lock.release()
+  expect(dataFolderIsServed(folder)).toBe(false)
+  lockDataFolder(folder).release()
+  expect(existsSync(nowhere)).toBe(false)
 })
 
 it('names a folder that it cannot use', () => {
