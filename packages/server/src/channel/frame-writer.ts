@@ -7,8 +7,9 @@ const LARGE_MESSAGE_BYTES = 1024 * 1024
 const LAZY_MS = 50
 
 /**
- * Writes frames to a socket, those of one turn of the event loop as one message. A sync run opens a session and sends its
- * input in one turn; as messages of their own they cost a system call each, the dearest part of the whole path.
+ * Writes frames to a socket, those of one round of the event loop as one message. A sync run opens a session and sends its
+ * input in one round, and under load many requests arrive in one; as messages of their own they cost a system call each,
+ * the dearest part of the whole path.
  */
 export class FrameWriter<F extends GatewayFrame | RunnerFrame> {
   readonly #socket: WebSocket
@@ -27,8 +28,8 @@ export class FrameWriter<F extends GatewayFrame | RunnerFrame> {
     if (this.#bytes > LARGE_MESSAGE_BYTES) this.#flush()
     else if (!this.#scheduled) {
       this.#scheduled = true
-      // Runs when the promise jobs of this turn are done, and before the next turn.
-      process.nextTick(() => this.#flush())
+      // Runs when everything that has arrived was handed out, before the loop waits for more.
+      setImmediate(() => this.#flush())
     }
   }
 

@@ -31,7 +31,7 @@ export async function readDirectCall(
   return {
     endpoint,
     input,
-    submission: describeSubmission(c, { requestId: c.var.requestId, endpoint, input: input.text, filesUrl }),
+    submission: describeSubmission(c, { requestId: c.get('requestId'), endpoint, input: input.text, filesUrl }),
     acceptedAt: new Date(),
   }
 }
@@ -57,19 +57,15 @@ export function sessionOptions(submission: Submission, streaming: boolean): Sess
   }
 }
 
-/**
- * Keeps the call for the listings, and is no worse for it going wrong. In a turn of its own: on the embedded database the
- * write takes 0.5 ms of this thread, and a promise's turn would come before the response is written.
- */
+/** Keeps the call for the listings, and is no worse for it going wrong. */
 export function recordCall(
   { queue, log }: GatewayDependencies,
   { submission, acceptedAt }: DirectCall,
   outcome: Outcome,
 ): void {
-  const run = { ...submission, acceptedAt, startedAt: acceptedAt, completedAt: new Date(), outcome }
-  setImmediate(() => {
-    queue.record(run).catch((error) => {
-      log.warn({ err: error, requestId: run.requestId }, 'run was answered but not recorded')
+  queue
+    .record({ ...submission, acceptedAt, startedAt: acceptedAt, completedAt: new Date(), outcome })
+    .catch((error) => {
+      log.warn({ err: error, requestId: submission.requestId }, 'run was answered but not recorded')
     })
-  })
 }

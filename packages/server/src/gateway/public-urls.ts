@@ -21,16 +21,15 @@ export type AddressedRequest =
  * of the request itself, as a reverse proxy's `X-Forwarded-*` headers tell it.
  */
 export function publicUrlsOf(request: AddressedRequest, publicUrl: string | undefined): PublicUrls {
-  const url = new URL(request.url)
   const header = (name: string) =>
     'headers' in request ? (request.headers.get(name) ?? undefined) : request.header(name)
-  const host = header('host') ?? url.host
-  const protocol = firstOf(header('x-forwarded-proto')) ?? url.protocol.replace(':', '')
+  const host = header('host') ?? new URL(request.url).host
+  const protocol = firstOf(header('x-forwarded-proto')) ?? request.url.slice(0, request.url.indexOf(':'))
   if (surfaceOfHost(hostNameOf(host)) !== undefined) return falUrls(protocol, portOf(host))
   const forwardedHost = firstOf(header('x-forwarded-host')) ?? host
   const prefix = firstOf(header('x-forwarded-prefix'))?.replace(/\/+$/, '') ?? ''
   const origin = `${protocol}://${forwardedHost}${prefix}`
-  const base = publicUrl ?? (URL.canParse(origin) ? origin : url.origin)
+  const base = publicUrl ?? (URL.canParse(origin) ? origin : new URL(request.url).origin)
   return {
     run: `${base}${SURFACE_PREFIX.run}`,
     queue: `${base}${SURFACE_PREFIX.queue}`,

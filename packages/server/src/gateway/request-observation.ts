@@ -14,13 +14,15 @@ export function observeRequests({
     await next()
     const seconds = (performance.now() - startedAt) / 1000
     const { method, path } = c.req
+    // A route may have set another.
+    const requestId = c.get('requestId')
     const surface = surfaceLabel(path)
     metrics.httpRequests.inc({ surface, method, status: String(c.res.status) })
     metrics.httpSeconds.observe({ surface, method }, seconds)
-    log.debug({ method, path, status: c.res.status, requestId: c.var.requestId, seconds }, 'request answered')
+    log.debug({ method, path, status: c.res.status, requestId, seconds }, 'request answered')
     // An upgraded socket has no response to write to.
     if (c.req.header('upgrade') === undefined && !c.res.headers.has(REQUEST_ID)) {
-      c.res.headers.set(REQUEST_ID, c.var.requestId)
+      c.res.headers.set(REQUEST_ID, requestId)
     }
   }
 }

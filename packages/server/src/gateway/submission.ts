@@ -12,6 +12,7 @@ export function describeSubmission(
   c: GatewayContext,
   call: Pick<Submission, 'requestId' | 'input' | 'filesUrl'> & { readonly endpoint: EndpointSchema },
 ): Submission {
+  const key = c.get('key')
   const options = readRequestOptions((name) => c.req.header(name))
   parseLifecycle(options.objectLifecycle)
   return {
@@ -22,7 +23,7 @@ export function describeSubmission(
     priority: options.priority,
     retry: options.retry,
     storeIo: options.storeIo,
-    ...(c.var.key === undefined ? {} : { keyId: c.var.key.keyId }),
+    ...(key === undefined ? {} : { keyId: key.keyId }),
     ...(options.startTimeoutSeconds === undefined ? {} : { startTimeoutSeconds: options.startTimeoutSeconds }),
     ...(options.runnerHint === undefined ? {} : { runnerHint: options.runnerHint }),
     ...(options.objectLifecycle === undefined ? {} : { objectLifecycle: options.objectLifecycle }),
