@@ -18,7 +18,19 @@ export async function storedSetting(database: Database, key: string, create: () 
   return (await readSetting(database, key)) ?? value
 }
 
-async function readSetting(database: Database, key: string): Promise<string | undefined> {
+/** Replaces the value of a setting, or makes it. */
+export async function writeSetting(database: Database, key: string, value: string): Promise<void> {
+  await database.execute('synced', (query) =>
+    query
+      .insertInto('settings')
+      .values({ key, value })
+      .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
+      .execute(),
+  )
+}
+
+/** `undefined` when it was never made. */
+export async function readSetting(database: Database, key: string): Promise<string | undefined> {
   const row = await database.read((query) =>
     query.selectFrom('settings').select('value').where('key', '=', key).executeTakeFirst(),
   )

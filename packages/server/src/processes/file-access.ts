@@ -3,19 +3,28 @@ import { MAX_IMAGE_BYTES, mayBeImage, readInputFile } from '../security/input-fi
 import type { OutboundHttp } from '../security/outbound-http.ts'
 import { saveGeneratedFile } from '../storage/generated-file.ts'
 import { parseLifecycle } from '../storage/lifecycle.ts'
-import type { ObjectStore } from '../storage/object-store.ts'
 import { readOwnFile } from '../storage/own-file.ts'
+import { isSignedDownload } from '../storage/upload-ticket.ts'
+import type { BackingStores } from './backing-stores.ts'
+import { lifecycleDefaults } from './lifecycle-setting.ts'
+import { sharedSecret } from './shared-secret.ts'
 
 /** Seconds for fetching one input picture. */
 const FETCH_SECONDS = 30
 
 /** Reading and saving files on behalf of a request. */
-export function fileAccess(objects: ObjectStore, outbound: OutboundHttp): RunnerOptions['files'] {
+export async function fileAccess(
+  { objects, database }: Pick<BackingStores, 'objects' | 'database'>,
+  outbound: OutboundHttp,
+): Promise<RunnerOptions['files']> {
+  const secret = await sharedSecret(database, 'upload-secret')
+  const defaults = lifecycleDefaults(database)
+  const isSigned = (url: URL, key: string) => isSignedDownload(url, key, secret, new Date())
   return ({ filesUrl, keyId, objectLifecycle }) => ({
-    saveFile: (bytes, contentType, extension) =>
+    saveFile: async (bytes, contentType, extension) =>
       saveGeneratedFile(objects, bytes, contentType, extension, {
         filesUrl,
-        lifecycle: parseLifecycle(objectLifecycle),
+        lifecycle: parseLifecycle(objectLifecycle, await defaults.current()),
         ...(keyId !== undefined && { owner: keyId }),
       }),
     readFile: (url, field) =>
@@ -23,7 +32,7 @@ export function fileAccess(objects: ObjectStore, outbound: OutboundHttp): Runner
         {
           outbound,
           readOwnFile: (ownUrl, maxBytes) =>
-            readOwnFile(objects, ownUrl, maxBytes, { filesUrl, ...(keyId !== undefined && { keyId }) }),
+            readOwnFile(objects, ownUrl, maxBytes, { filesUrl, isSigned, ...(keyId !== undefined && { keyId }) }),
         },
         url,
         { field, maxBytes: MAX_IMAGE_BYTES, timeoutSeconds: FETCH_SECONDS, accepts: mayBeImage },

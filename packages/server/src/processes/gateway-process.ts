@@ -1,8 +1,6 @@
-import { randomBytes } from 'node:crypto'
 import type { Logger } from 'pino'
 import { createDirectChannel } from '../channel/channel-client.ts'
 import type { Config } from '../config/config.ts'
-import { storedSetting } from '../db/stored-setting.ts'
 import { createCatalogue } from '../endpoints/catalogue.ts'
 import type { EndpointSchema } from '../endpoints/endpoint.ts'
 import { createApp } from '../gateway/app.ts'
@@ -16,16 +14,21 @@ import { filesRoutes } from '../gateway/routes/files.ts'
 import { jwksRoutes } from '../gateway/routes/jwks.ts'
 import { storageRoutes } from '../gateway/routes/storage.ts'
 import type { StorageDependencies } from '../gateway/routes/storage-dependencies.ts'
+import { storedFilesRoutes } from '../gateway/routes/stored-files.ts'
 import { streamRoutes } from '../gateway/routes/stream.ts'
 import { tokenRoutes } from '../gateway/routes/tokens.ts'
 import { createSqlKeyStore } from '../gateway/sql-key-store.ts'
 import { OutboundHttp } from '../security/outbound-http.ts'
+import type { LifecycleDefaults } from '../storage/lifecycle-defaults.ts'
+import type { ObjectStore } from '../storage/object-store.ts'
 import { loadSigningKey } from '../webhooks/signing-key.ts'
 import { WebhookDeliverer } from '../webhooks/webhook-deliverer.ts'
 import { WebhookOutbox } from '../webhooks/webhook-outbox.ts'
 import type { BackingStores } from './backing-stores.ts'
 import { ENDPOINT_SCHEMAS } from './endpoint-schemas.ts'
+import { lifecycleDefaults } from './lifecycle-setting.ts'
 import { startMaintenance } from './maintenance.ts'
+import { sharedSecret } from './shared-secret.ts'
 import { createWebServer } from './web-server.ts'
 
 export interface RunningGateway {
@@ -56,7 +59,7 @@ export async function startGateway(
   let closed: Promise<void> | undefined
   const catalogue = createCatalogue(schemas)
   const channel = createDirectChannel({ queue, endpointExists: (id) => catalogue.find(id).kind === 'found' })
-  const tokens = createRealtimeTokens(await sharedSecret(stores, 'token-secret'))
+  const tokens = createRealtimeTokens(await sharedSecret(database, 'token-secret'))
   const gateway: GatewayDependencies = {
     config,
     queue,
@@ -77,11 +80,13 @@ export async function startGateway(
   }
   const signingKey = await loadSigningKey(database)
   const jwks = jwksRoutes([signingKey.publicJwk])
-  const storage = storageDependencies(gateway, stores, await sharedSecret(stores, 'upload-secret'))
+  const defaults = lifecycleDefaults(database)
+  const storage = storageDependencies(gateway, stores.objects, defaults, await sharedSecret(database, 'upload-secret'))
   const app = createApp(gateway, {
     run: [streamRoutes(gateway)],
     rest: [storageRoutes(storage), tokenRoutes({ ...gateway, tokens }), jwks],
     cdn: [filesRoutes(storage)],
+    platform: [storedFilesRoutes({ ...gateway, storage, lifecycleDefaults: defaults })],
     site: [jwks],
   })
   const web = await createWebServer(config, app.fetch, log)
@@ -118,20 +123,17 @@ export async function startGateway(
   }
 }
 
-/** A secret that is made once and is the same on every gateway of the database. */
-async function sharedSecret({ database }: BackingStores, name: string): Promise<Uint8Array> {
-  return Buffer.from(await storedSetting(database, name, () => randomBytes(32).toString('base64')), 'base64')
-}
-
 function storageDependencies(
   gateway: GatewayDependencies,
-  { objects }: BackingStores,
+  store: ObjectStore,
+  lifecycleDefaults: LifecycleDefaults,
   secret: Uint8Array,
 ): StorageDependencies {
   const { config } = gateway
   return {
-    store: objects,
+    store,
     secret,
+    lifecycleDefaults,
     limits: { maxFileBytes: config.limits.uploadBytes, maxPartBytes: MAX_PART_BYTES, ticketSeconds: TICKET_SECONDS },
     filesUrl: (request) => publicUrlsOf(request, config.publicUrl).cdn,
     authenticate: async (request) =>

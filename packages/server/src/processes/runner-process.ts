@@ -33,7 +33,7 @@ export async function runRunner(config: Config, log: Logger, served: ServedEndpo
   const runner = await startRunner({
     queue: stores.queue,
     endpoints: served.endpoints,
-    files: fileAccess(stores.objects, outbound),
+    files: await fileAccess(stores, outbound),
     logger: runnerLogger(log),
     device: 'cpu',
     memoryBytes: totalmem(),

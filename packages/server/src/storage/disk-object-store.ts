@@ -4,7 +4,15 @@ import { DiskExpiry } from './disk-expiry.ts'
 import { diskFailure, isMissing, makeFolder, removeFile, streamFile, syncFolder, writeFileFrom } from './disk-file.ts'
 import { type DiskMetadata, newVersion, objectPaths, parseMetadata } from './disk-layout.ts'
 import { DiskUploads } from './disk-uploads.ts'
-import type { ByteRange, ObjectInfo, ObjectStore, PutOptions, StoredObject, UploadedPart } from './object-store.ts'
+import type {
+  ByteRange,
+  ObjectAcl,
+  ObjectInfo,
+  ObjectStore,
+  PutOptions,
+  StoredObject,
+  UploadedPart,
+} from './object-store.ts'
 import { StorageError } from './storage-error.ts'
 import { sweepObjects } from './sweep-disk.ts'
 
@@ -19,6 +27,7 @@ export class DiskObjectStore implements ObjectStore {
   readonly #root: string
   readonly #uploads: DiskUploads
   readonly #expiry: DiskExpiry
+  readonly #commits = new Map<string, Promise<void>>()
   #lastWalk = Number.NEGATIVE_INFINITY
 
   constructor(folder: string) {
@@ -58,6 +67,19 @@ export class DiskObjectStore implements ObjectStore {
       await file.close()
       return { info, body: new ReadableStream({ start: (controller) => controller.close() }) }
     })
+  }
+
+  async setAcl(key: string, acl: ObjectAcl | undefined): Promise<ObjectInfo | undefined> {
+    return this.#guard(() =>
+      this.#alone(key, async () => {
+        const current = await this.#current(key)
+        if (current === undefined) return undefined
+        const { acl: _, ...rest } = current
+        const changed = acl === undefined ? rest : { ...rest, acl }
+        await this.#commit(key, newVersion(), changed)
+        return publicInfo(changed)
+      }),
+    )
   }
 
   async delete(key: string): Promise<void> {
@@ -141,10 +163,12 @@ export class DiskObjectStore implements ObjectStore {
         ...(acl !== undefined && { acl }),
         ...(owner !== undefined && { owner }),
       }
-      const replaced = await this.#metadata(key)
       if (expiresAt !== undefined) await this.#expiry.mark(key, version, expiresAt)
-      await this.#commit(key, version, { ...info, blob })
-      if (replaced !== undefined) await removeFile(join(paths.folder, replaced.blob))
+      await this.#alone(key, async () => {
+        const replaced = await this.#metadata(key)
+        await this.#commit(key, version, { ...info, blob })
+        if (replaced !== undefined) await removeFile(join(paths.folder, replaced.blob))
+      })
       return info
     } catch (error) {
       await removeFile(join(paths.folder, blob))
@@ -163,6 +187,25 @@ export class DiskObjectStore implements ObjectStore {
       throw error
     }
     await syncFolder(paths.folder)
+  }
+
+  /** Commits of one key one at a time: one that read the metadata before another's commit would bring the old file's name back. */
+  async #alone<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#commits.get(key)
+    const mine = (async () => {
+      await before
+      return work()
+    })()
+    const settled = mine.then(
+      () => {},
+      () => {},
+    )
+    this.#commits.set(key, settled)
+    try {
+      return await mine
+    } finally {
+      if (this.#commits.get(key) === settled) this.#commits.delete(key)
+    }
   }
 
   async #metadata(key: string): Promise<DiskMetadata | undefined> {

@@ -5,17 +5,16 @@ import type { AclDecision, ObjectAcl, ObjectInfo, PutOptions } from './object-st
 const MAX_LIFETIME_SECONDS = 100 * 365 * 24 * 3600
 
 const decision = z.enum(['allow', 'forbid', 'hide'])
+const objectAcl = z.object({
+  default: decision.nullish(),
+  rules: z
+    .array(z.object({ user: z.string().max(200), decision }))
+    .max(100)
+    .nullish(),
+})
 const lifecycle = z.object({
   expiration_duration_seconds: z.number().min(0).max(MAX_LIFETIME_SECONDS).nullish(),
-  initial_acl: z
-    .object({
-      default: decision.nullish(),
-      rules: z
-        .array(z.object({ user: z.string().max(200), decision }))
-        .max(100)
-        .nullish(),
-    })
-    .nullish(),
+  initial_acl: objectAcl.nullish(),
 })
 
 /** How long a file is kept and who may read it, as `X-Fal-Object-Lifecycle[-Preference]` says. */
@@ -26,11 +25,12 @@ export interface Lifecycle {
 }
 
 /**
- * Reads the header's JSON; no header, `null` and 0 seconds mean kept for good and open to all.
+ * Reads the header's JSON. What it does not mention is as `defaults` have it; `null` and 0 seconds mean kept for good and open
+ * to all.
  * @throws WireError 400 when it is not of fal's shape
  */
-export function parseLifecycle(header: string | undefined): Lifecycle {
-  if (header === undefined || header.trim() === '') return {}
+export function parseLifecycle(header: string | undefined, defaults: Lifecycle = {}): Lifecycle {
+  if (header === undefined || header.trim() === '') return defaults
   const parsed = lifecycle.safeParse(readJson(header))
   if (!parsed.success) {
     throw requestError(
@@ -39,17 +39,45 @@ export function parseLifecycle(header: string | undefined): Lifecycle {
         `got ${JSON.stringify(header.slice(0, 200))}`,
     )
   }
-  const { expiration_duration_seconds: seconds, initial_acl: acl } = parsed.data
+  const { expiration_duration_seconds: seconds = defaults.lifetimeSeconds, initial_acl: initial } = parsed.data
+  const acl = initial === undefined ? defaults.acl : toAcl(initial)
   return {
     ...(typeof seconds === 'number' && seconds > 0 && { lifetimeSeconds: seconds }),
-    ...(acl && { acl: { ...(acl.default && { default: acl.default }), ...(acl.rules && { rules: acl.rules }) } }),
+    ...(acl !== undefined && { acl }),
   }
 }
 
+/** As the Platform API and the header write it. */
+export function lifecycleBody({ lifetimeSeconds, acl }: Lifecycle) {
+  return { expiration_duration_seconds: lifetimeSeconds ?? null, initial_acl: acl ?? null }
+}
+
+/**
+ * Reads access rules as the Platform API sends them; rules that let everyone in are none.
+ * @throws WireError 400
+ */
+export function parseAcl(value: unknown): ObjectAcl | undefined {
+  const parsed = objectAcl.safeParse(value)
+  if (parsed.success) {
+    const acl = toAcl(parsed.data)
+    return (acl?.default ?? 'allow') === 'allow' && (acl?.rules ?? []).length === 0 ? undefined : acl
+  }
+  throw requestError(
+    'bad_request',
+    'Expected access rules such as {"default": "forbid", "rules": [{"user": "<key id>", "decision": "allow"}]}; ' +
+      'decisions are allow, forbid and hide',
+  )
+}
+
+function toAcl(acl: z.infer<typeof objectAcl> | null): ObjectAcl | undefined {
+  if (acl === null) return undefined
+  return { ...(acl.default && { default: acl.default }), ...(acl.rules && { rules: acl.rules }) }
+}
+
 /** The header under either of its names: fal's clients send both (Python) or the one without `-Preference` (JavaScript). */
-export function lifecycleOf(headers: Headers): Lifecycle {
+export function lifecycleOf(headers: Headers, defaults: Lifecycle): Lifecycle {
   const value = headers.get('x-fal-object-lifecycle') ?? headers.get('x-fal-object-lifecycle-preference')
-  return parseLifecycle(value ?? undefined)
+  return parseLifecycle(value ?? undefined, defaults)
 }
 
 export function putOptions(

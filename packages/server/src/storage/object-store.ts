@@ -58,6 +58,11 @@ export interface ObjectStore {
   head(key: string): Promise<ObjectInfo | undefined>
   /** @throws StorageError `invalid_range` when the range starts past the end */
   get(key: string, range?: ByteRange): Promise<StoredObject | undefined>
+  /**
+   * Replaces an object's access rules; `undefined` opens it to all. Its bytes stay as they are.
+   * @returns `undefined` when there is no such object
+   */
+  setAcl(key: string, acl: ObjectAcl | undefined): Promise<ObjectInfo | undefined>
   /** Deleting what is not there is no error. */
   delete(key: string): Promise<void>
 

@@ -9,6 +9,15 @@ export interface OwnFileReader {
   readonly filesUrl: string
   /** Key id of the request; `undefined` in no-key mode, where files have no owner either. */
   readonly keyId?: string
+  /** Whether the URL is signed for the file of this key, which lets anyone read it. */
+  isSigned?(url: URL, key: string): boolean
+}
+
+/** Key of the file that a URL names, if it has the form of this server's. */
+export function fileKeyOf(url: string): string | undefined {
+  // A data: URI of many megabytes is not worth parsing.
+  const parsed = /^\s*https?:/i.test(url) && URL.canParse(url) ? new URL(url) : undefined
+  return OWN_PATH.exec(parsed?.pathname ?? '')?.[1]
 }
 
 /**
@@ -22,20 +31,21 @@ export async function readOwnFile(
   maxBytes: number,
   reader: OwnFileReader,
 ): Promise<Uint8Array | { readonly refusal: 'missing' | 'forbidden' | 'too_large' } | undefined> {
-  // A data: URI of many megabytes is not worth parsing.
-  const parsed = /^\s*https?:/i.test(url) && URL.canParse(url) ? new URL(url) : undefined
-  const key = OWN_PATH.exec(parsed?.pathname ?? '')?.[1]
+  const key = fileKeyOf(url)
   const object = key === undefined ? undefined : await store.get(key)
-  if (object === undefined) return isBelow(parsed, reader.filesUrl) ? { refusal: 'missing' } : undefined
+  if (object === undefined) return isBelow(url, reader.filesUrl) ? { refusal: 'missing' } : undefined
   const { info, body } = object
-  const isOwner = reader.keyId === info.owner
-  const refusal =
-    info.size > maxBytes ? 'too_large' : isOwner || decide(info, reader.keyId) === 'allow' ? undefined : 'forbidden'
+  const readable =
+    reader.keyId === info.owner ||
+    decide(info, reader.keyId) === 'allow' ||
+    reader.isSigned?.(new URL(url), info.key) === true
+  const refusal = info.size > maxBytes ? 'too_large' : readable ? undefined : 'forbidden'
   if (refusal === undefined) return new Uint8Array(await new Response(body).arrayBuffer())
   await body.cancel()
   return { refusal }
 }
 
-function isBelow(url: URL | undefined, filesUrl: string): boolean {
-  return url?.href.startsWith(`${new URL(filesUrl).href.replace(/\/+$/, '')}/files/`) ?? false
+function isBelow(url: string, filesUrl: string): boolean {
+  if (!/^\s*https?:/i.test(url) || !URL.canParse(url)) return false
+  return new URL(url).href.startsWith(`${new URL(filesUrl).href.replace(/\/+$/, '')}/files/`)
 }

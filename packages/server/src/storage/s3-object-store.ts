@@ -1,6 +1,8 @@
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
+  CopyObjectCommand,
+  type CopyObjectCommandInput,
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
   GetObjectCommand,
@@ -11,7 +13,15 @@ import {
 } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { assertObjectKey } from './object-key.ts'
-import type { ByteRange, ObjectInfo, ObjectStore, PutOptions, StoredObject, UploadedPart } from './object-store.ts'
+import type {
+  ByteRange,
+  ObjectAcl,
+  ObjectInfo,
+  ObjectStore,
+  PutOptions,
+  StoredObject,
+  UploadedPart,
+} from './object-store.ts'
 import { assertPartNumber, orderParts } from './part-list.ts'
 import { isNotFound, s3Failure } from './s3-failure.ts'
 import { expiryMarker, isExpired, objectMetadata, toObjectInfo } from './s3-metadata.ts'
@@ -105,6 +115,25 @@ export class S3ObjectStore implements ObjectStore {
       if (isNotFound(error)) return undefined
       throw error
     }
+  }
+
+  /** S3 changes no metadata in place: the object is copied onto itself, in the bucket, if it is still the one that was read. */
+  async setAcl(key: string, acl: ObjectAcl | undefined): Promise<ObjectInfo | undefined> {
+    const info = await this.head(key)
+    if (info === undefined) return undefined
+    const { acl: _, ...rest } = info
+    const { Bucket, Key } = this.#at(key)
+    const input: CopyObjectCommandInput = {
+      Bucket,
+      Key,
+      CopySource: `${Bucket}/${Key}`,
+      CopySourceIfMatch: `"${info.etag}"`,
+      MetadataDirective: 'REPLACE',
+      ContentType: info.contentType,
+      Metadata: objectMetadata(acl === undefined ? rest : { ...rest, acl }),
+    }
+    await this.#call(() => this.#client.send(new CopyObjectCommand(input)))
+    return this.head(key)
   }
 
   async delete(key: string): Promise<void> {

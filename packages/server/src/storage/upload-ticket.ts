@@ -6,7 +6,7 @@ import type { Lifecycle } from './lifecycle.ts'
 /*
  * A ticket is what a signed upload URL permits, carried in its query so that any gateway with the secret can check it
  * and none has to remember it: `?ticket=<base64url JSON>&signature=<base64url HMAC-SHA256>`. The signature is in the query
- * because fal's JavaScript client appends `/1` or `/complete` to the path and keeps the query.
+ * because fal's JavaScript client appends `/1` or `/complete` to the path and keeps the query. Download URLs carry theirs alike.
  */
 
 export interface UploadTicket {
@@ -82,16 +82,35 @@ export function readCdnToken(text: string, secret: Uint8Array, now: Date): CdnTo
   return token.validUntil * 1000 > now.getTime() ? token : undefined
 }
 
+/**
+ * Lets a file be downloaded that its rules keep from the caller.
+ * @param validUntil Unix seconds
+ * @returns the query string of the URL, without `?`
+ */
+export function signDownload(key: string, validUntil: number, secret: Uint8Array): string {
+  const signature = sign('download', `${validUntil}\n${key}`, secret)
+  return new URLSearchParams({ valid_until: String(validUntil), signature }).toString()
+}
+
+/** Whether a URL carries a signature for this file that is good now. */
+export function isSignedDownload(url: URL, key: string, secret: Uint8Array, now: Date): boolean {
+  const validUntil = url.searchParams.get('valid_until') ?? ''
+  const signature = url.searchParams.get('signature') ?? ''
+  return isSigned('download', `${validUntil}\n${key}`, signature, secret) && Number(validUntil) * 1000 > now.getTime()
+}
+
 function encode(value: unknown): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url')
 }
 
+type Purpose = 'upload' | 'cdn' | 'download'
+
 /** The purpose is signed too, so a token for one thing is none for another. */
-function sign(purpose: 'upload' | 'cdn', payload: string, secret: Uint8Array): string {
+function sign(purpose: Purpose, payload: string, secret: Uint8Array): string {
   return createHmac('sha256', secret).update(`${purpose}\n${payload}`).digest('base64url')
 }
 
-function isSigned(purpose: 'upload' | 'cdn', payload: string, signature: string, secret: Uint8Array): boolean {
+function isSigned(purpose: Purpose, payload: string, signature: string, secret: Uint8Array): boolean {
   const expected = Buffer.from(sign(purpose, payload, secret))
   const given = Buffer.from(signature)
   return given.byteLength === expected.byteLength && timingSafeEqual(given, expected)

@@ -26,6 +26,7 @@ beforeAll(async () => {
   const dependencies = {
     store: new DiskObjectStore(folder),
     secret: randomBytes(32),
+    lifecycleDefaults: { current: async () => ({}) },
     limits: { maxFileBytes: 200 * MEBIBYTE, maxPartBytes: 16 * MEBIBYTE, ticketSeconds: 600 },
     filesUrl: () => `${base}/cdn`,
     authenticate: async () => undefined,

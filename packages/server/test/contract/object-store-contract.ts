@@ -101,6 +101,41 @@ export function describeObjectStore(name: string, store: () => ObjectStore): voi
       expect(await codeOf(store().get(key, { start: 200_000, end: 200_001 }))).toBe('invalid_range')
     })
 
+    it('replaces access rules, and nothing else', async () => {
+      const key = newFileKey('a.txt')
+      const expiresAt = new Date(Date.now() + 3_600_000)
+      const put = await store().put(key, Buffer.from('text'), {
+        ...TEXT,
+        expiresAt,
+        owner: 'k1',
+        acl: { default: 'hide' },
+      })
+      const rules = [{ user: 'bob é', decision: 'allow' as const }]
+      const changed = await store().setAcl(key, { default: 'forbid', rules })
+      expect(changed).toMatchObject({ contentType: 'text/plain', size: 4, owner: 'k1', expiresAt, etag: put.etag })
+      expect(changed?.acl).toEqual({ default: 'forbid', rules })
+      expect(await store().head(key)).toEqual(changed)
+      expect((await store().setAcl(key, undefined))?.acl).toBeUndefined()
+      expect(await store().head(key)).not.toHaveProperty('acl')
+      expect(String(await bytesOf(await store().get(key)))).toBe('text')
+      expect(await store().setAcl(newFileKey('none.txt'), { default: 'hide' })).toBeUndefined()
+      expect(await codeOf(store().setAcl('../a', undefined))).toBe('invalid_key')
+    })
+
+    it('keeps an object readable whose rules change while it is replaced', async () => {
+      const key = newFileKey('a.txt')
+      await store().put(key, Buffer.from('0'), TEXT)
+      await Promise.all([
+        ...Array.from({ length: 8 }, (_, i) => store().put(key, Buffer.from(String(i)), TEXT)),
+        ...Array.from({ length: 8 }, () =>
+          store()
+            .setAcl(key, { default: 'hide' })
+            .catch(() => undefined),
+        ),
+      ])
+      expect((await bytesOf(await store().get(key))).byteLength).toBe(1)
+    })
+
     it('deletes, and deletes again', async () => {
       const key = newFileKey('a.txt')
       await store().put(key, Buffer.from('x'), TEXT)

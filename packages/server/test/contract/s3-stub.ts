@@ -87,7 +87,10 @@ export class S3Stub {
   }
 
   #object(request: IncomingMessage, key: string, body: Buffer, response: ServerResponse): void {
-    if (request.method === 'PUT') {
+    const source = request.headers['x-amz-copy-source']
+    if (request.method === 'PUT' && source !== undefined) {
+      this.#copy(request, key, decodeURIComponent(String(source)), response)
+    } else if (request.method === 'PUT') {
       const object = { body, etag: md5(body), headers: stored(request), lastModified: new Date() }
       this.objects.set(key, object)
       response.writeHead(200, { etag: `"${object.etag}"` }).end()
@@ -99,6 +102,18 @@ export class S3Stub {
       if (object === undefined) throw new S3Error(404, 'NoSuchKey')
       send(request, response, object)
     }
+  }
+
+  #copy(request: IncomingMessage, key: string, source: string, response: ServerResponse): void {
+    const original = this.objects.get(source.slice(`${this.bucket}/`.length))
+    if (original === undefined || !source.startsWith(`${this.bucket}/`)) throw new S3Error(404, 'NoSuchKey')
+    if (request.headers['x-amz-copy-source-if-match'] !== `"${original.etag}"`)
+      throw new S3Error(412, 'PreconditionFailed')
+    // Without this directive a copy onto itself is refused by S3.
+    if (request.headers['x-amz-metadata-directive'] !== 'REPLACE') throw new S3Error(400, 'InvalidRequest')
+    this.objects.set(key, { ...original, etag: md5(original.body), headers: stored(request), lastModified: new Date() })
+    const result = `<CopyObjectResult><ETag>&quot;${md5(original.body)}&quot;</ETag></CopyObjectResult>`
+    response.writeHead(200, { 'content-type': 'application/xml' }).end(xml(result))
   }
 
   #createUpload(request: IncomingMessage, key: string, response: ServerResponse): void {

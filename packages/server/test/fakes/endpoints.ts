@@ -164,6 +164,14 @@ export const picture = endpoint(
   { aliases: ['fake/legacy-picture'] },
 )
 
+/** Tells how many bytes its input file has. */
+export const read = endpoint(
+  'fake/read',
+  once(async (input, context) => ({
+    size: (await context.readFile(String(input.image_url), ['body', 'image_url'])).byteLength,
+  })),
+)
+
 /** Takes any object as it is, so that tests can send what they like; integers beyond 2^53 keep their digits. */
 export const anyObject: InputValidation = {
   parseInput: (text) => toPlainValue(parseJson(text)),
@@ -186,6 +194,7 @@ export const FAKE_ENDPOINTS: readonly RunnableEndpoint[] = [
   unavailable,
   crash,
   picture,
+  read,
 ]
 
 /** Stands in for the file store: files are named, not kept. */

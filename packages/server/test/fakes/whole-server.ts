@@ -46,7 +46,7 @@ export async function startWholeServer(options: WholeServerOptions = {}): Promis
   const runner = await startRunner({
     queue: stores.queue,
     endpoints,
-    files: fileAccess(stores.objects, outbound),
+    files: await fileAccess(stores, outbound),
     logger: { info() {}, warn() {}, error() {} },
     device: 'cpu',
     memoryBytes: 0,

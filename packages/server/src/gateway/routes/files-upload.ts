@@ -61,14 +61,14 @@ async function completeTicket(c: Context, dependencies: StorageDependencies): Pr
 async function uploadFile(c: Context, dependencies: StorageDependencies): Promise<Response> {
   const { store, limits } = dependencies
   const owner = await uploader(c.req.raw, dependencies)
-  const { key, options } = newFile(c, owner)
+  const { key, options } = await newFile(c, owner, dependencies)
   await store.put(key, limitBody(c.req.raw.body, { maxBytes: limits.maxFileBytes, ...announced(c) }), options)
   return c.json({ access_url: fileUrl(dependencies.filesUrl(c.req.raw), key) })
 }
 
 async function createMultipart(c: Context, dependencies: StorageDependencies): Promise<Response> {
   const owner = await uploader(c.req.raw, dependencies)
-  const { key, options } = newFile(c, owner)
+  const { key, options } = await newFile(c, owner, dependencies)
   const uploadId = await dependencies.store.createMultipart(key, options)
   return c.json({ access_url: fileUrl(dependencies.filesUrl(c.req.raw), key), uploadId })
 }
@@ -126,11 +126,14 @@ export function fileKey(c: Context): string {
   return `files/${c.req.param('folder')}/${c.req.param('name')}`
 }
 
-function newFile(c: Context, owner: string | undefined) {
+async function newFile(c: Context, owner: string | undefined, { lifecycleDefaults }: StorageDependencies) {
   const headers = c.req.raw.headers
   const contentType = contentTypeOf(headers.get('content-type'))
   const key = newFileKey(headers.get('x-fal-file-name') ?? `file.${/^\w+\/(\w+)/.exec(contentType)?.[1] ?? 'bin'}`)
-  return { key, options: putOptions(contentType, lifecycleOf(headers), owner, new Date()) }
+  return {
+    key,
+    options: putOptions(contentType, lifecycleOf(headers, await lifecycleDefaults.current()), owner, new Date()),
+  }
 }
 
 function ticketOf(c: Context, secret: Uint8Array): UploadTicket {

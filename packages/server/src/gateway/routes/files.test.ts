@@ -22,6 +22,7 @@ beforeAll(async () => {
   const dependencies = {
     store,
     secret: randomBytes(32),
+    lifecycleDefaults: { current: async () => ({}) },
     limits: { maxFileBytes: 20_000_000, maxPartBytes: 1000, ticketSeconds: 60 },
     filesUrl: (request: Request) => `${new URL(request.url).origin}/cdn`,
     authenticate: async (request: Request) => {

@@ -3,6 +3,7 @@ import { cors } from 'hono/cors'
 import { WireError } from '../../errors/errors.ts'
 import { decide } from '../../storage/lifecycle.ts'
 import type { ObjectInfo } from '../../storage/object-store.ts'
+import { isSignedDownload } from '../../storage/upload-ticket.ts'
 import { fileHeaders, isFresh, rangeOf } from './file-headers.ts'
 import { fileKey, fileUploadRoutes } from './files-upload.ts'
 import type { StorageDependencies } from './storage-dependencies.ts'
@@ -52,9 +53,9 @@ async function download(c: Context, dependencies: StorageDependencies): Promise<
 async function assertReadable(
   request: Request,
   info: ObjectInfo,
-  { authenticate }: StorageDependencies,
+  { authenticate, secret }: StorageDependencies,
 ): Promise<void> {
-  if (info.acl === undefined) return
+  if (info.acl === undefined || isSignedDownload(new URL(request.url), info.key, secret, new Date())) return
   const reader = request.headers.has('authorization') ? await authenticate(request) : undefined
   const decision = decide(info, reader)
   if (decision === 'hide') throw notFound()

@@ -1,3 +1,4 @@
+import type { LifecycleDefaults } from '../../storage/lifecycle-defaults.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
 
 export interface UploadLimits {
@@ -12,9 +13,11 @@ export interface UploadLimits {
 /** What the storage and file routes need from the gateway they are mounted in. */
 export interface StorageDependencies {
   readonly store: ObjectStore
-  /** Signs upload URLs and CDN tokens; the same on every gateway. At least 32 random bytes. */
+  /** Signs upload URLs, download URLs and CDN tokens; the same on every gateway. At least 32 random bytes. */
   readonly secret: Uint8Array
   readonly limits: UploadLimits
+  /** For files whose request says nothing of their lifecycle. */
+  readonly lifecycleDefaults: Pick<LifecycleDefaults, 'current'>
   /** Origin and prefix under which this client reaches files: `http://localhost:3010/cdn`, or `https://v3.fal.media`. */
   filesUrl(request: Request): string
   /**

@@ -31,7 +31,7 @@ async function initiate(c: Context, dependencies: StorageDependencies, multipart
   const owner = await dependencies.authenticate(c.req.raw)
   const body = await readInitiation(c.req.raw)
   const contentType = contentTypeOf(body.content_type)
-  const lifecycle = lifecycleOf(c.req.raw.headers)
+  const lifecycle = lifecycleOf(c.req.raw.headers, await dependencies.lifecycleDefaults.current())
   const key = newFileKey(body.file_name ?? 'file')
   const fileAt = fileUrl(dependencies.filesUrl(c.req.raw), key)
   return answeringStorageErrors(async () => {
