@@ -144,3 +144,25 @@ it('refuses a database of a newer version', async () => {
   await expect(open()).rejects.toThrow(DatabaseError)
   await expect(open()).rejects.toThrow(/9999-future/)
 })
+
+it('runs a statement again after it failed, after others pushed it out, and after another process changed its table', async () => {
+  const file = join(folder, 'darkroom.db')
+  const database = await open(file)
+  await set(database, 'relaxed', 'a', '1')
+  await expect(set(database, 'relaxed', 'a', '2')).rejects.toMatchObject({ failure: 'constraint' })
+  await set(database, 'relaxed', 'b', '2')
+  const all = () => database.read((query) => query.selectFrom('settings').selectAll().orderBy('key').execute())
+  expect(await all()).toEqual([
+    { key: 'a', value: '1' },
+    { key: 'b', value: '2' },
+  ])
+  for (let i = 0; i < 200; i++) {
+    const { rows } = await database.read((query) => sql.raw<{ n: number }>(`select ${i} as n`).execute(query))
+    expect(rows).toEqual([{ n: i }])
+  }
+  const other = new Libsql(file)
+  other.exec("alter table settings add column note text default 'new'")
+  other.close()
+  await set(database, 'relaxed', 'c', '3')
+  expect((await all()).at(-1)).toEqual({ key: 'c', value: '3', note: 'new' })
+})

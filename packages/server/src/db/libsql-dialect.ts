@@ -68,19 +68,34 @@ export class LibsqlDialect implements Dialect {
   }
 }
 
+/** Statements kept prepared per connection: preparing one takes SQLite about as long as running it. */
+const KEPT_STATEMENTS = 100
+
 /** libsql 0.5.29 aborts the whole process on a boolean parameter, so parameters are checked before it sees them. */
 function guarded(connection: Libsql.Database): SqliteDatabase {
+  const kept = new Map<string, SqliteStatement>()
   return {
-    close: () => void connection.close(),
-    prepare(source: string): SqliteStatement {
-      const statement = connection.prepare(source)
-      return {
-        reader: statement.reader,
-        all: (parameters) => statement.all(checked(parameters, source)),
-        run: (parameters) => statement.run(checked(parameters, source)),
-        iterate: (parameters) => statement.iterate(checked(parameters, source)),
-      }
+    close() {
+      kept.clear()
+      connection.close()
     },
+    prepare(source: string): SqliteStatement {
+      const statement = kept.get(source) ?? guardedStatement(connection.prepare(source), source)
+      // The last one used is the last one in the map.
+      kept.delete(source)
+      kept.set(source, statement)
+      if (kept.size > KEPT_STATEMENTS) kept.delete(kept.keys().next().value ?? '')
+      return statement
+    },
+  }
+}
+
+function guardedStatement(statement: Libsql.Statement, source: string): SqliteStatement {
+  return {
+    reader: statement.reader,
+    all: (parameters) => statement.all(checked(parameters, source)),
+    run: (parameters) => statement.run(checked(parameters, source)),
+    iterate: (parameters) => statement.iterate(checked(parameters, source)),
   }
 }
 
