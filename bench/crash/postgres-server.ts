@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, mkdirSync, openSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, openSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -30,10 +30,14 @@ export class PostgresServer {
     const folder = join(parent, 'postgres')
     const server = new PostgresServer(binaries, folder, await freePort())
     mkdirSync(folder)
-    if (server.#user.uid !== undefined) chownSync(folder, server.#user.uid, server.#user.gid)
+    if (server.#user.uid !== undefined) {
+      chownSync(folder, server.#user.uid, server.#user.gid)
+      // That user has to get through to its own folder.
+      chmodSync(parent, 0o711)
+    }
     execFileSync(join(binaries, 'initdb'), ['-D', folder, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8'], {
       ...server.#user,
-      stdio: 'ignore',
+      stdio: ['ignore', 'ignore', 'inherit'],
     })
     return server
   }

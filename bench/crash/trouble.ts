@@ -16,14 +16,20 @@ import { WORK_ENDPOINT_ID } from './work-endpoint.ts'
  * Needs Linux and root, for it mounts small file systems.
  */
 const { values } = parseArgs({
-  options: { postgres: { type: 'string' }, 'outage-seconds': { type: 'string', default: '30' } },
+  options: {
+    postgres: { type: 'string' },
+    'outage-seconds': { type: 'string', default: '30' },
+    'skip-libsql': { type: 'boolean', default: false },
+  },
 })
 const outageSeconds = Number(values['outage-seconds'])
 
-await scenario('The disk is full', fullDisk)
-await scenario('The folder of the files cannot be written', readOnlyFiles)
-await scenario('The data folder is read-only at the start', readOnlyStart)
-await scenario('A second server on the same data folder', secondServer)
+if (!values['skip-libsql']) {
+  await scenario('The disk is full', fullDisk)
+  await scenario('The folder of the files cannot be written', readOnlyFiles)
+  await scenario('The data folder is read-only at the start', readOnlyStart)
+  await scenario('A second server on the same data folder', secondServer)
+}
 if (values.postgres === undefined) console.log('The database goes away with --postgres FOLDER of its binaries.')
 else {
   const binaries = values.postgres

@@ -41,10 +41,18 @@ const ADVICE: Readonly<Record<DatabaseFailure, string>> = {
   other: 'see the cause',
 }
 
-/** Wraps a driver's error; `where` names the file or server. Other errors (a WireError thrown by the work) pass. */
-export function databaseError(error: unknown, where: string, failureOf: (code: string) => DatabaseFailure): unknown {
+/**
+ * Wraps a driver's error; `where` names the file or server. Other errors (a WireError thrown by the work) pass.
+ * @param codeOf the driver's code for an error that carries none
+ */
+export function databaseError(
+  error: unknown,
+  where: string,
+  failureOf: (code: string) => DatabaseFailure,
+  codeOf: (message: string) => string | undefined = () => undefined,
+): unknown {
   if (!(error instanceof Error) || error instanceof DatabaseError) return error
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : codeOf(error.message)
   if (code === undefined) return error
   const failure = failureOf(code)
   return new DatabaseError(failure, `Database ${where}: ${error.message} (${code}); ${ADVICE[failure]}.`, error)

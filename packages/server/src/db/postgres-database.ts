@@ -41,7 +41,7 @@ export async function openPostgresDatabase(url: string, options: PostgresOptions
     return database
   } catch (error) {
     await close()
-    throw databaseError(error, withoutPassword(url), failureOf)
+    throw databaseError(error, withoutPassword(url), failureOf, codeOf)
   }
 }
 
@@ -81,7 +81,7 @@ export class PostgresDatabase implements Database {
     try {
       return await work(this.#connections.queries[durability])
     } catch (error) {
-      throw databaseError(error, this.#connections.name, failureOf)
+      throw databaseError(error, this.#connections.name, failureOf, codeOf)
     }
   }
 
@@ -129,4 +129,12 @@ function failureOf(code: string): DatabaseFailure {
   if (code === '25006') return 'readonly'
   if (code.startsWith('XX')) return 'corrupt'
   return /^(08|53|57|40|E[A-Z]+$)/.test(code) ? 'unavailable' : 'other'
+}
+
+/** What pg says, without a code, of a server that does not answer or hung up. */
+const NO_ANSWER =
+  /^(Query read timeout|timeout exceeded when trying to connect|Connection terminated|Client (was closed|has encountered))/
+
+function codeOf(message: string): string | undefined {
+  return NO_ANSWER.test(message) ? 'ETIMEDOUT' : undefined
 }

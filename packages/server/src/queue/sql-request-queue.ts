@@ -4,6 +4,7 @@ import type { QueueContext } from './context.ts'
 import { DatabaseEvents } from './events/database-events.ts'
 import { LocalEvents } from './events/local-events.ts'
 import type { QueueEvents } from './events/queue-events.ts'
+import { LeaseTrust, SYSTEM_CLOCKS } from './lease-trust.ts'
 import { Listeners } from './listeners.ts'
 import { type RequestQueueOptions, resolveOptions } from './options.ts'
 import type {
@@ -51,7 +52,13 @@ import { WarmElsewhere } from './warm-elsewhere.ts'
 export function createRequestQueue(database: Database, options: RequestQueueOptions = {}): RequestQueue {
   const events = options.events ?? eventsOf(database)
   const context = { database, events, options: resolveOptions(options), now: clockOf(database, options.now) }
-  return new SqlRequestQueue(context, options.events === undefined)
+  // A test's clock may jump as it likes.
+  const clocks = options.now === undefined ? SYSTEM_CLOCKS : undefined
+  return new SqlRequestQueue(
+    context,
+    new LeaseTrust(context.options.leaseSeconds, clocks),
+    options.events === undefined,
+  )
 }
 
 function eventsOf(database: Database): QueueEvents {
@@ -63,15 +70,15 @@ class SqlRequestQueue implements RequestQueue {
   readonly #ownsEvents: boolean
   readonly #listeners = new Listeners()
   readonly #recorder: RunRecorder
+  readonly #leaseTrust: LeaseTrust
   readonly #warmElsewhere: WarmElsewhere
   readonly #unsubscribe: Unsubscribe
   readonly #timers = new Set<NodeJS.Timeout>()
   #safetyPoll: NodeJS.Timeout | undefined
-  /** Until then (this process's monotonic clock, ms) leases hold, because nobody could renew them. */
-  #leasesHoldUntil = 0
 
-  constructor(context: QueueContext, ownsEvents: boolean) {
+  constructor(context: QueueContext, leaseTrust: LeaseTrust, ownsEvents: boolean) {
     this.#context = context
+    this.#leaseTrust = leaseTrust
     this.#ownsEvents = ownsEvents
     this.#recorder = new RunRecorder((runs) => record(context, runs))
     this.#warmElsewhere = new WarmElsewhere(() => this.runners())
@@ -163,9 +170,9 @@ class SqlRequestQueue implements RequestQueue {
 
   async reap(): Promise<void> {
     try {
-      await reap(this.#context, performance.now() < this.#leasesHoldUntil)
+      await reap(this.#context, () => this.#leaseTrust.leasesHold())
     } catch (error) {
-      this.#leasesHoldUntil = performance.now() + this.leaseSeconds * 1000
+      this.#leaseTrust.doubt()
       throw error
     }
   }

@@ -14,11 +14,13 @@ type ReapedRow = Pick<Selectable<RequestsTable>, 'request_id' | 'webhook_url'>
 
 /**
  * Ends what ran or waited too long, and returns the requests of lost runners to the queue.
- * @param leasesHold after an outage of the database nobody could renew a lease: leave them alone for now
+ * @param leasesHold asked when the database has answered: whether nobody could renew a lease, so that one that is over
+ *   proves nothing
  */
-export async function reap(context: QueueContext, leasesHold: boolean): Promise<void> {
+export async function reap(context: QueueContext, leasesHold: () => boolean): Promise<void> {
   await pullBackFuture(context)
-  while ((await batch(context, (query) => endRunning(context, query, leasesHold))) === BATCH);
+  const held = leasesHold()
+  while ((await batch(context, (query) => endRunning(context, query, held))) === BATCH);
   while ((await batch(context, (query) => endUnstarted(context, query))) === BATCH);
 }
 

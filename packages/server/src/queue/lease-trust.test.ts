@@ -1,0 +1,60 @@
+import { expect, it } from 'vitest'
+import { LeaseTrust } from './lease-trust.ts'
+
+/** A clock that only moves when told to, watched once a second as a gateway does. */
+function watched() {
+  let wall = 1_000_000
+  let monotonic = 0
+  const trust = new LeaseTrust(6, { wall: () => wall, monotonic: () => monotonic })
+  const pass = (seconds: number) => {
+    wall += seconds * 1000
+    monotonic += seconds * 1000
+  }
+  return {
+    trust,
+    setClock(seconds: number) {
+      wall += seconds * 1000
+    },
+    pass,
+    /** Looks once a second, and says how many looks in a row found that leases hold. */
+    looks(count: number): number {
+      let held = 0
+      for (let i = 0; i < count; i++) {
+        if (trust.leasesHold()) held += 1
+        pass(1)
+      }
+      return held
+    },
+  }
+}
+
+it('believes leases while it looks regularly, and when it has just begun', () => {
+  expect(watched().looks(100)).toBe(0)
+})
+
+it('gives leases one more lease time after an outage', () => {
+  const { trust, looks } = watched()
+  looks(3)
+  trust.doubt()
+  expect(looks(20)).toBe(6)
+})
+
+it('does so after a hang, a suspended machine and a clock set forward', () => {
+  const hung = watched()
+  hung.looks(3)
+  hung.pass(30)
+  expect(hung.looks(20)).toBe(6)
+  for (const seconds of [30, 86_400]) {
+    const jumped = watched()
+    jumped.looks(3)
+    jumped.setClock(seconds)
+    expect(jumped.looks(20)).toBe(6)
+  }
+})
+
+it('does not mind a clock set back', () => {
+  const { setClock, looks } = watched()
+  looks(3)
+  setClock(-86_400)
+  expect(looks(20)).toBe(0)
+})
