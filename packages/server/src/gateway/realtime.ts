@@ -10,12 +10,12 @@ import { createRequestId } from '../protocol/request-id.ts'
 import { parseLifecycle } from '../storage/lifecycle.ts'
 import { verifyKey } from './authentication.ts'
 import type { GatewayDependencies, TokenHolder } from './dependencies.ts'
-import { errorResponse } from './error-response.ts'
 import { foreignOrigin, isOriginAllowed } from './origin-policy.ts'
 import { publicUrlsOf } from './public-urls.ts'
 import { RealtimeConnection } from './realtime-connection.ts'
 import { type RealtimeTarget, requireRealtimeTarget } from './realtime-target.ts'
-import { routedPath } from './surface.ts'
+import { SURFACE_PREFIX } from './surface.ts'
+import { refuseUpgrade, upgradePath } from './upgrade.ts'
 
 export type RealtimeDependencies = Pick<
   GatewayDependencies,
@@ -44,7 +44,7 @@ const UNAUTHORIZED_MESSAGE = '{"status":"error","error":"Unauthorized"}'
 const POLICY_VIOLATION = 1008
 const GOING_AWAY = 1001
 
-/** Answers WebSocket upgrades of `server` on the run surface: `/{id}/realtime`, `/{id}/ws`. */
+/** Answers WebSocket upgrades of `server` but those to the surface `ws`: `/{id}/realtime`, `/{id}/ws` of the run surface. */
 export function attachRealtime(
   server: Pick<Server, 'on' | 'off'>,
   dependencies: RealtimeDependencies,
@@ -52,7 +52,7 @@ export function attachRealtime(
 ): Realtime {
   const realtime = new RealtimeServer(dependencies, settings)
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    void realtime.upgrade(request, socket, head)
+    if (!upgradePath(request).startsWith(`${SURFACE_PREFIX.ws}/`)) void realtime.upgrade(request, socket, head)
   }
   server.on('upgrade', onUpgrade)
   return {
@@ -90,10 +90,7 @@ class RealtimeServer {
       const { origin } = request.headers
       if (!isOriginAllowed(origin, this.#dependencies.config)) throw foreignOrigin(origin)
       const url = new URL(request.url ?? '/', 'http://localhost')
-      const target = requireRealtimeTarget(
-        this.#dependencies.catalogue,
-        routedPath(request.headers.host ?? '', url.pathname),
-      )
+      const target = requireRealtimeTarget(this.#dependencies.catalogue, upgradePath(request))
       const holder = await this.#authenticate(request, url, target)
       const session = holder === undefined ? undefined : this.#sessionOptions(request, target, holder)
       this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
@@ -197,14 +194,4 @@ function bufferingOf(url: URL): number | undefined {
 function refuseAccess(webSocket: WebSocket): void {
   webSocket.send(UNAUTHORIZED_MESSAGE)
   webSocket.close(POLICY_VIOLATION, 'Unauthorized')
-}
-
-async function refuseUpgrade(socket: Duplex, error: unknown): Promise<void> {
-  const response = errorResponse(error)
-  const body = await response.text()
-  const headers = [...response.headers].map(([name, value]) => `${name}: ${value}\r\n`).join('')
-  socket.end(
-    `HTTP/1.1 ${response.status} Refused\r\n${headers}connection: close\r\n` +
-      `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  )
 }

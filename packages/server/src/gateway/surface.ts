@@ -2,11 +2,12 @@
  * The surfaces of fal's API, each of which has its own host there. Here they share one server, and a request says which
  * one it wants by a path prefix (`/queue/fal-ai/x`) or by the Host header (`queue.fal.run`).
  */
-export type Surface = 'run' | 'queue' | 'rest' | 'cdn' | 'platform' | 'site'
+export type Surface = 'run' | 'ws' | 'queue' | 'rest' | 'cdn' | 'platform' | 'site'
 
 /** Path under which a surface is routed. Platform and site keep the paths they have on fal (`/v1/…`, `/api/…`). */
 export const SURFACE_PREFIX: Readonly<Record<Surface, string>> = {
   run: '/run',
+  ws: '/ws',
   queue: '/queue',
   rest: '/rest',
   cdn: '/cdn',
@@ -17,6 +18,7 @@ export const SURFACE_PREFIX: Readonly<Record<Surface, string>> = {
 const HOSTS: Readonly<Record<string, Surface>> = {
   'fal.run': 'run',
   'falrun.com': 'run',
+  'ws.fal.run': 'ws',
   'queue.fal.run': 'queue',
   'queue.falrun.com': 'queue',
   'rest.fal.ai': 'rest',

@@ -6,6 +6,7 @@ import type { EndpointSchema } from '../endpoints/endpoint.ts'
 import { createApp } from '../gateway/app.ts'
 import { verifyKey } from '../gateway/authentication.ts'
 import type { GatewayDependencies } from '../gateway/dependencies.ts'
+import { attachHttpOverWebSocket } from '../gateway/http-over-websocket.ts'
 import { createGatewayMetrics } from '../gateway/metrics.ts'
 import { publicUrlsOf } from '../gateway/public-urls.ts'
 import { attachRealtime } from '../gateway/realtime.ts'
@@ -91,6 +92,7 @@ export async function startGateway(
   })
   const web = await createWebServer(config, app.fetch, log)
   const realtime = attachRealtime(web.server, gateway)
+  const httpOverWebSocket = attachHttpOverWebSocket(web.server, app.fetch, gateway)
   const url = await web.listen()
   const outbound = new OutboundHttp({ allowPrivateTargets: config.allowPrivateTargets })
   const deliverer = new WebhookDeliverer({
@@ -108,12 +110,17 @@ export async function startGateway(
     async drain(seconds) {
       closed ??= new Promise((resolve) => web.close(resolve))
       web.server.closeIdleConnections()
-      await Promise.all([realtime.close(seconds), Promise.race([closed, delay(seconds)])])
+      await Promise.all([
+        realtime.close(seconds),
+        httpOverWebSocket.close(seconds),
+        Promise.race([closed, delay(seconds)]),
+      ])
     },
     async close() {
       web.close()
       web.server.closeAllConnections()
       await realtime.close(0)
+      await httpOverWebSocket.close(0)
       stopWaking()
       await deliverer.stop()
       await channel.close()

@@ -133,12 +133,15 @@ export function describeObjectStore(name: string, store: () => ObjectStore): voi
             .catch(() => undefined)
       }
       const changes = [change(), change(), change()]
-      for (let i = 0; i < 40; i++) {
-        await store().put(key, Buffer.from('x'), TEXT)
-        expect((await bytesOf(await store().get(key))).byteLength).toBe(1)
+      try {
+        for (let i = 0; i < 40; i++) {
+          await store().put(key, Buffer.from('x'), TEXT)
+          expect((await bytesOf(await store().get(key))).byteLength).toBe(1)
+        }
+      } finally {
+        replacing = false
+        await Promise.all(changes)
       }
-      replacing = false
-      await Promise.all(changes)
       expect((await bytesOf(await store().get(key))).byteLength).toBe(1)
     })
 

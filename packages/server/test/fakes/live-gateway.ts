@@ -7,6 +7,7 @@ import { createCatalogue } from '../../src/endpoints/catalogue.ts'
 import type { RunnableEndpoint } from '../../src/endpoints/endpoint.ts'
 import { createApp } from '../../src/gateway/app.ts'
 import type { GatewayDependencies } from '../../src/gateway/dependencies.ts'
+import { attachHttpOverWebSocket, type HttpOverWebSocket } from '../../src/gateway/http-over-websocket.ts'
 import type { KeyStore } from '../../src/gateway/key-store.ts'
 import { createGatewayMetrics } from '../../src/gateway/metrics.ts'
 import { attachRealtime, type Realtime, type RealtimeSettings } from '../../src/gateway/realtime.ts'
@@ -24,6 +25,7 @@ export interface LiveGateway {
   readonly queue: MemoryQueue
   readonly tokens: RealtimeTokens
   readonly realtime: Realtime
+  readonly overWebSocket: HttpOverWebSocket
   /** The HTTP API without the port. */
   readonly app: ReturnType<typeof createApp>
   /** Those started so far. */
@@ -71,6 +73,7 @@ export async function startLiveGateway(options: LiveGatewayOptions = {}): Promis
   const server = createAdaptorServer({ fetch: app.fetch })
   const realtime = attachRealtime(server as Parameters<typeof attachRealtime>[0], dependencies, options.realtime)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const overWebSocket = attachHttpOverWebSocket(server as Parameters<typeof attachRealtime>[0], app.fetch, dependencies)
   const runners: Runner[] = []
   const start = async () => {
     const runner = await startRunner({
@@ -91,11 +94,13 @@ export async function startLiveGateway(options: LiveGatewayOptions = {}): Promis
     queue,
     tokens,
     realtime,
+    overWebSocket,
     app,
     runners,
     startRunner: start,
     async close() {
       await realtime.close(0)
+      await overWebSocket.close(0)
       if ('closeAllConnections' in server) server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
       await dependencies.channel.close()
