@@ -133,7 +133,7 @@ function failureOf(code: string): DatabaseFailure {
 
 /** What pg says, without a code, of a server that does not answer or hung up. */
 const NO_ANSWER =
-  /^(Query read timeout|timeout exceeded when trying to connect|Connection terminated|Client (was closed|has encountered))/
+  /^(Query read timeout|timeout (exceeded|expired)|Connection terminated|Client (was closed|has encountered))/
 
 function codeOf(message: string): string | undefined {
   return NO_ANSWER.test(message) ? 'ETIMEDOUT' : undefined
