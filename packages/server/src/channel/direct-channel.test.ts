@@ -66,8 +66,7 @@ describe('the direct channel', () => {
       fraction: 0.1,
       bytes: Uint8Array.of(0, 255),
       text: 'Zürich 🗺️',
-      nothing: null,
-      list: [1, [2, { three: 3 }]],
+      list: [1, null, [2, { three: 3 }]],
     }
     const events = await send(channelOver(queue), session('fake/echo'), input)
     expect(events.map((event) => event.type)).toEqual(['started', 'result'])
