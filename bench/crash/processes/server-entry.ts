@@ -10,4 +10,6 @@ const runnerEntry = new URL('./runner-entry.ts', import.meta.url)
 const server = await startServer(config, createLogger(config), { schemas: [workSchema], runnerEntry })
 obeyStrikes(server.runners, config.journal)
 stopOnTerm(() => server.stop())
+// A server counts as back when its runners are: it is not struck again before.
+await server.runners.ready
 process.send?.({ ready: server.url })

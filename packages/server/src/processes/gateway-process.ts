@@ -103,7 +103,7 @@ export async function startGateway(
   })
   deliverer.start()
   const stopWaking = queue.onWebhook(() => deliverer.wake())
-  const stopMaintenance = startMaintenance(stores, log)
+  const stopMaintenance = startMaintenance(config, stores, log)
   return {
     url,
     ...(web.authorityFile !== undefined && { authorityFile: web.authorityFile }),

@@ -1,5 +1,7 @@
 import type { Logger } from 'pino'
+import type { Config } from '../config/config.ts'
 import type { BackingStores } from './backing-stores.ts'
+import { withdrawDead } from './local-deaths.ts'
 
 const REAP_SECONDS = 1
 const SWEEP_SECONDS = 60
@@ -9,8 +11,11 @@ const SWEEP_SECONDS = 60
  * gateways may do it on one database.
  * @returns stops it
  */
-export function startMaintenance({ queue, objects }: BackingStores, log: Logger): () => void {
+export function startMaintenance(config: Config, { queue, objects }: BackingStores, log: Logger): () => void {
   const timers = [
+    ...(config.databaseUrl === undefined
+      ? [every(REAP_SECONDS, () => withdrawDead(config.dataFolder, queue), 'looking after dead runners', log)]
+      : []),
     every(REAP_SECONDS, () => queue.reap(), 'returning lost requests', log),
     every(SWEEP_SECONDS, () => queue.sweep(), 'erasing old requests', log),
     every(SWEEP_SECONDS, () => objects.sweep(new Date()), 'erasing expired files', log),

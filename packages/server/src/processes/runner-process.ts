@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { totalmem } from 'node:os'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
@@ -7,6 +8,7 @@ import { OutboundHttp } from '../security/outbound-http.ts'
 import { openBackingStores } from './backing-stores.ts'
 import { fileAccess } from './file-access.ts'
 import type { ServedEndpoints } from './image-endpoints.ts'
+import { showLife } from './local-deaths.ts'
 import { runnerLogger } from './logger.ts'
 import { advertisedHost } from './runner-address.ts'
 
@@ -30,7 +32,10 @@ export async function runRunner(config: Config, log: Logger, served: ServedEndpo
   if (process.send !== undefined) stores.bridge(process)
   const outbound = new OutboundHttp({ allowPrivateTargets: config.allowPrivateTargets })
   const { host, port } = config.runners
+  const runnerId = randomUUID()
+  const life = config.databaseUrl === undefined ? showLife(config.dataFolder, runnerId) : undefined
   const runner = await startRunner({
+    runnerId,
     queue: stores.queue,
     endpoints: served.endpoints,
     files: await fileAccess(stores, outbound),
@@ -47,6 +52,7 @@ export async function runRunner(config: Config, log: Logger, served: ServedEndpo
       await outbound.close()
       await served.dispose()
       await stores.close()
+      life?.release()
     },
   })
 }

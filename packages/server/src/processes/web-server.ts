@@ -8,6 +8,7 @@ import { type Config, ConfigError } from '../config/config.ts'
 import { FAL_HOSTS } from '../gateway/surface.ts'
 import { certificateNames } from '../tls/certificate-names.ts'
 import { type LocalCertificates, loadLocalCertificates } from '../tls/local-certificates.ts'
+import { endStalledBodies } from './stalled-bodies.ts'
 
 /** An HTTP or HTTPS server that answers with the gateway, not listening yet. */
 export interface WebServer {
@@ -26,16 +27,22 @@ export interface WebServer {
 type FetchCallback = Parameters<typeof getRequestListener>[0]
 type WebServerConfig = Pick<Config, 'host' | 'port' | 'tls' | 'dataFolder' | 'publicUrl'>
 
+/** Duplicate headers are joined, not dropped: a request with two hosts or keys then has none, and is refused. */
+const HTTP_OPTIONS = { joinDuplicateHeaders: true, headersTimeout: 20_000, requestTimeout: 3_600_000 }
+/** Seconds for which the sender of a body may pause. */
+const STALL_SECONDS = 60
 const RENEWAL_CHECK_MILLISECONDS = 24 * 3600 * 1000
 
 export async function createWebServer(config: WebServerConfig, fetch: FetchCallback, log: Logger): Promise<WebServer> {
   const listener = getRequestListener(fetch)
   if (!config.tls) {
-    const server = createHttpServer(listener)
+    const server = createHttpServer(HTTP_OPTIONS, listener)
+    endStalledBodies(server, STALL_SECONDS)
     return { server, listen: () => listen(server, config), close: (closed) => server.close(closed) }
   }
   const certificates = await certificatesOf(config)
-  const server = createHttpsServer(certificates, listener)
+  const server = createHttpsServer({ ...certificates, ...HTTP_OPTIONS }, listener)
+  endStalledBodies(server, STALL_SECONDS)
   const renewal = setInterval(() => {
     certificatesOf(config)
       .then((renewed) => server.setSecureContext(renewed))
