@@ -219,6 +219,7 @@ const MENDABLE: ReadonlySet<string> = new Set([
   'SafetensorsError',
   'SchedulerError',
   'StorageError',
+  'TokenizerError',
   'UserError',
   'WireError',
 ])

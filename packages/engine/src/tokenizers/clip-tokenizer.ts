@@ -1,5 +1,6 @@
 import type { Tokenizer } from '@huggingface/tokenizers'
 import { createBytePairEncoder } from './byte-pair-encoder.ts'
+import { TokenizerError } from './tokenizer-error.ts'
 import { type AddedToken, readTokenizerFiles, type SpecialTokenRole, type TokenizerFiles } from './tokenizer-files.ts'
 
 /** The length of CLIP's text: start token, 75 tokens, end token. */
@@ -22,7 +23,7 @@ export class ClipTokenizer {
   readonly #verbatimTokens: RegExp
   readonly #encoder: Tokenizer
 
-  /** @throws Error where a special token has no id */
+  /** @throws TokenizerError where a special token has no id */
   constructor(files: TokenizerFiles) {
     this.#files = files
     this.#addedTokens = numberTokens(files)
@@ -67,12 +68,12 @@ export class ClipTokenizer {
    * A tokenizer that also knows `tokens`, numbered after all others in their order: textual inversion's placeholders.
    * They are found in a prompt whatever its case, also inside words. This tokenizer stays as it is.
    *
-   * @throws Error for a token that exists already
+   * @throws TokenizerError for a token that exists already
    */
   withTokens(tokens: readonly string[]): ClipTokenizer {
     const known = tokens.find((token) => this.tokenId(token) !== undefined)
     if (known !== undefined) {
-      throw new Error(
+      throw new TokenizerError(
         `the token ${JSON.stringify(known)} is already in the vocabulary; give the embedding another token`,
       )
     }
@@ -82,7 +83,8 @@ export class ClipTokenizer {
 
   #roleId(role: SpecialTokenRole): number {
     const id = this.tokenId(this.#files.roles[role])
-    if (id === undefined) throw new Error(`the tokenizer's ${role} ${this.#files.roles[role]} is not in its vocabulary`)
+    if (id === undefined)
+      throw new TokenizerError(`the tokenizer's ${role} ${this.#files.roles[role]} is not in its vocabulary`)
     return id
   }
 }
@@ -97,7 +99,7 @@ function anyOf(tokens: readonly string[]): RegExp {
 /**
  * The tokenizer of a `tokenizer` folder in diffusers' layout.
  *
- * @throws Error that names the file or token that is missing or unreadable
+ * @throws TokenizerError that names the file or token that is missing or unreadable
  */
 export async function loadClipTokenizer(folder: string): Promise<ClipTokenizer> {
   return new ClipTokenizer(await readTokenizerFiles(folder))

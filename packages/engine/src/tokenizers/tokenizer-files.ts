@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { TokenizerError } from './tokenizer-error.ts'
 
 /**
  * A token that is cut out of the text before byte-pair encoding, in the spelling of tokenizer.json. Its `lstrip` and
@@ -37,7 +38,7 @@ const DEFAULT_ROLES: Readonly<Record<SpecialTokenRole, string>> = {
  * Reads vocab.json and merges.txt, or tokenizer.json where they are missing, with tokenizer_config.json and
  * special_tokens_map.json where they exist, by the rules of transformers' `CLIPTokenizer.from_pretrained`.
  *
- * @throws Error that names the folder or the file where the vocabulary is missing or unreadable
+ * @throws TokenizerError that names the folder or the file where the vocabulary is missing or unreadable
  */
 export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles> {
   const [vocab, merges, tokenizer, config, specialTokensMap] = await Promise.all([
@@ -55,11 +56,11 @@ export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles
     }
   }
   if (tokenizer === undefined) {
-    throw new Error(`${folder}: expected vocab.json and merges.txt, or tokenizer.json; found neither`)
+    throw new TokenizerError(`${folder}: expected vocab.json and merges.txt, or tokenizer.json; found neither`)
   }
   const model = asObject(tokenizer.model)
   if (typeof model.vocab !== 'object' || !Array.isArray(model.merges)) {
-    throw new Error(`${folder}/tokenizer.json: expected a BPE model with a vocabulary and merges, as CLIP's`)
+    throw new TokenizerError(`${folder}/tokenizer.json: expected a BPE model with a vocabulary and merges, as CLIP's`)
   }
   return {
     vocab: model.vocab as Record<string, number>,
@@ -83,7 +84,7 @@ async function readJson(path: string): Promise<Json | undefined> {
   try {
     return asObject(JSON.parse(text))
   } catch (cause) {
-    throw new Error(`${path}: not valid JSON`, { cause })
+    throw new TokenizerError(`${path}: not valid JSON`, { cause })
   }
 }
 
@@ -97,7 +98,7 @@ function parseMerges(text: string, folder: string): [string, string][] {
 function asPair(merge: unknown, path: string): [string, string] {
   const [left, right, ...rest] = typeof merge === 'string' ? merge.split(' ') : asArray(merge)
   if (typeof left !== 'string' || typeof right !== 'string' || rest.length > 0) {
-    throw new Error(`${path}: expected merges of two tokens, found ${JSON.stringify(merge)}`)
+    throw new TokenizerError(`${path}: expected merges of two tokens, found ${JSON.stringify(merge)}`)
   }
   return [left, right]
 }
@@ -124,12 +125,12 @@ function specialTokens(config: Json, specialTokensMap: Json, fileTokens: readonl
 function asAddedToken(token: unknown): AddedToken {
   if (typeof token === 'string') return { content: token, normalized: false }
   const { content, normalized } = asObject(token)
-  if (typeof content !== 'string') throw new Error(`a token needs a content, found ${JSON.stringify(token)}`)
+  if (typeof content !== 'string') throw new TokenizerError(`a token needs a content, found ${JSON.stringify(token)}`)
   return { content, normalized: normalized === true }
 }
 
 function asObject(value: unknown): Json {
-  if (typeof value !== 'object' || value === null) throw new Error(`expected a JSON object, found ${value}`)
+  if (typeof value !== 'object' || value === null) throw new TokenizerError(`expected a JSON object, found ${value}`)
   return value as Json
 }
 

@@ -6,6 +6,7 @@ import {
   ParameterError,
   SafetensorsError,
   SchedulerError,
+  TokenizerError,
 } from '@darkroom/engine'
 import { fieldError, WireError } from '../../errors/errors.ts'
 
@@ -30,6 +31,7 @@ export function toWireError(error: unknown, fields: FieldNames = {}): unknown {
     error instanceof CheckpointError ||
     error instanceof ModelConfigError ||
     error instanceof SafetensorsError ||
+    error instanceof TokenizerError ||
     error instanceof OutOfMemoryError
   return isUnusable ? new WireError(422, error.message, { cause: error }) : error
 }
