@@ -24,6 +24,9 @@ export interface RunReport extends Account {
   readonly kills: Readonly<Record<string, number>>
 }
 
+/** Until somebody else is struck, when the one that was drawn was not up. */
+const NOT_UP_MILLISECONDS = 100
+
 /** Kills parts of a system while clients submit, lets it come to rest, and accounts for every accepted request. */
 export async function runCrashes(system: System, options: RunOptions): Promise<RunReport> {
   const startedAt = performance.now()
@@ -34,6 +37,7 @@ export async function runCrashes(system: System, options: RunOptions): Promise<R
     await system.start()
     const client = { urls: system.urls, ledger, webhookUrl: sink.url, work: options.work }
     const clients = Array.from({ length: options.clients }, () => runClient(client, stop.signal))
+    await sleep(options.pauseSeconds * 1000)
     const { deaths, kills } = await strikeAround(system.victims, options)
     stop.abort()
     await Promise.all(clients)
@@ -52,14 +56,17 @@ async function strikeAround(victims: readonly Victim[], { kills, pauseSeconds, o
   const deaths: Death[] = []
   const counts: Record<string, number> = {}
   for (let count = 0; count < kills; ) {
-    await sleep(pauseSeconds * 1000 * (0.5 + Math.random()))
     const victim = draw(victims)
     const death = await victim.strike()
-    if (death === undefined) continue
+    if (death === undefined) {
+      await sleep(NOT_UP_MILLISECONDS)
+      continue
+    }
     deaths.push(death)
     counts[victim.name] = (counts[victim.name] ?? 0) + 1
     count += 1
     onKill?.(victim.name, count)
+    await sleep(pauseSeconds * 1000 * (0.5 + Math.random()))
   }
   return { deaths, kills: counts }
 }
