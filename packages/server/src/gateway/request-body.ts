@@ -1,10 +1,22 @@
 import { WireError } from '../errors/errors.ts'
 
 /**
+ * Nothing here unpacks a body: one that is packed would be stored as it is, or unpack to any size.
+ * @throws WireError 415
+ */
+export function refuseEncodedBody(headers: Headers): void {
+  const encoding = headers.get('content-encoding')
+  if (encoding === null || /^(identity)?$/i.test(encoding.trim())) return
+  throw new WireError(415, `Content-Encoding ${encoding.slice(0, 50)}: expected a body that is not compressed`)
+}
+
+/**
  * All bytes of a request's body.
+ * @throws WireError 415 for a compressed body
  * @throws WireError 413 as soon as the declared or the received length exceeds `limit`
  */
 export async function readBody(request: Request, limit: number): Promise<Uint8Array> {
+  refuseEncodedBody(request.headers)
   const declared = Number(request.headers.get('content-length') ?? Number.NaN)
   if (declared > limit) throw tooLarge(limit)
   // Node's HTTP parser never hands over more than the declared length. `body` is not touched: it would make a web stream.

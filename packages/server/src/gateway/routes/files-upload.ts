@@ -7,12 +7,15 @@ import { newFileKey } from '../../storage/object-key.ts'
 import type { ObjectInfo, UploadedPart } from '../../storage/object-store.ts'
 import { limitBody } from '../../storage/upload-body.ts'
 import { readCdnToken, readTicket, type UploadTicket } from '../../storage/upload-ticket.ts'
+import { readBody, refuseEncodedBody } from '../request-body.ts'
 import { contentTypeOf } from './file-headers.ts'
 import type { StorageDependencies } from './storage-dependencies.ts'
 import { answeringStorageErrors } from './storage-failure.ts'
 
 /** S3 takes no smaller part but the last, so more parts than this cannot make a file that is small enough. */
 const SMALLEST_PART_BYTES = 5 * 1024 * 1024
+/** 10,000 parts of 130 bytes. */
+const LONGEST_COMPLETION = 2 * 1024 * 1024
 
 const completion = z.object({
   parts: z
@@ -116,9 +119,17 @@ async function complete(
 }
 
 async function readParts(request: Request): Promise<readonly UploadedPart[]> {
-  const parsed = completion.safeParse(await request.json().catch(() => undefined))
+  const parsed = completion.safeParse(jsonOf(await readBody(request, LONGEST_COMPLETION)))
   if (!parsed.success) throw new WireError(400, 'The body should be {"parts": [{"partNumber": 1, "etag": "…"}, …]}')
   return parsed.data.parts.map(({ partNumber, etag }) => ({ partNumber, etag: etag.replace(/^(W\/)?"|"$/g, '') }))
+}
+
+function jsonOf(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes))
+  } catch {
+    return undefined
+  }
 }
 
 /** The store's key in the path, whatever prefix the routes are mounted under. */
@@ -147,7 +158,9 @@ async function uploader(request: Request, { secret, authenticate }: StorageDepen
   return token === undefined ? authenticate(request) : token.owner
 }
 
+/** What the head says of an upload's body. @throws WireError 415 */
 function announced(c: Context): { announcedBytes?: number } {
+  refuseEncodedBody(c.req.raw.headers)
   const length = c.req.raw.headers.get('content-length')
   return length === null || !/^\d+$/.test(length) ? {} : { announcedBytes: Number(length) }
 }

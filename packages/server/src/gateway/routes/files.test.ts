@@ -235,6 +235,21 @@ describe('uploads to a signed URL', () => {
     expect([await statusOf('{'), await statusOf('[]'), await statusOf('{"file_name":1}')]).toEqual([400, 422, 422])
   })
 
+  it('refuses compressed and endless bodies of its JSON calls, and compressed files', async () => {
+    const { upload_url } = await initiate()
+    const encoded = await call('PUT', upload_url, { body: 'x', headers: { 'content-encoding': 'gzip' } })
+    expect(encoded.status).toBe(415)
+    const path = '/rest/storage/upload/initiate'
+    expect((await call('POST', path, { body: '{}', headers: { ...KEY, 'content-encoding': 'br' } })).status).toBe(415)
+    expect((await call('POST', path, { body: '{}', headers: { ...KEY, 'content-encoding': 'identity' } })).status).toBe(
+      200,
+    )
+    expect((await call('POST', path, { body: ' '.repeat(100_000), headers: KEY })).status).toBe(413)
+    const multipart = new URL((await initiate('initiate-multipart')).upload_url)
+    multipart.pathname += '/complete'
+    expect((await call('POST', multipart.href, { body: ' '.repeat(3_000_000) })).status).toBe(413)
+  })
+
   it('answers the preflight of a browser', async () => {
     const { upload_url } = await initiate()
     const headers = {

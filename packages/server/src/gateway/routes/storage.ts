@@ -6,9 +6,12 @@ import { fileUrl } from '../../storage/generated-file.ts'
 import { lifecycleOf, putOptions } from '../../storage/lifecycle.ts'
 import { newFileKey } from '../../storage/object-key.ts'
 import { signCdnToken, signTicket, type UploadTicket } from '../../storage/upload-ticket.ts'
+import { readBody } from '../request-body.ts'
 import { contentTypeOf } from './file-headers.ts'
 import type { StorageDependencies } from './storage-dependencies.ts'
 import { answeringStorageErrors } from './storage-failure.ts'
+
+const LONGEST_BODY = 64 * 1024
 
 const initiation = z.object({ content_type: z.string().nullish(), file_name: z.string().nullish() })
 
@@ -66,7 +69,7 @@ async function issueCdnToken(c: Context, dependencies: StorageDependencies): Pro
 }
 
 async function readInitiation(request: Request): Promise<z.infer<typeof initiation>> {
-  const text = await request.text()
+  const text = new TextDecoder().decode(await readBody(request, LONGEST_BODY))
   const json = text.trim() === '' ? {} : parseJson(text)
   const parsed = initiation.safeParse(json)
   if (parsed.success) return parsed.data
