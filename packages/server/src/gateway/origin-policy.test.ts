@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { isOriginAllowed } from './origin-policy.ts'
+import { isHostAllowed, isOriginAllowed } from './origin-policy.ts'
 
 describe('isOriginAllowed', () => {
   it.each([
@@ -22,5 +22,38 @@ describe('isOriginAllowed', () => {
     expect(isOriginAllowed('https://app.example.com', named)).toBe(true)
     expect(isOriginAllowed('https://example.com', named)).toBe(false)
     expect(isOriginAllowed('https://example.com', { auth: 'none', allowedOrigins: ['*'] })).toBe(true)
+  })
+})
+
+describe('isHostAllowed', () => {
+  const config = { auth: 'none', allowedOrigins: undefined, publicUrl: undefined } as const
+
+  it.each([
+    ['localhost:3010', true],
+    ['127.0.0.1:3010', true],
+    ['[::1]:3010', true],
+    ['192.168.1.7', true],
+    ['workstation:3010', true],
+    ['workstation.local', true],
+    ['host.docker.internal:3010', true],
+    ['queue.fal.run', true],
+    ['110602490-lcm-sd15-i2i.gateway.alpha.fal.ai', true],
+    [undefined, true],
+    ['evil.example.com:3010', false],
+    ['localhost.evil.com', false],
+    ['127.0.0.1.evil.com', false],
+    ['evil.com.', false],
+    ['fal.run.evil.com', false],
+  ])('without keys: %s is %s', (host, allowed) => {
+    expect(isHostAllowed(host, config)).toBe(allowed)
+  })
+
+  it('lets a server be reached by every name with keys, and by the names it was told without', () => {
+    const host = 'draw.example.com:3010'
+    expect(isHostAllowed(host, { ...config, auth: 'keys' })).toBe(true)
+    expect(isHostAllowed(host, { ...config, publicUrl: 'https://draw.example.com/darkroom' })).toBe(true)
+    expect(isHostAllowed(host, { ...config, allowedOrigins: ['https://draw.example.com'] })).toBe(true)
+    expect(isHostAllowed(host, { ...config, allowedOrigins: ['*'] })).toBe(true)
+    expect(isHostAllowed(host, { ...config, publicUrl: 'https://other.example.com' })).toBe(false)
   })
 })
