@@ -8,7 +8,7 @@ import { verifyKey } from './authentication.ts'
 import type { GatewayDependencies } from './dependencies.ts'
 import { foreignOrigin, isOriginAllowed } from './origin-policy.ts'
 import { hostNameOf, SURFACE_PREFIX, surfaceOfHost } from './surface.ts'
-import { refuseUpgrade, upgradePath } from './upgrade.ts'
+import { refuseUpgrade, upgradePath, upgradeUrl } from './upgrade.ts'
 
 export type HttpOverWebSocketDependencies = Pick<GatewayDependencies, 'keys' | 'tokens' | 'config' | 'log'>
 /** The gateway's own HTTP API. */
@@ -79,7 +79,7 @@ export function attachHttpOverWebSocket(
 async function admit(request: IncomingMessage, dependencies: HttpOverWebSocketDependencies): Promise<void> {
   const { origin, authorization } = request.headers
   if (!isOriginAllowed(origin, dependencies.config)) throw foreignOrigin(origin)
-  const hasToken = new URL(request.url ?? '/', 'http://localhost').searchParams.has('fal_jwt_token')
+  const hasToken = upgradeUrl(request).searchParams.has('fal_jwt_token')
   if (!hasToken || authorization !== undefined) await verifyKey(dependencies, authorization)
 }
 
@@ -89,7 +89,7 @@ function requestOf(handshake: IncomingMessage, path: string, body: Buffer, signa
   const scheme = handshake.socket instanceof TLSSocket ? 'https' : 'http'
   const byHostName = surfaceOfHost(hostNameOf(host)) !== undefined
   const id = path.slice(SURFACE_PREFIX.ws.length)
-  const { search } = new URL(handshake.url ?? '/', 'http://localhost')
+  const { search } = upgradeUrl(handshake)
   const headers = new Headers()
   for (const [name, value] of Object.entries(handshake.headers)) {
     if (!CONNECTION_HEADERS.test(name) && value !== undefined) headers.set(name, String(value))

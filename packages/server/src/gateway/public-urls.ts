@@ -24,10 +24,10 @@ export function publicUrlsOf(request: AddressedRequest, publicUrl: string | unde
   const header = (name: string) =>
     'headers' in request ? (request.headers.get(name) ?? undefined) : request.header(name)
   const host = header('host') ?? new URL(request.url).host
-  const protocol = firstOf(header('x-forwarded-proto')) ?? request.url.slice(0, request.url.indexOf(':'))
+  const protocol = valid(header('x-forwarded-proto'), /^https?$/) ?? request.url.slice(0, request.url.indexOf(':'))
   if (surfaceOfHost(hostNameOf(host)) !== undefined) return falUrls(protocol, portOf(host))
-  const forwardedHost = firstOf(header('x-forwarded-host')) ?? host
-  const prefix = firstOf(header('x-forwarded-prefix'))?.replace(/\/+$/, '') ?? ''
+  const forwardedHost = valid(header('x-forwarded-host'), /^[\w.-]+(:\d+)?$|^\[[\da-f:.]+\](:\d+)?$/i) ?? host
+  const prefix = valid(header('x-forwarded-prefix'), /^(\/[\w.~%-]+)*\/*$/)?.replace(/\/+$/, '') ?? ''
   const origin = `${protocol}://${forwardedHost}${prefix}`
   const base = publicUrl ?? (URL.canParse(origin) ? origin : new URL(request.url).origin)
   return {
@@ -53,7 +53,8 @@ function portOf(host: string): string {
   return /:\d+$/.exec(host)?.[0] ?? ''
 }
 
-function firstOf(list: string | undefined): string | undefined {
+/** The first entry of a forwarding header, unless a caller wrote into it what no proxy does. */
+function valid(list: string | undefined, form: RegExp): string | undefined {
   const first = list?.split(',')[0]?.trim()
-  return first === '' ? undefined : first
+  return first !== undefined && first !== '' && form.test(first) ? first : undefined
 }

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { connect as connectSocket } from 'node:net'
 import { decode, encode } from '@msgpack/msgpack'
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
@@ -293,6 +295,15 @@ describe('realtime handshake', () => {
       await connect(path)
     }
     await connect('/fake/echo/realtime', { host: 'fal.run' })
+  })
+
+  it('answers 400 to a target that is no URL', async () => {
+    await start()
+    const socket = connectSocket(Number(new URL(gateway.url).port), '127.0.0.1')
+    socket.write('GET //[ HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+    const [answer] = await once(socket, 'data')
+    expect(String(answer)).toMatch(/^HTTP\/1.1 400 /)
+    socket.destroy()
   })
 
   it('answers 404 to a path that is none, and goes on', async () => {

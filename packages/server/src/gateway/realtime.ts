@@ -15,7 +15,7 @@ import { publicUrlsOf } from './public-urls.ts'
 import { RealtimeConnection } from './realtime-connection.ts'
 import { type RealtimeTarget, requireRealtimeTarget } from './realtime-target.ts'
 import { SURFACE_PREFIX } from './surface.ts'
-import { refuseUpgrade, upgradePath } from './upgrade.ts'
+import { refuseUpgrade, upgradePath, upgradeUrl } from './upgrade.ts'
 
 export type RealtimeDependencies = Pick<
   GatewayDependencies,
@@ -89,7 +89,7 @@ class RealtimeServer {
     try {
       const { origin } = request.headers
       if (!isOriginAllowed(origin, this.#dependencies.config)) throw foreignOrigin(origin)
-      const url = new URL(request.url ?? '/', 'http://localhost')
+      const url = upgradeUrl(request)
       const target = requireRealtimeTarget(this.#dependencies.catalogue, upgradePath(request))
       const holder = await this.#authenticate(request, url, target)
       const session = holder === undefined ? undefined : this.#sessionOptions(request, target, holder)

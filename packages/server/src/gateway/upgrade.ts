@@ -1,13 +1,23 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { WireError } from '../errors/errors.ts'
 import { errorResponse } from './error-response.ts'
 import { routedPath } from './surface.ts'
 
 /** The path by which a WebSocket handshake is routed; `/` for a request target that is no path. */
 export function upgradePath(request: IncomingMessage): string {
-  const target = request.url ?? '/'
-  const pathname = URL.canParse(target, 'http://localhost') ? new URL(target, 'http://localhost').pathname : '/'
-  return routedPath(request.headers.host ?? '', pathname)
+  return routedPath(request.headers.host ?? '', parse(request)?.pathname ?? '/')
+}
+
+/** The URL of a WebSocket handshake, its host aside. @throws WireError 400 */
+export function upgradeUrl(request: IncomingMessage): URL {
+  const url = parse(request)
+  if (url === undefined) throw new WireError(400, 'Bad Request')
+  return url
+}
+
+function parse({ url = '/' }: IncomingMessage): URL | undefined {
+  return URL.canParse(url, 'http://localhost') ? new URL(url, 'http://localhost') : undefined
 }
 
 /** Answers a handshake with an error as any other request, and closes. */

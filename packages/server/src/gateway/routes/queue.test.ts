@@ -38,6 +38,25 @@ describe('submit', () => {
     expect((await rig.claim()).endpointId).toBe('acme/echo/twice')
   })
 
+  test('refuses a compressed body', async () => {
+    const { response } = await submit('{"prompt":"a"}', '/queue/acme/echo', { 'content-encoding': 'gzip' })
+    expect(response.status).toBe(415)
+    expect(
+      (await submit('{"prompt":"a"}', '/queue/acme/echo', { 'content-encoding': 'identity' })).response.status,
+    ).toBe(200)
+  })
+
+  test('names nothing in its URLs that no proxy would forward', async () => {
+    for (const headers of [
+      { 'x-forwarded-host': 'evil.test/"><script>' },
+      { 'x-forwarded-proto': 'javascript' },
+      { 'x-forwarded-prefix': '//evil.test' },
+    ]) {
+      const { text } = await submit('{"prompt":"a"}', '/queue/acme/echo', headers)
+      expect(JSON.parse(text).status_url).toMatch(/^http:\/\/localhost\/queue\/acme\/echo\/requests\//)
+    }
+  })
+
   test('refuses a lifecycle of generated files that cannot be read', async () => {
     for (const lifecycle of ['{', '{"expiration_duration_seconds":"1h"}', '{"initial_acl":{"default":"deny"}}']) {
       const headers = { 'x-fal-object-lifecycle-preference': lifecycle }
