@@ -257,12 +257,19 @@ describe('operation', () => {
     await rig.close()
     rig = await createGatewayRig({
       dependencies: () => ({
-        readiness: { database: async () => undefined, runner: () => Promise.reject(new Error('no runner')) },
+        readiness: {
+          database: async () => undefined,
+          runner: () => Promise.reject(new Error('no runner')),
+          files: () => Promise.reject(Object.assign(new Error('/srv/secret is full'), { outage: 'No space left' })),
+        },
       }),
     })
     const response = await rig.app.request('/ready')
     expect(response.status).toBe(503)
-    expect(await response.json()).toEqual({ status: 'unavailable', checks: { database: 'ok', runner: 'no runner' } })
+    expect(await response.json()).toEqual({
+      status: 'unavailable',
+      checks: { database: 'ok', runner: 'no runner', files: 'No space left' },
+    })
   })
 
   test('metrics count requests by surface and look into the queue', async () => {

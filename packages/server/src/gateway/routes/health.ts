@@ -1,4 +1,5 @@
 import { Hono } from 'hono'
+import { outageError } from '../../errors/errors.ts'
 import type { RequestQueue } from '../../queue/request-queue.ts'
 import type { GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import type { GatewayMetrics } from '../metrics.ts'
@@ -35,6 +36,8 @@ async function runCheck([name, check]: [string, () => Promise<void>]): Promise<[
     await check()
     return [name, 'ok']
   } catch (error) {
-    return [name, error instanceof Error ? error.message : String(error)]
+    // An outage's own message says where the store lies, and this route is open to all.
+    const shown = outageError(error) ?? error
+    return [name, shown instanceof Error ? shown.message : String(shown)]
   }
 }
