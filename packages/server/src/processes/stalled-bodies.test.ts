@@ -10,11 +10,15 @@ let server: Server
 beforeEach(async () => {
   server = createServer(async (request, response) => {
     let size = 0
-    for await (const chunk of request) size += chunk.length
-    await sleep(500)
+    try {
+      for await (const chunk of request) size += chunk.length
+    } catch {
+      return
+    }
+    await sleep(800)
     response.end(String(size))
   })
-  endStalledBodies(server, 0.1)
+  endStalledBodies(server, 0.5)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
 })
@@ -46,5 +50,5 @@ it('ends a connection whose request stands still', async () => {
 })
 
 it('takes a request that comes slowly, and waits for a slow answer', async () => {
-  expect(await talk([`${POST}`, ...'0123456789'], 30)).toMatch(/^HTTP\/1.1 200 OK[^]*10$/)
+  expect(await talk([`${POST}`, ...'0123456789'], 70)).toMatch(/^HTTP\/1.1 200 OK[\s\S]*10$/)
 })
