@@ -34,6 +34,7 @@ export async function createLibsqlSystem(folder: string): Promise<System> {
     async stop() {
       await revival.stop()
       await server.kill('SIGTERM')
+      server.endLeftovers()
     },
   }
 }
@@ -73,6 +74,7 @@ export async function createPostgresSystem(folder: string, postgres: PostgresSer
     async stop() {
       await revival.stop()
       await Promise.all([...gateways, ...machines].map((each) => each.kill('SIGTERM')))
+      for (const each of [...gateways, ...machines]) each.endLeftovers()
     },
   }
 }

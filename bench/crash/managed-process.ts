@@ -1,4 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { openSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -17,6 +17,8 @@ export class ManagedProcess {
   readonly name: string
   readonly #options: ManagedProcessOptions
   #child: ChildProcess | undefined
+  /** Ids of the groups that were started, each its leader's process id. */
+  readonly #groups: number[] = []
 
   constructor(options: ManagedProcessOptions) {
     this.name = options.name
@@ -32,6 +34,7 @@ export class ManagedProcess {
       detached: true,
       stdio: ['ignore', output, output, 'ipc'],
     })
+    if (child.pid !== undefined) this.#groups.push(child.pid)
     child.send(setup as object)
     const ended = once(child, 'exit').then(([code, signal]) => {
       if (this.#child === child) this.#child = undefined
@@ -70,6 +73,17 @@ export class ManagedProcess {
     if (group) process.kill(-child.pid, signal)
     else child.kill(signal)
     await exited
+  }
+
+  /**
+   * Kills what is left of every group: a runner that was stopped (SIGSTOP) when its parent was killed cannot leave by
+   * itself.
+   */
+  endLeftovers(): void {
+    for (const group of this.#groups.splice(0)) {
+      const { stdout } = spawnSync('pgrep', ['-g', String(group), '-f', 'bench/crash/processes/'], { encoding: 'utf8' })
+      for (const pid of stdout.split('\n').filter((line) => line !== '')) process.kill(Number(pid), 'SIGKILL')
+    }
   }
 
   #answer<T>(child: ChildProcess, key: string): Promise<T> {
