@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sql } from 'kysely'
@@ -165,4 +165,14 @@ it('runs a statement again after it failed, after others pushed it out, and afte
   other.close()
   await set(database, 'relaxed', 'c', '3')
   expect((await all()).at(-1)).toEqual({ key: 'c', value: '3', note: 'new' })
+})
+
+it('checkpoints while it is written to', async () => {
+  const file = join(folder, 'darkroom.db')
+  const database = await open(file)
+  const before = statSync(file).size
+  const large = 'x'.repeat(4096)
+  for (let i = 0; i < 200; i++) await set(database, 'relaxed', `key ${i}`, large)
+  // Written into the file itself, though far from what makes SQLite do it in a commit.
+  await expect.poll(() => statSync(file).size).toBeGreaterThan(before + 100 * 4096)
 })

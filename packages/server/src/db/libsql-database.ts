@@ -2,6 +2,7 @@ import { mkdirSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Kysely } from 'kysely'
 import Libsql from 'libsql'
+import { Checkpoints } from './checkpoints.ts'
 import type { Database, Durability, Query } from './database.ts'
 import { DatabaseError, type DatabaseFailure, databaseError } from './database-error.ts'
 import { LibsqlDialect } from './libsql-dialect.ts'
@@ -31,14 +32,18 @@ export async function openLibsqlDatabase(file: string, options: LibsqlOptions = 
     opened.push(query)
     return query
   }
-  const close = async () => void (await Promise.all(opened.map((query) => query.destroy())))
+  const checkpoints = new Checkpoints(path)
+  const close = async () => {
+    await checkpoints.close()
+    await Promise.all(opened.map((query) => query.destroy()))
+  }
   const writeLock = writeLockOf(path)
   try {
     // fullfsync matters on macOS only, where fsync alone leaves data in the drive's cache.
     const synced = connect(['synchronous = full', 'fullfsync = on'])
     await writeLock.run(() => migrate(synced, 'sqlite'))
     const relaxed = connect(['synchronous = normal'])
-    return new LibsqlDatabase(path, { synced, relaxed }, connect(['query_only = on']), close)
+    return new LibsqlDatabase(path, { synced, relaxed }, connect(['query_only = on']), checkpoints, close)
   } catch (error) {
     await close()
     throw databaseError(error, path, failureOf)
@@ -56,12 +61,20 @@ class LibsqlDatabase implements Database {
   readonly #path: string
   readonly #writers: Readonly<Record<Durability, Query>>
   readonly #reader: Query
+  readonly #checkpoints: Checkpoints
   readonly #close: () => Promise<void>
 
-  constructor(path: string, writers: Readonly<Record<Durability, Query>>, reader: Query, close: () => Promise<void>) {
+  constructor(
+    path: string,
+    writers: Readonly<Record<Durability, Query>>,
+    reader: Query,
+    checkpoints: Checkpoints,
+    close: () => Promise<void>,
+  ) {
     this.#path = path
     this.#writers = writers
     this.#reader = reader
+    this.#checkpoints = checkpoints
     this.#close = close
   }
 
@@ -69,8 +82,10 @@ class LibsqlDatabase implements Database {
     return this.#named(() => work(this.#reader))
   }
 
-  execute<T>(durability: Durability, work: (query: Query) => Promise<T>): Promise<T> {
-    return this.#named(() => writeLockOf(this.#path).run(() => work(this.#writers[durability])))
+  async execute<T>(durability: Durability, work: (query: Query) => Promise<T>): Promise<T> {
+    const result = await this.#named(() => writeLockOf(this.#path).run(() => work(this.#writers[durability])))
+    this.#checkpoints.countWrite()
+    return result
   }
 
   atomically<T>(durability: Durability, work: (query: Query) => Promise<T>): Promise<T> {
@@ -90,10 +105,14 @@ class LibsqlDatabase implements Database {
   }
 }
 
+/** Pages of the log, 32 MiB, from where a commit checkpoints by itself: the thread that should is behind or gone. */
+const LONGEST_LOG = 8192
+
 function openConnection(path: string, timeout: number, pragmas: readonly string[]): Libsql.Database {
   const connection = new Libsql(path)
   connection.pragma(`busy_timeout = ${timeout}`)
   connection.pragma('journal_mode = wal')
+  connection.pragma(`wal_autocheckpoint = ${LONGEST_LOG}`)
   for (const pragma of pragmas) connection.pragma(pragma)
   return connection
 }
