@@ -11,8 +11,9 @@ export async function runner(overrides: ConfigOverrides): Promise<void> {
   const log = createLogger(config)
   const running = await startLoneRunners(config, log)
   const host = advertisedHost(config.runners)
+  const { count } = config.runners
   const lines = [
-    `${config.runners.count} of Darkroom's runners work here; gateways reach them at ${host}`,
+    `${count} ${count === 1 ? 'runner works' : 'runners work'} here; gateways reach ${count === 1 ? 'it' : 'them'} at ${host}`,
     storeNames(config),
   ]
   if (isLoopback(host) && config.databaseUrl !== undefined) {

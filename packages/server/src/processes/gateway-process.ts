@@ -44,6 +44,7 @@ export interface RunningGateway {
 
 const MAX_PART_BYTES = 64 * 1024 * 1024
 const TICKET_SECONDS = 3600
+const HANG_UP_MILLISECONDS = 50
 
 /**
  * The process that speaks HTTP: the API, realtime sockets, webhook deliveries and the upkeep of the stores. Any number may
@@ -109,12 +110,14 @@ export async function startGateway(
     ...(web.authorityFile !== undefined && { authorityFile: web.authorityFile }),
     async drain(seconds) {
       closed ??= new Promise((resolve) => web.close(resolve))
-      web.server.closeIdleConnections()
+      // Connections that clients keep alive are idle as soon as their answer is out, and would be waited for.
+      const hangUp = setInterval(() => web.server.closeIdleConnections(), HANG_UP_MILLISECONDS)
       await Promise.all([
         realtime.close(seconds),
         httpOverWebSocket.close(seconds),
         Promise.race([closed, delay(seconds)]),
       ])
+      clearInterval(hangUp)
     },
     async close() {
       web.close()

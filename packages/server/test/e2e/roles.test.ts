@@ -102,3 +102,14 @@ describe('supervision of runners', () => {
     expect(await roles.result(await roles.submit({ ms: 1 }))).toBeDefined()
   })
 })
+
+it('answers what is open before a gateway goes, and takes nothing new', async () => {
+  const starts = () => roles.journal().filter(({ event }) => event === 'start').length
+  const before = starts()
+  const answer = roles.run({ ms: 700 })
+  await expect.poll(starts, { timeout: 20_000 }).toBe(before + 1)
+  const stopped = roles.stopGateway()
+  await expect(fetch(`${roles.url}/health`)).rejects.toThrow()
+  expect((await answer).status).toBe(200)
+  await stopped
+})

@@ -32,6 +32,9 @@ export interface SeparateRoles {
   startRunners(runners?: ConfigOverrides['runners'], config?: Partial<BenchConfig>): Promise<LocalRunners>
   /** @returns the request id */
   submit(work: Work): Promise<string>
+  /** A sync run: resolves with the answer. */
+  run(work: Work): Promise<Response>
+  stopGateway(): Promise<void>
   /** Waits for the result. @throws when it is an error */
   result(requestId: string): Promise<WorkResult>
   /** What the runners did so far. */
@@ -63,9 +66,10 @@ export async function startSeparateRoles(): Promise<SeparateRoles> {
       await running.ready
       return running
     },
+    run: (work) => post(`${gateway.url}/run/${WORK_ENDPOINT_ID}`, work),
+    stopGateway: () => gateway.stop(),
     async submit(work) {
-      const body = JSON.stringify({ token: crypto.randomUUID(), ...work })
-      const response = await fetch(queueUrl, { method: 'POST', body, headers: { 'content-type': 'application/json' } })
+      const response = await post(queueUrl, work)
       return ((await response.json()) as { request_id: string }).request_id
     },
     async result(requestId) {
@@ -93,4 +97,9 @@ export async function startSeparateRoles(): Promise<SeparateRoles> {
       rmSync(dataFolder, { recursive: true, force: true })
     },
   }
+}
+
+function post(url: string, work: Work): Promise<Response> {
+  const body = JSON.stringify({ token: crypto.randomUUID(), ...work })
+  return fetch(url, { method: 'POST', body, headers: { 'content-type': 'application/json' } })
 }
