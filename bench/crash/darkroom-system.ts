@@ -10,8 +10,8 @@ import type { Death, System, Victim } from './system.ts'
 const entry = (name: string) => new URL(`./processes/${name}-entry.ts`, import.meta.url)
 
 /** One machine, as `darkroom serve --runners 2`, on libsql. */
-export async function createLibsqlSystem(folder: string): Promise<System> {
-  const config = benchConfig(folder, await freePort(), { DARKROOM_RUNNERS: '2' })
+export async function createLibsqlSystem(folder: string, runners = 2): Promise<System> {
+  const config = benchConfig(folder, await freePort(), { DARKROOM_RUNNERS: String(runners) })
   const server = new ManagedProcess({
     name: 'server',
     entry: entry('server'),
@@ -20,7 +20,7 @@ export async function createLibsqlSystem(folder: string): Promise<System> {
   })
   const revival = new Revival()
   return {
-    name: 'Darkroom on libsql: one server, two runners',
+    name: `Darkroom on libsql: one server, runners: ${runners}`,
     urls: [urlOf(config)],
     journal: config.journal,
     victims: [

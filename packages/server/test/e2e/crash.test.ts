@@ -17,7 +17,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 /** The crash bench on a small scale: `bench/crash` has the full one. */
 it('loses nothing and completes nothing twice while its processes are killed', { timeout: 90_000 }, async () => {
-  const system = await createLibsqlSystem(folder)
+  const system = await createLibsqlSystem(folder, 1)
   const victims = system.victims.filter(({ name }) => name === 'runner' || name === 'gateway')
   const report = await runCrashes(
     { ...system, victims },
