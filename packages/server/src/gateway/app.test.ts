@@ -136,6 +136,7 @@ describe('every response', () => {
         origin: 'http://localhost:5173',
         'access-control-request-method': 'POST',
         'access-control-request-headers': 'authorization,content-type,x-fal-queue-priority',
+        'access-control-request-private-network': 'true',
       },
     })
     expect(preflight.status).toBe(204)
@@ -144,6 +145,7 @@ describe('every response', () => {
       'authorization,content-type,x-fal-queue-priority',
     )
     expect(preflight.headers.get('vary')).toBe('Origin, Access-Control-Request-Headers')
+    expect(preflight.headers.get('access-control-allow-private-network')).toBe('true')
     const response = await rig.app.request('/run/acme/none', {
       ...BODY,
       headers: { ...BODY.headers, origin: 'http://localhost:5173' },

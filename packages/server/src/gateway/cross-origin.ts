@@ -29,6 +29,10 @@ function preflight(c: GatewayContext): Response {
     headers.set('access-control-allow-headers', wanted.split(/\s*,\s*/).join(','))
     headers.append('vary', 'Access-Control-Request-Headers')
   }
+  // Asked by pages of the web about a server on the visitor's own network (Private Network Access).
+  if (c.req.header('access-control-request-private-network') === 'true') {
+    headers.set('access-control-allow-private-network', 'true')
+  }
   return new Response(null, { status: 204, headers })
 }
 
