@@ -1,6 +1,6 @@
 import { type ChildProcess, fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { openSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 export interface ManagedProcessOptions {
@@ -17,6 +17,7 @@ export class ManagedProcess {
   readonly name: string
   readonly #options: ManagedProcessOptions
   #child: ChildProcess | undefined
+  #exited: Promise<undefined> = Promise.resolve(undefined)
   /** Ids of the groups that were started, each its leader's process id. */
   readonly #groups: number[] = []
 
@@ -34,16 +35,17 @@ export class ManagedProcess {
       detached: true,
       stdio: ['ignore', output, output, 'ipc'],
     })
+    closeSync(output)
     if (child.pid !== undefined) this.#groups.push(child.pid)
     child.send(setup as object)
-    const ended = once(child, 'exit').then(([code, signal]) => {
-      if (this.#child === child) this.#child = undefined
-      throw new Error(`${name} ended (${signal ?? code}) before it was ready; see ${log}`)
-    })
-    // Observed below when it matters; a process that ends later is no error of the bench.
-    ended.catch(() => {})
     this.#child = child
-    return (await Promise.race([this.#answer<{ ready: string }>(child, 'ready'), ended])).ready
+    this.#exited = once(child, 'exit').then(() => {
+      if (this.#child === child) this.#child = undefined
+      return undefined
+    })
+    const answer = await Promise.race([this.#answer<{ ready: string }>(child, 'ready'), this.#exited])
+    if (answer === undefined) throw new Error(`${name} ended (${child.exitCode}) before it was ready; see ${log}`)
+    return answer.ready
   }
 
   get up(): boolean {
@@ -60,14 +62,14 @@ export class ManagedProcess {
     if (child?.connected !== true) return undefined
     const answer = this.#answer<T>(child, key)
     child.send(message, () => {})
-    return Promise.race([answer, once(child, 'exit').then(() => undefined)])
+    return Promise.race([answer, this.#exited])
   }
 
   /** Ends the process alone or, with `group`, its children too; resolves when it is gone. */
   async kill(signal: 'SIGKILL' | 'SIGTERM', group = false): Promise<void> {
     const child = this.#child
     if (child?.pid === undefined) return
-    const exited = once(child, 'exit')
+    const exited = this.#exited
     this.#child = undefined
     // Still this child's group: it has not been waited for, so its id is given to nobody else.
     if (group) process.kill(-child.pid, signal)

@@ -32,9 +32,11 @@ export async function startServer(config: Config, log: Logger, served = IMAGE_EN
   const open = new OpenParts()
   try {
     const stores = await openGatewayStores(config, open)
+    // First, so that they come up while the gateway does.
+    const runners = superviseLocalRunners(config, stores, log, served.runnerEntry)
+    open.add(() => runners.stop())
     const gateway = await startGateway(config, stores, log, served.schemas)
     open.add(() => gateway.close())
-    const runners = superviseLocalRunners(config, stores, log, served.runnerEntry)
     return {
       url: gateway.url,
       ...(gateway.authorityFile !== undefined && { authorityFile: gateway.authorityFile }),
