@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Runner } from './runner.ts'
 
 /**
@@ -27,6 +28,8 @@ export interface SupervisedOptions {
   readonly reportMs?: number
   /** Runs behind the drain, before the process exits: close the database here. */
   readonly onDrained?: () => Promise<void>
+  /** Seconds that `onDrained` may take; 3 when absent. */
+  readonly closeSeconds?: number
 }
 
 /**
@@ -47,8 +50,10 @@ export function superviseSelf(runner: Runner, options: SupervisedOptions = {}): 
     if (leaving) return
     leaving = true
     await runner.drain(options.drainSeconds ?? 30)
-    await options.onDrained?.()
-    process.exit(0)
+    const closed = options.onDrained?.() ?? Promise.resolve()
+    if (await inTime(closed, options.closeSeconds ?? 3)) process.exit(0)
+    // An exit waits for worker threads, and one that is stuck in a native call never ends.
+    process.kill(process.pid, 'SIGKILL')
   }
   process.once('SIGTERM', leave)
   process.once('SIGINT', leave)
@@ -56,6 +61,12 @@ export function superviseSelf(runner: Runner, options: SupervisedOptions = {}): 
   // Reports only now: whoever knows that this runner is up may stop it at once.
   report()
   setInterval(report, options.reportMs ?? 1_000).unref()
+}
+
+/** Whether the work ended, however it ended, before so many seconds were over. */
+async function inTime(work: Promise<void>, seconds: number): Promise<boolean> {
+  const late = Symbol()
+  return (await Promise.race([work.catch(() => {}), sleep(seconds * 1000, late)])) !== late
 }
 
 function residentBytes(): number {

@@ -130,4 +130,12 @@ describe('superviseRunner', () => {
     child.disconnect()
     expect(await nextExit()).toMatchObject({ code: 0 })
   })
+
+  it('ends itself when what it holds cannot be closed, parent or not', async () => {
+    const { supervisor, nextExit, nextStart } = supervise({ backOffMs: { first: 60_000, longest: 60_000 } })
+    const child = await nextStart()
+    await supervisor.ready
+    child.send('stick', () => child.disconnect())
+    expect(await nextExit()).toMatchObject({ signal: 'SIGKILL' })
+  })
 })

@@ -1,5 +1,7 @@
 import { superviseSelf } from '../../src/runner/supervision.ts'
 
+let stuck = false
+
 /** A runner process without a runner: does on command what runners do when they go wrong. */
 superviseSelf(
   {
@@ -10,11 +12,12 @@ superviseSelf(
       if (process.connected) await new Promise((resolve) => process.send?.('drained', resolve))
     },
   },
-  { reportMs: 50 },
+  { reportMs: 50, closeSeconds: 0.2, onDrained: () => (stuck ? new Promise(() => {}) : Promise.resolve()) },
 )
 
 process.on('message', (command) => {
   if (command === 'crash') process.kill(process.pid, 'SIGKILL')
+  if (command === 'stick') stuck = true
   // A native call that never returns, on the main thread.
   if (command === 'hang') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
 })
