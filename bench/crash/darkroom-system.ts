@@ -19,10 +19,12 @@ export async function createLibsqlSystem(folder: string, runners = 2): Promise<S
     log: join(folder, 'log'),
   })
   const revival = new Revival()
+  revival.watch([server])
   return {
     name: `Darkroom on libsql: one server, runners: ${runners}`,
     urls: [urlOf(config)],
     journal: config.journal,
+    diedAlone: revival.diedAlone,
     victims: [
       runnerVictim('runner', 55, 'SIGKILL', server, revival),
       runnerVictim('runner (hangs)', 5, 'SIGSTOP', server, revival),
@@ -56,10 +58,12 @@ export async function createPostgresSystem(folder: string, postgres: PostgresSer
   const gateways = configs.map(make('gateway'))
   const machines = configs.map(make('runners'))
   const revival = new Revival()
+  revival.watch([...gateways, ...machines])
   return {
     name: 'Darkroom on PostgreSQL: two gateways, two runner machines',
     urls: configs.map(urlOf),
     journal: configs[0].journal,
+    diedAlone: revival.diedAlone,
     victims: [
       ...machines.map((machine) => runnerVictim('runner', 22, 'SIGKILL', machine, revival)),
       ...machines.map((machine) => runnerVictim('runner (hangs)', 3, 'SIGSTOP', machine, revival)),

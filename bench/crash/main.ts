@@ -84,6 +84,7 @@ function print(report: RunReport): void {
     ['completed twice', listed(report.completedTwice)],
     ['webhooks missing', listed(report.webhooksMissing)],
     ['webhooks repeated', report.webhooksRepeated],
+    ['died by themselves', listed(report.diedAlone)],
     ['executions', report.executions],
     ['running again after a death', quantiles(report.restarts)],
     ['running again after a hang', quantiles(report.restartsAfterHang)],

@@ -15,8 +15,11 @@ export interface ManagedProcessOptions {
 /** A process that is killed and started again; it leads a process group, so that its children can be killed with it. */
 export class ManagedProcess {
   readonly name: string
+  /** Told when the process ends although nobody killed it, once it had been ready. */
+  onDied: () => void = () => {}
   readonly #options: ManagedProcessOptions
   #child: ChildProcess | undefined
+  #killed: ChildProcess | undefined
   #exited: Promise<undefined> = Promise.resolve(undefined)
   /** Ids of the groups that were started, each its leader's process id. */
   readonly #groups: number[] = []
@@ -45,6 +48,9 @@ export class ManagedProcess {
     })
     const answer = await Promise.race([this.#answer<{ ready: string }>(child, 'ready'), this.#exited])
     if (answer === undefined) throw new Error(`${name} ended (${child.exitCode}) before it was ready; see ${log}`)
+    child.once('exit', () => {
+      if (this.#killed !== child) this.onDied()
+    })
     return answer.ready
   }
 
@@ -71,6 +77,7 @@ export class ManagedProcess {
     if (child?.pid === undefined) return
     const exited = this.#exited
     this.#child = undefined
+    this.#killed = child
     // Still this child's group: it has not been waited for, so its id is given to nobody else.
     if (group) process.kill(-child.pid, signal)
     else child.kill(signal)

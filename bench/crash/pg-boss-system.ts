@@ -32,10 +32,12 @@ export async function createPgBossSystem(
   const gateways = [await make('gateway', 1), await make('gateway', 2)]
   const workers = [(await make('worker', 1)).process, (await make('worker', 2)).process]
   const revival = new Revival()
+  revival.watch([...gateways.map(({ process }) => process), ...workers])
   return {
     name: 'pg-boss on PostgreSQL: two gateways, two workers',
     urls: gateways.map(({ url }) => url),
     journal,
+    diedAlone: revival.diedAlone,
     victims: [
       ...workers.map((worker) => workerVictim(worker, revival)),
       ...gateways.map(({ process }) => processVictim('gateway', 10, process, revival, false)),

@@ -5,7 +5,22 @@ const PAUSE_MILLISECONDS = 250
 /** Starts what was killed again, over and over until it is up: what systemd or an orchestrator does. */
 export class Revival {
   readonly #underway = new Map<ManagedProcess, Promise<void>>()
+  readonly #diedAlone: string[] = []
   #over = false
+
+  /** Processes that ended although nobody killed them: a defect, whatever became of the requests. */
+  get diedAlone(): readonly string[] {
+    return this.#diedAlone
+  }
+
+  watch(processes: readonly ManagedProcess[]): void {
+    for (const each of processes) {
+      each.onDied = () => {
+        this.#diedAlone.push(each.name)
+        this.revive(each)
+      }
+    }
+  }
 
   /** A start that fails (its database is down as well) is tried again after a moment. */
   revive(dead: ManagedProcess): void {

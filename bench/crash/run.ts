@@ -19,6 +19,8 @@ export interface RunOptions {
 }
 
 export interface RunReport extends Account {
+  /** Processes that ended although nobody killed them. */
+  readonly diedAlone: readonly string[]
   readonly seconds: number
   /** How often each kind was killed. */
   readonly kills: Readonly<Record<string, number>>
@@ -44,7 +46,7 @@ export async function runCrashes(system: System, options: RunOptions): Promise<R
     await system.recover()
     await comeToRest(client, options.patienceSeconds)
     const report = account(ledger, readJournal(system.journal), deaths)
-    return { ...report, kills, seconds: (performance.now() - startedAt) / 1000 }
+    return { ...report, diedAlone: system.diedAlone, kills, seconds: (performance.now() - startedAt) / 1000 }
   } finally {
     stop.abort()
     await system.stop()

@@ -23,6 +23,8 @@ export interface System {
   readonly victims: readonly Victim[]
   /** Where its runners write what they did. */
   readonly journal: string
+  /** Processes that ended although nobody killed them. */
+  readonly diedAlone: readonly string[]
   start(): Promise<void>
   /** Brings back everything that was struck and has not come back by itself. */
   recover(): Promise<void>

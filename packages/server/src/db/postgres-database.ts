@@ -106,7 +106,12 @@ function poolOf(url: string, size: number, onConnect: string): pg.Pool {
     // A server that went away without closing the connection would otherwise be waited for without end.
     query_timeout: 30_000,
     keepAlive: true,
-    onConnect: async (client) => void (await client.query(onConnect)),
+    onConnect: async (client) => {
+      // A connection that breaks between two statements of a transaction belongs to nobody who would hear of it, and
+      // an 'error' without a listener ends the process. The next statement fails and says so.
+      client.on('error', () => undefined)
+      await client.query(onConnect)
+    },
   })
   // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
   pool.on('error', () => undefined)

@@ -1,16 +1,22 @@
 import { randomUUID } from 'node:crypto'
 import { totalmem } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
+import { DatabaseError } from '../db/database-error.ts'
 import { startRunner } from '../runner/runner.ts'
 import { superviseSelf } from '../runner/supervision.ts'
 import { OutboundHttp } from '../security/outbound-http.ts'
-import { openBackingStores } from './backing-stores.ts'
+import { type BackingStores, openBackingStores } from './backing-stores.ts'
 import { fileAccess } from './file-access.ts'
 import type { ServedEndpoints } from './image-endpoints.ts'
 import { showLife } from './local-deaths.ts'
 import { runnerLogger } from './logger.ts'
 import { advertisedHost } from './runner-address.ts'
+
+/** Shorter than what a supervisor waits for the first report. */
+const STORES_SECONDS = 45
+const STORES_RETRY_MILLISECONDS = 500
 
 /** The configuration that the supervising process sends a runner first of all. */
 export function configFromParent(): Promise<Config> {
@@ -26,9 +32,23 @@ export function configFromParent(): Promise<Config> {
   })
 }
 
+/** A runner that was started again while the database is down comes up with it, and not after its supervisor's back-off. */
+async function openStoresInTime(config: Config, log: Logger): Promise<BackingStores> {
+  const giveUpAt = performance.now() + STORES_SECONDS * 1000
+  for (let told = false; ; told = true) {
+    try {
+      return await openBackingStores(config)
+    } catch (error) {
+      if (!(error instanceof DatabaseError && error.retryable) || performance.now() > giveUpAt) throw error
+      if (!told) log.warn({ err: error }, 'waiting for the database')
+      await sleep(STORES_RETRY_MILLISECONDS)
+    }
+  }
+}
+
 /** A process that works on requests until it is told to stop, or its parent is gone. */
 export async function runRunner(config: Config, log: Logger, served: ServedEndpoints): Promise<void> {
-  const stores = await openBackingStores(config)
+  const stores = await openStoresInTime(config, log)
   if (process.send !== undefined) stores.bridge(process)
   const outbound = new OutboundHttp({ allowPrivateTargets: config.allowPrivateTargets })
   const { host, port } = config.runners

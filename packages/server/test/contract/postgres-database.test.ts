@@ -58,6 +58,17 @@ describe.skipIf(backend === undefined)('PostgreSQL', () => {
     )
   })
 
+  it('fails a unit of work whose connection breaks between two of its statements, and goes on', async () => {
+    const broken = database().atomically('synced', async (query) => {
+      await query.selectFrom('settings').selectAll().execute()
+      await cutConnections()
+      await new Promise((resolve) => setTimeout(resolve, 100)) // the news arrives while nobody waits for it
+      await query.selectFrom('settings').selectAll().execute()
+    })
+    await expect(broken).rejects.toMatchObject({ failure: 'unavailable' })
+    await database().read((query) => query.selectFrom('settings').selectAll().execute())
+  })
+
   it('claims past requests that others hold', async () => {
     const queue = createRequestQueue(database())
     for (let i = 0; i < 40; i++) await queue.enqueue(submission(`r${i}`))

@@ -23,7 +23,7 @@ it('loses nothing and completes nothing twice while its processes are killed', {
     { ...system, victims },
     { clients: 5, kills: 3, pauseSeconds: 0.8, work: [20, 100], patienceSeconds: 60 },
   )
-  expect(report).toMatchObject({ lost: [], wrong: [], completedTwice: [], webhooksMissing: [] })
+  expect(report).toMatchObject({ lost: [], wrong: [], completedTwice: [], webhooksMissing: [], diedAlone: [] })
   expect(report.executions).toBeGreaterThanOrEqual(5)
   expect(Object.values(report.kills).reduce((sum, count) => sum + count)).toBe(3)
 })
