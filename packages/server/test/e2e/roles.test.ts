@@ -34,9 +34,9 @@ describe('a gateway and runners apart', () => {
     const [old, next] = await Promise.all([roles.startRunners(), roles.startRunners()])
     here = next
     const oldPid = old.supervisors[0]?.child?.pid
-    const ids = await Promise.all(Array.from({ length: 8 }, () => roles.submit({ ms: 200 })))
-    const pids = await Promise.all(ids.slice(0, 2).map((id) => roles.started(id)))
-    expect(pids).toContain(oldPid)
+    const ids = await Promise.all(Array.from({ length: 8 }, () => roles.submit({ ms: 500 })))
+    // On a busy machine either runner may be the first to take several.
+    await Promise.any(ids.map(async (id) => expect(await roles.started(id)).toBe(oldPid)))
     await old.stop()
     const results = await Promise.all(ids.map((id) => roles.result(id)))
     expect(new Set(results.map(({ pid }) => pid)).size).toBe(2)
