@@ -1,8 +1,10 @@
 import { createRequire } from 'node:module'
 import { availableParallelism, totalmem } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
+import type { RequestQueue } from '../queue/request-queue.ts'
 import { type Supervisor, superviseRunner } from '../runner/supervisor.ts'
 import type { BackingStores } from './backing-stores.ts'
 import { runnerLogger } from './logger.ts'
@@ -22,6 +24,7 @@ export const RUNNER_ENTRY: URL = new URL('../runner-main.ts', import.meta.url)
 const MEMORY_SHARE = 0.9
 /** A drain hands back what it could not finish, which takes a moment of its own. */
 const HAND_BACK_SECONDS = 5
+const WITHDRAW_RETRY_MILLISECONDS = 250
 
 /** Keeps the configured number of runner processes running on this machine. */
 export function superviseLocalRunners(
@@ -30,19 +33,32 @@ export function superviseLocalRunners(
   log: Logger,
   entry: URL = RUNNER_ENTRY,
 ): LocalRunners {
+  const withdrawals = new Set<Promise<void>>()
+  const onDeath = (runnerId: string) => {
+    const withdrawal = withdraw(runnerId, stores.queue, log).finally(() => withdrawals.delete(withdrawal))
+    withdrawals.add(withdrawal)
+  }
   const supervisors = Array.from({ length: config.runners.count }, (_, index) =>
-    superviseOne(runnerConfig(config, index), stores, log, entry),
+    superviseOne(runnerConfig(config, index), { stores, log, entry, onDeath }),
   )
   return {
     supervisors,
     ready: Promise.all(supervisors.map(({ ready }) => ready)).then(() => {}),
     async stop() {
       await Promise.all(supervisors.map((supervisor) => supervisor.stop()))
+      await Promise.all(withdrawals)
     },
   }
 }
 
-function superviseOne(config: Config, stores: BackingStores, log: Logger, entry: URL): Supervisor {
+interface Supervision {
+  readonly stores: BackingStores
+  readonly log: Logger
+  readonly entry: URL
+  readonly onDeath: (runnerId: string) => void
+}
+
+function superviseOne(config: Config, { stores, log, entry, onDeath }: Supervision): Supervisor {
   const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
   return superviseRunner({
     entry: fileURLToPath(entry),
@@ -55,11 +71,28 @@ function superviseOne(config: Config, stores: BackingStores, log: Logger, entry:
       child.send({ config }, () => {})
       stores.bridge(child)
     },
-    onExit({ runnerId }) {
-      if (runnerId === undefined) return
-      stores.queue.withdraw(runnerId).catch((err) => log.warn({ err, runnerId }, 'its leases have to run out'))
+    onExit({ runnerId, code }) {
+      // One that ended in order has withdrawn by itself.
+      if (runnerId !== undefined && code !== 0) onDeath(runnerId)
     },
   })
+}
+
+/** Returns what a dead runner held to the queue; where the database is away for longer, its leases run out. */
+async function withdraw(runnerId: string, queue: RequestQueue, log: Logger): Promise<void> {
+  const giveUpAt = performance.now() + queue.leaseSeconds * 1000
+  for (;;) {
+    try {
+      await queue.withdraw(runnerId)
+      return
+    } catch (err) {
+      if (performance.now() > giveUpAt) {
+        log.warn({ err, runnerId }, 'a dead runner could not be withdrawn, its leases have to run out')
+        return
+      }
+      await sleep(WITHDRAW_RETRY_MILLISECONDS, undefined, { ref: false })
+    }
+  }
 }
 
 /** What one of the machine's runners is told: its own port, and its share of the cores. */

@@ -1,5 +1,9 @@
-/** Part of a lease that may pass between two looks before it is doubted that anybody could have renewed it. */
-const LOOK_SHARE = 2 / 3
+/**
+ * Part of a lease that may pass between two looks before it is doubted that it could be renewed. A runner renews every
+ * second, so of a lease of 6 s at least 2 are left after an outage of 3: a database that only restarts is no reason to let the
+ * requests of a dead runner wait.
+ */
+const LOOK_SHARE = 1 / 2
 
 /** Milliseconds of the wall clock, and of one that is never set. */
 export interface Clocks {
@@ -7,7 +11,7 @@ export interface Clocks {
   monotonic(): number
 }
 
-export const SYSTEM_CLOCKS: Clocks = { wall: () => Date.now(), monotonic: () => performance.now() }
+const SYSTEM_CLOCKS: Clocks = { wall: () => Date.now(), monotonic: () => performance.now() }
 
 /**
  * Knows when a lease that is over proves nothing: after an outage or a hang of the database nobody could renew one, after
@@ -16,32 +20,22 @@ export const SYSTEM_CLOCKS: Clocks = { wall: () => Date.now(), monotonic: () => 
  */
 export class LeaseTrust {
   readonly #leaseMilliseconds: number
-  readonly #clocks: Clocks | undefined
+  readonly #clocks: Clocks
   #holdUntil = Number.NEGATIVE_INFINITY
   #lastLook: { readonly wall: number; readonly monotonic: number } | undefined
 
-  /** @param clocks absent: none is watched, and only `doubt` lets leases hold */
-  constructor(leaseSeconds: number, clocks?: Clocks) {
+  constructor(leaseSeconds: number, clocks: Clocks = SYSTEM_CLOCKS) {
     this.#leaseMilliseconds = leaseSeconds * 1000
     this.#clocks = clocks
   }
 
-  /** The database could not be asked. */
-  doubt(): void {
-    this.#holdUntil = this.#monotonic() + this.#leaseMilliseconds
-  }
-
   /** Asked each time the database has just answered, about once a second. */
   leasesHold(): boolean {
-    const now = { wall: this.#clocks?.wall() ?? 0, monotonic: this.#monotonic() }
+    const now = { wall: this.#clocks.wall(), monotonic: this.#clocks.monotonic() }
     const last = this.#lastLook ?? now
     this.#lastLook = now
     const passed = Math.max(now.wall - last.wall, now.monotonic - last.monotonic)
-    if (this.#clocks !== undefined && passed > this.#leaseMilliseconds * LOOK_SHARE) this.doubt()
+    if (passed > this.#leaseMilliseconds * LOOK_SHARE) this.#holdUntil = now.monotonic + this.#leaseMilliseconds
     return now.monotonic < this.#holdUntil
-  }
-
-  #monotonic(): number {
-    return this.#clocks?.monotonic() ?? performance.now()
   }
 }

@@ -4,7 +4,7 @@ import type { QueueContext } from './context.ts'
 import { DatabaseEvents } from './events/database-events.ts'
 import { LocalEvents } from './events/local-events.ts'
 import type { QueueEvents } from './events/queue-events.ts'
-import { LeaseTrust, SYSTEM_CLOCKS } from './lease-trust.ts'
+import { LeaseTrust } from './lease-trust.ts'
 import { Listeners } from './listeners.ts'
 import { type RequestQueueOptions, resolveOptions } from './options.ts'
 import type {
@@ -53,12 +53,8 @@ export function createRequestQueue(database: Database, options: RequestQueueOpti
   const events = options.events ?? eventsOf(database)
   const context = { database, events, options: resolveOptions(options), now: clockOf(database, options.now) }
   // A test's clock may jump as it likes.
-  const clocks = options.now === undefined ? SYSTEM_CLOCKS : undefined
-  return new SqlRequestQueue(
-    context,
-    new LeaseTrust(context.options.leaseSeconds, clocks),
-    options.events === undefined,
-  )
+  const leaseTrust = options.now === undefined ? new LeaseTrust(context.options.leaseSeconds) : undefined
+  return new SqlRequestQueue(context, leaseTrust, options.events === undefined)
 }
 
 function eventsOf(database: Database): QueueEvents {
@@ -70,13 +66,13 @@ class SqlRequestQueue implements RequestQueue {
   readonly #ownsEvents: boolean
   readonly #listeners = new Listeners()
   readonly #recorder: RunRecorder
-  readonly #leaseTrust: LeaseTrust
+  readonly #leaseTrust: LeaseTrust | undefined
   readonly #warmElsewhere: WarmElsewhere
   readonly #unsubscribe: Unsubscribe
   readonly #timers = new Set<NodeJS.Timeout>()
   #safetyPoll: NodeJS.Timeout | undefined
 
-  constructor(context: QueueContext, leaseTrust: LeaseTrust, ownsEvents: boolean) {
+  constructor(context: QueueContext, leaseTrust: LeaseTrust | undefined, ownsEvents: boolean) {
     this.#context = context
     this.#leaseTrust = leaseTrust
     this.#ownsEvents = ownsEvents
@@ -168,13 +164,8 @@ class SqlRequestQueue implements RequestQueue {
     return load(this.#context)
   }
 
-  async reap(): Promise<void> {
-    try {
-      await reap(this.#context, () => this.#leaseTrust.leasesHold())
-    } catch (error) {
-      this.#leaseTrust.doubt()
-      throw error
-    }
+  reap(): Promise<void> {
+    return reap(this.#context, () => this.#leaseTrust?.leasesHold() ?? false)
   }
 
   sweep(): Promise<void> {
