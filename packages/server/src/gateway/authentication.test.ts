@@ -4,13 +4,16 @@ import type { TokenVerifier } from './dependencies.ts'
 import type { CreatedKey, KeyStore } from './key-store.ts'
 import { createSqlKeyStore } from './sql-key-store.ts'
 
-const tokens: TokenVerifier = {
-  verify: async (token, application) => (token === 'good' && application === 'acme/echo' ? { keyId: 'k' } : undefined),
-}
-
 let rig: GatewayRig
 let keys: KeyStore
 let key: CreatedKey
+
+const tokens: TokenVerifier = {
+  verify: async (token, application) => {
+    if (application !== 'acme/echo') return undefined
+    return { good: { keyId: key.keyId }, anonymous: {} }[token]
+  },
+}
 
 beforeEach(async () => {
   rig = await createGatewayRig({
@@ -62,12 +65,15 @@ test('a revoked key is unknown', async () => {
   expect(await keys.revoke(key.keyId)).toBe(true)
   expect(await keys.revoke(key.keyId)).toBe(false)
   expect((await run(`Key ${key.keyId}:${key.secret}`)).status).toBe(401)
+  expect((await run(undefined, '/run/acme/echo?fal_jwt_token=good')).status).toBe(401)
 })
 
 test('a token in the query opens its application only', async () => {
   expect((await run(undefined, '/run/acme/echo?fal_jwt_token=good')).status).toBe(200)
   expect((await run(undefined, '/run/acme/other?fal_jwt_token=good')).status).toBe(401)
   expect((await run(undefined, '/run/acme/echo?fal_jwt_token=bad')).status).toBe(401)
+  // Made by a server that asked for no keys yet.
+  expect((await run(undefined, '/run/acme/echo?fal_jwt_token=anonymous')).status).toBe(401)
 })
 
 test('what is public stays open, the rest of the platform does not', async () => {

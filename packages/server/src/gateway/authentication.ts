@@ -39,7 +39,9 @@ export function requireKeyOrToken(
     const application = applicationInPath(c, prefix)
     const token = c.req.query('fal_jwt_token')
     if (token !== undefined && c.req.header('authorization') === undefined && dependencies.keys !== undefined) {
-      c.set('key', await verifyToken(dependencies, token, application))
+      const key = await verifyToken(dependencies, token, application)
+      if (key === undefined) throw new WireError(401, 'Unauthorized')
+      c.set('key', key)
     } else {
       c.set('key', await verifyKey(dependencies, c.req.header('authorization'), accessDenied(application)))
     }
@@ -71,14 +73,19 @@ export async function verifyKey(
   return key
 }
 
-async function verifyToken(
-  dependencies: AuthenticationDependencies,
+/**
+ * The key that a token was made with, as one of scope API.
+ * @returns `undefined` for a token that does not open the application: nor does any whose key was revoked since, or
+ *   that was made when the server asked for no keys
+ */
+export async function verifyToken(
+  { keys, tokens }: AuthenticationDependencies,
   token: string,
   application: string,
 ): Promise<VerifiedKey | undefined> {
-  const holder = await dependencies.tokens?.verify(token, application)
-  if (holder === undefined) throw new WireError(401, 'Unauthorized')
-  return holder.keyId === undefined ? undefined : { keyId: holder.keyId, scope: 'API' }
+  const keyId = (await tokens?.verify(token, application))?.keyId
+  if (keyId === undefined || !(await keys?.isValid(keyId))) return undefined
+  return { keyId, scope: 'API' }
 }
 
 function applicationInPath(c: GatewayContext, prefix: string): string {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
-import { KEY, type LiveGateway, oneKey, startLiveGateway } from '../../test/fakes/live-gateway.ts'
+import { KEY, KEY_ID, type LiveGateway, oneKey, startLiveGateway } from '../../test/fakes/live-gateway.ts'
 
 let gateway: LiveGateway
 const sockets: WebSocket[] = []
@@ -113,7 +113,7 @@ describe('HTTP over a websocket', () => {
     const refused = (headers: object) => expect(exchange('/ws/fake/echo', ['{}'], 1, headers)).rejects
     await refused({}).toThrow('401')
     await refused({ authorization: 'Key a:b' }).toThrow('401')
-    const token = await gateway.tokens.mint({ allowedApps: ['echo'], expiresInSeconds: 60 })
+    const token = await gateway.tokens.mint({ keyId: KEY_ID, allowedApps: ['echo'], expiresInSeconds: 60 })
     const path = `/ws/fake/echo?fal_jwt_token=${token}`
     expect(await exchange(path, ['{}'], 3, {})).toEqual([start(200), {}, end(200)])
     expect((await exchange(`${path}x`, ['{}'], 3, {}))[0]).toEqual(start(401))

@@ -23,6 +23,8 @@ export interface CreatedKey extends KeyInfo {
 export interface KeyStore {
   /** The key, or `undefined` when it does not exist, its secret is another, or it was revoked. */
   verify(keyId: string, secret: string): Promise<VerifiedKey | undefined>
+  /** Whether the key exists and was not revoked, for what was made in its name before. */
+  isValid(keyId: string): Promise<boolean>
   create(alias: string, scope: KeyScope): Promise<CreatedKey>
   /** Newest first, revoked ones included. */
   list(): Promise<readonly KeyInfo[]>

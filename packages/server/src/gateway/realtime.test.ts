@@ -6,6 +6,7 @@ import { WebSocket } from 'ws'
 import { createGate, picture } from '../../test/fakes/endpoints.ts'
 import {
   KEY,
+  KEY_ID,
   type LiveGateway,
   type LiveGatewayOptions,
   oneKey,
@@ -325,7 +326,7 @@ describe('realtime handshake', () => {
 
   it('takes a token for the application, or a key', async () => {
     await start({ keys: oneKey })
-    const token = await gateway.tokens.mint({ keyId: 'test-key', allowedApps: ['echo'], expiresInSeconds: 60 })
+    const token = await gateway.tokens.mint({ keyId: KEY_ID, allowedApps: ['echo'], expiresInSeconds: 60 })
     const byToken = await connect(`/run/fake/echo/realtime?fal_jwt_token=${token}`)
     byToken.send({ tag: 'x' })
     expect((await byToken.message(0)).value).toEqual({ tag: 'x' })
@@ -336,9 +337,14 @@ describe('realtime handshake', () => {
 
   it('tells a browser by a message that its token opens nothing', async () => {
     await start({ keys: oneKey })
-    const other = await gateway.tokens.mint({ allowedApps: ['picture'], expiresInSeconds: 60 })
-    for (const query of ['', '?fal_jwt_token=nonsense', `?fal_jwt_token=${other}`]) {
-      const client = await connect(`/run/fake/echo/realtime${query}`)
+    const holders = [
+      { keyId: KEY_ID, allowedApps: ['picture'] },
+      { keyId: 'revoked', allowedApps: ['echo'] },
+      { allowedApps: ['echo'] },
+    ]
+    const mint = (holder: (typeof holders)[number]) => gateway.tokens.mint({ ...holder, expiresInSeconds: 60 })
+    for (const token of ['', 'nonsense', ...(await Promise.all(holders.map(mint)))]) {
+      const client = await connect(`/run/fake/echo/realtime${token === '' ? '' : `?fal_jwt_token=${token}`}`)
       expect((await client.message(0)).value).toEqual({ status: 'error', error: 'Unauthorized' })
       expect(await client.closed).toEqual({ code: 1008, reason: 'Unauthorized' })
     }

@@ -8,7 +8,7 @@ import { WireError } from '../errors/errors.ts'
 import { OBJECT_LIFECYCLE, RUNNER_HINT } from '../protocol/headers.ts'
 import { createRequestId } from '../protocol/request-id.ts'
 import { parseLifecycle } from '../storage/lifecycle.ts'
-import { verifyKey } from './authentication.ts'
+import { verifyKey, verifyToken } from './authentication.ts'
 import type { GatewayDependencies, TokenHolder } from './dependencies.ts'
 import { foreignOrigin, isOriginAllowed } from './origin-policy.ts'
 import { publicUrlsOf } from './public-urls.ts'
@@ -127,12 +127,13 @@ class RealtimeServer {
    * @throws WireError 401 for a bad Authorization header
    */
   async #authenticate(request: IncomingMessage, url: URL, target: RealtimeTarget): Promise<TokenHolder | undefined> {
-    const { keys, tokens } = this.#dependencies
-    if (keys === undefined) return {}
+    const dependencies = this.#dependencies
+    if (dependencies.keys === undefined) return {}
     const token = url.searchParams.get('fal_jwt_token')
     const { authorization } = request.headers
-    if (authorization === undefined) return token === null ? undefined : await tokens?.verify(token, target.application)
-    return (await verifyKey({ keys }, authorization)) ?? {}
+    if (authorization === undefined)
+      return token === null ? undefined : await verifyToken(dependencies, token, target.application)
+    return await verifyKey(dependencies, authorization)
   }
 
   #accept(webSocket: WebSocket, target: RealtimeTarget, session: SessionOptions, buffering: number | undefined): void {

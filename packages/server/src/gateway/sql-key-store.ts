@@ -20,15 +20,18 @@ class SqlKeyStore implements KeyStore {
   }
 
   async verify(keyId: string, secret: string): Promise<VerifiedKey | undefined> {
-    const row = await this.#database.read((query) =>
-      query.selectFrom('api_keys').selectAll().where('id', '=', keyId).executeTakeFirst(),
-    )
+    const row = await this.#find(keyId)
     // Hashes even for an unknown id, so that the time does not tell whether it exists.
     const given = hash(secret)
     const stored = row === undefined ? Buffer.alloc(given.length) : Buffer.from(row.secret_hash, 'hex')
     const matches = stored.length === given.length && timingSafeEqual(given, stored)
     if (row === undefined || !matches || row.revoked_at !== null) return undefined
     return { keyId: row.id, scope: row.scope }
+  }
+
+  async isValid(keyId: string): Promise<boolean> {
+    const row = await this.#find(keyId)
+    return row !== undefined && row.revoked_at === null
   }
 
   async create(alias: string, scope: KeyScope): Promise<CreatedKey> {
@@ -74,6 +77,12 @@ class SqlKeyStore implements KeyStore {
         .execute(),
     )
     return Number(result?.numUpdatedRows ?? 0) > 0
+  }
+
+  #find(keyId: string) {
+    return this.#database.read((query) =>
+      query.selectFrom('api_keys').selectAll().where('id', '=', keyId).executeTakeFirst(),
+    )
   }
 }
 

@@ -42,10 +42,12 @@ export interface LiveGatewayOptions {
 }
 
 /** The one key of `oneKey`. */
-export const KEY = 'test-key:test-secret'
+export const KEY_ID = 'test-key'
+export const KEY = `${KEY_ID}:test-secret`
 
 export const oneKey: KeyStore = {
   verify: async (keyId, secret) => (`${keyId}:${secret}` === KEY ? { keyId, scope: 'API' } : undefined),
+  isValid: async (keyId) => keyId === KEY_ID,
   create: () => Promise.reject(new Error('not in this test')),
   list: async () => [],
   revoke: async () => false,

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createGatewayRig, type GatewayRig } from '../../../test/fakes/gateway-rig.ts'
-import { KEY, type LiveGateway, oneKey, startLiveGateway } from '../../../test/fakes/live-gateway.ts'
+import { KEY, KEY_ID, type LiveGateway, oneKey, startLiveGateway } from '../../../test/fakes/live-gateway.ts'
 import { fieldError } from '../../errors/errors.ts'
 import { streamRoutes } from './stream.ts'
 
@@ -65,7 +65,7 @@ describe('streamRoutes', () => {
   })
 
   it('is opened by a token too', async () => {
-    const token = await gateway.tokens.mint({ allowedApps: ['echo'], expiresInSeconds: 60 })
+    const token = await gateway.tokens.mint({ keyId: KEY_ID, allowedApps: ['echo'], expiresInSeconds: 60 })
     const response = await stream(`/run/fake/echo/stream?fal_jwt_token=${token}`, { tag: 1 }, { headers: JSON_TYPE })
     expect(eventsOf(await response.text())).toEqual([{ tag: 1 }])
   })

@@ -6,7 +6,7 @@ import type { RealtimeTokens } from '../realtime-tokens.ts'
 import { readBody } from '../request-body.ts'
 
 const DEFAULT_SECONDS = 120
-/** A token cannot be taken back, so none outlives a day. */
+/** A token alone cannot be taken back, only with the key that it was made with: none outlives a day. */
 const LONGEST_SECONDS = 86_400
 const MAX_BODY_BYTES = 64 * 1024
 
