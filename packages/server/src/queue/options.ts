@@ -3,7 +3,7 @@ import type { QueueEvents } from './events/queue-events.ts'
 export interface RequestQueueOptions {
   /** How the processes that share the queue wake each other; by default what the database offers. */
   readonly events?: QueueEvents
-  /** A runner that has not sent a heartbeat for so long is lost. Runners send three in this time. */
+  /** A runner that has not sent a heartbeat for so long is lost. Runners send one a second, at least three in this time. */
   readonly leaseSeconds?: number
   /** Attempts that may be lost with their runner before the request is given up. */
   readonly maxLosses?: number
@@ -29,7 +29,7 @@ export interface RequestQueueOptions {
 export type ResolvedOptions = Required<Omit<RequestQueueOptions, 'events' | 'now'>>
 
 export const DEFAULT_OPTIONS: ResolvedOptions = {
-  // Three heartbeats, one a 2 s: a runner's death is noticed and its request running again within 10 s.
+  // Enough for a few late heartbeats, and a request of a runner that died is running again within 10 s.
   leaseSeconds: 6,
   maxLosses: 10,
   backoffSeconds: 0.5,

@@ -1,6 +1,7 @@
 import { type RawBuilder, type Selectable, sql } from 'kysely'
 import { bigint, clockOf, type SqlClock } from '../db/clock.ts'
 import type { Database } from '../db/database.ts'
+import { inState } from '../db/in-state.ts'
 import type { WebhookDeliveriesTable } from '../db/schema.ts'
 
 /** A delivery that this process has the right to attempt until its lease is over. */
@@ -143,7 +144,7 @@ export class WebhookOutbox {
         .set({ ...change, lease_until: null, last_status: result.status ?? null, last_error: result.error ?? null })
         .where('id', '=', delivery.id)
         .where('attempts', '=', delivery.attempt)
-        .where('state', '=', sql.lit('pending'))
+        .where(inState('pending'))
         .executeTakeFirstOrThrow(),
     )
     return numUpdatedRows > 0n

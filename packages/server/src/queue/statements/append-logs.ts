@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { inState } from '../../db/in-state.ts'
 import type { QueueContext } from '../context.ts'
 import type { ClaimToken, LogEntry } from '../request-queue.ts'
 
@@ -22,7 +22,7 @@ export async function appendLogs(
       .select('seq')
       .where('request_id', '=', claim.requestId)
       .where('attempt', '=', claim.attempt)
-      .where('state', '=', sql.lit('running'))
+      .where(inState('running'))
       .executeTakeFirst()
     if (current === undefined) return false
     await query.insertInto('logs').values(rows).execute()

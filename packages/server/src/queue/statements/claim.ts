@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import { bigint } from '../../db/clock.ts'
 import type { Query } from '../../db/database.ts'
+import { inState } from '../../db/in-state.ts'
 import type { QueueContext } from '../context.ts'
 import type { ClaimedRequest } from '../request-queue.ts'
 import { toSubmission } from '../rows.ts'
@@ -104,7 +105,7 @@ function best(context: QueueContext, query: Query, offer: ClaimOffer, endpointId
     .selectFrom('requests')
     .select('seq')
     .where('seq', 'in', candidates(context, sourcesOf(context, offer, endpointIds), entries))
-    .where('state', '=', sql.lit('queued'))
+    .where(inState('queued'))
     .orderBy('priority')
     .orderBy(offer.warm.length === 0 ? sql`seq` : age)
     .orderBy('seq')

@@ -1,6 +1,7 @@
 import { type Selectable, sql } from 'kysely'
 import { bigint } from '../../db/clock.ts'
 import type { Query } from '../../db/database.ts'
+import { inState } from '../../db/in-state.ts'
 import type { RequestsTable } from '../../db/schema.ts'
 import type { QueueContext } from '../context.ts'
 import type { Outcome } from '../request-queue.ts'
@@ -37,7 +38,7 @@ export async function finish(
       ...outcomeColumns(outcome),
     })
     .where('request_id', '=', expected.requestId)
-    .where('state', '=', expected.state)
+    .where(inState(expected.state))
     .$if(expected.attempt !== undefined, (update) => update.where('attempt', '=', expected.attempt ?? 0))
     .returning(['request_id', 'endpoint_id', 'webhook_url'])
     .executeTakeFirst()

@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { inState } from '../../db/in-state.ts'
 import type { QueueContext } from '../context.ts'
 import type { ClaimToken } from '../request-queue.ts'
 
@@ -15,7 +16,7 @@ export async function heartbeat(
     return query
       .updateTable('requests')
       .set({ lease_until: sql`${now} + ${context.options.leaseSeconds * 1000}` })
-      .where('state', '=', sql.lit('running'))
+      .where(inState('running'))
       .where('runner_id', '=', runnerId)
       .where((eb) => eb.or(claims.map((claim) => eb.and({ request_id: claim.requestId, attempt: claim.attempt }))))
       .returning(['request_id', 'cancel_requested'])

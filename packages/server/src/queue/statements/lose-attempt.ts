@@ -1,5 +1,6 @@
 import { type Selectable, sql } from 'kysely'
 import type { Query } from '../../db/database.ts'
+import { inState } from '../../db/in-state.ts'
 import type { RequestsTable } from '../../db/schema.ts'
 import type { QueueContext } from '../context.ts'
 import { CANCELLED, poisoned, RUNNER_LOST } from '../outcomes.ts'
@@ -44,7 +45,7 @@ export async function loseAttempt(
     })
     .where('request_id', '=', row.request_id)
     .where('attempt', '=', row.attempt)
-    .where('state', '=', sql.lit('running'))
+    .where(inState('running'))
     .execute()
 }
 

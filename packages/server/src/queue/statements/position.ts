@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { Query } from '../../db/database.ts'
+import { inState } from '../../db/in-state.ts'
 import type { QueueContext } from '../context.ts'
 
 /** Requests ahead are counted one by one up to here (0.5 ms on libsql, 3 ms on PostgreSQL), and estimated beyond. */
@@ -12,7 +13,7 @@ export function position(context: QueueContext, requestId: string): Promise<numb
       .selectFrom('requests')
       .select(['endpoint_id', 'priority', 'seq'])
       .where('request_id', '=', requestId)
-      .where('state', '=', sql.lit('queued'))
+      .where(inState('queued'))
       .executeTakeFirst()
     return row === undefined ? 0 : countAhead(query, row.endpoint_id, row.priority, row.seq)
   })
