@@ -12,16 +12,20 @@ import { WORK_ENDPOINT_ID } from './work-endpoint.ts'
 
 /*
  * What happens when the surroundings fail: the disk fills up, a folder cannot be written, the database goes away, a second
- * server takes the same folder. Each scenario prints what clients were told and what became of their requests.
+ * server takes the same folder, the clock jumps. Each scenario prints what clients were told and what became of their requests.
  * Needs Linux and root, for it mounts small file systems.
  */
 const { values } = parseArgs({
   options: {
     postgres: { type: 'string' },
+    faketime: { type: 'string' },
     'outage-seconds': { type: 'string', default: '30' },
     'skip-libsql': { type: 'boolean', default: false },
   },
 })
+const DAY_SECONDS = 86_400
+/** For as long Node sends a date that it has formatted before. */
+const DATE_HEADER_MILLISECONDS = 1100
 const outageSeconds = Number(values['outage-seconds'])
 
 if (!values['skip-libsql']) {
@@ -29,6 +33,12 @@ if (!values['skip-libsql']) {
   await scenario('The folder of the files cannot be written', readOnlyFiles)
   await scenario('The data folder is read-only at the start', readOnlyStart)
   await scenario('A second server on the same data folder', secondServer)
+}
+if (values.faketime === undefined) console.log('The clock jumps with --faketime FILE, the library libfaketimeMT.so.1.')
+else {
+  const library = values.faketime
+  await scenario('The clock jumps a day ahead', (folder) => clockJump(folder, library, DAY_SECONDS))
+  await scenario('The clock jumps a day back', (folder) => clockJump(folder, library, -DAY_SECONDS))
 }
 if (values.postgres === undefined) console.log('The database goes away with --postgres FOLDER of its binaries.')
 else {
@@ -114,6 +124,41 @@ async function secondServer(folder: string): Promise<void> {
   } finally {
     await system.stop()
   }
+}
+
+async function clockJump(folder: string, library: string, seconds: number): Promise<void> {
+  const offset = join(folder, 'clock-offset')
+  writeFileSync(offset, '+0')
+  const clock = {
+    LD_PRELOAD: library,
+    FAKETIME_TIMESTAMP_FILE: offset,
+    FAKETIME_NO_CACHE: '1',
+    FAKETIME_DONT_FAKE_MONOTONIC: '1',
+  }
+  Object.assign(process.env, clock)
+  const system = await createLibsqlSystem(folder)
+  try {
+    await system.start()
+    for (const name of Object.keys(clock)) delete process.env[name]
+    tell('the clock is off by, in seconds', await clockOffset(system))
+    const ids = await Promise.all(Array.from({ length: 6 }, () => submit(system, 2000)))
+    await sleep(500)
+    tell('states just before', await states(system, ids))
+    writeFileSync(offset, seconds < 0 ? `${seconds}` : `+${seconds}`)
+    await sleep(DATE_HEADER_MILLISECONDS)
+    tell('the clock is off by, in seconds', await clockOffset(system))
+    tell('states of those from before', await untilDone(system, ids))
+    tell('executions of the 6', countExecutions(system, ids))
+    tell('a submit afterwards', await untilDone(system, [await submit(system, 10)]))
+  } finally {
+    await system.stop()
+  }
+}
+
+/** How far the server's clock, as its answers tell it, is ahead of this process's. */
+async function clockOffset(system: System): Promise<number> {
+  const date = (await fetch(`${system.urls[0]}/health`)).headers.get('date') ?? ''
+  return Math.round((Date.parse(date) - Date.now()) / 1000)
 }
 
 async function databaseAway(folder: string, binaries: string, how: 'down' | 'hung'): Promise<void> {

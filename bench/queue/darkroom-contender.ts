@@ -4,6 +4,7 @@ import type { ClaimedRequest, RequestQueue, Submission } from '../../packages/se
 import { submissionColumns } from '../../packages/server/src/queue/rows.ts'
 import { createRequestQueue } from '../../packages/server/src/queue/sql-request-queue.ts'
 import type { Contender, ContenderSpec } from './contender.ts'
+import { vacuum } from './vacuum.ts'
 
 const MEASURED = 'bench/measured'
 const BESIDE = 'bench/beside'
@@ -35,6 +36,7 @@ export async function createDarkroomContender(
           await query.insertInto('payloads').values(payloads).execute()
           await query.insertInto('requests').values(requests.map(waitingRow)).execute()
         })
+      if (spec.databaseUrl !== undefined) await vacuum(spec.databaseUrl)
     },
     submit: async (requestId) => void (await queue.enqueue(submission(requestId, MEASURED, 'normal'))),
     claim: () => queue.claim('bench', [MEASURED], []),

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Contender, ContenderSpec } from './contender.ts'
+import { vacuum } from './vacuum.ts'
 
 const MEASURED = 'measured'
 const BESIDE = 'beside'
@@ -48,6 +49,7 @@ export async function createPgBossContender(spec: ContenderSpec & { kind: 'pg-bo
           Array.from({ length }, (_, i) => ({ data: { requestId: `waiting-${filled + i}` }, priority: 0 })),
         )
       }
+      await vacuum(spec.databaseUrl)
     },
     submit: async (requestId) =>
       void (await boss.send(MEASURED, { requestId, prompt: 'a lighthouse at dusk', seed: 42 }, { priority: 1 })),
