@@ -4,7 +4,7 @@ import { createDarkroomClient, type DarkroomClientConfig } from '@darkroom/clien
 import type { ApiError } from '@fal-ai/client'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { createGate } from '../fakes/endpoints.ts'
-import { KEY, type LiveGateway, oneKey, startLiveGateway } from '../fakes/live-gateway.ts'
+import { KEY, KEY_ID, type LiveGateway, oneKey, startLiveGateway } from '../fakes/live-gateway.ts'
 
 let gateway: LiveGateway
 const connections: { close(): void }[] = []
@@ -64,7 +64,7 @@ describe('createDarkroomClient', () => {
 
   it('streams, with the key and with a token', async () => {
     for (const connectionMode of ['server', 'client'] as const) {
-      const tokenProvider = () => gateway.tokens.mint({ allowedApps: ['steps'], expiresInSeconds: 60 })
+      const tokenProvider = () => gateway.tokens.mint({ keyId: KEY_ID, allowedApps: ['steps'], expiresInSeconds: 60 })
       const stream = await client().stream('fake/steps', { input: { steps: 2 }, connectionMode, tokenProvider })
       const events: unknown[] = []
       for await (const event of stream) events.push(event)
