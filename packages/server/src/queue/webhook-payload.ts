@@ -5,13 +5,17 @@ import type { Outcome } from './request-queue.ts'
  * that numbers keep every digit (seeds reach beyond 2^53).
  */
 export function webhookPayload(requestId: string, outcome: Outcome): string {
+  const { before, after } = aroundPayload(requestId, outcome)
+  return before + outcome.body + after
+}
+
+/** What stands before and after the outcome's body in it. */
+export function aroundPayload(requestId: string, outcome: Pick<Outcome, 'status'>): { before: string; after: string } {
   const ok = outcome.status >= 200 && outcome.status < 300
-  const fields = [
-    ['request_id', JSON.stringify(requestId)],
-    ['gateway_request_id', JSON.stringify(requestId)],
-    ['status', ok ? '"OK"' : '"ERROR"'],
-    ['payload', outcome.body],
-    ['error', ok ? 'null' : JSON.stringify(`Unexpected status code: ${outcome.status}`)],
-  ]
-  return `{${fields.map(([name, json]) => `"${name}":${json}`).join(',')}}`
+  const id = JSON.stringify(requestId)
+  const error = ok ? 'null' : JSON.stringify(`Unexpected status code: ${outcome.status}`)
+  return {
+    before: `{"request_id":${id},"gateway_request_id":${id},"status":${ok ? '"OK"' : '"ERROR"'},"payload":`,
+    after: `,"error":${error}}`,
+  }
 }

@@ -1,3 +1,4 @@
+import type { Query } from '../../db/database.ts'
 import { announceChange } from '../announce.ts'
 import type { QueueContext } from '../context.ts'
 import type { ClaimToken, Outcome } from '../request-queue.ts'
@@ -6,7 +7,11 @@ import { finish } from './finish.ts'
 /** Ends a claimed request. @returns false when the attempt is stale: nothing was changed */
 export async function complete(context: QueueContext, claim: ClaimToken, outcome: Outcome): Promise<boolean> {
   const expected = { requestId: claim.requestId, state: 'running', attempt: claim.attempt } as const
-  const ended = await context.database.atomically('synced', (query) => finish(context, query, expected, outcome))
+  const { database } = context
+  const end = (query: Query) => finish(context, query, expected, outcome)
+  const ended = await (database.capabilities.writingWith
+    ? database.execute('synced', end)
+    : database.atomically('synced', end))
   if (ended === undefined) return false
   announceChange(context, ended)
   const endpointId = ended.endpoint_id

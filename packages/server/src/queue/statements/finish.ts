@@ -6,7 +6,7 @@ import type { RequestsTable } from '../../db/schema.ts'
 import type { QueueContext } from '../context.ts'
 import type { Outcome } from '../request-queue.ts'
 import { outcomeColumns } from '../rows.ts'
-import { webhookPayload } from '../webhook-payload.ts'
+import { aroundPayload, webhookPayload } from '../webhook-payload.ts'
 
 /** The request and the state and attempt that it must still be in. */
 export interface Expected {
@@ -16,18 +16,91 @@ export interface Expected {
   readonly attempt?: number
 }
 
+/** What the end of a request is announced with. */
+type EndedRow = Pick<Selectable<RequestsTable>, 'request_id' | 'endpoint_id' | 'webhook_url'>
+
 /**
  * Ends a request with its outcome and puts its webhook in the outbox: part of the caller's unit of work.
  * @returns what its end is announced with, or `undefined` when it was not in the expected state and nothing was changed
  */
-export async function finish(
+export function finish(
   context: QueueContext,
   query: Query,
   expected: Expected,
   outcome: Outcome,
-): Promise<Pick<Selectable<RequestsTable>, 'request_id' | 'endpoint_id' | 'webhook_url'> | undefined> {
+): Promise<EndedRow | undefined> {
+  const { writingWith } = context.database.capabilities
+  return writingWith ? finishAtOnce(context, query, expected, outcome) : finishInTurn(context, query, expected, outcome)
+}
+
+async function finishInTurn(
+  context: QueueContext,
+  query: Query,
+  expected: Expected,
+  outcome: Outcome,
+): Promise<EndedRow | undefined> {
+  const ended = await endRequest(context, query, expected, outcome).executeTakeFirst()
+  if (ended === undefined) return undefined
+  await query
+    .updateTable('payloads')
+    .set({ output: outcome.body })
+    .where('request_id', '=', expected.requestId)
+    .execute()
+  if (ended.webhook_url !== null) {
+    const payload = webhookPayload(expected.requestId, outcome)
+    await query
+      .insertInto('webhook_deliveries')
+      .values({ request_id: expected.requestId, url: ended.webhook_url, payload, ...dueNow(context) })
+      .execute()
+  }
+  return ended
+}
+
+/** One statement: on a server across a network its round trips would take longer than its work. */
+function finishAtOnce(
+  context: QueueContext,
+  query: Query,
+  expected: Expected,
+  outcome: Outcome,
+): Promise<EndedRow | undefined> {
+  const { before, after } = aroundPayload(expected.requestId, outcome)
+  const { state, next_attempt_at, created_at } = dueNow(context)
+  return query
+    .with('ended', () => endRequest(context, query, expected, outcome))
+    .with('result', (cte) => cte.selectNoFrom(sql<string>`${outcome.body}::text`.as('body')))
+    .with('stored', (cte) =>
+      cte
+        .updateTable('payloads')
+        .from(['ended', 'result'])
+        .set((eb) => ({ output: eb.ref('result.body') }))
+        .whereRef('payloads.request_id', '=', 'ended.request_id'),
+    )
+    .with('webhook', (cte) =>
+      cte
+        .insertInto('webhook_deliveries')
+        .columns(['request_id', 'url', 'payload', 'state', 'next_attempt_at', 'created_at'])
+        .expression((eb) =>
+          eb
+            .selectFrom(['ended', 'result'])
+            .select([
+              'ended.request_id',
+              'ended.webhook_url',
+              sql<string>`${before}::text || result.body || ${after}::text`.as('payload'),
+              sql.lit(state).as('state'),
+              next_attempt_at.as('next_attempt_at'),
+              created_at.as('created_at'),
+            ])
+            .where('ended.webhook_url', 'is not', null),
+        ),
+    )
+    .selectFrom('ended')
+    .selectAll()
+    .executeTakeFirst()
+}
+
+function endRequest(context: QueueContext, query: Query, expected: Expected, outcome: Outcome) {
   const now = context.now()
-  const ended = await query
+  return query
     .updateTable('requests')
     .set({
       state: 'completed',
@@ -41,39 +114,14 @@ export async function finish(
     .where(inState(expected.state))
     .$if(expected.attempt !== undefined, (update) => update.where('attempt', '=', expected.attempt ?? 0))
     .returning(['request_id', 'endpoint_id', 'webhook_url'])
-    .executeTakeFirst()
-  if (ended === undefined) return undefined
-  await query
-    .updateTable('payloads')
-    .set({ output: outcome.body })
-    .where('request_id', '=', expected.requestId)
-    .execute()
-  if (ended.webhook_url !== null) await recordWebhook(context, query, expected.requestId, ended.webhook_url, outcome)
-  return ended
+}
+
+function dueNow(context: QueueContext) {
+  const now = context.now()
+  return { state: 'pending', next_attempt_at: now, created_at: now } as const
 }
 
 /** Milliseconds that a finished request is kept. */
 export function retention(context: QueueContext, storeIo: boolean): number {
   return (storeIo ? context.options.payloadRetentionSeconds : context.options.resultRetentionSeconds) * 1000
-}
-
-async function recordWebhook(
-  context: QueueContext,
-  query: Query,
-  requestId: string,
-  url: string,
-  outcome: Outcome,
-): Promise<void> {
-  const now = context.now()
-  await query
-    .insertInto('webhook_deliveries')
-    .values({
-      request_id: requestId,
-      url,
-      payload: webhookPayload(requestId, outcome),
-      state: 'pending',
-      next_attempt_at: now,
-      created_at: now,
-    })
-    .execute()
 }
