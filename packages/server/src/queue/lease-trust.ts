@@ -4,6 +4,8 @@
  * requests of a dead runner wait.
  */
 const LOOK_SHARE = 1 / 2
+/** Part of a lease for which leases hold then: time for three renewals, and no more, for the dead ones' requests wait for it too. */
+const HOLD_SHARE = 1 / 2
 
 /** Milliseconds of the wall clock, and of one that is never set. */
 export interface Clocks {
@@ -15,8 +17,8 @@ const SYSTEM_CLOCKS: Clocks = { wall: () => Date.now(), monotonic: () => perform
 
 /**
  * Knows when a lease that is over proves nothing: after an outage or a hang of the database nobody could renew one, after
- * a jump of the clock or a suspended machine all are over at once. Then leases hold for one more lease time, in which
- * runners that live renew theirs.
+ * a jump of the clock or a suspended machine all are over at once. Then leases hold for a while longer, in which runners
+ * that live renew theirs.
  */
 export class LeaseTrust {
   readonly #leaseMilliseconds: number
@@ -35,7 +37,8 @@ export class LeaseTrust {
     const last = this.#lastLook ?? now
     this.#lastLook = now
     const passed = Math.max(now.wall - last.wall, now.monotonic - last.monotonic)
-    if (passed > this.#leaseMilliseconds * LOOK_SHARE) this.#holdUntil = now.monotonic + this.#leaseMilliseconds
+    if (passed > this.#leaseMilliseconds * LOOK_SHARE)
+      this.#holdUntil = now.monotonic + this.#leaseMilliseconds * HOLD_SHARE
     return now.monotonic < this.#holdUntil
   }
 }
