@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 
 /** A write appends 10 to 50 pages of 4 KiB to the log. */
@@ -30,7 +29,8 @@ export class Checkpoints {
   async close(): Promise<void> {
     const worker = this.#worker
     if (worker === undefined) return
-    const gone = once(worker, 'exit')
+    // Not `once` of node:events, which would throw what the thread dies of, and the connections would stay open.
+    const gone = new Promise((resolve) => worker.once('exit', resolve))
     worker.postMessage('close')
     await gone
   }

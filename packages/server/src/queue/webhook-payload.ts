@@ -9,7 +9,7 @@ export function webhookPayload(requestId: string, outcome: Outcome): string {
   return before + outcome.body + after
 }
 
-/** What stands before and after the outcome's body in it. */
+/** The body of a request's webhook but for the outcome's body: what stands before it and after it. */
 export function aroundPayload(requestId: string, outcome: Pick<Outcome, 'status'>): { before: string; after: string } {
   const ok = outcome.status >= 200 && outcome.status < 300
   const id = JSON.stringify(requestId)

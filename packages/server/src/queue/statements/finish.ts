@@ -33,6 +33,17 @@ export function finish(
   return writingWith ? finishAtOnce(context, query, expected, outcome) : finishInTurn(context, query, expected, outcome)
 }
 
+/** `finish` as a unit of work of its own, on disk when it resolves. */
+export function finishAlone(
+  context: QueueContext,
+  expected: Expected,
+  outcome: Outcome,
+): Promise<EndedRow | undefined> {
+  const { database } = context
+  const end = (query: Query) => finish(context, query, expected, outcome)
+  return database.capabilities.writingWith ? database.execute('synced', end) : database.atomically('synced', end)
+}
+
 async function finishInTurn(
   context: QueueContext,
   query: Query,
