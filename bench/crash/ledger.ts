@@ -2,7 +2,6 @@
 export interface Accepted {
   readonly requestId: string
   readonly token: string
-  readonly acceptedAt: number
   /** Execution whose result a client read first, and last. */
   firstResult?: Result
   lastResult?: Result
@@ -23,7 +22,7 @@ export class Ledger {
   unanswered = 0
 
   accept(requestId: string, token: string): Accepted {
-    const entry: Accepted = { requestId, token, acceptedAt: Date.now() }
+    const entry: Accepted = { requestId, token }
     this.accepted.set(requestId, entry)
     return entry
   }

@@ -29,8 +29,8 @@ export class ManagedProcess {
     this.#options = options
   }
 
-  /** Resolves with what the process says when it is ready: the URL of a gateway. @throws when it ends before that */
-  async start(): Promise<string> {
+  /** Resolves when the process says that it is ready. @throws when it ends before that */
+  async start(): Promise<void> {
     const { name, entry, setup, log } = this.#options
     const output = openSync(log, 'a')
     const child = fork(fileURLToPath(entry), [], {
@@ -51,7 +51,6 @@ export class ManagedProcess {
     child.once('exit', () => {
       if (this.#killed !== child) this.onDied()
     })
-    return answer.ready
   }
 
   get up(): boolean {

@@ -33,12 +33,7 @@ if (!values['skip-libsql']) {
   await scenario('The folder of the files cannot be written', readOnlyFiles)
   await scenario('The data folder is read-only at the start', readOnlyStart)
   await scenario('A second server on the same data folder', secondServer)
-}
-if (values.faketime === undefined) console.log('The clock jumps with --faketime FILE, the library libfaketimeMT.so.1.')
-else {
-  const library = values.faketime
-  await scenario('The clock jumps a day ahead', (folder) => clockJump(folder, library, DAY_SECONDS))
-  await scenario('The clock jumps a day back', (folder) => clockJump(folder, library, -DAY_SECONDS))
+  await clockJumps(values.faketime)
 }
 if (values.postgres === undefined) console.log('The database goes away with --postgres FOLDER of its binaries.')
 else {
@@ -124,6 +119,15 @@ async function secondServer(folder: string): Promise<void> {
   } finally {
     await system.stop()
   }
+}
+
+async function clockJumps(library: string | undefined): Promise<void> {
+  if (library === undefined) {
+    console.log('The clock jumps with --faketime FILE, the library libfaketimeMT.so.1.')
+    return
+  }
+  await scenario('The clock jumps a day ahead', (folder) => clockJump(folder, library, DAY_SECONDS))
+  await scenario('The clock jumps a day back', (folder) => clockJump(folder, library, -DAY_SECONDS))
 }
 
 async function clockJump(folder: string, library: string, seconds: number): Promise<void> {

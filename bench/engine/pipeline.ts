@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util'
 import { openEngine } from '../../packages/engine/src/pipelines/engine.ts'
 import { loadStableDiffusion } from '../../packages/engine/src/pipelines/load-stable-diffusion.ts'
 import { textToImage } from '../../packages/engine/src/pipelines/text-to-image.ts'
+import { median, timed } from '../statistics.ts'
 import { startPeer } from './peer.ts'
 
 const { values: flags, positionals } = parseArgs({
@@ -38,12 +39,6 @@ interface Phases {
   readonly steps: number
   readonly decode: number
   readonly picture: number
-}
-
-async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {
-  const started = performance.now()
-  const result = await work()
-  return [result, (performance.now() - started) / 1000]
 }
 
 const cacheFolder = flags.cache
@@ -78,11 +73,6 @@ async function picture(): Promise<Phases> {
   } finally {
     await engine.dispose()
   }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return ((sorted[(sorted.length - 1) >> 1] as number) + (sorted[sorted.length >> 1] as number)) / 2
 }
 
 function summary(all: readonly Phases[]): string {

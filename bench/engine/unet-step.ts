@@ -11,6 +11,7 @@ import { buildUNetGraph } from '../../packages/engine/src/models/unet-2d-conditi
 import { parseUNetConfig } from '../../packages/engine/src/models/unet-2d-condition-config.ts'
 import { WorkerRuntime } from '../../packages/engine/src/runtime/worker-runtime.ts'
 import { elementCount, type FloatTensor, float32, type Shape } from '../../packages/engine/src/tensor/tensor.ts'
+import { median, timed } from '../statistics.ts'
 import { startPeer } from './peer.ts'
 
 const { values: flags, positionals } = parseArgs({
@@ -35,22 +36,11 @@ function wave(shape: Shape): FloatTensor {
   )
 }
 
-async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {
-  const started = performance.now()
-  const result = await work()
-  return [result, (performance.now() - started) / 1000]
-}
-
 /** Linux's account of this process, in GB. */
 function memory(): string {
   const status = readFileSync('/proc/self/status', 'utf8')
   const gigabytes = (name: string) => (Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]) * 1024) / 1e9
   return ['VmHWM', 'RssAnon', 'RssFile'].map((name) => `${name} ${gigabytes(name).toFixed(2)} GB`).join(', ')
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return ((sorted[(sorted.length - 1) >> 1] as number) + (sorted[sorted.length >> 1] as number)) / 2
 }
 
 /** On a machine that others use, the best of many says what the work takes; on a quiet one it is close to the median. */

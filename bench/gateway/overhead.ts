@@ -11,6 +11,7 @@ import { once } from 'node:events'
 import { loadavg } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { RunnerAdvertisement } from '../../packages/server/src/queue/request-queue.ts'
+import { median, percentile } from '../statistics.ts'
 import { type Callers, channelCallers, httpCallers, realtimeCallers } from './callers.ts'
 import { cpuOf } from './cpu-question.ts'
 import { closedLoop, type Measured, openLoop } from './load.ts'
@@ -125,18 +126,19 @@ async function measure(contender: Contender, scenario: Scenario): Promise<Figure
   const { latencies, perSecond } = await scenario.measure(callers)
   const used = (await cpu()) - before
   callers.close()
-  const quantile = (q: number) => latencies[Math.floor(q * latencies.length)] ?? 0
-  return { p50: quantile(0.5), p99: quantile(0.99), perSecond, cpu: used / latencies.length }
+  return {
+    p50: percentile(latencies, 0.5),
+    p99: percentile(latencies, 0.99),
+    perSecond,
+    cpu: used / latencies.length,
+  }
 }
 
 function line(name: string, rounds: readonly Figures[], hasProcess: boolean): string {
-  const median = (of: keyof Figures) => {
-    const sorted = rounds.map((figures) => figures[of]).sort((a, b) => a - b)
-    return sorted[Math.floor(sorted.length / 2)] ?? 0
-  }
+  const middle = (of: keyof Figures) => median(rounds.map((figures) => figures[of]))
   return (
-    `${name.padEnd(15)} p50 ${median('p50').toFixed(2).padStart(6)} ms, p99 ${median('p99').toFixed(2).padStart(6)} ms, ` +
-    `${Math.round(median('perSecond'))}/s${hasProcess ? `, ${median('cpu').toFixed(2)} ms of processor time each` : ''}`
+    `${name.padEnd(15)} p50 ${middle('p50').toFixed(2).padStart(6)} ms, p99 ${middle('p99').toFixed(2).padStart(6)} ms, ` +
+    `${Math.round(middle('perSecond'))}/s${hasProcess ? `, ${middle('cpu').toFixed(2)} ms of processor time each` : ''}`
   )
 }
 

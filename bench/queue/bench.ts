@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { median } from '../statistics.ts'
 import { type Contender, type ContenderSpec, createContender } from './contender.ts'
 import { probeFsync } from './fsync-probe.ts'
 import { acceptsPerSecond, claimCost, drainsPerSecond, type Latency, submitToStart } from './measurements.ts'
-import { percentile } from './statistics.ts'
 
 const { values } = parseArgs({
   options: {
@@ -16,7 +16,6 @@ const { values } = parseArgs({
     data: { type: 'string', default: tmpdir() },
   },
 })
-/** Odd, for the median. */
 const CLAIM_ROUNDS = 3
 
 const waiting = Number(values.waiting)
@@ -76,14 +75,8 @@ async function measureClaims(contender: Contender): Promise<void> {
     }
   }
   const costs = rounds.map((of) => ({
-    p50: percentile(
-      of.map(({ p50 }) => p50),
-      0.5,
-    ),
-    p99: percentile(
-      of.map(({ p99 }) => p99),
-      0.5,
-    ),
+    p50: median(of.map(({ p50 }) => p50)),
+    p99: median(of.map(({ p99 }) => p99)),
   }))
   for (const [i, cost] of costs.entries()) row(`at ${depths[i]}`, contender, latency(cost))
   const [empty, deep] = [costs[0]?.p50 ?? Number.NaN, costs.at(-1)?.p50 ?? Number.NaN]

@@ -2,8 +2,8 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
 import { LocalEvents } from '../../packages/server/src/queue/events/local-events.ts'
+import { percentile } from '../statistics.ts'
 import type { Contender, ContenderSpec } from './contender.ts'
-import { percentile } from './statistics.ts'
 
 /** How many submitters, or claimers, work at once where throughput is measured. */
 const CONCURRENCY = 8
