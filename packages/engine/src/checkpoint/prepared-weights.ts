@@ -134,8 +134,14 @@ export class WeightCache {
 
   #openFolder(): Promise<string> {
     const given = this.#givenFolder
-    this.#folder ??= given === undefined ? mkdtemp(join(tmpdir(), 'darkroom-weights-')) : createFolder(given)
-    return this.#folder
+    const opening =
+      this.#folder ?? (given === undefined ? mkdtemp(join(tmpdir(), 'darkroom-weights-')) : createFolder(given))
+    this.#folder = opening
+    // A disk that was full has room again one day.
+    opening.catch(() => {
+      if (this.#folder === opening) this.#folder = undefined
+    })
+    return opening
   }
 
   #file(identity: string, name: string, tensors: StoredEntries, options: PrepareOptions): Promise<SafetensorsFile> {

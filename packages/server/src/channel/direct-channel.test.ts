@@ -248,7 +248,6 @@ describe('the direct channel', () => {
     const second = await startFakeRunner(queue, { endpoints: [gate.endpoint] })
     const channel = channelOver(queue)
     const burst = await Promise.all([channel.open(session('fake/gate')), channel.open(session('fake/gate'))])
-    const [working, idle] = burst
     const answers = [send(channel, session('fake/gate'), {})]
     await gate.entered
     // One session each, and a third on the runner that works: the idle one has fewer. Now as many there, idle.
@@ -260,7 +259,15 @@ describe('the direct channel', () => {
       return result?.type === 'result' ? result.headers['x-fal-served-from'] : undefined
     })
     expect(new Set(served)).toEqual(new Set([first.runnerId, second.runnerId]))
-    for (const opened of [working, idle, spare]) opened?.close()
+    const spread = await Promise.all(
+      burst.map(async (opened) => {
+        for await (const event of opened.send({}, NEVER))
+          if (event.type === 'result') return event.headers['x-fal-served-from']
+        return undefined
+      }),
+    )
+    expect(new Set(spread)).toEqual(new Set([first.runnerId, second.runnerId]))
+    for (const opened of [...burst, spare]) opened.close()
   })
 })
 

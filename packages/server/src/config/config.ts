@@ -111,7 +111,7 @@ export function readConfig(overrides: ConfigOverrides = {}, environment: Environ
     publicUrl: readPublicUrl(overrides.publicUrl ?? env.DARKROOM_PUBLIC_URL),
     tls: overrides.tls ?? readFlag(env, 'DARKROOM_TLS') ?? false,
     auth,
-    allowedOrigins: env.DARKROOM_ALLOWED_ORIGINS?.split(',').map((origin) => origin.trim()),
+    allowedOrigins: readOrigins(env),
     allowPrivateTargets: overrides.allowPrivateTargets ?? readFlag(env, 'DARKROOM_ALLOW_PRIVATE_TARGETS') ?? false,
     logLevel: overrides.logLevel ?? readChoice(env, 'DARKROOM_LOG_LEVEL', LOG_LEVELS) ?? 'info',
     drainSeconds: readInteger(env, 'DARKROOM_DRAIN_SECONDS', 0, 3600) ?? 30,
@@ -133,11 +133,32 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host)
 }
 
+/** Origins as browsers spell them, or `*`. */
+function readOrigins(env: Environment): readonly string[] | undefined {
+  const named = env.DARKROOM_ALLOWED_ORIGINS?.split(',')
+    .map((origin) => origin.trim())
+    .filter((origin) => origin !== '')
+  return named && Object.freeze(named.map((each) => (each === '*' ? each : originOf(each))))
+}
+
+function originOf(text: string): string {
+  const url = /^https?:/i.test(text) && URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || url.pathname !== '/' || url.search !== '')
+    throw new ConfigError(`DARKROOM_ALLOWED_ORIGINS: expected origins such as https://app.example.com, got ${text}.`)
+  return url.origin
+}
+
 function readRunners(overrides: NonNullable<ConfigOverrides['runners']>, env: Environment): RunnersConfig {
+  const count = overrides.count ?? readInteger(env, 'DARKROOM_RUNNERS', 1, 256) ?? 1
+  const port = overrides.port ?? readInteger(env, 'DARKROOM_RUNNER_PORT', 0, 65_535) ?? 0
+  if (port !== 0 && port + count - 1 > 65_535)
+    throw new ConfigError(
+      `Runners take ports from ${port} up (DARKROOM_RUNNER_PORT), and ${count} of them (DARKROOM_RUNNERS) go beyond 65535.`,
+    )
   return Object.freeze({
-    count: overrides.count ?? readInteger(env, 'DARKROOM_RUNNERS', 1, 256) ?? 1,
+    count,
     host: overrides.host ?? env.DARKROOM_RUNNER_HOST ?? DEFAULT_HOST,
-    port: overrides.port ?? readInteger(env, 'DARKROOM_RUNNER_PORT', 0, 65_535) ?? 0,
+    port,
     advertisedHost: overrides.advertisedHost ?? env.DARKROOM_RUNNER_ADVERTISED_HOST,
     memoryBytes: readInteger(env, 'DARKROOM_RUNNER_MEMORY_BYTES', MEBIBYTE),
   })

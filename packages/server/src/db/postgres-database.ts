@@ -123,8 +123,9 @@ function queryOn(pool: pg.Pool): Query {
 }
 
 function withoutPassword(url: string): string {
-  const parsed = URL.parse(url)
-  return parsed === null ? 'PostgreSQL' : `${parsed.protocol}//${parsed.host}${parsed.pathname}`
+  if (!URL.canParse(url)) return 'PostgreSQL'
+  const { protocol, host, pathname } = new URL(url)
+  return `${protocol}//${host}${pathname}`
 }
 
 /** By SQLSTATE class (PostgreSQL manual, appendix A) or the socket's error. */

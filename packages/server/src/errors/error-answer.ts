@@ -1,4 +1,4 @@
-import { type FieldErrorItem, outageError, WireError } from './errors.ts'
+import { answerableError, type FieldErrorItem } from './errors.ts'
 
 /** An error as it goes out: HTTP status, headers and a body to be written as JSON. */
 export interface ErrorAnswer {
@@ -16,7 +16,7 @@ const MESSAGE_LENGTH = 500
  * `message` is ours: the JS client shows `body.message` and, without it, only the status text. The other clients ignore it.
  */
 export function toErrorAnswer(thrown: unknown): ErrorAnswer {
-  const error = thrown instanceof WireError ? thrown : outageError(thrown)
+  const error = answerableError(thrown)
   if (error === undefined) {
     return { status: 500, headers: {}, body: { detail: 'Internal Server Error', message: 'Internal Server Error' } }
   }

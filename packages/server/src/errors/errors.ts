@@ -98,8 +98,9 @@ export interface Outage extends Error {
   readonly outage: string | undefined
 }
 
-/** The answer to an outage; `undefined` for any other error. */
-export function outageError(error: unknown): WireError | undefined {
+/** The error that may be told to a client: a `WireError` as it is, an outage as its answer; `undefined` for a defect. */
+export function answerableError(error: unknown): WireError | undefined {
+  if (error instanceof WireError) return error
   if (!(error instanceof Error && 'outage' in error && typeof error.outage === 'string')) return undefined
   return new WireError(503, error.outage, { headers: { 'retry-after': String(OUTAGE_RETRY_SECONDS) }, cause: error })
 }

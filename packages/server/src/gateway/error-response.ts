@@ -1,5 +1,5 @@
 import { toErrorAnswer } from '../errors/error-answer.ts'
-import { outageError, WireError } from '../errors/errors.ts'
+import { answerableError } from '../errors/errors.ts'
 import { dumpsJson, stringifyJson } from '../protocol/json-text.ts'
 
 /**
@@ -18,7 +18,7 @@ export function errorResponse(error: unknown): Response {
 
 /** Errors of the Platform API (`/v1`) have a shape of their own. */
 export function platformErrorResponse(thrown: unknown): Response {
-  const error = thrown instanceof WireError ? thrown : outageError(thrown)
+  const error = answerableError(thrown)
   const status = error?.status ?? 500
   const message = error?.message ?? 'Internal server error'
   return new Response(stringifyJson({ error: { type: platformErrorType(status), message } }), {

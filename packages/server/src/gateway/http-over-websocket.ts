@@ -7,6 +7,7 @@ import { REQUEST_ID } from '../protocol/headers.ts'
 import { verifyKey } from './authentication.ts'
 import type { GatewayDependencies } from './dependencies.ts'
 import { foreignOrigin, isOriginAllowed } from './origin-policy.ts'
+import { terminateSilent } from './silent-sockets.ts'
 import { hostNameOf, SURFACE_PREFIX, surfaceOfHost } from './surface.ts'
 import { refuseUpgrade, upgradePath, upgradeUrl } from './upgrade.ts'
 
@@ -21,6 +22,7 @@ export interface HttpOverWebSocket {
 
 /** Requests of one connection that may wait; beyond that nothing more is read from it. */
 const MOST_WAITING = 16
+const PING_SECONDS = 20
 /** RFC 6455, 7.4.1. */
 const GOING_AWAY = 1001
 /** Headers of the handshake that are about the connection and not about the requests on it. */
@@ -35,6 +37,7 @@ export function attachHttpOverWebSocket(
   server: Pick<Server, 'on' | 'off'>,
   dispatch: Dispatch,
   dependencies: HttpOverWebSocketDependencies,
+  { pingSeconds = PING_SECONDS }: { readonly pingSeconds?: number | undefined } = {},
 ): HttpOverWebSocket {
   const connections = new Set<Connection>()
   const sockets = new WebSocketServer({
@@ -42,6 +45,7 @@ export function attachHttpOverWebSocket(
     maxPayload: dependencies.config.limits.jsonBodyBytes,
     perMessageDeflate: false,
   })
+  const stopPinging = terminateSilent(sockets, pingSeconds)
   const onUpgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const path = upgradePath(request)
     if (!path.startsWith(`${SURFACE_PREFIX.ws}/`)) return
@@ -65,6 +69,7 @@ export function attachHttpOverWebSocket(
   return {
     async close(seconds) {
       server.off('upgrade', listener)
+      stopPinging()
       await Promise.all([...connections].map((connection) => connection.drain(seconds)))
       sockets.close()
     },
@@ -78,7 +83,7 @@ export function attachHttpOverWebSocket(
  */
 async function admit(request: IncomingMessage, dependencies: HttpOverWebSocketDependencies): Promise<void> {
   const { origin, authorization } = request.headers
-  if (!isOriginAllowed(origin, dependencies.config)) throw foreignOrigin(origin)
+  if (!isOriginAllowed(origin, dependencies.config)) throw foreignOrigin(origin, dependencies.config)
   const hasToken = upgradeUrl(request).searchParams.has('fal_jwt_token')
   if (!hasToken || authorization !== undefined) await verifyKey(dependencies, authorization)
 }

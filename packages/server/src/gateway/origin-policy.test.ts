@@ -13,15 +13,24 @@ describe('isOriginAllowed', () => {
     ['http://127.0.0.1.example.com', false],
     ['null', false],
   ])('without keys: %s is %s', (origin, allowed) => {
-    expect(isOriginAllowed(origin, { auth: 'none', allowedOrigins: undefined })).toBe(allowed)
+    expect(isOriginAllowed(origin, { auth: 'none', allowedOrigins: undefined, publicUrl: undefined })).toBe(allowed)
   })
 
   it('lets every page call a server with keys, and the named ones one without', () => {
-    expect(isOriginAllowed('https://example.com', { auth: 'keys', allowedOrigins: undefined })).toBe(true)
-    const named = { auth: 'none', allowedOrigins: ['https://app.example.com'] } as const
+    expect(
+      isOriginAllowed('https://example.com', { auth: 'keys', allowedOrigins: undefined, publicUrl: undefined }),
+    ).toBe(true)
+    const named = { auth: 'none', allowedOrigins: ['https://app.example.com'], publicUrl: undefined } as const
     expect(isOriginAllowed('https://app.example.com', named)).toBe(true)
     expect(isOriginAllowed('https://example.com', named)).toBe(false)
-    expect(isOriginAllowed('https://example.com', { auth: 'none', allowedOrigins: ['*'] })).toBe(true)
+    expect(isOriginAllowed('https://example.com', { ...named, allowedOrigins: ['*'] })).toBe(true)
+    expect(isOriginAllowed('https://example.com', { ...named, auth: 'keys' })).toBe(false)
+  })
+
+  it('lets the pages of the server’s own public URL call it', () => {
+    const config = { auth: 'none', allowedOrigins: undefined, publicUrl: 'https://draw.example.com/fal' } as const
+    expect(isOriginAllowed('https://draw.example.com', config)).toBe(true)
+    expect(isOriginAllowed('https://example.com', config)).toBe(false)
   })
 })
 

@@ -4,17 +4,19 @@ import { WireError } from '../errors/errors.ts'
 import type { GatewayEnv } from './dependencies.ts'
 import { hostNameOf, surfaceOfHost } from './surface.ts'
 
-type OriginConfig = Pick<Config, 'auth' | 'allowedOrigins'>
+type OriginConfig = Pick<Config, 'auth' | 'allowedOrigins' | 'publicUrl'>
 
 /**
  * Whether a page of this origin may call the API. With keys any page may, as with fal: it has to know a key. Without keys a
  * page of the web that somebody happens to visit could draw on this machine and read its pictures, so only pages of this
- * machine may, unless the configuration names others.
+ * machine and of the server's public URL may, unless the configuration names others. It may also name the only ones for a server
+ * with keys.
  * @param origin the Origin header; absent on calls that no page makes
  */
 export function isOriginAllowed(origin: string | undefined, config: OriginConfig): boolean {
   if (origin === undefined || origin === '') return true
-  const { allowedOrigins } = config
+  const { allowedOrigins, publicUrl } = config
+  if (publicUrl !== undefined && new URL(publicUrl).origin === origin) return true
   if (allowedOrigins !== undefined) return allowedOrigins.includes('*') || allowedOrigins.includes(origin)
   return config.auth === 'keys' || isLocal(origin)
 }
@@ -34,7 +36,7 @@ const PRIVATE_NAME = /\.(localhost|local|internal|lan|test|home\.arpa)$/
  * Host header gives it away. Addresses and names that the public DNS does not know cannot be used so.
  * @param host the Host header
  */
-export function isHostAllowed(host: string | undefined, config: OriginConfig & Pick<Config, 'publicUrl'>): boolean {
+export function isHostAllowed(host: string | undefined, config: OriginConfig): boolean {
   const { auth, allowedOrigins = [], publicUrl } = config
   if (auth === 'keys' || host === undefined || allowedOrigins.includes('*')) return true
   const name = hostNameOf(host).replace(/\.$/, '')
@@ -45,21 +47,24 @@ export function isHostAllowed(host: string | undefined, config: OriginConfig & P
 }
 
 /** Refuses calls of foreign pages before anything is done for them: not every such call is preceded by a preflight. */
-export function refuseForeignOrigins(config: OriginConfig & Pick<Config, 'publicUrl'>): MiddlewareHandler<GatewayEnv> {
+export function refuseForeignOrigins(config: OriginConfig): MiddlewareHandler<GatewayEnv> {
   return async function originMiddleware(c, next) {
     const origin = c.req.header('origin')
-    if (!isOriginAllowed(origin, config)) throw foreignOrigin(origin)
+    if (!isOriginAllowed(origin, config)) throw foreignOrigin(origin, config)
     const host = c.req.header('host')
     if (!isHostAllowed(host, config)) throw foreignHost(host)
     await next()
   }
 }
 
-export function foreignOrigin(origin: string | undefined): WireError {
+export function foreignOrigin(origin: string | undefined, { allowedOrigins }: OriginConfig): WireError {
+  const reason =
+    allowedOrigins === undefined
+      ? 'it needs no keys, so it answers pages of this machine only. Start it with --auth keys, or name'
+      : 'it answers pages of the origins that it was told. Name'
   return new WireError(
     403,
-    `Pages of ${origin} may not call this server: it needs no keys, so it answers pages of this machine only. ` +
-      'Start it with --auth keys, or name the origin in DARKROOM_ALLOWED_ORIGINS.',
+    `Pages of ${origin} may not call this server: ${reason} the origin in DARKROOM_ALLOWED_ORIGINS.`,
   )
 }
 

@@ -14,6 +14,7 @@ import { foreignOrigin, isOriginAllowed } from './origin-policy.ts'
 import { publicUrlsOf } from './public-urls.ts'
 import { RealtimeConnection } from './realtime-connection.ts'
 import { type RealtimeTarget, requireRealtimeTarget } from './realtime-target.ts'
+import { terminateSilent } from './silent-sockets.ts'
 import { SURFACE_PREFIX } from './surface.ts'
 import { refuseUpgrade, upgradePath, upgradeUrl } from './upgrade.ts'
 
@@ -68,8 +69,7 @@ class RealtimeServer {
   readonly #settings: RealtimeSettings
   readonly #sockets: WebSocketServer
   readonly #connections = new Map<WebSocket, RealtimeConnection>()
-  readonly #silent = new WeakSet<WebSocket>()
-  readonly #ping: NodeJS.Timeout
+  readonly #stopPinging: () => void
 
   constructor(dependencies: RealtimeDependencies, settings: RealtimeSettings) {
     this.#dependencies = dependencies
@@ -80,7 +80,7 @@ class RealtimeServer {
       // Pictures do not compress, and a compressor costs 300 KB per socket.
       perMessageDeflate: false,
     })
-    this.#ping = setInterval(() => this.#pingAll(), (settings.pingSeconds ?? 20) * 1000).unref()
+    this.#stopPinging = terminateSilent(this.#sockets, settings.pingSeconds ?? 20)
   }
 
   async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
@@ -88,7 +88,7 @@ class RealtimeServer {
     socket.on('error', () => socket.destroy())
     try {
       const { origin } = request.headers
-      if (!isOriginAllowed(origin, this.#dependencies.config)) throw foreignOrigin(origin)
+      if (!isOriginAllowed(origin, this.#dependencies.config)) throw foreignOrigin(origin, this.#dependencies.config)
       const url = upgradeUrl(request)
       const target = requireRealtimeTarget(this.#dependencies.catalogue, upgradePath(request))
       const holder = await this.#authenticate(request, url, target)
@@ -105,7 +105,7 @@ class RealtimeServer {
   }
 
   async close(seconds: number): Promise<void> {
-    clearInterval(this.#ping)
+    this.#stopPinging()
     for (const connection of this.#connections.values()) connection.drain()
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<void>((resolve) => {
@@ -147,7 +147,6 @@ class RealtimeServer {
     })
     metrics.openStreams.inc({ kind: 'realtime' })
     this.#connections.set(webSocket, connection)
-    webSocket.on('pong', () => this.#silent.delete(webSocket))
     webSocket.once('close', () => {
       this.#connections.delete(webSocket)
       metrics.openStreams.dec({ kind: 'realtime' })
@@ -174,14 +173,6 @@ class RealtimeServer {
       ...(holder.keyId === undefined ? {} : { keyId: holder.keyId }),
       ...(lifecycle === undefined ? {} : { objectLifecycle: lifecycle }),
       ...(hint === undefined ? {} : { runnerHint: hint }),
-    }
-  }
-
-  #pingAll(): void {
-    for (const webSocket of this.#connections.keys()) {
-      if (this.#silent.has(webSocket)) webSocket.terminate()
-      this.#silent.add(webSocket)
-      webSocket.ping()
     }
   }
 }

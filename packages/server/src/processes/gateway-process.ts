@@ -37,6 +37,8 @@ export interface RunningGateway {
   readonly url: string
   /** File with the certificate of the authority that clients must trust; absent without TLS. */
   readonly authorityFile?: string
+  /** Is not ready from here on, so that load balancers send nothing new; answers as before. */
+  leave(): void
   /** Takes no new connections; resolves when what is open has been answered, or after `seconds`. */
   drain(seconds: number): Promise<void>
   close(): Promise<void>
@@ -59,6 +61,7 @@ export async function startGateway(
 ): Promise<RunningGateway> {
   const { database, queue } = stores
   let closed: Promise<void> | undefined
+  let leaving = false
   const catalogue = createCatalogue(schemas)
   const channel = createDirectChannel({ queue, endpointExists: (id) => catalogue.find(id).kind === 'found' })
   const tokens = createRealtimeTokens(await sharedSecret(database, 'token-secret'))
@@ -75,7 +78,7 @@ export async function startGateway(
         void (await database.read((query) => query.selectFrom('settings').select('key').limit(1).execute())),
       // Load balancers send nothing new to one that is going.
       serving: async () => {
-        if (closed !== undefined) throw new Error('stopping')
+        if (leaving) throw new Error('stopping')
       },
     },
     ...(config.auth === 'keys' && { keys: createSqlKeyStore(database) }),
@@ -108,7 +111,11 @@ export async function startGateway(
   return {
     url,
     ...(web.authorityFile !== undefined && { authorityFile: web.authorityFile }),
+    leave() {
+      leaving = true
+    },
     async drain(seconds) {
+      leaving = true
       closed ??= new Promise((resolve) => web.close(resolve))
       // Connections that clients keep alive are idle as soon as their answer is out, and would be waited for.
       const hangUp = setInterval(() => web.server.closeIdleConnections(), HANG_UP_MILLISECONDS)

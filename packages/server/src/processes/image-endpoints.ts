@@ -13,6 +13,7 @@ import {
 import { fastLcmDiffusion, fastLcmDiffusionImageToImage } from '../endpoints/fal-ai/fast-lcm-diffusion/schema.ts'
 import { createLcmSd15ImageToImage } from '../endpoints/fal-ai/lcm-sd15-i2i/handler.ts'
 import { lcmSd15ImageToImage } from '../endpoints/fal-ai/lcm-sd15-i2i/schema.ts'
+import { engineMemory } from './runner-memory.ts'
 
 /** The demo checkpoints that come with the repository. */
 const BUNDLED_MODELS = fileURLToPath(new URL('../../../../models', import.meta.url))
@@ -40,6 +41,7 @@ export function createImageEndpoints(config: Config): ServedEndpoints {
     engine: openEngine({
       threads: config.threads ?? availableParallelism(),
       cacheFolder: preparedWeightsFolder(config),
+      memoryBudgetBytes: engineMemory(config.runners),
     }),
     registry: createModelRegistry(config),
   })

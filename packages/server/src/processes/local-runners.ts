@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import { availableParallelism, totalmem } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Logger } from 'pino'
@@ -8,6 +8,7 @@ import type { RequestQueue } from '../queue/request-queue.ts'
 import { type Supervisor, superviseRunner } from '../runner/supervisor.ts'
 import type { BackingStores } from './backing-stores.ts'
 import { runnerLogger } from './logger.ts'
+import { runnerMemory } from './runner-memory.ts'
 
 export interface LocalRunners {
   readonly supervisors: readonly Supervisor[]
@@ -20,8 +21,6 @@ export interface LocalRunners {
 /** The module that a runner's process runs: it calls `runRunner`. */
 export const RUNNER_ENTRY: URL = new URL('../runner-main.ts', import.meta.url)
 
-/** Share of the machine's memory that its runners may hold when nothing else is configured. */
-const MEMORY_SHARE = 0.9
 /** A drain hands back what it could not finish, which takes a moment of its own. */
 const HAND_BACK_SECONDS = 5
 const WITHDRAW_RETRY_MILLISECONDS = 250
@@ -64,7 +63,7 @@ function superviseOne(config: Config, { stores, log, entry, onDeath }: Supervisi
     entry: fileURLToPath(entry),
     execArgv: ['--import', tsx],
     logger: runnerLogger(log),
-    memoryLimitBytes: memoryLimit(config),
+    memoryLimitBytes: runnerMemory(config.runners),
     stopSeconds: config.drainSeconds + HAND_BACK_SECONDS,
     onStart(child) {
       // Not an argument, which every user of the machine can read: it holds the passwords of the stores.
@@ -103,10 +102,4 @@ export function runnerConfig(config: Config, index: number): Config {
     threads: threads ?? Math.max(1, Math.floor(availableParallelism() / runners.count)),
     runners: { ...runners, port: runners.port === 0 ? 0 : runners.port + index },
   }
-}
-
-function memoryLimit({ runners }: Config): number {
-  // A container's limit, where there is one; Node reports an absurdly large number where there is none.
-  const machine = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
-  return runners.memoryBytes ?? (machine * MEMORY_SHARE) / runners.count
 }

@@ -61,6 +61,8 @@ async function requireSameFolder(folder: string, database: Database): Promise<vo
 /** The folder's mark, made by the first process that comes; the link appears with its content or not at all. */
 async function folderMark(folder: string): Promise<string> {
   const path = join(folder, FOLDER_MARK)
+  const there = await readFile(path, 'utf8').catch(() => undefined)
+  if (there !== undefined) return there
   const own = `${path}.${randomUUID()}`
   await mkdir(folder, { recursive: true })
   await writeFile(own, randomUUID(), { flush: true })

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { totalmem } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
@@ -13,6 +12,7 @@ import type { ServedEndpoints } from './image-endpoints.ts'
 import { showLife } from './local-deaths.ts'
 import { runnerLogger } from './logger.ts'
 import { advertisedHost } from './runner-address.ts'
+import { machineMemory } from './runner-memory.ts'
 
 /** Shorter than what a supervisor waits for the first report. */
 const STORES_SECONDS = 45
@@ -61,7 +61,7 @@ export async function runRunner(config: Config, log: Logger, served: ServedEndpo
     files: await fileAccess(stores, outbound),
     logger: runnerLogger(log),
     device: 'cpu',
-    memoryBytes: totalmem(),
+    memoryBytes: machineMemory(),
     warm: served.warm,
     listen: { host, port, advertisedHost: advertisedHost(config.runners) },
   })

@@ -17,7 +17,7 @@ export const IMAGE_ENDPOINTS: Served = { schemas: ENDPOINT_SCHEMAS, runnerEntry:
 
 export interface RunningServer extends Pick<RunningGateway, 'url' | 'authorityFile'> {
   readonly runners: LocalRunners
-  /** Stops taking requests, lets the runners finish or hand back what they hold, and closes. */
+  /** Lets the runners finish or hand back what they hold, answers what is open, and closes. */
   stop(): Promise<void>
 }
 
@@ -42,6 +42,7 @@ export async function startServer(config: Config, log: Logger, served = IMAGE_EN
       ...(gateway.authorityFile !== undefined && { authorityFile: gateway.authorityFile }),
       runners,
       async stop() {
+        gateway.leave()
         await runners.stop()
         await gateway.drain(LAST_ANSWERS_SECONDS)
         await open.close()

@@ -48,6 +48,8 @@ describe('RunRecorder', () => {
     })
     const first = recorder.record(run('a'))
     const flushed = recorder.flush()
+    await recorder.flush()
+    expect(written).toEqual(['a'])
     const second = recorder.record(run('b'))
     await recorder.flush()
     expect(written).toEqual(['a', 'b'])

@@ -57,10 +57,12 @@ export function superviseSelf(runner: Runner, options: SupervisedOptions = {}): 
   }
   process.once('SIGTERM', leave)
   process.once('SIGINT', leave)
-  if (process.connected) process.once('disconnect', leave)
   // Reports only now: whoever knows that this runner is up may stop it at once.
   report()
   setInterval(report, options.reportMs ?? 1_000).unref()
+  if (process.connected) process.once('disconnect', leave)
+  // The parent died while this process came up: there is no 'disconnect' any more.
+  else if (process.send !== undefined) void leave()
 }
 
 /** Whether the work ended, however it ended, before so many seconds were over. */

@@ -83,13 +83,16 @@ export class DiskObjectStore implements ObjectStore {
   }
 
   async delete(key: string): Promise<void> {
-    return this.#guard(async () => {
-      const paths = objectPaths(this.#root, key)
-      const metadata = await this.#metadata(key)
-      if (metadata === undefined) return
-      await removeFile(join(paths.folder, paths.metadata))
-      await removeFile(join(paths.folder, metadata.blob))
-    })
+    // A change of the ACL that had read the metadata before would write it again, naming a file that is gone.
+    return this.#guard(() =>
+      this.#alone(key, async () => {
+        const paths = objectPaths(this.#root, key)
+        const metadata = await this.#metadata(key)
+        if (metadata === undefined) return
+        await removeFile(join(paths.folder, paths.metadata))
+        await removeFile(join(paths.folder, metadata.blob))
+      }),
+    )
   }
 
   async createMultipart(key: string, options: PutOptions): Promise<string> {

@@ -69,7 +69,9 @@ function isSpaced(body: string): boolean {
 function bodyDifferences(ours: unknown, theirs: unknown, path = ''): string[] {
   if (typeOf(ours) !== typeOf(theirs)) return [`${path || 'body'}: differs`]
   if (Array.isArray(ours) && Array.isArray(theirs)) {
-    return ours.length === 0 || theirs.length === 0 ? [] : bodyDifferences(ours[0], theirs[0], join(path, '0'))
+    const first = join(path, '0')
+    if (theirs.length === 0) return []
+    return ours.length === 0 ? [`${first}: absent`] : bodyDifferences(ours[0], theirs[0], first)
   }
   if (!isObject(ours) || !isObject(theirs)) return []
   const [names, wanted] = [Object.keys(ours), Object.keys(theirs)]

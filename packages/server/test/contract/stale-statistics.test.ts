@@ -90,12 +90,13 @@ function recorder(query: Query, statements: CompiledQuery[]): KyselyPlugin {
 
 interface Plan {
   readonly 'Node Type': string
+  readonly 'Relation Name'?: string
   readonly 'Index Name'?: string
   readonly 'Index Cond'?: string
   readonly Plans?: readonly Plan[]
 }
 
-/** The indexes that the database would read from end to end to answer a statement. */
+/** The table or its indexes where the database would read them from end to end to answer a statement. */
 async function wholeReads(database: Database, { sql: statement, parameters }: CompiledQuery): Promise<string[]> {
   const { rows } = await database.read((query) =>
     query.executeQuery<{ 'QUERY PLAN': readonly { readonly Plan: Plan }[] }>(
@@ -104,11 +105,12 @@ async function wholeReads(database: Database, { sql: statement, parameters }: Co
   )
   const plans = rows.flatMap((row) => row['QUERY PLAN'].map(({ Plan }) => Plan))
   expect(plans).not.toEqual([])
-  return plans.flatMap(indexesReadWhole)
+  return plans.flatMap(readWhole)
 }
 
-function indexesReadWhole(plan: Plan): string[] {
-  const below = (plan.Plans ?? []).flatMap(indexesReadWhole)
+function readWhole(plan: Plan): string[] {
+  const below = (plan.Plans ?? []).flatMap(readWhole)
+  if (plan['Node Type'] === 'Seq Scan' && plan['Relation Name'] === 'requests') return ['requests', ...below]
   const index = plan['Index Name']
   return index === undefined || plan['Index Cond'] !== undefined ? below : [index, ...below]
 }

@@ -75,7 +75,12 @@ export async function startLiveGateway(options: LiveGatewayOptions = {}): Promis
   const server = createAdaptorServer({ fetch: app.fetch })
   const realtime = attachRealtime(server as Parameters<typeof attachRealtime>[0], dependencies, options.realtime)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const overWebSocket = attachHttpOverWebSocket(server as Parameters<typeof attachRealtime>[0], app.fetch, dependencies)
+  const overWebSocket = attachHttpOverWebSocket(
+    server as Parameters<typeof attachRealtime>[0],
+    app.fetch,
+    dependencies,
+    { pingSeconds: options.realtime?.pingSeconds },
+  )
   const runners: Runner[] = []
   const start = async () => {
     const runner = await startRunner({

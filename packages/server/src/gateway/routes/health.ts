@@ -1,5 +1,5 @@
 import { Hono } from 'hono'
-import { outageError } from '../../errors/errors.ts'
+import { answerableError } from '../../errors/errors.ts'
 import type { RequestQueue } from '../../queue/request-queue.ts'
 import type { GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import type { GatewayMetrics } from '../metrics.ts'
@@ -37,7 +37,7 @@ async function runCheck([name, check]: [string, () => Promise<void>]): Promise<[
     return [name, 'ok']
   } catch (error) {
     // An outage's own message says where the store lies, and this route is open to all.
-    const shown = outageError(error) ?? error
+    const shown = answerableError(error) ?? error
     return [name, shown instanceof Error ? shown.message : String(shown)]
   }
 }

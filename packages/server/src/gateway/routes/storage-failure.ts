@@ -1,11 +1,8 @@
-import { WireError } from '../../errors/errors.ts'
+import { answerableError, WireError } from '../../errors/errors.ts'
 import { StorageError, type StorageErrorCode } from '../../storage/storage-error.ts'
 
-const STATUS: Readonly<Record<StorageErrorCode, number>> = {
-  no_space: 507,
-  read_only: 503,
-  access_denied: 503,
-  unavailable: 503,
+/** Of the errors that are the caller's; those of the store itself are outages. */
+const STATUS: Readonly<Partial<Record<StorageErrorCode, number>>> = {
   invalid_key: 404,
   invalid_range: 416,
   invalid_upload: 400,
@@ -14,12 +11,10 @@ const STATUS: Readonly<Record<StorageErrorCode, number>> = {
 
 /** Says on the wire what is the caller's to know: whose disk is full and where it lies is for the log (`cause`). */
 export function storageFailure(error: unknown): unknown {
-  if (!(error instanceof StorageError)) return error
-  return new WireError(STATUS[error.code], detail(error), { cause: error })
-}
-
-function detail(error: StorageError): string {
-  return error.outage ?? (error.code === 'invalid_key' ? 'File not found' : error.message)
+  const answerable = answerableError(error)
+  if (answerable !== undefined || !(error instanceof StorageError)) return answerable ?? error
+  const detail = error.code === 'invalid_key' ? 'File not found' : error.message
+  return new WireError(STATUS[error.code] ?? 500, detail, { cause: error })
 }
 
 /** Runs `work` and rethrows storage errors as their answers. */

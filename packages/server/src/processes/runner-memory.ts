@@ -1,0 +1,23 @@
+import { totalmem } from 'node:os'
+import type { RunnersConfig } from '../config/config.ts'
+
+/** Part of the machine's memory that its runners may take together before one that takes more than its share is replaced. */
+const MEMORY_SHARE = 0.9
+/** Part of a runner's memory that is its engine's; the rest is for the process and for pictures on their way. */
+const ENGINE_SHARE = 5 / 6
+
+/** Bytes of this machine, or of the container that it is. */
+export function machineMemory(): number {
+  // Node reports an absurdly large number where a container has no limit.
+  return Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
+}
+
+/** Bytes beyond which a runner process is replaced. */
+export function runnerMemory(runners: Pick<RunnersConfig, 'count' | 'memoryBytes'>): number {
+  return runners.memoryBytes ?? (machineMemory() * MEMORY_SHARE) / runners.count
+}
+
+/** Bytes that a runner's engine may plan with. */
+export function engineMemory(runners: Pick<RunnersConfig, 'count' | 'memoryBytes'>): number {
+  return runnerMemory(runners) * ENGINE_SHARE
+}
