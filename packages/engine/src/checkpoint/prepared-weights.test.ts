@@ -141,3 +141,12 @@ test('the private folder goes with the cache', async () => {
   await cache.dispose()
   await expect(stat(path)).rejects.toThrow('ENOENT')
 })
+
+test('a folder that could not be made is tried again', async () => {
+  const blocker = join(folder, 'blocker')
+  await writeFile(blocker, 'a file where a folder should be')
+  const cache = new WeightCache({ folder: join(blocker, 'prepared') })
+  await expect(cache.prepare(weights)).rejects.toThrow(/blocker/)
+  await rm(blocker)
+  expect(await floatsAt((await cache.prepare(weights)).locate('half'))).toEqual([1, -2, 0.5])
+})

@@ -31,6 +31,7 @@ class PooledDirectChannel implements DirectChannel {
   readonly #up = new Map<string, RunnerConnection>()
   /** Sessions that wait for a connection: a burst on a cold start must not all choose the same runner. */
   readonly #waiting = new Map<string, number>()
+  #waits = true
   #closed = false
 
   constructor(options: DirectChannelOptions) {
@@ -51,14 +52,19 @@ class PooledDirectChannel implements DirectChannel {
     while (!this.#closed) {
       const connection = await this.#connectToOne(session)
       if (connection !== undefined) return new ClientSession(connection, session, waitUntil)
-      if (performance.now() >= waitUntil) break
+      if (!this.#waits || performance.now() >= waitUntil) break
       await sleep(RUNNER_POLL_MS)
     }
-    if (startTimeoutSeconds !== undefined && !this.#closed) throw startTimeoutError(startTimeoutSeconds)
+    if (startTimeoutSeconds !== undefined && this.#waits) throw startTimeoutError(startTimeoutSeconds)
     throw requestError('runner_scheduling_failure', `No runner is available for ${endpointId}`)
   }
 
+  stopWaiting(): void {
+    this.#waits = false
+  }
+
   async close(): Promise<void> {
+    this.stopWaiting()
     this.#closed = true
     for (const connection of this.#connections.values()) (await connection.catch(() => undefined))?.close()
   }

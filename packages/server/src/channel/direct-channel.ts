@@ -53,5 +53,7 @@ export interface DirectChannel {
    * @throws WireError 404 when no endpoint of that id exists, 503 `runner_scheduling_failure` when no runner is up
    */
   open(options: SessionOptions): Promise<DirectSession>
+  /** From here on, and for those that wait already, `open` fails where no runner is up, instead of waiting for one. */
+  stopWaiting(): void
   close(): Promise<void>
 }

@@ -98,4 +98,20 @@ describe('config', () => {
     expect(read).toThrow('DATABASE_URL')
     expect(read).not.toThrow('secret')
   })
+
+  test('origins are taken as browsers spell them', () => {
+    const read = (origins: string) => readConfig({}, { DARKROOM_ALLOWED_ORIGINS: origins }).allowedOrigins
+    expect(read(' HTTPS://App.example.com/, http://lan:3000,*, ')).toEqual([
+      'https://app.example.com',
+      'http://lan:3000',
+      '*',
+    ])
+    for (const bad of ['app.example.com', 'https://app.example.com/page', 'ftp://a', 'https://'])
+      expect(() => read(bad)).toThrow(ConfigError)
+  })
+
+  test('the ports of all runners exist', () => {
+    expect(readConfig({ runners: { count: 2, port: 65_534 } }, {}).runners.port).toBe(65_534)
+    expect(() => readConfig({ runners: { count: 2, port: 65_535 } }, {})).toThrow(/DARKROOM_RUNNER_PORT/)
+  })
 })

@@ -37,7 +37,7 @@ export interface RunningGateway {
   readonly url: string
   /** File with the certificate of the authority that clients must trust; absent without TLS. */
   readonly authorityFile?: string
-  /** Is not ready from here on, so that load balancers send nothing new; answers as before. */
+  /** Is not ready from here on, so that load balancers send nothing new; answers, but waits for no runner. */
   leave(): void
   /** Takes no new connections; resolves when what is open has been answered, or after `seconds`. */
   drain(seconds: number): Promise<void>
@@ -61,9 +61,13 @@ export async function startGateway(
 ): Promise<RunningGateway> {
   const { database, queue } = stores
   let closed: Promise<void> | undefined
-  let leaving = false
   const catalogue = createCatalogue(schemas)
   const channel = createDirectChannel({ queue, endpointExists: (id) => catalogue.find(id).kind === 'found' })
+  let leaving = false
+  const leave = () => {
+    leaving = true
+    channel.stopWaiting()
+  }
   const tokens = createRealtimeTokens(await sharedSecret(database, 'token-secret'))
   const gateway: GatewayDependencies = {
     config,
@@ -111,11 +115,9 @@ export async function startGateway(
   return {
     url,
     ...(web.authorityFile !== undefined && { authorityFile: web.authorityFile }),
-    leave() {
-      leaving = true
-    },
+    leave,
     async drain(seconds) {
-      leaving = true
+      leave()
       closed ??= new Promise((resolve) => web.close(resolve))
       // Connections that clients keep alive are idle as soon as their answer is out, and would be waited for.
       const hangUp = setInterval(() => web.server.closeIdleConnections(), HANG_UP_MILLISECONDS)

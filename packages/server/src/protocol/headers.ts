@@ -29,4 +29,6 @@ export const EXPOSED_HEADERS: readonly string[] = [
   'content-range',
   'content-length',
   'content-disposition',
+  'accept-ranges',
+  'last-modified',
 ]

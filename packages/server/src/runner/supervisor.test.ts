@@ -1,4 +1,5 @@
-import type { ChildProcess } from 'node:child_process'
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type RunnerExit, type Supervisor, type SupervisorOptions, superviseRunner } from './supervisor.ts'
 
@@ -40,6 +41,16 @@ function supervise(options: Partial<SupervisorOptions> = {}): Watched {
   supervisors.push(supervisor)
   return { supervisor, children, messages, nextExit: () => exits.next(), nextStart: () => starts.next() }
 }
+
+it('ends a runner whose parent was gone before it was up', async () => {
+  const child = fork(new URL('../../test/fakes/supervised-process.ts', import.meta.url), [], {
+    execArgv: ['--import', 'tsx'],
+    env: { ...process.env, DARKROOM_TEST_LATE: '1' },
+  })
+  await once(child, 'message')
+  child.disconnect()
+  expect(await once(child, 'exit')).toEqual([0, null])
+})
 
 class Mailbox<T> {
   readonly #letters: T[] = []

@@ -132,7 +132,12 @@ export class S3ObjectStore implements ObjectStore {
       ContentType: info.contentType,
       Metadata: objectMetadata(acl === undefined ? rest : { ...rest, acl }),
     }
-    await this.#call(() => this.#client.send(new CopyObjectCommand(input)))
+    try {
+      await this.#call(() => this.#client.send(new CopyObjectCommand(input)))
+    } catch (error) {
+      // Deleted since: so says `head` below.
+      if (!isNotFound(error)) throw error
+    }
     return this.head(key)
   }
 

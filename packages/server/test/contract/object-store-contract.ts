@@ -145,6 +145,16 @@ export function describeObjectStore(name: string, store: () => ObjectStore): voi
       expect((await bytesOf(await store().get(key))).byteLength).toBe(1)
     })
 
+    it('stays deleted when its rules change meanwhile', async () => {
+      for (let i = 0; i < 40; i++) {
+        const key = newFileKey('a.txt')
+        await store().put(key, Buffer.from('x'), TEXT)
+        const change = () => store().setAcl(key, { default: 'hide' })
+        await Promise.all([change(), store().delete(key), change()])
+        expect(await store().head(key)).toBeUndefined()
+      }
+    })
+
     it('deletes, and deletes again', async () => {
       const key = newFileKey('a.txt')
       await store().put(key, Buffer.from('x'), TEXT)

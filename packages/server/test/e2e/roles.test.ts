@@ -1,15 +1,18 @@
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
+import { readJournal } from '../../../../bench/crash/journal.ts'
 import { freePort } from '../../../../bench/crash/postgres-server.ts'
-import { WORK_ENDPOINT_ID } from '../../../../bench/crash/work-endpoint.ts'
+import { WORK_ENDPOINT_ID, workSchema } from '../../../../bench/crash/work-endpoint.ts'
 import { readConfig } from '../../src/config/config.ts'
 import type { LocalRunners } from '../../src/processes/local-runners.ts'
 import { startLoneRunners } from '../../src/processes/lone-runners.ts'
-import { type SeparateRoles, startSeparateRoles } from '../fakes/separate-roles.ts'
+import { startServer } from '../../src/processes/server-process.ts'
+import { RUNNER_ENTRY, type SeparateRoles, startSeparateRoles } from '../fakes/separate-roles.ts'
 
 let roles: SeparateRoles
 let here: LocalRunners
@@ -112,4 +115,32 @@ it('answers what is open before a gateway goes, and takes nothing new', async ()
   await expect(fetch(`${roles.url}/health`)).rejects.toThrow()
   expect((await answer).status).toBe(200)
   await stopped
+})
+
+it('is not ready while it stops, and says at once what it cannot do any more', async () => {
+  const dataFolder = mkdtempSync(join(tmpdir(), 'darkroom-stops-'))
+  const config = {
+    ...readConfig({ port: 0, dataFolder, logLevel: 'silent' }, {}),
+    journal: join(dataFolder, 'journal'),
+  }
+  const served = { schemas: [workSchema], runnerEntry: RUNNER_ENTRY }
+  const server = await startServer(config, pino({ level: 'silent' }), served)
+  await server.runners.ready
+  const headers = { 'content-type': 'application/json' }
+  const run = () =>
+    fetch(`${server.url}/run/${WORK_ENDPOINT_ID}`, { method: 'POST', body: '{"token":"a","ms":1500}', headers })
+  const answer = run()
+  await expect.poll(() => readJournal(config.journal).map(({ event }) => event), { timeout: 20_000 }).toContain('start')
+  const stopped = server.stop()
+  const ready = await fetch(`${server.url}/ready`)
+  expect([ready.status, await ready.json()]).toEqual([
+    503,
+    { status: 'unavailable', checks: { database: 'ok', serving: 'stopping' } },
+  ])
+  // What comes too late is told so, and its client tries elsewhere.
+  const late = await run()
+  expect([late.status, late.headers.get('x-fal-error-type')]).toEqual([503, 'runner_scheduling_failure'])
+  expect((await answer).status).toBe(200)
+  await stopped
+  rmSync(dataFolder, { recursive: true })
 })

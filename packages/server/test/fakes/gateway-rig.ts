@@ -135,6 +135,7 @@ function playedChannel(sessions: SessionOptions[], converse: () => Converse): Di
       })
       return { send: (input, signal) => converse()(input, options, signal), closed, close: () => close() }
     },
+    stopWaiting() {},
     async close() {},
   }
 }

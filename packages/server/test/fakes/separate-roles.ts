@@ -11,7 +11,8 @@ import type { LocalRunners } from '../../src/processes/local-runners.ts'
 import { startLoneGateway } from '../../src/processes/lone-gateway.ts'
 import { startLoneRunners } from '../../src/processes/lone-runners.ts'
 
-const ENTRY = new URL('../../../../bench/crash/processes/runner-entry.ts', import.meta.url)
+/** A runner that works as long as it is told to, and journals it. */
+export const RUNNER_ENTRY: URL = new URL('../../../../bench/crash/processes/runner-entry.ts', import.meta.url)
 
 /** Work of a request: how long it takes, and what it leaks. */
 export interface Work {
@@ -61,7 +62,7 @@ export async function startSeparateRoles(): Promise<SeparateRoles> {
     config,
     journal,
     async startRunners(runners = {}, more = {}) {
-      const running = await startLoneRunners({ ...configure(runners), ...more }, log, ENTRY)
+      const running = await startLoneRunners({ ...configure(runners), ...more }, log, RUNNER_ENTRY)
       started.push(running)
       await running.ready
       return running

@@ -1,6 +1,13 @@
+import { once } from 'node:events'
 import { superviseSelf } from '../../src/runner/supervision.ts'
 
 let stuck = false
+
+// A parent that dies while the runner comes up.
+if (process.env.DARKROOM_TEST_LATE === '1') {
+  process.send?.('starting')
+  await once(process, 'disconnect')
+}
 
 /** A runner process without a runner: does on command what runners do when they go wrong. */
 superviseSelf(

@@ -2,13 +2,14 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Hono } from 'hono'
+import { Hono, type MiddlewareHandler } from 'hono'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { WireError } from '../../errors/errors.ts'
 import { DiskObjectStore } from '../../storage/disk-object-store.ts'
 import { saveGeneratedFile } from '../../storage/generated-file.ts'
 import { putOptions } from '../../storage/lifecycle.ts'
 import { newFileKey } from '../../storage/object-key.ts'
+import { shareWithPages } from '../cross-origin.ts'
 import { filesRoutes } from './files.ts'
 import { storageRoutes } from './storage.ts'
 
@@ -32,6 +33,7 @@ beforeAll(async () => {
     },
   }
   app = new Hono()
+  app.use(shareWithPages as MiddlewareHandler)
   app.onError((error) => {
     if (!(error instanceof WireError)) throw error
     return Response.json({ detail: error.detail }, { status: error.status })
@@ -259,7 +261,7 @@ describe('uploads to a signed URL', () => {
     }
     const answer = await call('OPTIONS', upload_url, { headers })
     expect(answer.status).toBe(204)
-    expect(answer.headers.get('access-control-allow-origin')).toBe('*')
+    expect(answer.headers.get('access-control-allow-origin')).toBe('http://app.example')
     expect(answer.headers.get('access-control-allow-methods')).toContain('PUT')
     expect(answer.headers.get('access-control-allow-headers')).toBe('content-type')
   })

@@ -1,5 +1,4 @@
 import { type Context, Hono } from 'hono'
-import { cors } from 'hono/cors'
 import { WireError } from '../../errors/errors.ts'
 import { decide } from '../../storage/lifecycle.ts'
 import type { ObjectInfo } from '../../storage/object-store.ts'
@@ -9,15 +8,12 @@ import { fileKey, fileUploadRoutes } from './files-upload.ts'
 import type { StorageDependencies } from './storage-dependencies.ts'
 import { answeringStorageErrors } from './storage-failure.ts'
 
-const EXPOSED = ['content-length', 'content-range', 'content-disposition', 'accept-ranges', 'etag', 'last-modified']
-
 /**
  * fal's CDN host, mounted under `/cdn` or the Host `v3.fal.media`: public downloads with ranges, and the uploads that
  * end here (`fileUploadRoutes`).
  */
 export function filesRoutes(dependencies: StorageDependencies): Hono {
   const app = new Hono()
-  app.use('/files/*', cors({ origin: '*', exposeHeaders: EXPOSED, maxAge: 86_400 }))
   // Hono answers HEAD through the GET route.
   app.get('/files/:folder/:name', (c) => answeringStorageErrors(() => download(c, dependencies)))
   app.route('/', fileUploadRoutes(dependencies))
