@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -143,6 +143,7 @@ test('the private folder goes with the cache', async () => {
 })
 
 test('a folder that could not be made is tried again', async () => {
+  await mkdir(folder, { recursive: true })
   const blocker = join(folder, 'blocker')
   await writeFile(blocker, 'a file where a folder should be')
   const cache = new WeightCache({ folder: join(blocker, 'prepared') })
