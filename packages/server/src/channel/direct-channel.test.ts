@@ -226,6 +226,25 @@ describe('the direct channel', () => {
     expect((await waiting).at(-1)).toMatchObject({ status: 200 })
   })
 
+  it('waits for no runner once it is told not to, whoever waits already included', async () => {
+    const queue = new MemoryQueue()
+    const channel = channelOver(queue, { runnerWaitSeconds: 600 })
+    const refusal = { status: 503, errorType: 'runner_scheduling_failure' }
+    const waiting = expect(channel.open(session('fake/echo'))).rejects.toMatchObject(refusal)
+    channel.stopWaiting()
+    await waiting
+    await expect(channel.open(session('fake/echo', { startTimeoutSeconds: 600 }))).rejects.toMatchObject(refusal)
+    await startFakeRunner(queue)
+    await expect
+      .poll(() =>
+        channel.open(session('fake/echo')).then(
+          () => 'opened',
+          () => 'refused',
+        ),
+      )
+      .toBe('opened')
+  })
+
   it('prefers the hinted runner, then a warm one, then the idle one', async () => {
     const queue = new MemoryQueue()
     const plain = await startFakeRunner(queue)
