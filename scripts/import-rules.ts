@@ -24,7 +24,7 @@ export const PACKAGE_RULES: readonly PackageRules[] = [
       graph: ['formats', ...TENSOR],
       models: ['graph', ...TENSOR],
       checkpoint: ['formats', 'graph', ...TENSOR],
-      adapters: ['checkpoint', 'formats', 'graph', ...TENSOR],
+      adapters: ['checkpoint', 'formats', 'graph', 'models', ...TENSOR],
       runtime: ['checkpoint', 'formats', 'graph', ...TENSOR],
       pipelines: [
         'adapters',

@@ -48,7 +48,7 @@ async function picture(): Promise<Phases> {
   const engine = openEngine({ threads, cacheFolder, keepsIdle: false })
   try {
     const [model, load] = await timed(() => loadStableDiffusion(engine, folder as string))
-    const [, text] = await timed(() => model.encodePrompt('an island in the ocean at sunset', 0))
+    const [, text] = await timed(() => model.textEncoders.encode('an island in the ocean at sunset', 0))
     const started = performance.now()
     const run = textToImage(model, {
       prompt: 'an island in the ocean at sunset',

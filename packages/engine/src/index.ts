@@ -6,6 +6,13 @@ export { resizeRgb } from './image/resize.ts'
 export { blackImage, type RgbImage } from './image/rgb-image.ts'
 export { tensorToRgb } from './image/tensor.ts'
 export { ModelConfigError } from './models/config-fields.ts'
+export {
+  type Adapters,
+  type DenoiseStep,
+  type GeneratedImage,
+  type GenerationParameters,
+  ParameterError,
+} from './pipelines/draw-images.ts'
 export { type Engine, type EngineOptions, openEngine } from './pipelines/engine.ts'
 export { type ImageToImageParameters, imageToImage } from './pipelines/image-to-image.ts'
 export { type LoadOptions, type LoraFile, loadStableDiffusion } from './pipelines/load-stable-diffusion.ts'
@@ -16,14 +23,7 @@ export {
   type SafetyCheckerVersion,
 } from './pipelines/safety-checker.ts'
 export type { SchedulerChoice, StableDiffusion } from './pipelines/stable-diffusion.ts'
-export {
-  type DenoiseStep,
-  type GeneratedImage,
-  type GenerationParameters,
-  ParameterError,
-  type TextToImageParameters,
-  textToImage,
-} from './pipelines/text-to-image.ts'
+export { type TextToImageParameters, textToImage } from './pipelines/text-to-image.ts'
 export { OutOfMemoryError, SessionLostError } from './runtime/session.ts'
 export { SCHEDULER_NAMES, type SchedulerName } from './schedulers/from-config.ts'
 export { SchedulerError } from './schedulers/scheduler.ts'

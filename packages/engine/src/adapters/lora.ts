@@ -121,7 +121,8 @@ export function loraEdits(
   return { edits, modules, unmatched }
 }
 
-async function readFactors(
+/** A module's factors and alpha/rank. */
+export async function readFactors(
   lora: Lora,
   module: LoraModule,
 ): Promise<{ readonly down: FloatTensor; readonly up: FloatTensor; readonly scale: number }> {

@@ -3,7 +3,7 @@
  * inference graph needs. Message by message in the order of the specification; field numbers are the specification's.
  */
 import protobuf from 'protobufjs/minimal.js'
-import type { DType, Shape, Tensor } from '../tensor/tensor.ts'
+import { type DType, DYNAMIC, type Shape, type Tensor } from '../tensor/tensor.ts'
 
 type Writer = protobuf.Writer
 
@@ -136,7 +136,12 @@ function valueInfoProto(w: Writer, { name, dtype, shape }: OnnxValueInfo): void 
     message(type, 1, (tensorType) => {
       integer(tensorType, 1, DATA_TYPE[dtype])
       message(tensorType, 2, (shapeProto) => {
-        for (const dimension of shape) message(shapeProto, 1, (w) => integer(w, 1, dimension))
+        for (const [axis, dimension] of shape.entries()) {
+          // A dimension of a name of its own, which is nothing else's.
+          message(shapeProto, 1, (w) =>
+            dimension === DYNAMIC ? text(w, 2, `${name}/${axis}`) : integer(w, 1, dimension),
+          )
+        }
       })
     }),
   )

@@ -13,6 +13,21 @@ export interface Conv2dOptions {
   readonly bias?: boolean
 }
 
+/** A linear layer or a convolution that has just been appended to a graph. */
+export interface Layer {
+  /** Path of its weights: `down_blocks.0.attentions.0.proj_in`. */
+  readonly path: string
+  /** Its input: [rows, in], or [B, C, H, W] of a convolution. */
+  readonly x: Value
+  /** Its result: [rows, out], or [B, out, H', W']. */
+  readonly y: Value
+  /** Attributes of the Conv node; absent for a linear layer. */
+  readonly convolution?: Readonly<Record<'kernel_shape' | 'strides' | 'pads', readonly number[]>>
+}
+
+/** What goes on in place of a layer's result, of the same shape: low-rank adapters add their branch here. */
+export type LayerHook = (layer: Layer) => Value
+
 /**
  * Elements of a group beyond which its mean is not left to InstanceNormalization: onnxruntime sums in float32 from end to end,
  * which loses 3e-7 of a group of 40,000 (an SD1.5 UNet) and 5e-5 of one of 4,000,000 (a VAE at 1024×1024); the
@@ -27,15 +42,18 @@ const LARGEST_ROW = 2 ** 18
 export class Scope {
   readonly graph: Graph
   readonly path: string
+  readonly #layerHook: LayerHook | undefined
 
-  constructor(graph: Graph, path = '') {
+  /** @param layerHook sees every linear layer and convolution in and below this place */
+  constructor(graph: Graph, path = '', layerHook?: LayerHook) {
     this.graph = graph
     this.path = path
+    this.#layerHook = layerHook
   }
 
   /** The part called `name`; dots and numbers as in the checkpoint: `child('resnets.0')`. */
   child(name: string | number): Scope {
-    return new Scope(this.graph, this.path ? `${this.path}.${name}` : String(name))
+    return new Scope(this.graph, this.path ? `${this.path}.${name}` : String(name), this.#layerHook)
   }
 
   weight(name: string, shape: Shape): Value {
@@ -57,7 +75,8 @@ export class Scope {
       output: { dtype: 'float32', shape: [rows, outFeatures] },
       attributes: { transB: 1 },
     })
-    return x.shape.length === 2 ? y : reshape(y, [...x.shape.slice(0, -1), outFeatures])
+    const hooked = this.#layerHook?.({ path: this.path, x: flat, y }) ?? y
+    return x.shape.length === 2 ? hooked : reshape(hooked, [...x.shape.slice(0, -1), outFeatures])
   }
 
   /** torch.nn.Conv2d: x [B, C, H, W] → [B, outChannels, H', W']. */
@@ -65,7 +84,12 @@ export class Scope {
     const { kernel = 3, stride = 1, padding = kernel >> 1, bias = true } = options
     const [batch, channels, height, width] = x.shape as [number, number, number, number]
     const outSize = (size: number) => Math.floor((size + 2 * padding - kernel) / stride) + 1
-    return this.graph.node(this.path, {
+    const convolution = {
+      kernel_shape: [kernel, kernel],
+      strides: [stride, stride],
+      pads: [padding, padding, padding, padding],
+    }
+    const y = this.graph.node(this.path, {
       opType: 'Conv',
       inputs: [
         x,
@@ -73,12 +97,9 @@ export class Scope {
         ...(bias ? [this.weight('bias', [outChannels])] : []),
       ],
       output: { dtype: 'float32', shape: [batch, outChannels, outSize(height), outSize(width)] },
-      attributes: {
-        kernel_shape: [kernel, kernel],
-        strides: [stride, stride],
-        pads: [padding, padding, padding, padding],
-      },
+      attributes: convolution,
     })
+    return this.#layerHook?.({ path: this.path, x, y, convolution }) ?? y
   }
 
   /**

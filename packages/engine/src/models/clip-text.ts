@@ -1,6 +1,6 @@
 import { Graph, type Value } from '../graph/graph.ts'
 import { add, gather, reshape, slice } from '../graph/ops.ts'
-import { Scope } from '../graph/scope.ts'
+import { type LayerHook, Scope } from '../graph/scope.ts'
 import { float32, int64 } from '../tensor/tensor.ts'
 import { clipEncoderLayer } from './clip-encoder-layer.ts'
 import type { ClipTextConfig } from './clip-text-config.ts'
@@ -45,13 +45,18 @@ const MASKED = -3.4028234663852886e38
 /**
  * A graph that encodes prompts: `input_ids` int64 [B, tokens] → the outputs asked for. Layers that none of them needs are
  * left out.
+ * @param layerHook makes what sees every layer of the graph (low-rank branches)
  * @throws RangeError for a hidden state that the model does not have, or more tokens than positions
  */
-export function buildTextEncoderGraph(config: ClipTextConfig, options: TextEncoderGraphOptions): Graph {
+export function buildTextEncoderGraph(
+  config: ClipTextConfig,
+  options: TextEncoderGraphOptions,
+  layerHook?: (graph: Graph) => LayerHook,
+): Graph {
   const { batch, tokens = config.maxPositions, outputs } = options
   if (tokens > config.maxPositions) throw new RangeError(`${tokens} tokens, but ${config.maxPositions} positions`)
   const graph = new Graph('text_encoder')
-  const root = new Scope(graph)
+  const root = new Scope(graph, '', layerHook?.(graph))
   const text = root.child('text_model')
   const inputIds = graph.input('input_ids', 'int64', [batch, tokens])
   const wanted = outputs.map((name) => hiddenStateIndex(name, config))

@@ -2,9 +2,17 @@ import type { Value } from '../graph/graph.ts'
 import { add, gelu, mul, reshape, split, transpose } from '../graph/ops.ts'
 import type { Scope } from '../graph/scope.ts'
 import { attention } from './attention.ts'
+import type { UNetHooks } from './unet-hooks.ts'
 
 /** GroupNorm before the transformer; unlike the resnets', not configurable (models/transformers/transformer_2d.py). */
 const NORM_EPSILON = 1e-6
+
+/** What a transformer's cross-attention attends to. */
+export interface CrossAttentionContext {
+  /** [B, tokens, X] */
+  readonly encoderHiddenStates: Value
+  readonly hooks?: Pick<UNetHooks, 'crossAttention'>
+}
 
 export interface Transformer2DConfig {
   readonly heads: number
@@ -17,10 +25,14 @@ export interface Transformer2DConfig {
 /**
  * diffusers' Transformer2DModel over continuous input.
  * @param x [B, C, H, W]
- * @param context [B, L, X]
  * @returns [B, C, H, W]
  */
-export function transformer2D(scope: Scope, x: Value, context: Value, config: Transformer2DConfig): Value {
+export function transformer2D(
+  scope: Scope,
+  x: Value,
+  context: CrossAttentionContext,
+  config: Transformer2DConfig,
+): Value {
   // x ─ norm ─ proj_in ─ transformer_blocks ─ proj_out ─(+ x)
   const channels = x.shape[1] as number
   let h = scope.child('norm').groupNorm(x, config.groups, NORM_EPSILON)
@@ -35,11 +47,13 @@ export function transformer2D(scope: Scope, x: Value, context: Value, config: Tr
 }
 
 /** diffusers' BasicTransformerBlock: self-attention, cross-attention and a gated feed-forward, each on a normalised residual. */
-function transformerBlock(scope: Scope, x: Value, context: Value, heads: number): Value {
+function transformerBlock(scope: Scope, x: Value, context: CrossAttentionContext, heads: number): Value {
   const unbiased = { heads, projectionBias: false }
   const self = scope.child('norm1').layerNorm(x)
   let h = add(attention(scope.child('attn1'), self, self, unbiased), x)
-  h = add(attention(scope.child('attn2'), scope.child('norm2').layerNorm(h), context, unbiased), h)
+  const { encoderHiddenStates, hooks } = context
+  const query = scope.child('norm2').layerNorm(h)
+  h = add(attention(scope.child('attn2'), query, encoderHiddenStates, unbiased, hooks?.crossAttention), h)
   return add(feedForward(scope.child('ff.net'), scope.child('norm3').layerNorm(h)), h)
 }
 

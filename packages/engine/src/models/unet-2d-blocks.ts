@@ -3,16 +3,14 @@ import type { Value } from '../graph/graph.ts'
 import { concat } from '../graph/ops.ts'
 import type { Scope } from '../graph/scope.ts'
 import { downsample2D, resnetBlock2D, upsample2D } from './resnet.ts'
-import { transformer2D } from './transformer-2d.ts'
+import { type CrossAttentionContext, transformer2D } from './transformer-2d.ts'
 import type { CrossAttentionConfig, UNetBlockConfig } from './unet-2d-blocks-config.ts'
 import type { UNetConfig } from './unet-2d-condition-config.ts'
 
 /** What reaches every block beside the picture. */
-export interface Conditioning {
+export interface Conditioning extends CrossAttentionContext {
   /** [B or 1, time channels] */
   readonly temb: Value
-  /** [B, tokens, cross-attention channels] */
-  readonly encoderHiddenStates: Value
 }
 
 export type BlockNorm = Pick<UNetConfig, 'normGroups' | 'normEpsilon' | 'useLinearProjection'>
@@ -105,7 +103,7 @@ function blockAttention(
   crossAttention: CrossAttentionConfig,
   config: BlockNorm,
 ): Value {
-  return transformer2D(scope.child(`attentions.${i}`), x, conditioning.encoderHiddenStates, {
+  return transformer2D(scope.child(`attentions.${i}`), x, conditioning, {
     heads: crossAttention.heads,
     layers: crossAttention.layers[i] as number,
     groups: config.normGroups,

@@ -4,6 +4,7 @@ import { Scope } from '../graph/scope.ts'
 import { sinusoids, timestepEmbedding } from './embeddings.ts'
 import { type Conditioning, downBlock2D, midBlock2D, upBlock2D } from './unet-2d-blocks.ts'
 import { TIME_IDS, type UNetConfig } from './unet-2d-condition-config.ts'
+import type { UNetHooks } from './unet-hooks.ts'
 
 export interface UNetInputs {
   /** [B, inChannels, h, w] */
@@ -18,7 +19,8 @@ export interface UNetInputs {
   readonly textTime?: { readonly textEmbeds: Value; readonly timeIds: Value }
 }
 
-export interface UNetGraphOptions {
+/** Sizes of one UNet evaluation. */
+export interface UNetShape {
   /** Samples per run; with classifier-free guidance twice the pictures. */
   readonly batch: number
   /** Height of the latents. */
@@ -29,13 +31,25 @@ export interface UNetGraphOptions {
   readonly tokens: number
 }
 
+/** Declares what an adapter needs of a UNet's graph and says where it adds to it. */
+export type UNetExtension = (graph: Graph, shape: UNetShape) => UNetHooks
+
 /**
  * A graph that predicts noise: `sample` [B, C, h, w], `timestep` float32 [1], `encoder_hidden_states` [B, tokens, X] and,
  * where the config asks for them, `timestep_cond` [B, dim], `text_embeds` [B, P], `time_ids` [B, 6] → `noise_pred`.
+ * @param extend adds the inputs and branches of adapters
  */
-export function buildUNetGraph(config: UNetConfig, options: UNetGraphOptions): Graph {
-  const { batch, height, width, tokens } = options
+export function buildUNetGraph(config: UNetConfig, shape: UNetShape, extend?: UNetExtension): Graph {
   const graph = new Graph('unet')
+  const inputs = declareUNetInputs(graph, config, shape)
+  const hooks = extend?.(graph, shape) ?? {}
+  graph.output('noise_pred', unet2DCondition(new Scope(graph, '', hooks.layer), config, inputs, hooks))
+  return graph
+}
+
+/** Declares the inputs that UNets and ControlNets share, in the names that `buildUNetGraph` lists. */
+export function declareUNetInputs(graph: Graph, config: UNetConfig, shape: UNetShape): UNetInputs {
+  const { batch, height, width, tokens } = shape
   const { timeCondProjChannels, textTime } = config
   const sample = graph.input('sample', 'float32', [batch, config.inChannels, height, width])
   const timestep = graph.input('timestep', 'float32', [1])
@@ -44,7 +58,7 @@ export function buildUNetGraph(config: UNetConfig, options: UNetGraphOptions): G
     tokens,
     config.crossAttentionChannels,
   ])
-  const inputs: UNetInputs = {
+  return {
     sample,
     timestep,
     encoderHiddenStates,
@@ -61,25 +75,25 @@ export function buildUNetGraph(config: UNetConfig, options: UNetGraphOptions): G
       },
     }),
   }
-  graph.output('noise_pred', unet2DCondition(new Scope(graph), config, inputs))
-  return graph
 }
 
 /**
  * diffusers' UNet2DConditionModel (models/unets/unet_2d_condition.py): Ronneberger's U with resnets and transformers.
  * @returns [B, outChannels, h, w]
  */
-export function unet2DCondition(scope: Scope, config: UNetConfig, inputs: UNetInputs): Value {
+export function unet2DCondition(scope: Scope, config: UNetConfig, inputs: UNetInputs, hooks: UNetHooks = {}): Value {
   const conditioning = {
     temb: timeConditioning(scope, config, inputs),
     encoderHiddenStates: inputs.encoderHiddenStates,
+    hooks,
   }
   const skips = downPath(scope, config, inputs.sample, conditioning)
   const bottom = skips.at(-1) as Value
   const middle = config.midBlock
     ? midBlock2D(scope.child('mid_block'), bottom, conditioning, config.midBlock, config)
     : bottom
-  const h = upPath(scope, config, middle, skips, conditioning)
+  const carried = skips.map((skip, i) => hooks.skip?.(i, skip) ?? skip)
+  const h = upPath(scope, config, hooks.mid?.(middle) ?? middle, carried, conditioning)
   const normalized = scope.child('conv_norm_out').groupNorm(h, config.normGroups, config.normEpsilon)
   return scope.child('conv_out').conv2d(silu(normalized), config.outChannels, { kernel: config.convOutKernel })
 }

@@ -1,7 +1,9 @@
+import type { UNetAdapter, UNetInput } from '../adapters/unet-adapter.ts'
 import type { Scheduler } from '../schedulers/scheduler.ts'
 import { concatenate, type FloatTensor, float32 } from '../tensor/tensor.ts'
 import { guidanceScaleEmbedding, guide } from './guidance.ts'
-import type { PromptConditioning, StableDiffusion, UNetInput } from './stable-diffusion.ts'
+import type { StableDiffusion } from './stable-diffusion.ts'
+import type { PromptConditioning } from './text-encoders.ts'
 
 export interface Guidance {
   readonly positive: PromptConditioning
@@ -22,6 +24,8 @@ export interface DenoiseInput {
   readonly width: number
   readonly height: number
   readonly eta: number
+  /** Applied to the UNet at each step. */
+  readonly adapters: readonly UNetAdapter[]
   readonly drawNoise: () => FloatTensor
   readonly signal?: AbortSignal
 }
@@ -46,17 +50,25 @@ export async function* denoise(
 ): AsyncGenerator<DenoisedLatents, FloatTensor> {
   const { scheduler, startIndex, guidance } = input
   const conditioning = unetConditioning(unet.timeCondProjDim, input)
+  const { adapters } = input
+  const [height, width] = input.latents.shape.slice(2) as [number, number]
+  const latentSize = { height, width }
+  const window = { top: 0, left: 0, ...latentSize }
   const steps = scheduler.timesteps.length - startIndex
   let latents = input.latents
   for (let step = 0; step < steps; step++) {
     input.signal?.throwIfAborted()
     const stepIndex = startIndex + step
     const scaled = scheduler.scaleModelInput(latents, stepIndex)
-    const prediction = await unet.predict({
-      ...conditioning,
-      sample: guidance.negative ? concatenate([scaled, scaled]) : scaled,
-      timestep: scheduler.timesteps[stepIndex] as number,
-    })
+    const prediction = await unet.predict(
+      {
+        ...conditioning,
+        sample: guidance.negative ? concatenate([scaled, scaled]) : scaled,
+        timestep: scheduler.timesteps[stepIndex] as number,
+      },
+      adapters,
+      { step, steps, latentSize, window },
+    )
     const modelOutput = guidance.negative ? guide(prediction, guidance.scale, guidance.rescale) : prediction
     const { prevSample, predOriginalSample } = scheduler.step({
       modelOutput,

@@ -1,15 +1,14 @@
 import type { RgbImage } from '../image/rgb-image.ts'
 import { rgbToTensor } from '../image/tensor.ts'
 import { startIndex } from '../schedulers/start-index.ts'
-import { type FloatTensor, map } from '../tensor/tensor.ts'
-import type { Autoencoder, StableDiffusion } from './stable-diffusion.ts'
 import {
   type DenoiseStep,
   drawImages,
   type GeneratedImage,
   type GenerationParameters,
   ParameterError,
-} from './text-to-image.ts'
+} from './draw-images.ts'
+import type { StableDiffusion } from './stable-diffusion.ts'
 
 export interface ImageToImageParameters extends GenerationParameters {
   /** The picture to start from; its sides are multiples of the VAE's factor, and the result has its size. */
@@ -17,8 +16,6 @@ export interface ImageToImageParameters extends GenerationParameters {
   /** How much of it is drawn anew, 0…1. */
   readonly strength: number
 }
-
-type Posterior = Awaited<ReturnType<Autoencoder['encode']>>
 
 /**
  * Redraws a picture: StableDiffusionImg2ImgPipeline (the last int(N · strength) of N steps), or, for UNets distilled with a
@@ -48,14 +45,8 @@ export async function* imageToImage(
     { width, height, signal, scheduleOptions },
     async (scheduler, drawNoise) => {
       const first = shortenSchedule ? 0 : startIndex(scheduler, strength)
-      const original = model.vae.scale(samplePosterior(posterior, drawNoise(posterior.mean.shape)))
+      const original = model.vae.sample(posterior, drawNoise(posterior.mean.shape))
       return { latents: scheduler.addNoise(original, drawNoise(original.shape), first), startIndex: first }
     },
   )
-}
-
-/** mean + exp(½ logvar) · z, rounded operation by operation as DiagonalGaussianDistribution.sample. */
-function samplePosterior({ mean, logvar }: Posterior, noise: FloatTensor): FloatTensor {
-  const { fround, exp } = Math
-  return map((m, v, z) => m + fround(fround(exp(fround(0.5 * v))) * z), mean, logvar, noise)
 }

@@ -1,64 +1,17 @@
-import type { RgbImage } from '../image/rgb-image.ts'
-import { tensorToRgb } from '../image/tensor.ts'
-import { TorchGenerator } from '../random/torch-generator.ts'
-import type { Schedule, ScheduleOptions, Scheduler } from '../schedulers/scheduler.ts'
-import { type FloatTensor, float32, map } from '../tensor/tensor.ts'
-import { type DenoiseInput, denoise, type Guidance } from './denoise.ts'
-import type { PromptConditioning, SchedulerChoice, StableDiffusion } from './stable-diffusion.ts'
-
-/** Controls that text-to-image and image-to-image share. */
-export interface GenerationParameters {
-  readonly prompt: string
-  /** Absent is not the same as empty: SDXL may take zeros for an absent one. Unused when guidance is off. */
-  readonly negativePrompt?: string
-  readonly scheduler?: SchedulerChoice
-  /** A number of steps, or the timesteps or sigmas themselves where the scheduler takes them. */
-  readonly schedule: Schedule
-  /** Guidance is off at 1 and below. */
-  readonly guidanceScale: number
-  /** φ of guidance_rescale, 0…1. Default 0. */
-  readonly guidanceRescale?: number
-  /** Stochasticity of DDIM and TCD, 0…1. Default 0. */
-  readonly eta?: number
-  /** Hidden layers of the text encoder to leave out at the end. Default 0. */
-  readonly clipSkip?: number
-  /** Image i draws from seed + i. */
-  readonly seed: bigint
-  /** Default 1. */
-  readonly numImages?: number
-}
+import { map } from '../tensor/tensor.ts'
+import {
+  type DenoiseStep,
+  drawImages,
+  type GeneratedImage,
+  type GenerationParameters,
+  ParameterError,
+} from './draw-images.ts'
+import type { StableDiffusion } from './stable-diffusion.ts'
 
 export interface TextToImageParameters extends GenerationParameters {
   /** Pixels; multiples of the VAE's factor. */
   readonly width: number
   readonly height: number
-}
-
-/** One step of one picture. */
-export interface DenoiseStep {
-  readonly imageIndex: number
-  readonly step: number
-  readonly steps: number
-  readonly latents: FloatTensor
-  readonly predOriginalSample: FloatTensor
-}
-
-export interface GeneratedImage {
-  readonly image: RgbImage
-  /** Final, scaled latents, [1, C, h, w]. */
-  readonly latents: FloatTensor
-  readonly seed: bigint
-}
-
-/** The parameters cannot be met by this checkpoint; `parameter` is the one to change. */
-export class ParameterError extends Error {
-  readonly parameter: string
-
-  constructor(parameter: string, problem: string) {
-    super(`${parameter}: ${problem}`)
-    this.name = 'ParameterError'
-    this.parameter = parameter
-  }
 }
 
 /**
@@ -82,69 +35,4 @@ export async function* textToImage(
     const sigma = Math.fround(scheduler.initNoiseSigma)
     return { latents: map((value) => value * sigma, noise), startIndex: 0 }
   })
-}
-
-type Start = Pick<DenoiseInput, 'latents' | 'startIndex'>
-
-interface DrawOptions {
-  readonly width: number
-  readonly height: number
-  readonly signal: AbortSignal | undefined
-  readonly scheduleOptions?: ScheduleOptions
-}
-
-/**
- * The part that every kind of generation shares: conditioning once, then for each picture its own generator and
- * scheduler, the loop, and the decoder.
- * @param start makes the first latents; draws from the picture's generator
- */
-export async function* drawImages(
-  model: StableDiffusion,
-  parameters: GenerationParameters,
-  { width, height, signal, scheduleOptions }: DrawOptions,
-  start: (scheduler: Scheduler, drawNoise: (shape: readonly number[]) => FloatTensor) => Promise<Start>,
-): AsyncGenerator<DenoiseStep, GeneratedImage[]> {
-  // The decoder needs the most memory and comes last: to hear of it then would cost every step.
-  model.vae.requireDecodable({ width, height })
-  const guidance = await encodeGuidance(model, parameters)
-  const images: GeneratedImage[] = []
-  for (let imageIndex = 0; imageIndex < (parameters.numImages ?? 1); imageIndex++) {
-    const seed = BigInt.asUintN(64, parameters.seed + BigInt(imageIndex))
-    const generator = new TorchGenerator(seed)
-    const scheduler = model.createScheduler(parameters.scheduler ?? {})
-    scheduler.setTimesteps(parameters.schedule, scheduleOptions)
-    const first = await start(scheduler, (shape) => generator.randn(shape))
-    const loop = denoise(model, {
-      ...first,
-      scheduler,
-      guidance,
-      width,
-      height,
-      eta: parameters.eta ?? 0,
-      drawNoise: () => generator.randn(first.latents.shape),
-      ...(signal && { signal }),
-    })
-    let next = await loop.next()
-    for (; !next.done; next = await loop.next()) yield { imageIndex, ...next.value }
-    signal?.throwIfAborted()
-    images.push({ image: tensorToRgb(await model.vae.decode(next.value))[0] as RgbImage, latents: next.value, seed })
-  }
-  return images
-}
-
-/** Classifier-free guidance is on above 1, unless the UNet takes the scale as an embedding. */
-async function encodeGuidance(model: StableDiffusion, parameters: GenerationParameters): Promise<Guidance> {
-  const { prompt, negativePrompt, guidanceScale: scale, guidanceRescale: rescale = 0, clipSkip = 0 } = parameters
-  const positive = await model.encodePrompt(prompt, clipSkip)
-  if (scale <= 1 || model.unet.timeCondProjDim !== undefined) return { positive, scale, rescale }
-  const negative =
-    negativePrompt === undefined && model.zerosForAbsentPrompt
-      ? zerosLike(positive)
-      : // The negative prompt takes no part in clip skip, in diffusers as here.
-        await model.encodePrompt(negativePrompt ?? '', 0)
-  return { positive, negative, scale, rescale }
-}
-
-function zerosLike({ embeds, pooledEmbeds }: PromptConditioning): PromptConditioning {
-  return { embeds: float32(embeds.shape), ...(pooledEmbeds && { pooledEmbeds: float32(pooledEmbeds.shape) }) }
 }

@@ -1,4 +1,4 @@
-import { type DType, elementCount, type Tensor } from '../tensor/tensor.ts'
+import { type DType, DYNAMIC, elementCount, type Shape, type Tensor } from '../tensor/tensor.ts'
 import type { TensorInfo } from './session.ts'
 
 /**
@@ -9,7 +9,7 @@ export function checkFeeds(inputs: readonly TensorInfo[], feeds: Readonly<Record
   for (const { name, dtype, shape } of inputs) {
     const feed = feeds[name]
     if (!feed) throw new Error(`the input ${name} (${describe(dtype, shape)}) is missing`)
-    if (feed.dtype !== dtype || String(feed.shape) !== String(shape) || feed.data.length !== elementCount(shape)) {
+    if (feed.dtype !== dtype || !fits(feed.shape, shape) || feed.data.length !== elementCount(feed.shape)) {
       throw new Error(`the input ${name} must be ${describe(dtype, shape)}, got ${describe(feed.dtype, feed.shape)}`)
     }
   }
@@ -19,6 +19,10 @@ export function checkFeeds(inputs: readonly TensorInfo[], feeds: Readonly<Record
     throw new Error(`there is no input ${unknown.join(', ')}; the inputs are ${[...known].join(', ')}`)
 }
 
-function describe(dtype: DType, shape: readonly number[]): string {
-  return `${dtype} [${shape.join(', ')}]`
+function fits(given: Shape, declared: Shape): boolean {
+  return given.length === declared.length && declared.every((size, i) => size === DYNAMIC || size === given[i])
+}
+
+function describe(dtype: DType, shape: Shape): string {
+  return `${dtype} [${shape.map((size) => (size === DYNAMIC ? 'any' : size)).join(', ')}]`
 }

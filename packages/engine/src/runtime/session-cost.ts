@@ -1,6 +1,6 @@
 import type { ExternalData, OnnxNode } from '../formats/onnx.ts'
 import type { Graph } from '../graph/graph.ts'
-import { BYTES_PER_ELEMENT, type DType, elementCount, type Shape } from '../tensor/tensor.ts'
+import { BYTES_PER_ELEMENT, type DType, DYNAMIC, elementCount, type Shape } from '../tensor/tensor.ts'
 
 /** Bytes of memory that a session takes. */
 export interface SessionCost {
@@ -67,8 +67,8 @@ function blockedCopies(graph: Graph, { opType, inputs, outputs }: OnnxNode): num
   return resultBytes(graph, inputs[0] ?? '') + resultBytes(graph, outputs[0] ?? '')
 }
 
-/** 0 for inputs and constants, which are not the session's. */
+/** 0 for inputs and constants, which are not the session's, and for what has a dynamic dimension (the rank of a LoRA: little). */
 function resultBytes(graph: Graph, name: string): number {
   const value = graph.results.get(name)
-  return value ? bytesOf(value) : 0
+  return value && !value.shape.includes(DYNAMIC) ? bytesOf(value) : 0
 }

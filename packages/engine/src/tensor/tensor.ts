@@ -23,6 +23,9 @@ export const BYTES_PER_ELEMENT: Readonly<Record<DType, number>> = {
 
 export type Shape = readonly number[]
 
+/** A dimension of a graph's input that is known only when the graph runs. */
+export const DYNAMIC = -1
+
 /** A dense, row-major (C order) array. Pictures and latents are [batch, channels, height, width]. */
 export interface Tensor<D extends DType = DType> {
   readonly dtype: D
@@ -80,16 +83,22 @@ export function map(f: (...values: number[]) => number, first: FloatTensor, ...r
   return out
 }
 
-/** Joins float32 tensors along their first axis. */
-export function concatenate(tensors: readonly FloatTensor[]): FloatTensor {
-  const [first] = tensors
+/** Joins float32 tensors that differ in one axis alone along it; a single one is returned as it is. */
+export function concatenate(tensors: readonly FloatTensor[], axis = 0): FloatTensor {
+  const [first, ...others] = tensors
   if (!first) throw new RangeError('nothing to concatenate')
-  const rows = tensors.reduce((sum, t) => sum + (t.shape[0] as number), 0)
-  const out = float32([rows, ...first.shape.slice(1)])
+  if (others.length === 0) return first
+  const at = axis < 0 ? first.shape.length + axis : axis
+  const length = tensors.reduce((sum, t) => sum + (t.shape[at] as number), 0)
+  const out = float32(first.shape.map((size, i) => (i === at ? length : size)))
+  const outer = elementCount(first.shape.slice(0, at))
   let offset = 0
-  for (const t of tensors) {
-    out.data.set(t.data, offset)
-    offset += t.data.length
+  for (let row = 0; row < outer; row++) {
+    for (const { data } of tensors) {
+      const run = data.length / outer
+      out.data.set(data.subarray(row * run, (row + 1) * run), offset)
+      offset += run
+    }
   }
   return out
 }
@@ -98,16 +107,4 @@ export function concatenate(tensors: readonly FloatTensor[]): FloatTensor {
 export function rows(source: FloatTensor, start: number, end: number): FloatTensor {
   const stride = elementCount(source.shape.slice(1))
   return float32([end - start, ...source.shape.slice(1)], source.data.subarray(start * stride, end * stride))
-}
-
-/** Joins two float32 tensors that differ in their last axis alone along it. */
-export function concatenateLast(a: FloatTensor, b: FloatTensor): FloatTensor {
-  const [m, n] = [a.shape.at(-1) as number, b.shape.at(-1) as number]
-  const out = float32([...a.shape.slice(0, -1), m + n])
-  const count = a.data.length / m
-  for (let row = 0; row < count; row++) {
-    out.data.set(a.data.subarray(row * m, (row + 1) * m), row * (m + n))
-    out.data.set(b.data.subarray(row * n, (row + 1) * n), row * (m + n) + m)
-  }
-  return out
 }

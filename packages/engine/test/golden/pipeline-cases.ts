@@ -2,9 +2,10 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readSafetensors, readTensor } from '../../src/formats/safetensors.ts'
 import type { RgbImage } from '../../src/image/rgb-image.ts'
+import type { GeneratedImage, GenerationParameters } from '../../src/pipelines/draw-images.ts'
 import { imageToImage } from '../../src/pipelines/image-to-image.ts'
 import type { SchedulerChoice, StableDiffusion } from '../../src/pipelines/stable-diffusion.ts'
-import { type GeneratedImage, type GenerationParameters, textToImage } from '../../src/pipelines/text-to-image.ts'
+import { textToImage } from '../../src/pipelines/text-to-image.ts'
 import { concatenate, type FloatTensor } from '../../src/tensor/tensor.ts'
 
 /** One request that diffusers answered; written by scripts/golden/pipelines.py. */

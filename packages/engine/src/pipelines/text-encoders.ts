@@ -1,0 +1,102 @@
+import type { LayerShapes, LoraBranches } from '../adapters/lora-branches.ts'
+import type { Weights } from '../checkpoint/prepared-weights.ts'
+import { buildTextEncoderGraph, eosPositions, type TextEncoderOutput } from '../models/clip-text.ts'
+import type { ClipTextConfig } from '../models/clip-text-config.ts'
+import type { SessionCache } from '../runtime/session-cache.ts'
+import { concatenate, type FloatTensor, int64 } from '../tensor/tensor.ts'
+import type { ClipTokenizer } from '../tokenizers/clip-tokenizer.ts'
+
+/** What the UNet is conditioned on for one half of the guidance: embeddings of one prompt. */
+export interface PromptConditioning {
+  /** [1, tokens, cross_attention_dim] */
+  readonly embeds: FloatTensor
+  /** Pooled embedding of the second text encoder, [1, projection_dim]; SDXL alone has one. */
+  readonly pooledEmbeds?: FloatTensor
+}
+
+/** What a request adds to one text encoder. */
+export interface TextEncoderAdapters {
+  readonly lora?: LoraBranches
+}
+
+/** A CLIP text encoder with its tokenizer. */
+export class TextEncoder {
+  readonly config: ClipTextConfig
+  readonly tokenizer: ClipTokenizer
+  /** The layers that LoRAs can change. */
+  readonly layers: LayerShapes
+  readonly #weights: Weights
+  readonly #sessions: SessionCache
+
+  constructor(
+    tokenizer: ClipTokenizer,
+    config: ClipTextConfig,
+    weights: Weights,
+    sessions: SessionCache,
+    layers: LayerShapes,
+  ) {
+    this.tokenizer = tokenizer
+    this.config = config
+    this.layers = layers
+    this.#weights = weights
+    this.#sessions = sessions
+  }
+
+  /** The outputs asked for, each [1, tokens, hidden size], and `text_embeds` [1, projection size]. */
+  async encode(
+    prompt: string,
+    outputs: readonly TextEncoderOutput[],
+    { lora }: TextEncoderAdapters = {},
+  ): Promise<FloatTensor[]> {
+    const ids = this.tokenizer.encode(prompt, { maxLength: this.config.maxPositions })
+    const session = await this.#sessions.get(this.#weights, [...outputs, lora?.variant ?? ''].join(), () =>
+      buildTextEncoderGraph(this.config, { batch: 1, outputs }, lora && ((graph) => lora.hook(graph))),
+    )
+    const pooled = outputs.includes('text_embeds')
+    const results = await session.run({
+      input_ids: int64([1, ids.length], ids),
+      ...(pooled && { eos_positions: int64([1], eosPositions(this.config, [ids])) }),
+      ...lora?.feeds(),
+    })
+    return outputs.map((name) => results[name] as FloatTensor)
+  }
+}
+
+/** What a request adds to the text encoders of a checkpoint, by the component's name. */
+export type TextAdapters = Readonly<Partial<Record<'text_encoder' | 'text_encoder_2', TextEncoderAdapters>>>
+
+/** The text encoders of a checkpoint; SDXL has two. */
+export class TextEncoders {
+  readonly first: TextEncoder
+  readonly second: TextEncoder | undefined
+
+  constructor(first: TextEncoder, second?: TextEncoder) {
+    this.first = first
+    this.second = second
+  }
+
+  /**
+   * The prompt embeds that a UNet is conditioned on.
+   *
+   * SD 1.x: the last hidden state; with clip skip k the one k layers earlier, under the final norm all the same.
+   * SDXL: both encoders' penultimate hidden states side by side, without a final norm; with clip skip k, k layers earlier; and the
+   * second encoder's pooled output, which clip skip leaves alone.
+   * @param clipSkip hidden layers left out at the end; 0 for none
+   * @throws RangeError when clip skip leaves no layer
+   */
+  async encode(prompt: string, clipSkip: number, adapters: TextAdapters = {}): Promise<PromptConditioning> {
+    const { text_encoder, text_encoder_2 } = adapters
+    if (!this.second) {
+      const output = clipSkip === 0 ? 'last_hidden_state' : (`normalized_hidden_states.${-(clipSkip + 1)}` as const)
+      const [embeds] = await this.first.encode(prompt, [output], text_encoder)
+      return { embeds: embeds as FloatTensor }
+    }
+    const hidden = `hidden_states.${-(clipSkip + 2)}` as const
+    const [embeds] = await this.first.encode(prompt, [hidden], text_encoder)
+    const [embeds2, pooledEmbeds] = await this.second.encode(prompt, [hidden, 'text_embeds'], text_encoder_2)
+    return {
+      embeds: concatenate([embeds as FloatTensor, embeds2 as FloatTensor], -1),
+      pooledEmbeds: pooledEmbeds as FloatTensor,
+    }
+  }
+}

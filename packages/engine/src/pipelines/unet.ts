@@ -1,0 +1,58 @@
+import type { LayerShapes } from '../adapters/lora-branches.ts'
+import type { UNetAdapter, UNetInput, UNetStep } from '../adapters/unet-adapter.ts'
+import type { Weights } from '../checkpoint/prepared-weights.ts'
+import { buildUNetGraph, type UNetShape } from '../models/unet-2d-condition.ts'
+import type { UNetConfig } from '../models/unet-2d-condition-config.ts'
+import { composeHooks } from '../models/unet-hooks.ts'
+import type { SessionCache } from '../runtime/session-cache.ts'
+import { concatenate, type FloatTensor, float32, type Tensor } from '../tensor/tensor.ts'
+
+/** A loaded UNet2DConditionModel. Sessions are made for each size when it is first used. */
+export class UNet {
+  readonly config: UNetConfig
+  /** The layers that LoRAs can change. */
+  readonly layers: LayerShapes
+  readonly #weights: Weights
+  readonly #sessions: SessionCache
+
+  constructor(config: UNetConfig, weights: Weights, sessions: SessionCache, layers: LayerShapes) {
+    this.config = config
+    this.layers = layers
+    this.#weights = weights
+    this.#sessions = sessions
+  }
+
+  /** Width of the guidance-scale embedding; such a UNet needs no second, unconditional evaluation. */
+  get timeCondProjDim(): number | undefined {
+    return this.config.timeCondProjChannels ?? undefined
+  }
+
+  /** The predicted noise (or v), [B, C, h, w]. */
+  async predict(input: UNetInput, adapters: readonly UNetAdapter[], step: UNetStep): Promise<FloatTensor> {
+    const [batch, , height, width] = input.sample.shape as [number, number, number, number]
+    const shape = { batch, height, width, tokens: input.encoderHiddenStates.shape[1] as number }
+    const samples = [input.sample]
+    for (const adapter of adapters) if (adapter.channels) samples.push(await adapter.channels(input, step))
+    const feeds: Record<string, Tensor> = {
+      sample: concatenate(samples, 1),
+      timestep: float32([1], Float32Array.of(input.timestep)),
+      encoder_hidden_states: input.encoderHiddenStates,
+      ...(input.timestepCond && { timestep_cond: input.timestepCond }),
+      ...(input.textEmbeds && { text_embeds: input.textEmbeds }),
+      ...(input.timeIds && { time_ids: input.timeIds }),
+    }
+    for (const adapter of adapters) Object.assign(feeds, await adapter.feeds?.(input, step))
+    const session = await this.#session(shape, adapters)
+    return (await session.run(feeds)).noise_pred as FloatTensor
+  }
+
+  #session(shape: UNetShape, adapters: readonly UNetAdapter[]) {
+    const { batch, height, width, tokens } = shape
+    const variant = [`${batch}x${height}x${width}`, tokens, ...adapters.map((adapter) => adapter.variant)].join(' ')
+    return this.#sessions.get(this.#weights, variant, () =>
+      buildUNetGraph(this.config, shape, (graph) =>
+        composeHooks(adapters.flatMap(({ extend }) => extend?.(graph, shape) ?? [])),
+      ),
+    )
+  }
+}
