@@ -17,14 +17,10 @@ export function importsOf(source: string): ImportEdge[] {
   return edges
 }
 
-/** The layer of a file inside a package's src; endpoint folders have three layers by role. */
-export function layerOf(path: string): string {
+/** The layer of a file inside a package's src: its topmost folder, but for files that their name gives to another. */
+export function layerOf(path: string, { filesOfLayers = {} }: Pick<PackageRules, 'filesOfLayers'>): string {
   const parts = path.split('/')
-  if (parts[0] === 'endpoints') {
-    if (parts.at(-1) === 'endpoint.ts') return 'endpoints/endpoint'
-    return /(^|\/)handler[^/]*\.ts$/.test(path) || parts[1] === 'engine' ? 'endpoints/handler' : 'endpoints/schema'
-  }
-  return parts[0] as string
+  return filesOfLayers[parts.at(-1) ?? ''] ?? (parts[0] as string)
 }
 
 function sourceFiles(folder: string): string[] {
@@ -38,7 +34,7 @@ function checkPackage(rules: PackageRules): string[] {
   const graph = new Map<string, string[]>()
   for (const file of sourceFiles(rules.root)) {
     const source = readFileSync(file, 'utf8')
-    const layer = layerOf(relative(rules.root, file).split(sep).join('/'))
+    const layer = layerOf(relative(rules.root, file).split(sep).join('/'), rules)
     const allowed = rules.layers === '*' ? '*' : rules.layers[layer]
     if (!allowed) problems.push(`${file}: the layer "${layer}" is not in scripts/import-rules.ts`)
     if (source.includes('process.env') && !ENVIRONMENT_READERS.some((reader) => file.startsWith(reader))) {
@@ -57,7 +53,7 @@ function checkPackage(rules: PackageRules): string[] {
         problems.push(`${file}: imports ${specifier}, outside of its package`)
         continue
       }
-      const targetLayer = layerOf(relative(rules.root, target).split(sep).join('/'))
+      const targetLayer = layerOf(relative(rules.root, target).split(sep).join('/'), rules)
       if (allowed && allowed !== '*' && targetLayer !== layer && !allowed.includes(targetLayer)) {
         problems.push(`${file}: ${layer} may not import ${targetLayer} (${specifier})`)
       }

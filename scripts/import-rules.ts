@@ -1,12 +1,14 @@
 /**
  * Which layer may import which, as data: the design's picture of the code. A layer is a folder under a package's src; a file
- * of its own (`main.ts`) is a layer too. A layer may always import itself.
+ * of its own (`cli.ts`) is a layer too. A layer may always import itself.
  */
 export interface PackageRules {
   /** Folder of the package's sources. */
   readonly root: string
   /** Layers each layer may import; `*` means all of the package, and in place of the record a package without layers. */
   readonly layers: Readonly<Record<string, readonly string[] | '*'>> | '*'
+  /** Names of files that belong to another layer than the folder they lie in: an endpoint is one folder, and its handler draws. */
+  readonly filesOfLayers?: Readonly<Record<string, string>>
 }
 
 const TENSOR = ['tensor']
@@ -56,9 +58,9 @@ export const PACKAGE_RULES: readonly PackageRules[] = [
       queue: ['db', 'errors', 'protocol', 'security'],
       webhooks: ['db', 'errors', 'protocol', 'security'],
       channel: ['errors', 'protocol', 'queue'],
-      'endpoints/schema': ['endpoints/endpoint', 'protocol', 'queue'],
-      'endpoints/endpoint': ['queue', 'protocol'],
-      'endpoints/handler': ['endpoints/schema', 'endpoints/endpoint', 'errors', 'protocol', 'storage', 'security'],
+      endpoints: ['protocol', 'queue'],
+      models: [],
+      drawing: ['endpoints', 'models', 'errors'],
       gateway: [
         'protocol',
         'errors',
@@ -70,28 +72,15 @@ export const PACKAGE_RULES: readonly PackageRules[] = [
         'queue',
         'webhooks',
         'channel',
-        'endpoints/schema',
-        'endpoints/endpoint',
+        'endpoints',
       ],
-      runner: [
-        'protocol',
-        'errors',
-        'validation',
-        'queue',
-        'storage',
-        'security',
-        'channel',
-        'endpoints/schema',
-        'endpoints/endpoint',
-        'endpoints/handler',
-      ],
+      runner: ['protocol', 'errors', 'validation', 'queue', 'storage', 'security', 'channel', 'endpoints'],
       processes: '*',
       cli: '*',
-      'main.ts': '*',
       'cli.ts': '*',
       'runner-main.ts': '*',
-      'index.ts': '*',
     },
+    filesOfLayers: { 'handler.ts': 'drawing' },
   },
   // A handful of files of one layer.
   { root: 'packages/client/src', layers: '*' },
@@ -109,4 +98,4 @@ export const EXCLUSIVE_MODULES: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Only these may read the process's environment. */
-export const ENVIRONMENT_READERS: readonly string[] = ['packages/server/src/config', 'packages/server/src/main.ts']
+export const ENVIRONMENT_READERS: readonly string[] = ['packages/server/src/config']

@@ -4,4 +4,4 @@ import { createLogger } from './processes/logger.ts'
 import { configFromParent, runRunner } from './processes/runner-process.ts'
 
 const config = await configFromParent()
-await runRunner(config, createLogger(config).child({ process: 'runner' }), createImageEndpoints(config))
+await runRunner(config, createLogger(config).child({ process: 'runner' }), await createImageEndpoints(config))

@@ -1,14 +1,12 @@
 import { type Config, type ConfigOverrides, readConfig } from '../config/config.ts'
+import { LCM_BASE_MODELS } from '../endpoints/shared/latent-consistency.ts'
 import { FAL_HOSTS } from '../gateway/surface.ts'
-import { ENDPOINT_SCHEMAS } from '../processes/endpoint-schemas.ts'
+import { ENDPOINT_SCHEMAS } from '../processes/endpoints.ts'
 import { createModelRegistry } from '../processes/image-endpoints.ts'
 import { createLogger } from '../processes/logger.ts'
 import { type RunningServer, startServer } from '../processes/server-process.ts'
 import { clientSettings } from '../tls/client-settings.ts'
 import { stopOnSignal } from './stop-on-signal.ts'
-
-/** Models that endpoints are built on, by the names users know. */
-const BASE_MODELS = ['stabilityai/stable-diffusion-xl-base-1.0', 'runwayml/stable-diffusion-v1-5']
 
 /** `darkroom serve`: gateway and runners on this machine, until Ctrl-C. */
 export async function serve(overrides: ConfigOverrides): Promise<void> {
@@ -22,7 +20,7 @@ export async function serve(overrides: ConfigOverrides): Promise<void> {
 async function printBanner({ url, authorityFile }: RunningServer, config: Config): Promise<void> {
   const registry = createModelRegistry(config)
   const missing: string[] = []
-  for (const name of BASE_MODELS) if ((await registry.find(name)) === undefined) missing.push(name)
+  for (const name of LCM_BASE_MODELS) if ((await registry.find(name)) === undefined) missing.push(name)
   const lines = [
     `Darkroom serves ${ENDPOINT_SCHEMAS.length} endpoints at ${url}`,
     `  run    ${url}/run/{endpoint id}`,

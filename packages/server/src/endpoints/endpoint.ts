@@ -62,3 +62,12 @@ export interface RunnableEndpoint {
   readonly schema: EndpointSchema
   readonly handler: EndpointHandler
 }
+
+/** An endpoint whose handler is given what its schema makes of an input. */
+export function runnable<I extends z.ZodObject>(
+  schema: EndpointSchema<I>,
+  handler: EndpointHandler<z.output<I>>,
+): RunnableEndpoint {
+  // Inputs are validated against the schema before any handler is called.
+  return { schema, handler: handler as EndpointHandler }
+}

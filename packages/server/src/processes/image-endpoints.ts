@@ -3,16 +3,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { openEngine } from '@darkroom/engine'
 import type { Config } from '../config/config.ts'
+import { ImageEngine } from '../drawing/image-engine.ts'
 import type { RunnableEndpoint } from '../endpoints/endpoint.ts'
-import { ImageEngine } from '../endpoints/engine/image-engine.ts'
-import { ModelRegistry } from '../endpoints/engine/model-registry.ts'
-import {
-  createFastLcmDiffusion,
-  createFastLcmDiffusionImageToImage,
-} from '../endpoints/fal-ai/fast-lcm-diffusion/handler.ts'
-import { fastLcmDiffusion, fastLcmDiffusionImageToImage } from '../endpoints/fal-ai/fast-lcm-diffusion/schema.ts'
-import { createLcmSd15ImageToImage } from '../endpoints/fal-ai/lcm-sd15-i2i/handler.ts'
-import { lcmSd15ImageToImage } from '../endpoints/fal-ai/lcm-sd15-i2i/schema.ts'
+import { ModelRegistry } from '../models/model-registry.ts'
+import { ENDPOINT_FOLDERS } from './endpoints.ts'
 import { engineMemory } from './runner-memory.ts'
 
 /** The demo checkpoints that come with the repository. */
@@ -36,7 +30,7 @@ export function createModelRegistry(config: Config): ModelRegistry {
 }
 
 /** The endpoints with their handlers, and the engine behind them. */
-export function createImageEndpoints(config: Config): ServedEndpoints {
+export async function createImageEndpoints(config: Config): Promise<ServedEndpoints> {
   const engine = new ImageEngine({
     engine: openEngine({
       threads: config.threads ?? availableParallelism(),
@@ -45,14 +39,11 @@ export function createImageEndpoints(config: Config): ServedEndpoints {
     }),
     registry: createModelRegistry(config),
   })
+  const handlers = await Promise.all(ENDPOINT_FOLDERS.map(({ handlers }) => handlers()))
+  const endpoints = handlers.flatMap(({ createEndpoints }) => createEndpoints(engine))
   const answered = new Set<string>()
-  const noting = (endpoint: RunnableEndpoint) => notingAnswers(endpoint, answered)
   return {
-    endpoints: [
-      noting({ schema: fastLcmDiffusion, handler: createFastLcmDiffusion(engine) }),
-      noting({ schema: fastLcmDiffusionImageToImage, handler: createFastLcmDiffusionImageToImage(engine) }),
-      noting({ schema: lcmSd15ImageToImage, handler: createLcmSd15ImageToImage(engine) }),
-    ],
+    endpoints: endpoints.map((endpoint) => notingAnswers(endpoint, answered)),
     warm: () => [...engine.warm, ...answered],
     dispose: () => engine.dispose(),
   }

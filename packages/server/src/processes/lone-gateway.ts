@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import type { EndpointSchema } from '../endpoints/endpoint.ts'
-import { ENDPOINT_SCHEMAS } from './endpoint-schemas.ts'
+import { ENDPOINT_SCHEMAS } from './endpoints.ts'
 import { type RunningGateway, startGateway } from './gateway-process.ts'
 import { openGatewayStores } from './gateway-stores.ts'
 import { requireLocalDisk } from './local-disk.ts'

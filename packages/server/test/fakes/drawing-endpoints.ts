@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { decodeImage, type RgbImage } from '@darkroom/engine'
+import { outputPicture, previewPicture } from '../../src/drawing/picture-output.ts'
 import type { EndpointSchema, HandlerContext, RunnableEndpoint } from '../../src/endpoints/endpoint.ts'
-import { outputPicture, previewPicture } from '../../src/endpoints/engine/picture-output.ts'
 import { fastLcmDiffusion, fastLcmDiffusionImageToImage } from '../../src/endpoints/fal-ai/fast-lcm-diffusion/schema.ts'
 import { lcmSd15ImageToImage } from '../../src/endpoints/fal-ai/lcm-sd15-i2i/schema.ts'
 import { resolveImageSize } from '../../src/endpoints/shared/image-size.ts'

@@ -1,3 +1,8 @@
+/** The models that the latent consistency endpoints are built on, the largest first. */
+export const LCM_BASE_MODELS = ['stabilityai/stable-diffusion-xl-base-1.0', 'runwayml/stable-diffusion-v1-5'] as const
+
+export type LcmModelName = (typeof LCM_BASE_MODELS)[number]
+
 /** What the model listing says of every latent consistency endpoint. */
 export const LATENT_CONSISTENCY = {
   tags: ['diffusion', 'lcm'],

@@ -1,31 +1,26 @@
 import type { z } from 'zod'
-import type { EndpointHandler, HandlerContext } from '../../endpoint.ts'
-import type { ImageEngine } from '../../engine/image-engine.ts'
-import { inputPicture, sizeOfInput } from '../../engine/input-picture.ts'
-import { chooseSeed, drawLatentConsistency, type LcmRequest } from '../../engine/latent-consistency.ts'
-import type { OutputPicture } from '../../engine/picture-output.ts'
+import type { ImageEngine } from '../../../drawing/image-engine.ts'
+import { inputPicture, sizeOfInput } from '../../../drawing/input-picture.ts'
+import { chooseSeed, drawLatentConsistency, type LcmRequest } from '../../../drawing/latent-consistency.ts'
+import type { OutputPicture } from '../../../drawing/picture-output.ts'
+import { type HandlerContext, type RunnableEndpoint, runnable } from '../../endpoint.ts'
 import { resolveImageSize } from '../../shared/image-size.ts'
-import type { fastLcmDiffusion, fastLcmDiffusionImageToImage } from './schema.ts'
+import { fastLcmDiffusion, fastLcmDiffusionImageToImage } from './schema.ts'
 
 type TextInput = z.output<typeof fastLcmDiffusion.input>
-type ImageInput = z.output<typeof fastLcmDiffusionImageToImage.input>
 
-/** `fal-ai/fast-lcm-diffusion`: text to image in a few steps. */
-export function createFastLcmDiffusion(engine: ImageEngine): EndpointHandler {
-  return (input, context) => {
-    const { image_size, ...rest } = input as TextInput
-    return answer(engine, rest, { size: resolveImageSize(image_size) }, context)
-  }
-}
-
-/** `fal-ai/fast-lcm-diffusion/image-to-image`: the same from a picture. */
-export function createFastLcmDiffusionImageToImage(engine: ImageEngine): EndpointHandler {
-  return async function* (rawInput, context) {
-    const { image_size, ...input } = rawInput as ImageInput
-    const image = await inputPicture(input, context)
-    const size = image_size ? resolveImageSize(image_size) : sizeOfInput(image)
-    return yield* answer(engine, input, { size, start: { image, strength: input.strength } }, context)
-  }
+/** Text to image in a few steps, and the same from a picture. */
+export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[] {
+  return [
+    runnable(fastLcmDiffusion, ({ image_size, ...input }, context) =>
+      answer(engine, input, { size: resolveImageSize(image_size) }, context),
+    ),
+    runnable(fastLcmDiffusionImageToImage, async function* ({ image_size, ...input }, context) {
+      const image = await inputPicture(input, context)
+      const size = image_size ? resolveImageSize(image_size) : sizeOfInput(image)
+      return yield* answer(engine, input, { size, start: { image, strength: input.strength } }, context)
+    }),
+  ]
 }
 
 /** Key order as the live service sends it; what has no value is left out. */

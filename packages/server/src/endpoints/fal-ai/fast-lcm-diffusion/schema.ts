@@ -15,17 +15,17 @@ import {
 } from '../../shared/fields.ts'
 import { fastImage } from '../../shared/image.ts'
 import { imageSize } from '../../shared/image-size.ts'
-import { LATENT_CONSISTENCY } from '../../shared/latent-consistency.ts'
+import { LATENT_CONSISTENCY, LCM_BASE_MODELS } from '../../shared/latent-consistency.ts'
 
 const PROMPT_EXAMPLES = ['Self-portrait oil painting, a beautiful cyborg with golden hair, 8k']
 
 const modelName = z
-  .enum(['stabilityai/stable-diffusion-xl-base-1.0', 'runwayml/stable-diffusion-v1-5'])
-  .default('stabilityai/stable-diffusion-xl-base-1.0')
+  .enum(LCM_BASE_MODELS)
+  .default(LCM_BASE_MODELS[0])
   .meta({
     title: 'Model Name',
     description: 'The name of the model to use.',
-    examples: ['stabilityai/stable-diffusion-xl-base-1.0'],
+    examples: [LCM_BASE_MODELS[0]],
   })
 
 const prompt = z.string().meta({

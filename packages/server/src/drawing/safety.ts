@@ -1,5 +1,6 @@
-import { blackImage, type RgbImage, type SafetyChecker, type SafetyCheckerVersion } from '@darkroom/engine'
-import type { HandlerContext } from '../endpoint.ts'
+import { blackImage, type RgbImage, type SafetyChecker } from '@darkroom/engine'
+import type { HandlerContext } from '../endpoints/endpoint.ts'
+import { SAFETY_CHECKER_MODELS, type SafetyCheckerVersion } from '../models/safety-checker-folder.ts'
 import { toWireError } from './engine-errors.ts'
 import type { SafetyCheckers } from './safety-checkers.ts'
 
@@ -44,8 +45,10 @@ export async function openSafetyScreen(
     throw toWireError(error)
   }
   context.setHeader('x-darkroom-safety-checker', 'not-installed')
-  const name = checkers.repository(version)
-  context.log(`The safety checker ${name} is not on this machine: the pictures are not checked`, 'WARN')
+  context.log(
+    `The safety checker ${SAFETY_CHECKER_MODELS[version]} is not on this machine: the pictures are not checked`,
+    'WARN',
+  )
   return passing(() => undefined)
 }
 

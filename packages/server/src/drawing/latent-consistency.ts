@@ -9,22 +9,21 @@ import {
   type StableDiffusion,
   textToImage,
 } from '@darkroom/engine'
-import type { HandlerContext } from '../endpoint.ts'
+import type { HandlerContext } from '../endpoints/endpoint.ts'
+import type { LcmModelName } from '../endpoints/shared/latent-consistency.ts'
+import { chooseCheckpoint, type LocalCheckpoint } from './checkpoint-choice.ts'
 import { toWireError } from './engine-errors.ts'
 import type { ImageEngine } from './image-engine.ts'
-import type { LocalCheckpoint } from './model-registry.ts'
 import { atSize, type OutputPicture, outputPicture, type PictureFormat } from './picture-output.ts'
 import { drawableSize, type PictureSize } from './picture-size.ts'
 import { runSteps } from './run-steps.ts'
 import { openSafetyScreen, type SafetyRequest } from './safety.ts'
 
-/** The base models of the LCM endpoints, each with the LCM-LoRA of its family. */
-const LCM_LORAS = {
+/** The LCM-LoRA of each base model's family. */
+const LCM_LORAS: Readonly<Record<LcmModelName, string>> = {
   'stabilityai/stable-diffusion-xl-base-1.0': 'latent-consistency/lcm-lora-sdxl',
   'runwayml/stable-diffusion-v1-5': 'latent-consistency/lcm-lora-sdv1-5',
-} as const
-
-export type LcmModelName = keyof typeof LCM_LORAS
+}
 
 /** What the LCM endpoints have in common, by one name each. */
 export interface LcmRequest extends SafetyRequest {
@@ -65,7 +64,7 @@ export async function* drawLatentConsistency(
   context: HandlerContext,
 ): AsyncGenerator<OutputPicture, LcmResult> {
   const lcmLora = LCM_LORAS[request.modelName]
-  const checkpoint = await engine.registry.checkpoint(request.modelName, lcmLora, request.size)
+  const checkpoint = await chooseCheckpoint(engine.registry, request.modelName, lcmLora, request.size)
   announce(checkpoint, request.modelName, lcmLora, context)
   const model = await engine.latentConsistencyModel(checkpoint, context.log).catch((error) => {
     throw toWireError(error)

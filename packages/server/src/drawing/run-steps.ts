@@ -5,7 +5,7 @@ import {
   type StableDiffusion,
   tensorToRgb,
 } from '@darkroom/engine'
-import type { HandlerContext } from '../endpoint.ts'
+import type { HandlerContext } from '../endpoints/endpoint.ts'
 import { type FieldNames, toWireError } from './engine-errors.ts'
 import { type OutputPicture, previewPicture } from './picture-output.ts'
 

@@ -1,5 +1,5 @@
 import { encodeImage, type RgbImage, resizeRgb } from '@darkroom/engine'
-import type { HandlerContext } from '../endpoint.ts'
+import type { HandlerContext } from '../endpoints/endpoint.ts'
 import type { PictureSize } from './picture-size.ts'
 
 export interface PictureFormat {

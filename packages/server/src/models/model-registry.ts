@@ -1,17 +1,5 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { PictureSize } from './picture-size.ts'
-
-/** A checkpoint on this machine. */
-export interface LocalCheckpoint {
-  readonly folder: string
-  /** What responses, logs and the banner call it. */
-  readonly label: string
-  /** The LCM-LoRA that goes with it, when there is one on this machine. */
-  readonly lcmLora: string | undefined
-  /** True when a bundled demo checkpoint stands in for the model that was asked for. */
-  readonly standIn: boolean
-}
 
 export interface ModelRegistryOptions {
   /** Folders with models as `owner/name/`, in diffusers layout. */
@@ -26,14 +14,6 @@ export interface ModelRegistryOptions {
 const MOVED: Readonly<Record<string, string>> = {
   'runwayml/stable-diffusion-v1-5': 'stable-diffusion-v1-5/stable-diffusion-v1-5',
 }
-
-const LCM_LORA_FILE = 'pytorch_lora_weights.safetensors'
-
-/** The bundled checkpoints by native size in pixels along a side. */
-const BUNDLED = [
-  { name: 'pinhole-512', nativeSize: 512 },
-  { name: 'pinhole-1024', nativeSize: 1024 },
-] as const
 
 /** Resolves model names to folders of this machine. It looks each time, so a model added later is found. */
 export class ModelRegistry {
@@ -52,35 +32,9 @@ export class ModelRegistry {
     return undefined
   }
 
-  /**
-   * The checkpoint to draw with: the model itself, or the bundled demo checkpoint whose native size is nearest.
-   * @param lcmLoraName the LCM-LoRA of that model's family
-   */
-  async checkpoint(name: string, lcmLoraName: string, size: PictureSize): Promise<LocalCheckpoint> {
-    const folder = await this.find(name)
-    if (folder === undefined) return this.standIn(size)
-    const loraFolder = await this.find(lcmLoraName)
-    return {
-      folder,
-      label: name,
-      lcmLora: loraFolder === undefined ? undefined : join(loraFolder, LCM_LORA_FILE),
-      standIn: false,
-    }
-  }
-
-  /** The bundled demo checkpoint whose native size is nearest to the picture's, by area. */
-  standIn({ width, height }: PictureSize): LocalCheckpoint {
-    const side = Math.sqrt(width * height)
-    const distance = (nativeSize: number) => Math.abs(Math.log(side / nativeSize))
-    const nearest = BUNDLED.reduce((best, next) =>
-      distance(next.nativeSize) < distance(best.nativeSize) ? next : best,
-    )
-    return {
-      folder: join(this.#options.bundledFolder, nearest.name),
-      label: nearest.name,
-      lcmLora: join(this.#options.bundledFolder, 'pinhole-lcm-lora', LCM_LORA_FILE),
-      standIn: true,
-    }
+  /** The folder of a model that comes with the repository, by its folder's name. */
+  bundled(name: string): string {
+    return join(this.#options.bundledFolder, name)
   }
 
   async #findInFolders(name: string): Promise<string | undefined> {

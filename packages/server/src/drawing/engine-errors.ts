@@ -8,7 +8,7 @@ import {
   SchedulerError,
   TokenizerError,
 } from '@darkroom/engine'
-import { fieldError, WireError } from '../../errors/errors.ts'
+import { fieldError, WireError } from '../errors/errors.ts'
 
 /** Input fields by the engine's name for what they set, where the two differ. */
 export type FieldNames = Readonly<Record<string, string>>

@@ -1,5 +1,6 @@
 import { type Engine, loadStableDiffusion, type StableDiffusion } from '@darkroom/engine'
-import type { LocalCheckpoint, ModelRegistry } from './model-registry.ts'
+import type { ModelRegistry } from '../models/model-registry.ts'
+import type { LocalCheckpoint } from './checkpoint-choice.ts'
 import { SafetyCheckers } from './safety-checkers.ts'
 
 export interface ImageEngineOptions {

@@ -3,17 +3,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { decodeImage, encodeImage, openEngine, type RgbImage } from '@darkroom/engine'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
-import type { WireError } from '../../errors/errors.ts'
-import type { EndpointHandler, HandlerContext } from '../endpoint.ts'
-import { createFastLcmDiffusion } from '../fal-ai/fast-lcm-diffusion/handler.ts'
-import { fastLcmDiffusion } from '../fal-ai/fast-lcm-diffusion/schema.ts'
-import { createLcmSd15ImageToImage } from '../fal-ai/lcm-sd15-i2i/handler.ts'
-import { lcmSd15ImageToImage } from '../fal-ai/lcm-sd15-i2i/schema.ts'
+import type { HandlerContext, RunnableEndpoint } from '../endpoints/endpoint.ts'
+import { createEndpoints as createFastLcmDiffusion } from '../endpoints/fal-ai/fast-lcm-diffusion/handler.ts'
+import { fastLcmDiffusion } from '../endpoints/fal-ai/fast-lcm-diffusion/schema.ts'
+import { createEndpoints as createLcmSd15ImageToImage } from '../endpoints/fal-ai/lcm-sd15-i2i/handler.ts'
+import { lcmSd15ImageToImage } from '../endpoints/fal-ai/lcm-sd15-i2i/schema.ts'
+import type { WireError } from '../errors/errors.ts'
+import { ModelRegistry } from '../models/model-registry.ts'
 import { ImageEngine } from './image-engine.ts'
-import { ModelRegistry } from './model-registry.ts'
 import { openSafetyScreen } from './safety.ts'
 
-const CHECKPOINTS = join(import.meta.dirname, '../../../../engine/test/golden/data/checkpoints')
+const CHECKPOINTS = join(import.meta.dirname, '../../../engine/test/golden/data/checkpoints')
 const MODEL = 'runwayml/stable-diffusion-v1-5'
 const V1 = 'CompVis/stable-diffusion-safety-checker'
 const V2 = 'Falconsai/nsfw_image_detection'
@@ -69,7 +69,8 @@ interface Answer {
   readonly log: string
 }
 
-async function run(handler: EndpointHandler, input: unknown, streaming = false): Promise<Answer> {
+async function run([endpoint]: readonly RunnableEndpoint[], input: unknown, streaming = false): Promise<Answer> {
+  if (endpoint === undefined) throw new Error('no endpoint')
   const files = new Map<string, Uint8Array>()
   const headers: Record<string, string> = {}
   const log: string[] = []
@@ -88,7 +89,7 @@ async function run(handler: EndpointHandler, input: unknown, streaming = false):
     readFile: () => encodeImage({ width: SIZE, height: SIZE, data: new Uint8Array(SIZE * SIZE * 3).fill(90) }, 'png'),
     setHeader: (name, value) => Object.assign(headers, { [name]: value }),
   }
-  const generator = handler(input, context)
+  const generator = endpoint.handler(input, context)
   let previews = 0
   let next = await generator.next()
   for (; !next.done; next = await generator.next()) previews++

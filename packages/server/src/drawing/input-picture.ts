@@ -1,5 +1,5 @@
 import { decodeImage, type RgbImage } from '@darkroom/engine'
-import type { HandlerContext } from '../endpoint.ts'
+import type { HandlerContext } from '../endpoints/endpoint.ts'
 import { toWireError } from './engine-errors.ts'
 import type { PictureSize } from './picture-size.ts'
 

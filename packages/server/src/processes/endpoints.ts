@@ -1,0 +1,22 @@
+import type { ImageEngine } from '../drawing/image-engine.ts'
+import type { EndpointSchema, RunnableEndpoint } from '../endpoints/endpoint.ts'
+import { fastLcmDiffusion, fastLcmDiffusionImageToImage } from '../endpoints/fal-ai/fast-lcm-diffusion/schema.ts'
+import { lcmSd15ImageToImage } from '../endpoints/fal-ai/lcm-sd15-i2i/schema.ts'
+
+/** A folder of `endpoints/`: what the gateway knows of it, and its handlers, which only a runner loads: they load the engine. */
+export interface EndpointFolder {
+  readonly schemas: readonly EndpointSchema[]
+  handlers(): Promise<{ createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[] }>
+}
+
+/** Every endpoint of this server. One more is a folder of its own and a line here. */
+export const ENDPOINT_FOLDERS: readonly EndpointFolder[] = [
+  {
+    schemas: [fastLcmDiffusion, fastLcmDiffusionImageToImage],
+    handlers: () => import('../endpoints/fal-ai/fast-lcm-diffusion/handler.ts'),
+  },
+  { schemas: [lcmSd15ImageToImage], handlers: () => import('../endpoints/fal-ai/lcm-sd15-i2i/handler.ts') },
+]
+
+/** Every endpoint as the gateway knows it. */
+export const ENDPOINT_SCHEMAS: readonly EndpointSchema[] = ENDPOINT_FOLDERS.flatMap(({ schemas }) => schemas)
