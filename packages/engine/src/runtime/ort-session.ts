@@ -31,7 +31,7 @@ export async function createOrtSession(
     enableMemPattern: false,
     extra: {
       session: {
-        model_external_initializers_file_folder_path: folder,
+        ...(folder !== undefined && { model_external_initializers_file_folder_path: folder }),
         // Packing copies every matrix at load (SD1.5's UNet: 1 s, 0.9 GB); packing them panel by panel in each run is as fast.
         disable_prepacking: '1',
       },
@@ -39,7 +39,12 @@ export async function createOrtSession(
     logSeverityLevel: 4,
   }
   if (threads !== undefined) options.intraOpNumThreads = threads
-  const session = await ort.InferenceSession.create(model, options).catch(rethrow)
+  // The signatures for a path and for bytes are two, which a union fits neither of.
+  const created =
+    typeof model === 'string'
+      ? ort.InferenceSession.create(model, options)
+      : ort.InferenceSession.create(model, options)
+  const session = await created.catch(rethrow)
   return {
     async run(feeds) {
       const results = await session.run(toOrt(feeds)).catch(rethrow)

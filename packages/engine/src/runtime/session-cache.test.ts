@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { NO_WEIGHTS, type Weights } from '../checkpoint/prepared-weights.ts'
+import type { OnnxFile } from '../formats/onnx-file.ts'
 import { Graph } from '../graph/graph.ts'
 import { silu } from '../graph/ops.ts'
 import { float32 } from '../tensor/tensor.ts'
-import { infoOf, OutOfMemoryError, type Runtime, type Session } from './session.ts'
+import { infoOf, type NetworkInfo, OutOfMemoryError, type Runtime, type Session } from './session.ts'
 import { SessionCache } from './session-cache.ts'
 import { estimateCost } from './session-cost.ts'
 
@@ -13,7 +14,7 @@ class CountingRuntime implements Runtime {
   readonly #running: (() => void)[] = []
   failure: Error | undefined
 
-  async createSession(graph: Graph): Promise<Session> {
+  async createSession(graph: NetworkInfo): Promise<Session> {
     this.log.push(`load ${graph.name}`)
     if (this.failure) throw this.failure
     return {
@@ -28,6 +29,10 @@ class CountingRuntime implements Runtime {
         this.log.push(`release ${graph.name}`)
       },
     }
+  }
+
+  openModel(file: OnnxFile): Promise<Session> {
+    return this.createSession(file)
   }
 
   finish(): void {
@@ -93,6 +98,17 @@ test('weights that sessions share count once', async () => {
   await get('b', 'shared')
   expect(cache.usedBytes).toBe(cost.weightBytes + 2 * cost.workBytes)
   expect(runtime.log).toEqual(['load a', 'load b'])
+})
+
+test('a ready-made model is kept like a graph, by its file', async () => {
+  const { runtime, cache, get } = cacheFor(9, { budgetBytes: 1e9 })
+  const file = { path: '/m.onnx', name: 'm', size: 1000, identity: '1', inputs: [], outputs: [] }
+  const [first, second] = [await cache.open(file), await cache.open(file)]
+  expect(second).toBe(first)
+  await cache.open({ ...file, identity: '2' })
+  await get('a')
+  expect(runtime.log).toEqual(['load m', 'load m', 'load a'])
+  expect(cache.usedBytes).toBe(total + 2 * (1000 + 256e6))
 })
 
 test('what runs stays; who needs its room waits for it', async () => {

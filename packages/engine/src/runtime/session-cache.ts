@@ -1,9 +1,10 @@
 import { totalmem } from 'node:os'
 import { constrainedMemory } from 'node:process'
 import type { Weights } from '../checkpoint/prepared-weights.ts'
+import type { OnnxFile } from '../formats/onnx-file.ts'
 import type { Graph } from '../graph/graph.ts'
-import { infoOf, OutOfMemoryError, type Runtime, type Session } from './session.ts'
-import { estimateCost, type SessionCost } from './session-cost.ts'
+import { infoOf, type NetworkInfo, OutOfMemoryError, type Runtime, type Session } from './session.ts'
+import { estimateCost, estimateFileCost, type SessionCost } from './session-cost.ts'
 
 export interface SessionCacheOptions {
   /** Memory for all sessions together. Default: three quarters of what the machine, or its container, has. */
@@ -57,9 +58,16 @@ export class SessionCache {
    */
   async get(weights: Weights, variant: string, build: () => Graph): Promise<Session> {
     const key = `${weights.name} ${weights.identity} ${variant}`
-    const entry = this.#entries.get(key) ?? this.#entry(key, weights, build)
-    await this.#load(entry)
-    return entry.session
+    return this.#loadedSession(this.#entries.get(key) ?? this.#graphEntry(key, weights, build))
+  }
+
+  /**
+   * The session of a ready-made model, on the same terms.
+   * @throws OutOfMemoryError when it cannot fit even alone
+   */
+  async open(file: OnnxFile): Promise<Session> {
+    const key = `${file.name} ${file.identity}`
+    return this.#loadedSession(this.#entries.get(key) ?? this.#fileEntry(key, file))
   }
 
   /** Unloads everything once it has stopped running. */
@@ -67,21 +75,45 @@ export class SessionCache {
     await Promise.all([...this.#entries.values()].map((entry) => this.#unloadWhenIdle(entry)))
   }
 
-  #entry(key: string, weights: Weights, build: () => Graph): Entry {
+  async #loadedSession(entry: Entry): Promise<Session> {
+    await this.#load(entry)
+    return entry.session
+  }
+
+  #graphEntry(key: string, weights: Weights, build: () => Graph): Entry {
     const graph = build()
-    const cost = estimateCost(graph)
-    this.#refuseWhatNeverFits(graph, cost)
-    const own: Entry = {
+    return this.#entry({
       key,
       weightsIdentity: weights.identity,
-      cost,
-      session: {
-        inputs: graph.inputs.map(infoOf),
-        outputs: graph.outputs.map(infoOf),
-        run: (feeds) => this.#run(this.#entries.get(key) ?? own, feeds),
-        release: () => this.#unloadWhenIdle(this.#entries.get(key) ?? own),
-      },
+      cost: estimateCost(graph),
+      network: graph,
       load: () => this.#runtime.createSession(build(), weights),
+    })
+  }
+
+  #fileEntry(key: string, file: OnnxFile): Entry {
+    return this.#entry({
+      key,
+      weightsIdentity: file.identity,
+      cost: estimateFileCost(file),
+      network: file,
+      load: () => this.#runtime.openModel(file),
+    })
+  }
+
+  #entry({
+    network,
+    ...parts
+  }: Pick<Entry, 'key' | 'weightsIdentity' | 'cost' | 'load'> & { network: NetworkInfo }): Entry {
+    this.#refuseWhatNeverFits(network, parts.cost)
+    const own: Entry = {
+      ...parts,
+      session: {
+        inputs: network.inputs.map(infoOf),
+        outputs: network.outputs.map(infoOf),
+        run: (feeds) => this.#run(this.#entries.get(parts.key) ?? own, feeds),
+        release: () => this.#unloadWhenIdle(this.#entries.get(parts.key) ?? own),
+      },
       loaded: undefined,
       running: 0,
     }
@@ -96,10 +128,10 @@ export class SessionCache {
     this.#refuseWhatNeverFits(graph, estimateCost(graph))
   }
 
-  #refuseWhatNeverFits(graph: Graph, { weightBytes, workBytes }: SessionCost): void {
+  #refuseWhatNeverFits(network: NetworkInfo, { weightBytes, workBytes }: SessionCost): void {
     const neededBytes = weightBytes + workBytes
     if (neededBytes <= this.budgetBytes) return
-    const what = `${graph.name} (${graph.inputs.map(({ name, shape }) => `${name} ${shape.join('×')}`).join(', ')})`
+    const what = `${network.name} (${network.inputs.map(({ name, shape }) => `${name} ${shape.join('×')}`).join(', ')})`
     throw new OutOfMemoryError(
       `${what} needs ${gigabytes(neededBytes)} (weights ${gigabytes(weightBytes)}, activations ${gigabytes(workBytes)}) and ` +
         `the memory budget is ${gigabytes(this.budgetBytes)}: ask for smaller or fewer pictures, or raise the budget`,

@@ -1,4 +1,5 @@
 import type { ExternalData, OnnxNode } from '../formats/onnx.ts'
+import type { OnnxFile } from '../formats/onnx-file.ts'
 import type { Graph } from '../graph/graph.ts'
 import { BYTES_PER_ELEMENT, type DType, DYNAMIC, elementCount, type Shape } from '../tensor/tensor.ts'
 
@@ -25,6 +26,14 @@ export function estimateCost(graph: Graph): SessionCost {
   for (const weight of graph.weights.values()) weightBytes += bytesOf(weight)
   const live = peakActivationBytes(graph)
   return { weightBytes, workBytes: Math.ceil(1.3 * live + Math.min(2 * live, 256e6)) }
+}
+
+/** Activations of a ready-made model, whose sizes are not in its file: an allowance. */
+const MODEL_FILE_WORK_BYTES = 256e6
+
+/** What a ready-made model's session will take. Detectors ship as such files; they are small beside what draws. */
+export function estimateFileCost({ size }: OnnxFile): SessionCost {
+  return { weightBytes: size, workBytes: MODEL_FILE_WORK_BYTES }
 }
 
 function bytesOf({ dtype, shape }: { readonly dtype: DType; readonly shape: Shape }): number {

@@ -1,12 +1,20 @@
 import type { Weights } from '../checkpoint/prepared-weights.ts'
+import type { OnnxFile } from '../formats/onnx-file.ts'
 import type { Graph } from '../graph/graph.ts'
 import type { DType, Shape, Tensor } from '../tensor/tensor.ts'
 
-/** A graph input or output. Shapes are static: a session runs one size. */
+/** An input or output. A graph's shapes are static, a model file's may have dimensions that are `DYNAMIC`. */
 export interface TensorInfo {
   readonly name: string
   readonly dtype: DType
   readonly shape: Shape
+}
+
+/** What a graph and a ready-made model have in common. */
+export interface NetworkInfo {
+  readonly name: string
+  readonly inputs: readonly TensorInfo[]
+  readonly outputs: readonly TensorInfo[]
 }
 
 /** A graph's value without the graph, which cannot cross threads and need not stay in memory. */
@@ -41,6 +49,8 @@ export interface RuntimeOptions {
 export interface Runtime {
   /** @throws Error when the graph does not load, OutOfMemoryError when memory runs out */
   createSession(graph: Graph, weights: Weights): Promise<Session>
+  /** Loads a ready-made model. @throws Error when it does not load, OutOfMemoryError when memory runs out */
+  openModel(file: OnnxFile): Promise<Session>
   /**
    * What to pass to `WeightCache.prepare` so that this runtime loads convolutions in place: the block size of its CPU kernels, found
    * once by trying; undefined where they have no blocked form.

@@ -6,9 +6,10 @@ import { blockConvolutions } from './blocked-convolutions.ts'
 
 /** A model whose weights are external data below `folder`. */
 export interface SerializedModel {
-  readonly model: Uint8Array
-  /** What the model's file locations are relative to. */
-  readonly folder: string
+  /** The model, or the path of a ready-made model's file. */
+  readonly model: Uint8Array | string
+  /** What the model's file locations are relative to; absent for a file, whose own folder it is. */
+  readonly folder?: string
 }
 
 /**

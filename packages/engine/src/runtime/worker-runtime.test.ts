@@ -1,14 +1,16 @@
-import { mkdtemp, rm, symlink } from 'node:fs/promises'
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openWeightFile } from '../checkpoint/component-weights.ts'
 import { WeightCache, type Weights } from '../checkpoint/prepared-weights.ts'
+import { encodeModel } from '../formats/onnx.ts'
+import { readOnnxFile } from '../formats/onnx-file.ts'
 import { writeSafetensors } from '../formats/safetensors.ts'
 import { Graph } from '../graph/graph.ts'
 import { Scope } from '../graph/scope.ts'
 import { float32ToFloat16 } from '../tensor/float16.ts'
-import { float32, int64, tensor } from '../tensor/tensor.ts'
+import { DYNAMIC, float32, int64, tensor } from '../tensor/tensor.ts'
 import { SessionLostError } from './session.ts'
 import { WorkerRuntime } from './worker-runtime.ts'
 
@@ -75,6 +77,40 @@ describe('names the input that is', () => {
     await session.release()
   })
 })
+
+test('runs a ready-made model file at any of its sizes', async () => {
+  const path = join(folder, 'double.onnx')
+  const io = (name: string) => ({ name, dtype: 'float32' as const, shape: [1, DYNAMIC] })
+  await writeFile(
+    path,
+    encodeModel({
+      graphName: 'double',
+      opsets: { '': 20 },
+      nodes: [{ name: 'add', opType: 'Add', domain: '', inputs: ['x', 'x'], outputs: ['y'], attributes: {} }],
+      initializers: [],
+      inputs: [io('x')],
+      outputs: [io('y')],
+    }),
+  )
+  const session = await runtime.openModel(await readOnnxFile(path))
+  expect(await session.run({ x })).toEqual({ y: float32([1, 3], Float32Array.of(2, 2, 4)) })
+  expect((await session.run({ x: float32([1, 2]) })).y?.shape).toEqual([1, 2])
+  await expect(session.run({ x: float32([2, 3]) })).rejects.toThrow(
+    'the input x must be float32 [1, any], got float32 [2, 3]',
+  )
+  await session.release()
+  await rm(path)
+  await expect(runtime.openModel({ ...(await readOnnxFile(await emptyModel())), path })).rejects.toThrow(
+    /^cannot load empty: .*double\.onnx/,
+  )
+})
+
+async function emptyModel(): Promise<string> {
+  const path = join(folder, 'empty.onnx')
+  const outputs = [{ name: 'y', dtype: 'float32' as const, shape: [] }]
+  await writeFile(path, encodeModel({ graphName: '', opsets: {}, nodes: [], initializers: [], inputs: [], outputs }))
+  return path
+}
 
 test('a graph that does not load is an error with its name, and the thread goes on', async () => {
   const graph = new Graph('broken')

@@ -1,12 +1,14 @@
 import { parse } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Weights } from '../checkpoint/prepared-weights.ts'
+import type { OnnxFile } from '../formats/onnx-file.ts'
 import type { Graph } from '../graph/graph.ts'
 import type { FloatTensor, Tensor } from '../tensor/tensor.ts'
 import { findConvolutionBlock } from './convolution-block.ts'
 import { checkFeeds } from './feeds.ts'
 import {
   infoOf,
+  type NetworkInfo,
   OutOfMemoryError,
   type Runtime,
   type RuntimeOptions,
@@ -40,6 +42,10 @@ export class WorkerRuntime implements Runtime {
     return this.#load(graph, serializeInPlace(graph, weights))
   }
 
+  openModel(file: OnnxFile): Promise<Session> {
+    return this.#load(file, { model: file.path })
+  }
+
   convolutionBlock(): Promise<number | undefined> {
     if ((this.#options.executionProvider ?? 'cpu') !== 'cpu') return Promise.resolve(undefined)
     this.#convolutionBlock ??= findConvolutionBlock(async (model, graph, x) => {
@@ -51,25 +57,26 @@ export class WorkerRuntime implements Runtime {
     return this.#convolutionBlock
   }
 
-  async #load(graph: Graph, model: SerializedModel): Promise<Session> {
+  async #load(network: NetworkInfo, model: SerializedModel): Promise<Session> {
     if (!this.#thread?.isAlive) this.#thread = new SessionThread()
     const thread = this.#thread
     const session = ++this.#sessionCount
-    const [inputs, outputs] = [graph.inputs.map(infoOf), graph.outputs.map(infoOf)]
-    await thread.request({ type: 'create', session, model, outputs, options: this.#options }, `load ${graph.name}`)
+    const { name } = network
+    const [inputs, outputs] = [network.inputs.map(infoOf), network.outputs.map(infoOf)]
+    await thread.request({ type: 'create', session, model, outputs, options: this.#options }, `load ${name}`)
     let released = false
     return {
       inputs,
       outputs,
       async run(feeds) {
-        if (released) throw new Error(`the session of ${graph.name} was released`)
+        if (released) throw new Error(`the session of ${name} was released`)
         checkFeeds(inputs, feeds)
-        return thread.request({ type: 'run', session, feeds }, `run ${graph.name}`)
+        return thread.request({ type: 'run', session, feeds }, `run ${name}`)
       },
       async release() {
         if (released || !thread.isAlive) return
         released = true
-        await thread.request({ type: 'release', session }, `release ${graph.name}`)
+        await thread.request({ type: 'release', session }, `release ${name}`)
       },
     }
   }
