@@ -11,23 +11,25 @@ export interface PackageRules {
   readonly filesOfLayers?: Readonly<Record<string, string>>
 }
 
-const TENSOR = ['tensor']
+/** What nearly every layer of the engine stands on. */
+const BASE = ['errors', 'tensor']
 
 export const PACKAGE_RULES: readonly PackageRules[] = [
   {
     root: 'packages/engine/src',
     layers: {
+      errors: [],
       tensor: [],
-      random: TENSOR,
-      image: TENSOR,
-      formats: TENSOR,
-      schedulers: TENSOR,
-      tokenizers: TENSOR,
-      graph: ['formats', ...TENSOR],
-      models: ['graph', ...TENSOR],
-      checkpoint: ['formats', 'graph', ...TENSOR],
-      adapters: ['checkpoint', 'formats', 'graph', 'models', ...TENSOR],
-      runtime: ['checkpoint', 'formats', 'graph', ...TENSOR],
+      random: ['tensor'],
+      image: BASE,
+      formats: BASE,
+      schedulers: BASE,
+      tokenizers: BASE,
+      graph: ['formats', 'tensor'],
+      models: ['graph', ...BASE],
+      checkpoint: ['formats', 'graph', ...BASE],
+      adapters: ['checkpoint', 'formats', 'graph', 'models', ...BASE],
+      runtime: ['checkpoint', 'formats', 'graph', ...BASE],
       pipelines: [
         'adapters',
         'checkpoint',
@@ -39,7 +41,7 @@ export const PACKAGE_RULES: readonly PackageRules[] = [
         'runtime',
         'schedulers',
         'tokenizers',
-        ...TENSOR,
+        ...BASE,
       ],
       'index.ts': '*',
     },

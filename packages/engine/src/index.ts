@@ -1,4 +1,5 @@
 export { CheckpointError } from './checkpoint/checkpoint-error.ts'
+export { EngineError, type EngineErrorKind } from './errors/engine-error.ts'
 export { SafetensorsError, writeSafetensors } from './formats/safetensors.ts'
 export { decodeImage, ImageDecodeError } from './image/decode.ts'
 export { encodeImage } from './image/encode.ts'

@@ -6,15 +6,18 @@ import { runEndpoint } from './cli/run.ts'
 import { runner } from './cli/runner.ts'
 import { serve } from './cli/serve.ts'
 import { UserError } from './cli/user-error.ts'
-import { type ConfigOverrides, readConfig } from './config/config.ts'
+import { ConfigError, type ConfigOverrides, readConfig } from './config/config.ts'
+import { DatabaseError } from './db/database-error.ts'
+import { WireError } from './errors/errors.ts'
 import { preparedWeightsFolder } from './processes/image-endpoints.ts'
+import { StorageError } from './storage/storage-error.ts'
 
 /** Runs the command line. Errors that a person can mend are one line; exit status 1, or 130 for Ctrl-C. */
 export async function main(argv: readonly string[]): Promise<void> {
   try {
     await program().parseAsync(argv)
   } catch (error) {
-    console.error(describe(error))
+    console.error(await describe(error))
     process.exitCode = 1
   }
 }
@@ -203,23 +206,16 @@ function collect(text: string, previous: readonly string[]): string[] {
 }
 
 /** Errors of configuration, engine and stores say what to do by themselves; anything else is a defect and shows its stack. */
-function describe(error: unknown): string {
+async function describe(error: unknown): Promise<string> {
   if (!(error instanceof Error)) return String(error)
-  return MENDABLE.has(error.name) ? `darkroom: ${error.message}` : (error.stack ?? error.message)
+  return (await isMendable(error)) ? `darkroom: ${error.message}` : (error.stack ?? error.message)
 }
 
-const MENDABLE: ReadonlySet<string> = new Set([
-  'CheckpointError',
-  'ConfigError',
-  'DatabaseError',
-  'ImageDecodeError',
-  'ModelConfigError',
-  'OutOfMemoryError',
-  'ParameterError',
-  'SafetensorsError',
-  'SchedulerError',
-  'StorageError',
-  'TokenizerError',
-  'UserError',
-  'WireError',
-])
+const MENDABLE = [ConfigError, DatabaseError, StorageError, UserError, WireError]
+
+async function isMendable(error: Error): Promise<boolean> {
+  if (MENDABLE.some((kind) => error instanceof kind)) return true
+  // Loaded where it is needed: most commands end without it.
+  const { EngineError } = await import('@darkroom/engine')
+  return error instanceof EngineError
+}

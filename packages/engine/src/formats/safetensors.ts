@@ -4,6 +4,7 @@
  */
 import { type FileHandle, open } from 'node:fs/promises'
 import { endianness } from 'node:os'
+import { EngineError } from '../errors/engine-error.ts'
 import { bfloat16ToFloat32, float16ToFloat32 } from '../tensor/float16.ts'
 import { elementCount, type FloatTensor, float32, type Shape, type Tensor } from '../tensor/tensor.ts'
 
@@ -48,8 +49,9 @@ export interface SafetensorsFile {
 }
 
 /** A file that is not what its name says: the message names the file, the tensor and the likely cause. */
-export class SafetensorsError extends Error {
+export class SafetensorsError extends EngineError {
   override readonly name = 'SafetensorsError'
+  readonly kind = 'model'
   readonly path: string
 
   constructor(path: string, problem: string, cause?: unknown) {

@@ -1,4 +1,5 @@
 import sharp, { type Metadata } from 'sharp'
+import { EngineError } from '../errors/engine-error.ts'
 import { greyToRgb } from './grey.ts'
 import { imageFormat } from './image-format.ts'
 import type { RgbImage } from './rgb-image.ts'
@@ -7,12 +8,13 @@ import type { RgbImage } from './rgb-image.ts'
 export const LARGEST_IMAGE_PIXELS = 64_000_000
 
 /** A file that is no picture, is damaged or cut off, or holds too many pixels. */
-export class ImageDecodeError extends Error {
+export class ImageDecodeError extends EngineError {
+  override readonly name = 'ImageDecodeError'
+  readonly kind = 'picture'
   readonly reason: 'unreadable' | 'too_large'
 
   constructor(reason: 'unreadable' | 'too_large', message: string, options?: ErrorOptions) {
     super(message, options)
-    this.name = 'ImageDecodeError'
     this.reason = reason
   }
 }

@@ -1,6 +1,9 @@
+import { EngineError } from '../errors/engine-error.ts'
+
 /** A component's config.json has a field that no graph can be built for. */
-export class ModelConfigError extends Error {
+export class ModelConfigError extends EngineError {
   override readonly name = 'ModelConfigError'
+  readonly kind = 'model'
 }
 
 /**

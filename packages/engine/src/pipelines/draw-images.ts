@@ -1,4 +1,5 @@
 import type { UNetAdapter } from '../adapters/unet-adapter.ts'
+import { EngineError } from '../errors/engine-error.ts'
 import type { RgbImage } from '../image/rgb-image.ts'
 import { tensorToRgb } from '../image/tensor.ts'
 import { TorchGenerator } from '../random/torch-generator.ts'
@@ -54,12 +55,13 @@ export interface GeneratedImage {
 }
 
 /** The parameters cannot be met by this checkpoint; `parameter` is the one to change. */
-export class ParameterError extends Error {
-  readonly parameter: string
+export class ParameterError extends EngineError {
+  override readonly name = 'ParameterError'
+  readonly kind = 'parameter'
+  override readonly parameter: string
 
   constructor(parameter: string, problem: string) {
     super(`${parameter}: ${problem}`)
-    this.name = 'ParameterError'
     this.parameter = parameter
   }
 }

@@ -1,4 +1,5 @@
 import type { Weights } from '../checkpoint/prepared-weights.ts'
+import { EngineError } from '../errors/engine-error.ts'
 import type { OnnxFile } from '../formats/onnx-file.ts'
 import type { Graph } from '../graph/graph.ts'
 import type { DType, Shape, Tensor } from '../tensor/tensor.ts'
@@ -61,8 +62,9 @@ export interface Runtime {
 }
 
 /** Memory ran out, or would: `neededBytes` for what, against `limitBytes`, as far as they are known. */
-export class OutOfMemoryError extends Error {
+export class OutOfMemoryError extends EngineError {
   override readonly name = 'OutOfMemoryError'
+  readonly kind = 'memory'
   readonly neededBytes: number | undefined
   readonly limitBytes: number | undefined
 
@@ -77,6 +79,7 @@ export class OutOfMemoryError extends Error {
 }
 
 /** The thread that held the session ended. A new session can be created. */
-export class SessionLostError extends Error {
+export class SessionLostError extends EngineError {
   override readonly name = 'SessionLostError'
+  readonly kind = 'session'
 }

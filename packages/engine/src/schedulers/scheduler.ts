@@ -1,3 +1,4 @@
+import { EngineError } from '../errors/engine-error.ts'
 import type { FloatTensor } from '../tensor/tensor.ts'
 
 /** The diffusers classes that are implemented here under the same name. */
@@ -73,16 +74,17 @@ export interface Scheduler {
   addNoise(original: FloatTensor, noise: FloatTensor, stepIndex: number): FloatTensor
 }
 
-/** A scheduler cannot do what was asked; `argument` is the config key or argument to change. */
-export class SchedulerError extends Error {
+/** A scheduler cannot do what was asked; `parameter` is the config key or argument to change. */
+export class SchedulerError extends EngineError {
+  override readonly name = 'SchedulerError'
+  readonly kind = 'parameter'
   readonly scheduler: string
-  readonly argument: string
+  override readonly parameter: string
 
-  constructor(scheduler: string, argument: string, problem: string) {
+  constructor(scheduler: string, parameter: string, problem: string) {
     super(`${scheduler}: ${problem}`)
-    this.name = 'SchedulerError'
     this.scheduler = scheduler
-    this.argument = argument
+    this.parameter = parameter
   }
 }
 

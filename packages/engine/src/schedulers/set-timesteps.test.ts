@@ -25,9 +25,9 @@ describe('custom schedules', () => {
     const withTimesteps = () => timesteps(name, { timesteps: TIMESTEPS })
     const withSigmas = () => timesteps(name, { sigmas: SIGMAS })
     if (takesTimesteps) expect(withTimesteps()).toEqual(TIMESTEPS)
-    else expect(withTimesteps).toThrow(expect.objectContaining({ argument: 'timesteps' }))
+    else expect(withTimesteps).toThrow(expect.objectContaining({ parameter: 'timesteps' }))
     if (takesSigmas) expect(withSigmas()).toHaveLength(3)
-    else expect(withSigmas).toThrow(expect.objectContaining({ argument: 'sigmas' }))
+    else expect(withSigmas).toThrow(expect.objectContaining({ parameter: 'sigmas' }))
   })
 
   it.each([
@@ -42,7 +42,7 @@ describe('custom schedules', () => {
     ['TCD', { timesteps: [500, -1] }],
   ] as const)('%s refuses %j', (name, schedule) => {
     const argument = Object.keys(schedule)[0]
-    expect(() => timesteps(name, schedule)).toThrow(expect.objectContaining({ argument }))
+    expect(() => timesteps(name, schedule)).toThrow(expect.objectContaining({ parameter: argument }))
   })
 
   it('refuses timesteps with the Karras sigmas of Euler', () => {
@@ -57,7 +57,7 @@ describe('the number of steps', () => {
     (name) => {
       for (const numInferenceSteps of [0, -1, 2.5, Number.NaN]) {
         expect(() => timesteps(name, { numInferenceSteps })).toThrow(
-          expect.objectContaining({ argument: 'num_inference_steps' }),
+          expect.objectContaining({ parameter: 'num_inference_steps' }),
         )
       }
       expect(timesteps(name, { numInferenceSteps: 1 })).toHaveLength(1)
@@ -90,14 +90,14 @@ describe('strength and originalInferenceSteps', () => {
     expect(timesteps('LCM', { numInferenceSteps: 4 }, { strength: 0.8 })).toEqual([799, 599, 399, 199])
     for (const name of ['Euler', 'Euler A', 'DPM++ 2M', 'DDIM'] as const) {
       expect(() => timesteps(name, { numInferenceSteps: 4 }, { strength: 0.8 })).toThrow(
-        expect.objectContaining({ argument: 'strength' }),
+        expect.objectContaining({ parameter: 'strength' }),
       )
     }
   })
 
   it.each([-0.1, 1.1, Number.NaN])('refuse strength %s', (strength) => {
     expect(() => timesteps('TCD', { numInferenceSteps: 4 }, { strength })).toThrow(
-      expect.objectContaining({ argument: 'strength' }),
+      expect.objectContaining({ parameter: 'strength' }),
     )
   })
 })

@@ -18,6 +18,6 @@ describe('startIndex', () => {
   it.each([0, 0.05, -0.1, 1.5, Number.NaN])('refuses strength %f of 10 steps', (strength) => {
     const scheduler = createScheduler('DDIM', {})
     scheduler.setTimesteps({ numInferenceSteps: 10 })
-    expect(() => startIndex(scheduler, strength)).toThrow(expect.objectContaining({ argument: 'strength' }))
+    expect(() => startIndex(scheduler, strength)).toThrow(expect.objectContaining({ parameter: 'strength' }))
   })
 })

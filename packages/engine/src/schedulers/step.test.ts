@@ -47,7 +47,7 @@ describe('step', () => {
     scheduler.setTimesteps({ numInferenceSteps: 2 })
     const [modelOutput, sample] = [tensor(0), tensor(1)]
     expect(() => scheduler.step({ modelOutput, stepIndex: 0, sample, drawNoise: () => sample, eta: 1.5 })).toThrow(
-      expect.objectContaining({ argument: 'eta' }),
+      expect.objectContaining({ parameter: 'eta' }),
     )
   })
 

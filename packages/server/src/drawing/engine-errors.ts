@@ -1,13 +1,4 @@
-import {
-  CheckpointError,
-  ImageDecodeError,
-  ModelConfigError,
-  OutOfMemoryError,
-  ParameterError,
-  SafetensorsError,
-  SchedulerError,
-  TokenizerError,
-} from '@darkroom/engine'
+import { EngineError } from '@darkroom/engine'
 import { fieldError, WireError } from '../errors/errors.ts'
 
 /** Input fields by the engine's name for what they set, where the two differ. */
@@ -18,20 +9,18 @@ export type FieldNames = Readonly<Record<string, string>>
  * does not fit into memory is a 422 with a sentence. Anything else is a defect and stays as it is.
  */
 export function toWireError(error: unknown, fields: FieldNames = {}): unknown {
-  if (error instanceof SchedulerError) {
-    return fieldError(fields[error.argument] ?? error.argument, 'value_error', error.message)
+  if (!(error instanceof EngineError)) return error
+  switch (error.kind) {
+    case 'parameter': {
+      const parameter = error.parameter ?? ''
+      return fieldError(fields[parameter] ?? parameter, 'value_error', error.message)
+    }
+    case 'picture':
+      return fieldError(fields.image ?? 'image_url', 'image_load_error', error.message)
+    case 'model':
+    case 'memory':
+      return new WireError(422, error.message, { cause: error })
+    case 'session':
+      return error
   }
-  if (error instanceof ParameterError) {
-    return fieldError(fields[error.parameter] ?? error.parameter, 'value_error', error.message)
-  }
-  if (error instanceof ImageDecodeError) {
-    return fieldError(fields.image ?? 'image_url', 'image_load_error', error.message)
-  }
-  const isUnusable =
-    error instanceof CheckpointError ||
-    error instanceof ModelConfigError ||
-    error instanceof SafetensorsError ||
-    error instanceof TokenizerError ||
-    error instanceof OutOfMemoryError
-  return isUnusable ? new WireError(422, error.message, { cause: error }) : error
 }

@@ -1,0 +1,12 @@
+/**
+ * What would have to be different: a parameter of the call, the picture given, the model's files, the machine's memory; `session` is
+ * a run whose thread ended, which may succeed when it is tried again.
+ */
+export type EngineErrorKind = 'parameter' | 'picture' | 'model' | 'memory' | 'session'
+
+/** Base of every error that the engine explains: its message says what to do, and `name` is its class. Any other error is a defect. */
+export abstract class EngineError extends Error {
+  abstract readonly kind: EngineErrorKind
+  /** Of the kind `parameter`: the one to change, by the engine's name for it. */
+  readonly parameter?: string
+}

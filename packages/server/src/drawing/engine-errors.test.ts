@@ -1,0 +1,29 @@
+import {
+  CheckpointError,
+  ImageDecodeError,
+  OutOfMemoryError,
+  ParameterError,
+  SchedulerError,
+  SessionLostError,
+} from '@darkroom/engine'
+import { expect, test } from 'vitest'
+import { toWireError } from './engine-errors.ts'
+
+test.each([
+  [new ParameterError('width', 'no'), { loc: ['body', 'image_size'], msg: 'width: no', type: 'value_error' }],
+  [new SchedulerError('LCM', 'strength', 'no'), { loc: ['body', 'strength'], msg: 'LCM: no', type: 'value_error' }],
+  [new ImageDecodeError('unreadable', 'no'), { loc: ['body', 'image_url'], msg: 'no', type: 'image_load_error' }],
+])('$name is the 422 of a field', (error, detail) => {
+  expect(toWireError(error, { width: 'image_size' })).toMatchObject({ status: 422, detail: [detail] })
+})
+
+test.each([new CheckpointError('no unet'), new OutOfMemoryError('needs 9 GB')])(
+  '$name is a 422 with a sentence',
+  (error) => {
+    expect(toWireError(error)).toMatchObject({ status: 422, message: error.message })
+  },
+)
+
+test.each([new SessionLostError('gone'), new Error('defect'), 'text'])('%s stays what it is', (error) => {
+  expect(toWireError(error)).toBe(error)
+})
