@@ -1,52 +1,69 @@
 import { type Engine, loadStableDiffusion, type StableDiffusion } from '@darkroom/engine'
 import type { ModelRegistry } from '../models/model-registry.ts'
 import type { LocalCheckpoint } from './checkpoint-choice.ts'
+import { LeastRecentlyUsed } from './least-recently-used.ts'
 import { SafetyCheckers } from './safety-checkers.ts'
 
 export interface ImageEngineOptions {
   readonly engine: Engine
   readonly registry: ModelRegistry
+  /**
+   * Models that stay loaded beside each other: configs, tokenizers and maps of weight files, some ten megabytes each. Sessions, which
+   * take gigabytes, have a budget of bytes of their own in the engine. Default 8.
+   */
+  readonly modelLimit?: number
 }
 
 /** Told what happens while a model loads. */
 export type EngineLog = (message: string, level?: 'INFO' | 'WARN') => void
 
+/** A checkpoint to draw with, and LoRA files that are merged into it for good. */
+export interface ModelChoice {
+  readonly folder: string
+  /** What responses, logs and the banner call it. */
+  readonly label: string
+  readonly loras?: readonly { readonly path: string; readonly scale: number }[]
+}
+
+const DEFAULT_MODEL_LIMIT = 8
+
 /** The models a runner has loaded, for the handlers of all endpoints. */
 export class ImageEngine {
   readonly registry: ModelRegistry
   readonly safetyCheckers: SafetyCheckers
-  readonly #options: ImageEngineOptions
-  readonly #models = new Map<string, Promise<StableDiffusion>>()
+  readonly engine: Engine
+  readonly #models: LeastRecentlyUsed<StableDiffusion>
 
   constructor(options: ImageEngineOptions) {
     this.registry = options.registry
     this.safetyCheckers = new SafetyCheckers(options)
-    this.#options = options
+    this.engine = options.engine
+    this.#models = new LeastRecentlyUsed(options.modelLimit ?? DEFAULT_MODEL_LIMIT)
   }
 
-  /** What is loaded, by the registry's labels. */
+  /** What is loaded, by the models' labels. */
   get warm(): readonly string[] {
-    return [...this.#models.keys()]
+    return [...new Set(this.#models.keys.map((key) => (JSON.parse(key) as [string])[0]))]
   }
 
   /**
-   * The checkpoint with its LCM-LoRA merged in, loaded on first use.
+   * The model, loaded on first use and when it was not used for long.
    * @throws the engine's errors, see engine-errors.ts
    */
-  latentConsistencyModel(checkpoint: LocalCheckpoint, log: EngineLog): Promise<StableDiffusion> {
-    const known = this.#models.get(checkpoint.label)
-    if (known) return known
-    log(`Loading ${checkpoint.label}${checkpoint.lcmLora === undefined ? '' : ' with its LCM-LoRA'}`)
-    const loaded = loadStableDiffusion(this.#options.engine, checkpoint.folder, {
-      loras: checkpoint.lcmLora === undefined ? [] : [{ path: checkpoint.lcmLora, scale: 1 }],
-      onWarning: (message) => log(message, 'WARN'),
+  model({ folder, label, loras = [] }: ModelChoice, log: EngineLog): Promise<StableDiffusion> {
+    const key = JSON.stringify([label, folder, loras.map(({ path, scale }) => [path, scale])])
+    return this.#models.get(key, () => {
+      log(`Loading ${label}${loras.length > 0 ? ' with a LoRA merged in' : ''}`)
+      return loadStableDiffusion(this.engine, folder, { loras, onWarning: (message) => log(message, 'WARN') })
     })
-    this.#models.set(checkpoint.label, loaded)
-    loaded.catch(() => this.#models.delete(checkpoint.label))
-    return loaded
+  }
+
+  /** The checkpoint with its LCM-LoRA merged in. */
+  latentConsistencyModel({ folder, label, lcmLora }: LocalCheckpoint, log: EngineLog): Promise<StableDiffusion> {
+    return this.model({ folder, label, loras: lcmLora === undefined ? [] : [{ path: lcmLora, scale: 1 }] }, log)
   }
 
   async dispose(): Promise<void> {
-    await this.#options.engine.dispose()
+    await this.engine.dispose()
   }
 }
