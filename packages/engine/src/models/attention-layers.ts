@@ -29,7 +29,10 @@ export function attentionLayers(config: UNetBlocksConfig): AttentionLayer[] {
       for (let i = 0; i < count; i++) {
         const path = `${folder}.attentions.${transformer}.transformer_blocks.${i}`
         const common = { part, block, transformer, ...place }
-        layers.push({ path: `${path}.attn1`, kind: 'self', ...common }, { path: `${path}.attn2`, kind: 'cross', ...common })
+        layers.push(
+          { path: `${path}.attn1`, kind: 'self', ...common },
+          { path: `${path}.attn2`, kind: 'cross', ...common },
+        )
       }
     }
   }
@@ -53,7 +56,8 @@ export function levelSizes(
   width: number,
 ): { readonly height: number; readonly width: number }[] {
   // A 3×3 convolution of stride 2 over one more row on both sides, or, with padding 0, on one side.
-  const halved = (size: number) => (config.downsamplePadding === 0 ? size >> 1 : Math.floor((size - 3 + 2 * config.downsamplePadding) / 2) + 1)
+  const halved = (size: number) =>
+    config.downsamplePadding === 0 ? size >> 1 : Math.floor((size - 3 + 2 * config.downsamplePadding) / 2) + 1
   const sizes = [{ height, width }]
   while (sizes.length < config.downBlocks.length) {
     const last = sizes.at(-1) as { height: number; width: number }

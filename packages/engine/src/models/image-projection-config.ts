@@ -14,7 +14,12 @@ import { RESAMPLER_HEAD_CHANNELS, type ResamplerConfig } from './perceiver-resam
 export type ImageProjectionConfig =
   | { readonly kind: 'linear'; readonly imageChannels: number; readonly channels: number; readonly tokens: number }
   | { readonly kind: 'full'; readonly imageChannels: number; readonly channels: number }
-  | { readonly kind: 'resampler'; readonly resampler: ResamplerConfig; readonly channels: number; readonly tokens: number }
+  | {
+      readonly kind: 'resampler'
+      readonly resampler: ResamplerConfig
+      readonly channels: number
+      readonly tokens: number
+    }
   | {
       readonly kind: 'face-id'
       readonly imageChannels: number
@@ -93,7 +98,9 @@ function resamplerConfig(
   prefix: string,
   size: (key: string, axis: number) => number,
 ): ResamplerConfig {
-  const layers = new Set([...shapes.keys()].flatMap((key) => /^layers\.(\d+)\./.exec(key.slice(prefix.length))?.[1] ?? []))
+  const layers = new Set(
+    [...shapes.keys()].flatMap((key) => /^layers\.(\d+)\./.exec(key.slice(prefix.length))?.[1] ?? []),
+  )
   return {
     imageChannels: size(`${prefix}proj_in.weight`, 1),
     channels: size(`${prefix}proj_in.weight`, 0),

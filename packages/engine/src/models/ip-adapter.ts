@@ -31,7 +31,10 @@ export function buildIPAdapterGraph(
 ): Graph {
   const graph = new Graph('ip_adapter')
   const root = new Scope(graph)
-  const tokens = imageProjection(root.child('image_proj'), config, { ...declareFeatures(graph, config, batch, length), shortcut })
+  const tokens = imageProjection(root.child('image_proj'), config, {
+    ...declareFeatures(graph, config, batch, length),
+    shortcut,
+  })
   graph.output('tokens', tokens)
   for (const [id, { kind, path, channels }] of layers.entries()) {
     if (kind === 'self') continue

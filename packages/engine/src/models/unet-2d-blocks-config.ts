@@ -99,7 +99,10 @@ function isCount(item: unknown): item is number {
 }
 
 function downTransformerLayers(fields: ConfigFields, count: number): readonly Layers[] {
-  if (!Array.isArray(fields.value(DOWN_LAYERS))) return fields.sizePerBlock(DOWN_LAYERS, 1, count)
+  const value = fields.value(DOWN_LAYERS)
+  // Zero is written for models without attention, such as small SDXL ControlNets.
+  if (value === 0) return new Array<number>(count).fill(0)
+  if (!Array.isArray(value)) return fields.sizePerBlock(DOWN_LAYERS, 1, count)
   return fields.list<Layers>(DOWN_LAYERS, [], isLayers, count)
 }
 

@@ -60,8 +60,8 @@ const REFUSED: Readonly<Record<string, readonly unknown[]>> = {
  * `dropout` and `upcast_attention` change nothing in float32 inference.
  * @throws ModelConfigError for a malformed field or an option that is not supported
  */
-export function parseUNetConfig(json: unknown): UNetConfig {
-  const fields = new ConfigFields('UNet2DConditionModel config', json)
+export function parseUNetConfig(json: unknown, component = 'UNet2DConditionModel config'): UNetConfig {
+  const fields = new ConfigFields(component, json)
   for (const [name, inert] of Object.entries(REFUSED)) fields.refuse(name, ...inert)
   const channels = fields.list('block_out_channels', [320, 640, 1280, 1280], isSize)
   const normGroups = fields.size('norm_num_groups', 32)

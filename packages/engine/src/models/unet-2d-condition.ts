@@ -110,12 +110,22 @@ export function timeConditioning(scope: Scope, config: UNetConfig, inputs: UNetI
   return add(timestepEmbedding(scope.child('add_embedding'), text, timeEmbedChannels), temb)
 }
 
-/** conv_in and the down blocks. @returns every state that a skip connection carries, the deepest last */
-export function downPath(scope: Scope, config: UNetConfig, sample: Value, conditioning: Conditioning): Value[] {
+/**
+ * conv_in and the down blocks.
+ * @param afterConvIn what goes on in place of conv_in's result
+ * @returns every state that a skip connection carries, the deepest last
+ */
+export function downPath(
+  scope: Scope,
+  config: UNetConfig,
+  sample: Value,
+  conditioning: Conditioning,
+  afterConvIn: (h: Value) => Value = (h) => h,
+): Value[] {
   const { downBlocks, downsamplePadding } = config
   const centered = config.centerInputSample ? sub(mul(sample, scalar(sample, 2)), scalar(sample, 1)) : sample
   const channels = (downBlocks[0] as { channels: number }).channels
-  const skips = [scope.child('conv_in').conv2d(centered, channels, { kernel: config.convInKernel })]
+  const skips = [afterConvIn(scope.child('conv_in').conv2d(centered, channels, { kernel: config.convInKernel }))]
   downBlocks.forEach((block, i) => {
     const padding = i < downBlocks.length - 1 ? downsamplePadding : undefined
     const blockScope = scope.child(`down_blocks.${i}`)

@@ -14,13 +14,14 @@ export const DATA = join(import.meta.dirname, 'data')
 /** One case: tensors by name, and where the model is. */
 export interface ModelCase {
   readonly tensors: ReadonlyMap<string, FloatTensor>
-  /** Folder of the model below data/. */
+  /** Folder or file of the model below data/. */
   readonly weights: string
   readonly tolerance: number
 }
 
-export async function readCase(name: string): Promise<ModelCase> {
-  const file = await readSafetensors(join(DATA, 'models', `${name}.safetensors`))
+/** @param folder below data/ */
+export async function readCase(name: string, folder = 'models'): Promise<ModelCase> {
+  const file = await readSafetensors(join(DATA, folder, `${name}.safetensors`))
   const tensors = new Map<string, FloatTensor>()
   for (const key of file.tensors.keys()) tensors.set(key, await readTensor(file, key))
   const { weights, tolerance }: Omit<ModelCase, 'tensors'> = JSON.parse(file.metadata.case as string)
