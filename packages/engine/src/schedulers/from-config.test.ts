@@ -99,7 +99,9 @@ describe('from_config', () => {
     [undefined, SD15, { rescale_betas_zero_snr: true }, 'rescale_betas_zero_snr', 'PNDMScheduler'],
     ['DDIM', SD15, { use_karras_sigmas: true }, 'use_karras_sigmas', 'DDIMScheduler'],
   ] as const)('refuses what is not implemented: %s, %j, %j', (name, config, overrides, argument, scheduler) => {
-    expect(() => createScheduler(name, config, overrides)).toThrow(expect.objectContaining({ parameter: argument, scheduler }))
+    expect(() => createScheduler(name, config, overrides)).toThrow(
+      expect.objectContaining({ parameter: argument, scheduler }),
+    )
     expect(() => createScheduler(name, config, overrides)).toThrow(SchedulerError)
   })
 
