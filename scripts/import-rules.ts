@@ -30,6 +30,7 @@ export const PACKAGE_RULES: readonly PackageRules[] = [
       checkpoint: ['formats', 'graph', ...BASE],
       adapters: ['checkpoint', 'formats', 'graph', 'models', ...BASE],
       runtime: ['checkpoint', 'formats', 'graph', ...BASE],
+      vision: ['checkpoint', 'formats', 'graph', 'image', 'runtime', ...BASE],
       pipelines: [
         'adapters',
         'checkpoint',
@@ -41,6 +42,7 @@ export const PACKAGE_RULES: readonly PackageRules[] = [
         'runtime',
         'schedulers',
         'tokenizers',
+        'vision',
         ...BASE,
       ],
       'index.ts': '*',

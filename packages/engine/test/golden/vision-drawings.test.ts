@@ -1,0 +1,10 @@
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { DATA } from './model-case.ts'
+import { drawingDifferences } from './vision-drawings.ts'
+
+test('faces, bodies and edges are drawn as OpenCV draws them, to the pixel', async () => {
+  const { counts, ...differing } = await drawingDifferences(join(DATA, 'vision', 'drawings.json'))
+  expect(differing).toEqual({ faces: [], bodies: [], canny: [] })
+  expect(counts).toEqual([12, 12, 12])
+})
