@@ -1,20 +1,17 @@
-/** Checks that imports point the way the design says (`import-rules.ts`), and that no import cycle exists. */
+/**
+ * Checks that imports point the way the design says (`import-rules.ts`), that every way it allows is used, and that there is no
+ * import cycle, of types neither.
+ */
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize, relative, sep } from 'node:path'
 import { ENVIRONMENT_READERS, EXCLUSIVE_MODULES, PACKAGE_RULES, type PackageRules } from './import-rules.ts'
 
-const IMPORT = /(?:^|\n)\s*(?:import|export)\s+(type\s+)?(?:[^'"`;]*?\sfrom\s+)?['"]([^'"]+)['"]/g
+const IMPORT = /(?:^|\n)\s*(?:import|export)\s+(?:type\s+)?(?:[^'"`;]*?\sfrom\s+)?['"]([^'"]+)['"]/g
 const DYNAMIC_IMPORT = /import\(\s*['"]([^'"]+)['"]\s*\)/g
 
-interface ImportEdge {
-  readonly specifier: string
-  readonly typeOnly: boolean
-}
-
-export function importsOf(source: string): ImportEdge[] {
-  const edges = [...source.matchAll(IMPORT)].map((m) => ({ specifier: m[2] as string, typeOnly: m[1] !== undefined }))
-  for (const match of source.matchAll(DYNAMIC_IMPORT)) edges.push({ specifier: match[1] as string, typeOnly: false })
-  return edges
+/** Specifiers that a module imports or exports from, types included, in the order of their kind. */
+export function importsOf(source: string): string[] {
+  return [IMPORT, DYNAMIC_IMPORT].flatMap((pattern) => [...source.matchAll(pattern)].map((match) => match[1] as string))
 }
 
 /** The layer of a file inside a package's src: its topmost folder, but for files that their name gives to another. */
@@ -23,49 +20,81 @@ export function layerOf(path: string, { filesOfLayers = {} }: Pick<PackageRules,
   return filesOfLayers[parts.at(-1) ?? ''] ?? (parts[0] as string)
 }
 
-function sourceFiles(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
+/** Reads a package's sources: path from the repository's root → text. Tests are left out: they may import everything. */
+export function readSources(root: string): Map<string, string> {
+  const files = readdirSync(root, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith('.ts') && !entry.name.endsWith('.test.ts'))
-    .map((entry) => join(entry.parentPath, entry.name).split(sep).join('/'))
+    .map((entry) => slashed(join(entry.parentPath, entry.name)))
+  return new Map(files.map((file) => [file, readFileSync(file, 'utf8')]))
 }
 
-function checkPackage(rules: PackageRules): string[] {
-  const problems: string[] = []
+/** One import between two files of a package, with the layers that they are of. */
+export interface ImportEdge {
+  readonly from: string
+  readonly to: string
+  readonly fromLayer: string
+  readonly toLayer: string
+}
+
+export function edgesOf(rules: PackageRules, sources: ReadonlyMap<string, string>): ImportEdge[] {
+  const layer = (file: string) => layerOf(slashed(relative(rules.root, file)), rules)
+  return [...sources].flatMap(([from, source]) =>
+    importsOf(source)
+      .filter((specifier) => specifier.startsWith('.'))
+      .map((specifier) => slashed(normalize(join(dirname(from), specifier))))
+      .map((to) => ({ from, to, fromLayer: layer(from), toLayer: layer(to) })),
+  )
+}
+
+/** What is wrong with a package's imports, a line each. */
+export function checkPackage(rules: PackageRules, sources: ReadonlyMap<string, string>): string[] {
+  const edges = edgesOf(rules, sources)
   const graph = new Map<string, string[]>()
-  for (const file of sourceFiles(rules.root)) {
-    const source = readFileSync(file, 'utf8')
-    const layer = layerOf(relative(rules.root, file).split(sep).join('/'), rules)
-    const allowed = rules.layers === '*' ? '*' : rules.layers[layer]
-    if (!allowed) problems.push(`${file}: the layer "${layer}" is not in scripts/import-rules.ts`)
-    if (source.includes('process.env') && !ENVIRONMENT_READERS.some((reader) => file.startsWith(reader))) {
-      problems.push(`${file}: reads process.env; only ${ENVIRONMENT_READERS.join(', ')} may`)
-    }
-    for (const { specifier, typeOnly } of importsOf(source)) {
-      if (!specifier.startsWith('.')) {
-        problems.push(...checkModule(file, specifier))
-        continue
-      }
-      const target = normalize(join(dirname(file), specifier))
-        .split(sep)
-        .join('/')
-      if (!typeOnly) graph.set(file, [...(graph.get(file) ?? []), target])
-      if (!target.startsWith(`${rules.root}/`)) {
-        problems.push(`${file}: imports ${specifier}, outside of its package`)
-        continue
-      }
-      const targetLayer = layerOf(relative(rules.root, target).split(sep).join('/'), rules)
-      if (allowed && allowed !== '*' && targetLayer !== layer && !allowed.includes(targetLayer)) {
-        problems.push(`${file}: ${layer} may not import ${targetLayer} (${specifier})`)
-      }
+  for (const { from, to } of edges) graph.set(from, [...(graph.get(from) ?? []), to])
+  return [
+    ...[...sources].flatMap(([file, source]) => checkFile(rules, file, source)),
+    ...edges.flatMap((edge) => checkEdge(rules, edge)),
+    ...unusedWays(rules, edges),
+    ...cycles(graph),
+  ]
+}
+
+function checkFile(rules: PackageRules, file: string, source: string): string[] {
+  const layer = layerOf(slashed(relative(rules.root, file)), rules)
+  const problems: string[] = []
+  if (rules.layers !== '*' && rules.layers[layer] === undefined) {
+    problems.push(`${file}: the layer "${layer}" is not in scripts/import-rules.ts`)
+  }
+  if (source.includes('process.env') && !ENVIRONMENT_READERS.some((reader) => file.startsWith(reader))) {
+    problems.push(`${file}: reads process.env; only ${ENVIRONMENT_READERS.join(', ')} may`)
+  }
+  for (const specifier of importsOf(source)) {
+    const owners = EXCLUSIVE_MODULES[specifier]
+    const isOwner = (owner: string) =>
+      file.startsWith(`${owner}/`) || file === owner || `${rules.root}/${layer}` === owner
+    if (owners !== undefined && !owners.some(isOwner)) {
+      problems.push(`${file}: only ${owners.join(', ')} may import ${specifier}`)
     }
   }
-  return [...problems, ...cycles(graph)]
+  return problems
 }
 
-function checkModule(file: string, specifier: string): string[] {
-  const owners = EXCLUSIVE_MODULES[specifier]
-  if (!owners || owners.some((owner) => file.startsWith(owner))) return []
-  return [`${file}: only ${owners.join(', ')} may import ${specifier}`]
+function checkEdge({ root, layers }: PackageRules, { from, to, fromLayer, toLayer }: ImportEdge): string[] {
+  if (!to.startsWith(`${root}/`)) return [`${from}: imports ${to}, outside of its package`]
+  const allowed = layers === '*' ? '*' : layers[fromLayer]
+  if (allowed === undefined || allowed === '*' || fromLayer === toLayer || allowed.includes(toLayer)) return []
+  return [`${from}: ${fromLayer} may not import ${toLayer} (${to})`]
+}
+
+/** Ways that the rules allow and nobody goes: the rules would say less than the code does. */
+function unusedWays({ root, layers }: PackageRules, edges: readonly ImportEdge[]): string[] {
+  if (layers === '*') return []
+  const used = new Set(edges.map(({ fromLayer, toLayer }) => `${fromLayer} → ${toLayer}`))
+  return Object.entries(layers).flatMap(([layer, allowed]) =>
+    (allowed === '*' ? [] : allowed)
+      .filter((target) => !used.has(`${layer} → ${target}`))
+      .map((target) => `scripts/import-rules.ts: ${root} allows ${layer} → ${target}, which no file needs`),
+  )
 }
 
 /** Import cycles, each named once by the files on it. */
@@ -86,8 +115,12 @@ export function cycles(graph: ReadonlyMap<string, readonly string[]>): string[] 
   return [...found]
 }
 
+function slashed(path: string): string {
+  return path.split(sep).join('/')
+}
+
 if (process.argv[1]?.endsWith('check-imports.ts')) {
-  const problems = PACKAGE_RULES.flatMap(checkPackage)
+  const problems = PACKAGE_RULES.flatMap((rules) => checkPackage(rules, readSources(rules.root)))
   for (const problem of problems) console.error(problem)
   if (problems.length > 0) process.exit(1)
   console.log('imports point the way the design says')

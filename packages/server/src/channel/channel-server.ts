@@ -3,18 +3,9 @@ import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
-import type { ChannelEvent, SessionOptions } from './direct-channel.ts'
+import type { DirectWork } from './direct-channel.ts'
 import { CHANNEL_PROTOCOL, encodeFrame, MAX_FRAME_BYTES } from './frames.ts'
 import { ServerConnection } from './server-connection.ts'
-
-/** One input that a gateway wants answered. The last event emitted must be `result`. */
-export interface DirectWork {
-  readonly session: SessionOptions
-  readonly input: unknown
-  /** Aborts when the gateway cancels or goes away. */
-  readonly signal: AbortSignal
-  emit(event: ChannelEvent): void
-}
 
 export interface ChannelServerOptions {
   /** Interface to listen on; `127.0.0.1` when absent. */

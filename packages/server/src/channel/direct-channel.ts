@@ -57,3 +57,12 @@ export interface DirectChannel {
   stopWaiting(): void
   close(): Promise<void>
 }
+
+/** The runner's side: one input that a gateway wants answered. The last event emitted must be `result`. */
+export interface DirectWork {
+  readonly session: SessionOptions
+  readonly input: unknown
+  /** Aborts when the gateway cancels or goes away. */
+  readonly signal: AbortSignal
+  emit(event: ChannelEvent): void
+}

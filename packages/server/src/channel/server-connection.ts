@@ -1,8 +1,7 @@
 import type { WebSocket } from 'ws'
 import { toErrorAnswer } from '../errors/error-answer.ts'
 import { fieldError } from '../errors/errors.ts'
-import type { DirectWork } from './channel-server.ts'
-import type { ChannelEvent, SessionOptions } from './direct-channel.ts'
+import type { ChannelEvent, DirectWork, SessionOptions } from './direct-channel.ts'
 import { FrameWriter } from './frame-writer.ts'
 import { decodeFrames, decodeInput, type GatewayFrame, type RunnerFrame } from './frames.ts'
 

@@ -1,4 +1,4 @@
-import type { DirectWork } from '../channel/channel-server.ts'
+import type { DirectWork } from '../channel/direct-channel.ts'
 import { type AttemptEnvironment, answerAttempt } from './attempt.ts'
 import { StopReason } from './stop-reason.ts'
 

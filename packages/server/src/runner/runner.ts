@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type ChannelServer, createChannelServer, type DirectWork } from '../channel/channel-server.ts'
+import { type ChannelServer, createChannelServer } from '../channel/channel-server.ts'
+import type { DirectWork } from '../channel/direct-channel.ts'
 import type { RunnableEndpoint } from '../endpoints/endpoint.ts'
 import { parseInput, validateInput } from '../validation/validate-input.ts'
 import type { AttemptEnvironment, InputValidation } from './attempt.ts'
