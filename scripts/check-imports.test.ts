@@ -6,6 +6,7 @@ const RULES: PackageRules = {
   root: 'packages/server/src',
   layers: { base: [], endpoints: ['base'], drawing: ['endpoints', 'base'], gateway: ['endpoints'], 'main.ts': '*' },
   filesOfLayers: { 'handler.ts': 'drawing' },
+  isExact: true,
 }
 
 /** Every way that RULES allow is used. */

@@ -87,8 +87,8 @@ function checkEdge({ root, layers }: PackageRules, { from, to, fromLayer, toLaye
 }
 
 /** Ways that the rules allow and nobody goes: the rules would say less than the code does. */
-function unusedWays({ root, layers }: PackageRules, edges: readonly ImportEdge[]): string[] {
-  if (layers === '*') return []
+function unusedWays({ root, layers, isExact }: PackageRules, edges: readonly ImportEdge[]): string[] {
+  if (layers === '*' || isExact !== true) return []
   const used = new Set(edges.map(({ fromLayer, toLayer }) => `${fromLayer} → ${toLayer}`))
   return Object.entries(layers).flatMap(([layer, allowed]) =>
     (allowed === '*' ? [] : allowed)

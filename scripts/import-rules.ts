@@ -9,6 +9,8 @@ export interface PackageRules {
   readonly layers: Readonly<Record<string, readonly string[] | '*'>> | '*'
   /** Names of files that belong to another layer than the folder they lie in: an endpoint is one folder, and its handler draws. */
   readonly filesOfLayers?: Readonly<Record<string, string>>
+  /** Whether a way that no file needs is wrong; not so while a package is being built on. */
+  readonly isExact?: boolean
 }
 
 /** What nearly every layer of the engine stands on. */
@@ -72,6 +74,7 @@ export const PACKAGE_RULES: readonly PackageRules[] = [
       'runner-main.ts': '*',
     },
     filesOfLayers: { 'handler.ts': 'drawing' },
+    isExact: true,
   },
   // A handful of files of one layer.
   { root: 'packages/client/src', layers: '*' },
