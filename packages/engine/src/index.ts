@@ -7,16 +7,17 @@ export { resizeRgb } from './image/resize.ts'
 export { blackImage, type RgbImage } from './image/rgb-image.ts'
 export { tensorToRgb } from './image/tensor.ts'
 export { ModelConfigError } from './models/config-fields.ts'
-export {
-  type Adapters,
-  type DenoiseStep,
-  type GeneratedImage,
-  type GenerationParameters,
-  ParameterError,
+export type {
+  Adapters,
+  DenoiseStep,
+  GeneratedImage,
+  GenerationParameters,
 } from './pipelines/draw-images.ts'
 export { type Engine, type EngineOptions, openEngine } from './pipelines/engine.ts'
 export { type ImageToImageParameters, imageToImage } from './pipelines/image-to-image.ts'
+export { type InpaintParameters, inpaint } from './pipelines/inpaint.ts'
 export { type LoadOptions, type LoraFile, loadStableDiffusion } from './pipelines/load-stable-diffusion.ts'
+export { ParameterError } from './pipelines/parameter-error.ts'
 export {
   loadSafetyChecker,
   type SafetyChecker,

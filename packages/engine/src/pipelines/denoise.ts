@@ -27,6 +27,8 @@ export interface DenoiseInput {
   /** Applied to the UNet at each step. */
   readonly adapters: readonly UNetAdapter[]
   readonly drawNoise: () => FloatTensor
+  /** What goes on in place of the latents of a step. @param stepIndex of the scheduler */
+  readonly afterStep?: ((latents: FloatTensor, stepIndex: number) => FloatTensor) | undefined
   readonly signal?: AbortSignal
 }
 
@@ -77,7 +79,7 @@ export async function* denoise(
       drawNoise: input.drawNoise,
       eta: input.eta,
     })
-    latents = prevSample
+    latents = input.afterStep?.(prevSample, stepIndex) ?? prevSample
     yield { step, steps, latents, predOriginalSample }
   }
   return latents

@@ -1,11 +1,11 @@
 import type { UNetAdapter } from '../adapters/unet-adapter.ts'
-import { EngineError } from '../errors/engine-error.ts'
 import type { RgbImage } from '../image/rgb-image.ts'
 import { tensorToRgb } from '../image/tensor.ts'
 import { TorchGenerator } from '../random/torch-generator.ts'
 import type { Schedule, ScheduleOptions, Scheduler } from '../schedulers/scheduler.ts'
 import { type FloatTensor, float32 } from '../tensor/tensor.ts'
 import { type DenoiseInput, denoise, type Guidance } from './denoise.ts'
+import { ParameterError } from './parameter-error.ts'
 import type { SchedulerChoice, StableDiffusion } from './stable-diffusion.ts'
 import type { PromptConditioning, TextAdapters } from './text-encoders.ts'
 
@@ -54,19 +54,27 @@ export interface GeneratedImage {
   readonly seed: bigint
 }
 
-/** The parameters cannot be met by this checkpoint; `parameter` is the one to change. */
-export class ParameterError extends EngineError {
-  override readonly name = 'ParameterError'
-  readonly kind = 'parameter'
-  override readonly parameter: string
-
-  constructor(parameter: string, problem: string) {
-    super(`${parameter}: ${problem}`)
-    this.parameter = parameter
-  }
+/** Where a picture's denoising starts, and what belongs to that start. */
+export interface Start extends Pick<DenoiseInput, 'latents' | 'startIndex' | 'afterStep'> {
+  /** Applied to the UNet beside the request's own. */
+  readonly adapters?: readonly UNetAdapter[]
 }
 
-type Start = Pick<DenoiseInput, 'latents' | 'startIndex'>
+/**
+ * @param parameter to name in the error
+ * @throws ParameterError for sides that are no multiples of the VAE's factor
+ */
+export function requireDrawableSize(
+  parameter: string,
+  { width, height }: { readonly width: number; readonly height: number },
+  factor: number,
+): void {
+  if (width % factor === 0 && height % factor === 0) return
+  throw new ParameterError(
+    parameter,
+    `sides must be multiples of ${factor} for this checkpoint, got ${width}×${height}`,
+  )
+}
 
 interface DrawOptions {
   readonly width: number
@@ -103,7 +111,7 @@ export async function* drawImages(
       width,
       height,
       eta: parameters.eta ?? 0,
-      adapters: parameters.adapters?.unet ?? [],
+      adapters: [...(parameters.adapters?.unet ?? []), ...(first.adapters ?? [])],
       drawNoise: () => generator.randn(first.latents.shape),
       ...(signal && { signal }),
     })

@@ -6,7 +6,7 @@ import {
   drawImages,
   type GeneratedImage,
   type GenerationParameters,
-  ParameterError,
+  requireDrawableSize,
 } from './draw-images.ts'
 import type { StableDiffusion } from './stable-diffusion.ts'
 
@@ -29,13 +29,7 @@ export async function* imageToImage(
 ): AsyncGenerator<DenoiseStep, GeneratedImage[]> {
   const { image, strength } = parameters
   const { width, height } = image
-  const { factor } = model.vae
-  if (width % factor !== 0 || height % factor !== 0) {
-    throw new ParameterError(
-      'image',
-      `sides must be multiples of ${factor} for this checkpoint, got ${width}×${height}`,
-    )
-  }
+  requireDrawableSize('image', image, model.vae.factor)
   const shortenSchedule = model.unet.timeCondProjDim !== undefined
   const scheduleOptions = shortenSchedule ? { strength } : {}
   const posterior = await model.vae.encode(rgbToTensor(image, 'signed'))

@@ -36,10 +36,12 @@ export interface LoadOptions {
 const PIPELINES: Readonly<Record<string, StableDiffusion['kind']>> = {
   StableDiffusionPipeline: 'stable-diffusion',
   StableDiffusionImg2ImgPipeline: 'stable-diffusion',
+  StableDiffusionInpaintPipeline: 'stable-diffusion',
   LatentConsistencyModelPipeline: 'stable-diffusion',
   LatentConsistencyModelImg2ImgPipeline: 'stable-diffusion',
   StableDiffusionXLPipeline: 'stable-diffusion-xl',
   StableDiffusionXLImg2ImgPipeline: 'stable-diffusion-xl',
+  StableDiffusionXLInpaintPipeline: 'stable-diffusion-xl',
 }
 
 /**

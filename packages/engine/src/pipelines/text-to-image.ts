@@ -1,11 +1,6 @@
 import { map } from '../tensor/tensor.ts'
-import {
-  type DenoiseStep,
-  drawImages,
-  type GeneratedImage,
-  type GenerationParameters,
-  ParameterError,
-} from './draw-images.ts'
+import { type DenoiseStep, drawImages, type GeneratedImage, type GenerationParameters } from './draw-images.ts'
+import { ParameterError } from './parameter-error.ts'
 import type { StableDiffusion } from './stable-diffusion.ts'
 
 export interface TextToImageParameters extends GenerationParameters {

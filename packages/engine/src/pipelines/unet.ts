@@ -6,6 +6,7 @@ import type { UNetConfig } from '../models/unet-2d-condition-config.ts'
 import { composeHooks } from '../models/unet-hooks.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
 import { concatenate, type FloatTensor, float32, type Tensor } from '../tensor/tensor.ts'
+import { ParameterError } from './parameter-error.ts'
 
 /** A loaded UNet2DConditionModel. Sessions are made for each size when it is first used. */
 export class UNet {
@@ -33,8 +34,10 @@ export class UNet {
     const shape = { batch, height, width, tokens: input.encoderHiddenStates.shape[1] as number }
     const samples = [input.sample]
     for (const adapter of adapters) if (adapter.channels) samples.push(await adapter.channels(input, step))
+    const sample = concatenate(samples, 1)
+    this.#requireChannels(sample)
     const feeds: Record<string, Tensor> = {
-      sample: concatenate(samples, 1),
+      sample,
       timestep: float32([1], Float32Array.of(input.timestep)),
       encoder_hidden_states: input.encoderHiddenStates,
       ...(input.timestepCond && { timestep_cond: input.timestepCond }),
@@ -44,6 +47,13 @@ export class UNet {
     for (const adapter of adapters) Object.assign(feeds, await adapter.feeds?.(input, step))
     const session = await this.#session(shape, adapters)
     return (await session.run(feeds)).noise_pred as FloatTensor
+  }
+
+  #requireChannels({ shape: [, channels] }: FloatTensor): void {
+    const { inChannels } = this.config
+    if (channels === inChannels) return
+    const kind = inChannels === 9 ? 'an inpainting model' : 'a model for another task'
+    throw new ParameterError('model', `its UNet takes ${inChannels} channels and gets ${channels}: it is ${kind}`)
   }
 
   #session(shape: UNetShape, adapters: readonly UNetAdapter[]) {

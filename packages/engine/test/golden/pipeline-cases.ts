@@ -1,12 +1,14 @@
-import { readFile } from 'node:fs/promises'
+import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readSafetensors, readTensor } from '../../src/formats/safetensors.ts'
+import { readSafetensors, readTensor, writeSafetensors } from '../../src/formats/safetensors.ts'
+import { greyToRgb } from '../../src/image/grey.ts'
 import type { RgbImage } from '../../src/image/rgb-image.ts'
 import type { GeneratedImage, GenerationParameters } from '../../src/pipelines/draw-images.ts'
 import { imageToImage } from '../../src/pipelines/image-to-image.ts'
+import { inpaint } from '../../src/pipelines/inpaint.ts'
 import type { SchedulerChoice, StableDiffusion } from '../../src/pipelines/stable-diffusion.ts'
 import { textToImage } from '../../src/pipelines/text-to-image.ts'
-import { concatenate, type FloatTensor } from '../../src/tensor/tensor.ts'
+import { concatenate, type FloatTensor, float32 } from '../../src/tensor/tensor.ts'
 
 /** One request that diffusers answered; written by scripts/golden/pipelines.py. */
 export interface PipelineCase {
@@ -28,6 +30,8 @@ export interface PipelineCase {
   readonly num_images: number
   readonly prediction_type: string | null
   readonly strength: number | null
+  /** With the checkpoint's UNet as it is, or widened to an inpainting one. */
+  readonly inpaint: 'plain' | 'trained' | null
 }
 
 export interface ExpectedPictures {
@@ -77,7 +81,14 @@ export async function runPipelineCase(model: StableDiffusion, request: PipelineC
   const run =
     strength === null
       ? textToImage(model, { ...parameters, width, height })
-      : imageToImage(model, { ...parameters, image: startImage(width, height), strength })
+      : request.inpaint === null
+        ? imageToImage(model, { ...parameters, image: startImage(width, height), strength })
+        : inpaint(model, {
+            ...parameters,
+            image: startImage(width, height),
+            mask: maskImage(width, height),
+            strength,
+          })
   for (;;) {
     const next = await run.next()
     if (next.done) return next.value
@@ -94,6 +105,37 @@ function startImage(width: number, height: number): RgbImage {
     }
   }
   return { width, height, data }
+}
+
+/** The grey stripes that the script inpaints. */
+function maskImage(width: number, height: number): RgbImage {
+  const grey = Uint8Array.from(
+    { length: width * height },
+    (_, i) => ((i % width) * 5 + Math.floor(i / width) * 3) % 256,
+  )
+  return greyToRgb({ width, height, data: grey })
+}
+
+/**
+ * An inpainting checkpoint made of a plain one as the script makes it: five more channels of the first convolution.
+ * @param target a folder that does not exist yet
+ */
+export async function widenToInpaint(folder: string, target: string): Promise<string> {
+  await cp(folder, target, { recursive: true })
+  const unet = join(target, 'unet')
+  const config = JSON.parse(await readFile(join(unet, 'config.json'), 'utf8')) as Record<string, unknown>
+  await writeFile(join(unet, 'config.json'), JSON.stringify({ ...config, in_channels: 9 }))
+  const path = join(unet, 'diffusion_pytorch_model.safetensors')
+  const file = await readSafetensors(path)
+  const tensors: Record<string, FloatTensor> = {}
+  for (const key of file.tensors.keys()) tensors[key] = await readTensor(file, key)
+  const plain = tensors['conv_in.weight'] as FloatTensor
+  const out = plain.shape[0] as number
+  const extra = Float32Array.from({ length: out * 5 * 9 }, (_, i) => 0.1 * Math.sin(i * 1.7))
+  tensors['conv_in.weight'] = concatenate([plain, float32([out, 5, 3, 3], extra)], 1)
+  await rm(path)
+  await writeSafetensors(path, tensors)
+  return target
 }
 
 export interface Deviation {

@@ -1,0 +1,13 @@
+import { EngineError } from '../errors/engine-error.ts'
+
+/** The parameters cannot be met by this checkpoint; `parameter` is the one to change. */
+export class ParameterError extends EngineError {
+  override readonly name = 'ParameterError'
+  readonly kind = 'parameter'
+  override readonly parameter: string
+
+  constructor(parameter: string, problem: string) {
+    super(`${parameter}: ${problem}`)
+    this.parameter = parameter
+  }
+}
