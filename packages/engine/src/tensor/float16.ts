@@ -48,3 +48,27 @@ function floatToHalf(value: number): number {
   const rounded = magnitude + 0xfff + ((magnitude >>> 13) & 1)
   return sign | ((rounded - 0x38000000) >>> 13)
 }
+
+export type Float8Format = 'e4m3fn' | 'e5m2'
+
+const float8Tables = new Map<Float8Format, Float32Array>()
+
+/**
+ * 8-bit floats to float32, exactly: e4m3fn (bias 7, no infinities, NaN where all bits but the sign are set) and e5m2 (the upper half of a
+ * half) of "FP8 Formats for Deep Learning" (Micikevicius et al. 2022), as torch.float8_e4m3fn and torch.float8_e5m2 have them.
+ */
+export function float8ToFloat32(bits: Uint8Array, format: Float8Format): Float32Array {
+  const decode = format === 'e5m2' ? (byte: number) => halfToFloat(byte << 8) : e4m3ToFloat
+  const table = float8Tables.get(format) ?? Float32Array.from({ length: 256 }, (_, byte) => decode(byte))
+  float8Tables.set(format, table)
+  return Float32Array.from(bits, (byte) => table[byte] as number)
+}
+
+function e4m3ToFloat(byte: number): number {
+  const sign = byte & 0x80 ? -1 : 1
+  const exponent = (byte >> 3) & 0xf
+  const fraction = byte & 7
+  if (exponent === 0xf && fraction === 7) return Number.NaN
+  if (exponent === 0) return sign * fraction * 2 ** -9
+  return sign * (1 + fraction / 8) * 2 ** (exponent - 7)
+}
