@@ -38,9 +38,8 @@ export async function runEndpoint(options: RunOptions, config: Config, signal: A
     await mkdir(options.output, { recursive: true })
     const input = validateInput(endpoint.schema.input, inputFromFields(options.fields))
     const bar = stepBar()
-    const context = handlerContext(options.output, outbound, signal, (message) => {
-      const step = /^Step (\d+)\/(\d+)/.exec(message)
-      if (step) bar.update(Number(step[1]), Number(step[2]))
+    const context = handlerContext(options.output, outbound, signal, (message, _level, progress) => {
+      if (progress) bar.update(progress.done, progress.total)
       else console.error(message)
     })
     const output = await drive(endpoint.handler(input, context)).finally(() => bar.stop())
@@ -86,7 +85,7 @@ function handlerContext(
   folder: string,
   outbound: OutboundHttp,
   signal: AbortSignal,
-  log: (message: string) => void,
+  log: HandlerContext['log'],
 ): HandlerContext {
   return {
     requestId: createRequestId(),

@@ -60,6 +60,9 @@ export interface LogsTable {
   logged_at: Milliseconds
   level: string
   message: string
+  /** Steps done of a total, where the entry tells of one. */
+  done: number | null
+  total: number | null
 }
 
 export interface RunnersTable {
@@ -100,13 +103,6 @@ export interface SettingsTable {
   value: string
 }
 
-export interface UploadSessionsTable {
-  key: string
-  /** JSON. */
-  value: string
-  expires_at: Milliseconds
-}
-
 export interface Schema {
   requests: RequestsTable
   payloads: PayloadsTable
@@ -115,5 +111,4 @@ export interface Schema {
   webhook_deliveries: WebhookDeliveriesTable
   api_keys: ApiKeysTable
   settings: SettingsTable
-  upload_sessions: UploadSessionsTable
 }

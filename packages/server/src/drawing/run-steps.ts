@@ -33,7 +33,8 @@ export async function* runSteps(
       if (next.done) return next.value
       const { imageIndex, step, steps, predOriginalSample } = next.value
       const picture = numImages > 1 ? ` of picture ${imageIndex + 1}/${numImages}` : ''
-      context.log(`Step ${step + 1}/${steps}${picture}`)
+      const progress = { done: imageIndex * steps + step + 1, total: steps * numImages }
+      context.log(`Step ${step + 1}/${steps}${picture}`, 'INFO', progress)
       if (context.streaming && step + 1 < steps) {
         const [preview] = tensorToRgb(await model.vae.decode(predOriginalSample))
         if (preview && (await mayShow(preview))) yield await previewPicture(preview)

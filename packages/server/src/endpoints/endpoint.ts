@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import type { LogLevel } from '../queue/request-queue.ts'
+import type { LogLevel, Progress } from '../queue/request-queue.ts'
 
 /** What the gateway needs to know of an endpoint. Its OpenAPI document, validation and 422 bodies come from the schemas. */
 export interface EndpointSchema<I extends z.ZodObject = z.ZodObject, O extends z.ZodObject = z.ZodObject> {
@@ -39,7 +39,8 @@ export interface HandlerContext {
   readonly streaming: boolean
   /** Realtime: pictures go into the frame as bytes instead of a URL. */
   readonly inlineBytes: boolean
-  log(message: string, level?: LogLevel): void
+  /** @param progress how far the request is, for those who show it */
+  log(message: string, level?: LogLevel, progress?: Progress): void
   /** Stores a generated file and returns the URL by which this client reaches it. */
   saveFile(bytes: Uint8Array, contentType: string, extension: string): Promise<StoredFile>
   /**

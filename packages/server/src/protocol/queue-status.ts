@@ -14,6 +14,8 @@ export interface WireLogEntry {
   readonly message: string
   /** fal-swift throws away a log entry, and with it the status, that has no `labels.level`. */
   readonly labels: { readonly level: string }
+  /** Not fal's: how far the request is, in the entries that tell of a step. */
+  readonly progress?: { readonly done: number; readonly total: number }
 }
 
 export interface QueueStatusFields {
@@ -43,13 +45,19 @@ export function queueStatusBody(fields: QueueStatusFields): Readonly<Record<stri
   }
 }
 
-export function wireLogEntry(entry: { timestamp: Date; level: string; message: string }): WireLogEntry {
+export function wireLogEntry(entry: {
+  readonly timestamp: Date
+  readonly level: string
+  readonly message: string
+  readonly progress?: { readonly done: number; readonly total: number }
+}): WireLogEntry {
   return {
     timestamp: entry.timestamp.toISOString(),
     level: entry.level,
     source: 'USER',
     message: entry.message,
     labels: { level: entry.level },
+    ...(entry.progress && { progress: entry.progress }),
   }
 }
 

@@ -62,10 +62,18 @@ export interface Outcome {
   readonly inferenceSeconds?: number
 }
 
+/** How far a request is: steps done of those that its pictures take together. */
+export interface Progress {
+  readonly done: number
+  readonly total: number
+}
+
 export interface LogEntry {
   readonly timestamp: Date
   readonly level: LogLevel
   readonly message: string
+  /** Set where the entry tells of a step. */
+  readonly progress?: Progress
 }
 
 export interface RequestRecord extends Submission {

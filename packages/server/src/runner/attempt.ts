@@ -72,7 +72,8 @@ function handlerRun(attempt: Attempt, endpoint: RunnableEndpoint, environment: A
     signal: controller.signal,
     streaming,
     inlineBytes,
-    log: (message, level = 'INFO') => onLog({ timestamp: new Date(), level, message }),
+    log: (message, level = 'INFO', progress) =>
+      onLog({ timestamp: new Date(), level, message, ...(progress && { progress }) }),
     ...environment.files(request),
   }
   const onDefect = (error: unknown) =>

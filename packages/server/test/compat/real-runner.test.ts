@@ -74,6 +74,10 @@ describe('with the demo checkpoint', { timeout: 60_000 }, () => {
     expect('logs' in status && status.logs.map(({ message }) => message)).toEqual(
       expect.arrayContaining(['Step 1/2', 'Step 2/2']),
     )
+    expect('logs' in status && status.logs.filter((entry) => 'progress' in entry)).toMatchObject([
+      { progress: { done: 1, total: 2 } },
+      { progress: { done: 2, total: 2 } },
+    ])
   })
 
   test('run answers as it is on record', async () => {

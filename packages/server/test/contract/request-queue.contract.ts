@@ -222,6 +222,7 @@ export function describeRequests(fixture: QueueFixture): void {
       timestamp: new Date(1000 + i),
       level: 'INFO' as const,
       message: `step ${i}`,
+      ...(i % 2 === 1 && { progress: { done: i, total: 20 } }),
     }))
     await queue.appendLogs(claim, entries.slice(0, 12))
     await queue.appendLogs(claim, [])

@@ -44,7 +44,8 @@ function painting(schema: EndpointSchema): RunnableEndpoint {
       const { width, height } = await sizeOf(input, context)
       const echo = { prompt: input.prompt, ...(input.request_id !== '' && { request_id: input.request_id }) }
       for (let step = 1; step <= input.num_inference_steps; step++) {
-        context.log(`Step ${step}/${input.num_inference_steps}`)
+        const progress = { done: step, total: input.num_inference_steps }
+        context.log(`Step ${step}/${input.num_inference_steps}`, 'INFO', progress)
         await sleep(STEP_MS, undefined, { signal: context.signal })
         if (context.streaming) yield { images: [await previewPicture(plainImage(8, 8, seed))], timings: {}, ...echo }
       }

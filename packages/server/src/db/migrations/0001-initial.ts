@@ -3,7 +3,7 @@ import type { Schema } from '../schema.ts'
 
 type Engine = 'sqlite' | 'postgres'
 
-/** Requests, their payloads and logs, runners, webhooks, keys, settings and upload sessions. */
+/** Requests, their payloads and logs, runners, webhooks, keys and settings. */
 export function initialMigration(engine: Engine): Migration {
   return {
     async up(query: Kysely<Schema>) {
@@ -73,6 +73,8 @@ async function createPayloadsAndLogs(query: Kysely<Schema>, engine: Engine): Pro
     .addColumn('logged_at', 'bigint', (column) => column.notNull())
     .addColumn('level', 'text', (column) => column.notNull())
     .addColumn('message', 'text', (column) => column.notNull())
+    .addColumn('done', 'integer')
+    .addColumn('total', 'integer')
     .execute()
   await query.schema.createIndex('logs_of_request').on('logs').columns(['request_id', 'id']).execute()
 }
@@ -124,11 +126,5 @@ async function createKeysAndSettings(query: Kysely<Schema>): Promise<void> {
     .createTable('settings')
     .addColumn('key', 'text', (column) => column.primaryKey().notNull())
     .addColumn('value', 'text', (column) => column.notNull())
-    .execute()
-  await query.schema
-    .createTable('upload_sessions')
-    .addColumn('key', 'text', (column) => column.primaryKey().notNull())
-    .addColumn('value', 'text', (column) => column.notNull())
-    .addColumn('expires_at', 'bigint', (column) => column.notNull())
     .execute()
 }

@@ -205,7 +205,10 @@ describe('status', () => {
 
     await rig.workOff()
     const claimed = await rig.claim()
-    await rig.queue.appendLogs(claimed, [{ timestamp: new Date(0), level: 'INFO', message: 'step 1' }])
+    await rig.queue.appendLogs(claimed, [
+      { timestamp: new Date(0), level: 'INFO', message: 'step 1', progress: { done: 1, total: 4 } },
+      { timestamp: new Date(0), level: 'WARN', message: 'slow' },
+    ])
     const running = await get(`/queue/acme/echo/requests/${id}/status?logs=true`)
     expect(running.status).toBe(202)
     expect(await running.json()).toEqual({
@@ -221,6 +224,14 @@ describe('status', () => {
           source: 'USER',
           message: 'step 1',
           labels: { level: 'INFO' },
+          progress: { done: 1, total: 4 },
+        },
+        {
+          timestamp: '1970-01-01T00:00:00.000Z',
+          level: 'WARN',
+          source: 'USER',
+          message: 'slow',
+          labels: { level: 'WARN' },
         },
       ],
       metrics: {},

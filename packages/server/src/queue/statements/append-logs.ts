@@ -15,6 +15,8 @@ export async function appendLogs(
     level: entry.level,
     // NUL ends a text in libsql and is refused by PostgreSQL.
     message: entry.message.replaceAll('\0', '\uFFFD'),
+    done: entry.progress?.done ?? null,
+    total: entry.progress?.total ?? null,
   }))
   const appended = await context.database.atomically('relaxed', async (query) => {
     const current = await query

@@ -8,7 +8,7 @@ export function logs(context: QueueContext, requestId: string, from: number): Pr
   return context.database.read(async (query) => {
     const rows = await query
       .selectFrom('logs')
-      .select(['logged_at', 'level', 'message'])
+      .select(['logged_at', 'level', 'message', 'done', 'total'])
       .where('request_id', '=', requestId)
       .orderBy('id')
       .limit(NO_LIMIT) // SQLite takes an offset only after a limit.
@@ -18,6 +18,7 @@ export function logs(context: QueueContext, requestId: string, from: number): Pr
       timestamp: new Date(row.logged_at),
       level: levelOf(row.level),
       message: row.message,
+      ...(row.done !== null && row.total !== null && { progress: { done: row.done, total: row.total } }),
     }))
   })
 }
