@@ -58,3 +58,17 @@ export function createBytePairEncoder(
     {},
   )
 }
+
+/** The bytes that stand for themselves in byte-level vocabularies (GPT-2's `bytes_to_unicode`); the others follow from U+0100 on. */
+const isPrintable = (byte: number) =>
+  (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || (byte >= 0xae && byte <= 0xff)
+
+const OTHER_BYTES = Array.from({ length: 256 }, (_, byte) => byte).filter((byte) => !isPrintable(byte))
+
+/** The bytes that a byte-level token is written for. */
+export function byteLevelBytes(token: string): number[] {
+  return Array.from(token, (character) => {
+    const code = character.codePointAt(0) ?? 0
+    return OTHER_BYTES[code - 0x100] ?? code
+  })
+}

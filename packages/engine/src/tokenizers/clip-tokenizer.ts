@@ -1,5 +1,5 @@
 import type { Tokenizer } from '@huggingface/tokenizers'
-import { createBytePairEncoder } from './byte-pair-encoder.ts'
+import { byteLevelBytes, createBytePairEncoder } from './byte-pair-encoder.ts'
 import { TokenizerError } from './tokenizer-error.ts'
 import { type AddedToken, readTokenizerFiles, type SpecialTokenRole, type TokenizerFiles } from './tokenizer-files.ts'
 
@@ -22,6 +22,8 @@ export class ClipTokenizer {
   readonly #verbatimIds: ReadonlyMap<string, number>
   readonly #verbatimTokens: RegExp
   readonly #encoder: Tokenizer
+  /** UTF-8 of each token, a blank after those that end a word; made at the first decoding. */
+  #tokensById: ReadonlyMap<number, readonly number[]> | undefined
 
   /** @throws TokenizerError where a special token has no id */
   constructor(files: TokenizerFiles) {
@@ -57,6 +59,16 @@ export class ClipTokenizer {
       const id = this.#verbatimIds.get(part)
       return id === undefined ? this.#encoder.encode(part).ids : [id]
     })
+  }
+
+  /**
+   * What token ids stand for, words parted by blanks, as transformers' `batch_decode` without clean-up: lower-cased, because that is
+   * what was encoded. Ids of no token are left out.
+   */
+  decode(ids: readonly number[]): string {
+    this.#tokensById ??= tokensById(this.#files, this.#addedTokens)
+    const bytes = ids.flatMap((id) => this.#tokensById?.get(id) ?? [])
+    return new TextDecoder().decode(Uint8Array.from(bytes)).trim()
   }
 
   /** The id of one token of the vocabulary, such as `cat</w>` or an added token. */
@@ -103,6 +115,22 @@ function anyOf(tokens: readonly string[]): RegExp {
  */
 export async function loadClipTokenizer(folder: string): Promise<ClipTokenizer> {
   return new ClipTokenizer(await readTokenizerFiles(folder))
+}
+
+const WORD_END = '</w>'
+
+function tokensById(
+  { vocab }: TokenizerFiles,
+  addedTokens: ReadonlyMap<AddedToken, number>,
+): Map<number, readonly number[]> {
+  const tokens = new Map<number, readonly number[]>()
+  for (const [token, id] of Object.entries(vocab)) {
+    const ends = token.endsWith(WORD_END)
+    const bytes = byteLevelBytes(ends ? token.slice(0, -WORD_END.length) : token)
+    tokens.set(id, ends ? [...bytes, 0x20] : bytes)
+  }
+  for (const [{ content }, id] of addedTokens) tokens.set(id, [...Buffer.from(`${content} `)])
+  return tokens
 }
 
 /** An added token has its id in the vocabulary, or else the next free one. */
