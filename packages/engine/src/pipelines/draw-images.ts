@@ -6,6 +6,8 @@ import type { Schedule, ScheduleOptions, Scheduler } from '../schedulers/schedul
 import { type FloatTensor, float32 } from '../tensor/tensor.ts'
 import { type DenoiseInput, denoise, type Guidance } from './denoise.ts'
 import { ParameterError } from './parameter-error.ts'
+import { encodePlainPrompts } from './prompt-embeddings.ts'
+import { encodeWeightedPrompts } from './prompt-weighting.ts'
 import type { SchedulerChoice, StableDiffusion } from './stable-diffusion.ts'
 import type { PromptConditioning, TextAdapters } from './text-encoders.ts'
 
@@ -25,6 +27,13 @@ export interface GenerationParameters {
   readonly eta?: number
   /** Hidden layers of the text encoder to leave out at the end. Default 0. */
   readonly clipSkip?: number
+  /**
+   * Reads prompts in AUTOMATIC1111's attention grammar, `(word:1.3)`, `[word]`, `BREAK`, and draws all of long ones. Without, brackets are
+   * text and what is beyond the text encoder's length is left out. Default false.
+   */
+  readonly promptWeighting?: boolean
+  /** Told of things a user should know that are no errors: the end of a prompt that was left out. */
+  readonly onWarning?: (message: string) => void
   /** Image i draws from seed + i. */
   readonly seed: bigint
   /** Default 1. */
@@ -126,15 +135,19 @@ export async function* drawImages(
 /** Classifier-free guidance is on above 1, unless the UNet takes the scale as an embedding. */
 async function encodeGuidance(model: StableDiffusion, parameters: GenerationParameters): Promise<Guidance> {
   const { prompt, negativePrompt, guidanceScale: scale, guidanceRescale: rescale = 0, clipSkip = 0 } = parameters
+  const { onWarning } = parameters
   const adapters = parameters.adapters?.textEncoders
-  const positive = await model.textEncoders.encode(prompt, clipSkip, adapters)
-  if (scale <= 1 || model.unet.timeCondProjDim !== undefined) return { positive, scale, rescale }
-  const negative =
-    negativePrompt === undefined && model.zerosForAbsentPrompt
-      ? zerosLike(positive)
-      : // The negative prompt takes no part in clip skip, in diffusers as here.
-        await model.textEncoders.encode(negativePrompt ?? '', 0, adapters)
-  return { positive, negative, scale, rescale }
+  const guided = scale > 1 && model.unet.timeCondProjDim === undefined
+  const zeros = guided && negativePrompt === undefined && model.zerosForAbsentPrompt
+  const prompts = { prompt, ...(guided && !zeros && { negativePrompt: negativePrompt ?? '' }) }
+  const encode = parameters.promptWeighting ? encodeWeightedPrompts : encodePlainPrompts
+  const { positive, negative } = await encode(model.textEncoders, prompts, {
+    clipSkip,
+    ...(adapters && { adapters }),
+    ...(onWarning && { onWarning }),
+  })
+  const unconditional = zeros ? zerosLike(positive) : negative
+  return { positive, ...(unconditional && { negative: unconditional }), scale, rescale }
 }
 
 function zerosLike({ embeds, pooledEmbeds }: PromptConditioning): PromptConditioning {

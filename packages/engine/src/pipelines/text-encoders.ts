@@ -42,23 +42,39 @@ export class TextEncoder {
     this.#sessions = sessions
   }
 
-  /** The outputs asked for, each [1, tokens, hidden size], and `text_embeds` [1, projection size]. */
+  /** The outputs asked for of a prompt, cut and padded to the encoder's length: each [1, tokens, hidden size], and `text_embeds` [1, projection size]. */
   async encode(
     prompt: string,
     outputs: readonly TextEncoderOutput[],
-    { lora }: TextEncoderAdapters = {},
+    adapters: TextEncoderAdapters = {},
   ): Promise<FloatTensor[]> {
     const ids = this.tokenizer.encode(prompt, { maxLength: this.config.maxPositions })
-    const session = await this.#sessions.get(this.#weights, [...outputs, lora?.variant ?? ''].join(), () =>
-      buildTextEncoderGraph(this.config, { batch: 1, outputs }, lora && ((graph) => lora.hook(graph))),
+    return this.encodeIds(ids, outputs, adapters)
+  }
+
+  /** The same of token ids, start and end included, at most the encoder's length. */
+  async encodeIds(
+    ids: readonly number[],
+    outputs: readonly TextEncoderOutput[],
+    { lora }: TextEncoderAdapters = {},
+  ): Promise<FloatTensor[]> {
+    const tokens = ids.length
+    const session = await this.#sessions.get(this.#weights, [tokens, ...outputs, lora?.variant ?? ''].join(), () =>
+      buildTextEncoderGraph(this.config, { batch: 1, tokens, outputs }, lora && ((graph) => lora.hook(graph))),
     )
     const pooled = outputs.includes('text_embeds')
     const results = await session.run({
-      input_ids: int64([1, ids.length], ids),
+      input_ids: int64([1, tokens], ids),
       ...(pooled && { eos_positions: int64([1], eosPositions(this.config, [ids])) }),
       ...lora?.feeds(),
     })
     return outputs.map((name) => results[name] as FloatTensor)
+  }
+
+  /** The end of a prompt that `encode` leaves out, lower-cased; undefined where it fits. */
+  droppedPart(prompt: string): string | undefined {
+    const dropped = this.tokenizer.tokenize(prompt).slice(this.config.maxPositions - 2)
+    return dropped.length > 0 ? this.tokenizer.decode(dropped) : undefined
   }
 }
 

@@ -32,6 +32,12 @@ describe('ClipTokenizer', () => {
     expect(tokenizer.encode('a b c a b c', { maxLength: 4 })).toEqual([9, 4, 5, 10])
   })
 
+  it('decodes words with blanks between them, whatever bytes they are of', () => {
+    expect(tokenizer.decode([8, 1, 5, 99])).toBe('abc ab')
+    const bytes = new ClipTokenizer({ ...FILES, vocab: { ...FILES.vocab, Ã: 11, '©</w>': 12, 'Ġ!</w>': 13 } })
+    expect(bytes.decode([11, 12, 13, 10])).toBe('é  ! <|endoftext|>')
+  })
+
   it('uses the unknown token for what the vocabulary lacks', () => {
     expect(tokenizer.tokenize('x')).toEqual([10])
   })
