@@ -2,15 +2,8 @@ import type { Graph, Value } from '../graph/graph.ts'
 import { add } from '../graph/ops.ts'
 import type { Layer, LayerHook } from '../graph/scope.ts'
 import { DYNAMIC, type FloatTensor, float32, type Shape } from '../tensor/tensor.ts'
+import type { LowRankChange } from './lora-delta.ts'
 import type { UNetAdapter } from './unet-adapter.ts'
-
-/** Factors of a change of one layer's weight, ΔW = up · down, everything that scales it folded into `up`. */
-export interface LowRankChange {
-  /** [rank, in], or [rank, in, k, k] for a convolution. */
-  readonly down: FloatTensor
-  /** [out, rank], or [out, rank, 1, 1]. */
-  readonly up: FloatTensor
-}
 
 /** Shapes of the weights of a model's layers, by path. */
 export type LayerShapes = ReadonlyMap<string, Shape>

@@ -1,64 +1,59 @@
-import { CheckpointError } from '../checkpoint/checkpoint-error.ts'
-import { concatenate, type FloatTensor, float32, type Shape } from '../tensor/tensor.ts'
-import { readFactors, type ScaledLora } from './lora.ts'
-import type { LayerShapes, LowRankChange } from './lora-branches.ts'
-import { modulesByName } from './lora-keys.ts'
+import { concatenate } from '../tensor/tensor.ts'
+import { readChange, type ScaledLora } from './lora.ts'
+import type { LayerShapes } from './lora-branches.ts'
+import { type LowRankChange, lowRankFactors } from './lora-delta.ts'
+import type { LoraComponent } from './lora-keys.ts'
+import { type BaseWeights, type MatchedBias, type MatchedWeight, matchLora } from './lora-match.ts'
+import type { UnusedKey } from './lora-module.ts'
+import { isLowRank } from './lora-weight-change.ts'
 
-/** What LoRAs change of one component, and the modules that it does not have, as the files name them. */
+/** What LoRAs change of one component's layers. */
 export interface LoraChanges {
+  /** Changes that run beside the weights, by layer path. */
   readonly changes: ReadonlyMap<string, LowRankChange>
-  readonly unmatched: readonly string[]
+  /** Changes that cannot and must be merged into the weights: LoHa, LoKr, DoRA, full ones, those of biases, norms and tables. */
+  readonly dense: readonly DenseChange[]
+  /** Keys of this component's changes that change nothing. */
+  readonly unused: readonly UnusedKey[]
+}
+
+export interface DenseChange extends ScaledLora {
+  readonly matched: MatchedWeight | MatchedBias
 }
 
 /**
  * The changes that LoRAs make to a component's layers, as factors for `LoraBranches`: the scale and alpha/rank of each folded into
  * `up`, several LoRAs of a layer side by side along the rank.
- * @throws CheckpointError when factors do not fit a layer
+ * @param layers that take branches
+ * @param base all weights of the component; by default those of the layers, so that changes of others are `unused`
  */
 export async function loraChanges(
-  component: string,
+  component: LoraComponent,
   layers: LayerShapes,
   loras: readonly ScaledLora[],
+  base: BaseWeights = weightsOfLayers(layers),
 ): Promise<LoraChanges> {
-  const known = modulesByName([...layers.keys()].map((path) => `${path}.weight`))
   const parts = new Map<string, LowRankChange[]>()
-  const unmatched: string[] = []
+  const dense: DenseChange[] = []
+  const unused: UnusedKey[] = []
   for (const { lora, scale = 1 } of loras) {
-    for (const module of lora.modules.filter((candidate) => candidate.component === component)) {
-      const path = known.get(module.name)
-      const shape = path === undefined ? undefined : layers.get(path)
-      if (path === undefined || shape === undefined) {
-        unmatched.push(module.name)
+    const match = matchLora(lora, component, base)
+    unused.push(...match.unused)
+    dense.push(...match.biases.map((matched) => ({ lora, scale, matched })))
+    for (const matched of match.weights) {
+      if (!isLowRank(matched.change) || !layers.has(matched.path)) {
+        dense.push({ lora, scale, matched })
         continue
       }
-      const factors = await readFactors(lora, module)
-      const change = fitted(factors, factors.scale * scale, shape, `${lora.path}: ${module.name}`)
-      parts.set(path, [...(parts.get(path) ?? []), change])
+      const factors = lowRankFactors(await readChange(lora, matched.change), matched.shape, scale)
+      parts.set(matched.path, [...(parts.get(matched.path) ?? []), factors])
     }
   }
-  const changes = new Map([...parts].map(([path, all]) => [path, sideBySide(all)]))
-  return { changes, unmatched }
+  return { changes: new Map([...parts].map(([path, all]) => [path, sideBySide(all)])), dense, unused }
 }
 
-/** A linear layer's factors may be stored as 1×1 convolutions and the other way round: the same bytes. */
-function fitted(
-  { down, up }: { readonly down: FloatTensor; readonly up: FloatTensor },
-  scale: number,
-  [out, ...rest]: Shape,
-  what: string,
-): LowRankChange {
-  const rank = down.shape[0] as number
-  const columns = rest.reduce((product, size) => product * size, 1)
-  if (down.data.length !== rank * columns || up.data.length !== (out as number) * rank) {
-    throw new CheckpointError(
-      `${what}: factors [${up.shape}] and [${down.shape}] do not fit the weight [${[out, ...rest]}]; the LoRA is for another base model`,
-    )
-  }
-  const ones = rest.slice(1).map(() => 1)
-  return {
-    down: float32([rank, ...rest], down.data),
-    up: float32([out as number, rank, ...ones], scale === 1 ? up.data : up.data.map((value) => value * scale)),
-  }
+function weightsOfLayers(layers: LayerShapes): BaseWeights {
+  return new Map([...layers].map(([path, shape]) => [`${path}.weight`, { shape }]))
 }
 
 function sideBySide(changes: readonly LowRankChange[]): LowRankChange {

@@ -4,27 +4,68 @@ import type { LoraComponent } from './lora-keys.ts'
 /** Metadata entry in which diffusers saves the training's peft configuration, JSON with `<component>.<option>` keys. */
 const METADATA_KEY = 'lora_adapter_metadata'
 
+/** The scales that a file's peft configuration gives to modules without an alpha of their own. */
+export interface PeftScales {
+  /** lora_alpha, or the module's entry in alpha_pattern, over the rank, or over its root when rank-stabilised; 1 by default. */
+  scaleOf(component: LoraComponent, module: string, rank: number): number
+}
+
+interface PatternAlpha {
+  readonly order: number
+  readonly isWhole: boolean
+  readonly alpha: unknown
+}
+
 /**
- * The factor on up · down of a module that has no alpha of its own: lora_alpha (or the module's entry in alpha_pattern) over the
- * rank, or over its root when rank-stabilised; 1 without a configuration.
- * @throws CheckpointError when the configuration is not JSON
+ * Reads a file's peft configuration; without one every scale is 1.
+ * @throws CheckpointError when it is not JSON, or has a pattern that is a regular expression
  */
-export function scaleFromMetadata(
-  metadata: Readonly<Record<string, string>>,
-  component: LoraComponent,
-  module: string,
-  rank: number,
-): number {
+export function readPeftScales(metadata: Readonly<Record<string, string>>): PeftScales {
   const text = metadata[METADATA_KEY]
-  if (text === undefined) return 1
+  if (text === undefined) return { scaleOf: () => 1 }
   const config = parse(text)
-  const pattern = config[`${component}.alpha_pattern`]
-  const own = Object.entries(typeof pattern === 'object' && pattern !== null ? pattern : {}).find(
-    ([name]) => module === name || module.endsWith(`.${name}`),
-  )
-  const alpha: unknown = own ? own[1] : config[`${component}.lora_alpha`]
-  if (typeof alpha !== 'number') return 1
-  return alpha / (config[`${component}.use_rslora`] === true ? Math.sqrt(rank) : rank)
+  const patterns = new Map<LoraComponent, ReadonlyMap<string, readonly PatternAlpha[]>>()
+  return {
+    scaleOf(component, module, rank) {
+      const known = patterns.get(component) ?? readPatterns(config[`${component}.alpha_pattern`])
+      patterns.set(component, known)
+      const alpha = patternAlpha(known, module) ?? config[`${component}.lora_alpha`]
+      if (typeof alpha !== 'number') return 1
+      return alpha / (config[`${component}.use_rslora`] === true ? Math.sqrt(rank) : rank)
+    },
+  }
+}
+
+/**
+ * peft's rule: a pattern is the end of a module's path, whole segments of it, and with `^` the whole path. To peft it is a regular
+ * expression; files have names, whose dots match dots.
+ */
+function readPatterns(pattern: unknown): ReadonlyMap<string, readonly PatternAlpha[]> {
+  const byName = new Map<string, PatternAlpha[]>()
+  const entries = Object.entries(typeof pattern === 'object' && pattern !== null ? pattern : {})
+  for (const [order, [text, alpha]] of entries.entries()) {
+    const name = text.replace(/^\^/, '').replace(/\$$/, '').replaceAll('\\.', '.')
+    if (!/^[\w.-]*$/.test(name)) {
+      throw new CheckpointError(
+        `the LoRA's ${METADATA_KEY} has the pattern ${JSON.stringify(text.slice(0, 80))}; only names of modules are read`,
+      )
+    }
+    const entry = { order, isWhole: text.startsWith('^'), alpha }
+    byName.set(name, [...(byName.get(name) ?? []), entry])
+  }
+  return byName
+}
+
+/** The entry that comes first of all that match. */
+function patternAlpha(patterns: ReadonlyMap<string, readonly PatternAlpha[]>, module: string): unknown {
+  let first: PatternAlpha | undefined
+  for (let start = 0; start >= 0; start = module.indexOf('.', start) + 1 || -1) {
+    for (const entry of patterns.get(module.slice(start)) ?? []) {
+      if (start > 0 && entry.isWhole) continue
+      if (!first || entry.order < first.order) first = entry
+    }
+  }
+  return first?.alpha
 }
 
 function parse(text: string): Record<string, unknown> {

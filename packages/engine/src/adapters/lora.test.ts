@@ -6,7 +6,9 @@ import { type ComponentWeights, openWeightFile } from '../checkpoint/component-w
 import { readTensor, writeSafetensors } from '../formats/safetensors.ts'
 import { WorkerRuntime } from '../runtime/worker-runtime.ts'
 import { type FloatTensor, float32, type Shape, type Tensor } from '../tensor/tensor.ts'
-import { type Lora, loraEdits, openLora } from './lora.ts'
+import { type Lora, openLora } from './lora.ts'
+import { loraEdits } from './lora-edits.ts'
+import { matchLora, requireFit } from './lora-match.ts'
 
 let folder: string
 let unet: ComponentWeights
@@ -93,27 +95,33 @@ describe('what does not apply', () => {
       'lora_te_text_model_encoder_layers_11_mlp_fc1.lora_down.weight': counting([1, 3]),
       'lora_te_text_model_encoder_layers_11_mlp_fc1.lora_up.weight': counting([2, 1]),
     })
-    const { modules, unmatched } = loraEdits(unet, [{ lora: file }], runtime)
-    expect({ modules, unmatched }).toEqual({ modules: ['mid.to_q'], unmatched: ['mid_to_z'] })
+    const { weights, unused, misfits } = matchLora(file, 'unet', unet.tensors)
+    expect({ keys: weights.map(({ key }) => key), misfits }).toEqual({ keys: ['mid.to_q.weight'], misfits: [] })
+    expect(unused).toEqual(
+      ['lora_unet_mid_to_z.lora_down.weight', 'lora_unet_mid_to_z.lora_up.weight'].map((key) => ({
+        key,
+        reason: "the base's unet has no module mid_to_z",
+      })),
+    )
   })
 
-  test('other kinds of factors are skipped whole', async () => {
+  test('halves of changes, second changes and other methods are named', async () => {
     const file = await lora({
       ...toQ([1, 1]),
-      'lora_unet_mid_proj_in.lora_down.weight': counting([1, 2, 1, 1]),
-      'lora_unet_mid_proj_in.lora_up.weight': counting([2, 1, 1, 1]),
-      'lora_unet_mid_proj_in.lora_mid.weight': counting([1, 1, 1, 1]),
-      'lora_unet_mid_to_v.hada_w1_a': counting([1]),
+      'lora_unet_mid_to_q.diff': counting([2, 3]),
+      'lora_unet_mid_to_v.hada_w1_a': counting([1, 1]),
       'lora_unet_mid_to_k.lora_up.weight': counting([2, 1]),
+      'lora_unet_mid_to_o.oft_blocks': counting([2, 1]),
+      'conv.weight': counting([1]),
     })
     expect(file.modules.map(({ name }) => name)).toEqual(['mid_to_q'])
-    expect(file.skippedKeys.toSorted()).toEqual([
-      'lora_unet_mid_proj_in.lora_down.weight',
-      'lora_unet_mid_proj_in.lora_mid.weight',
-      'lora_unet_mid_proj_in.lora_up.weight',
-      'lora_unet_mid_to_k.lora_up.weight',
-      'lora_unet_mid_to_v.hada_w1_a',
-    ])
+    expect(Object.fromEntries(file.unused.map(({ key, reason }) => [key, reason]))).toEqual({
+      'lora_unet_mid_to_q.diff': 'the weight of this module has another change already',
+      'lora_unet_mid_to_v.hada_w1_a': 'its other half, or another part of the change, is missing',
+      'lora_unet_mid_to_k.lora_up.weight': 'its other half, or another part of the change, is missing',
+      'lora_unet_mid_to_o.oft_blocks': 'OFT or BOFT, which is not supported',
+      'conv.weight': 'unknown kind of key',
+    })
   })
 
   test('factors of another size are an error that says so', async () => {
@@ -121,8 +129,8 @@ describe('what does not apply', () => {
       'lora_unet_mid_to_q.lora_down.weight': counting([1, 4]),
       'lora_unet_mid_to_q.lora_up.weight': counting([2, 1]),
     })
-    await expect(merge('mid.to_q.weight', [{ lora: file }])).rejects.toThrow(
-      /mid_to_q: factors \[2,1\] and \[1,4\] do not fit the weight \[2,3\]; the LoRA is for another base model/,
+    expect(() => requireFit(file, [matchLora(file, 'unet', unet.tensors)])).toThrow(
+      /Target modules of .* not found .*mid_to_q: factors \[2,1\] and \[1,4\] do not fit the weight \[2,3\]\); the LoRA is for another base model/,
     )
   })
 

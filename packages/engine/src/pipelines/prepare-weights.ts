@@ -1,4 +1,6 @@
-import { loraEdits, type ScaledLora } from '../adapters/lora.ts'
+import type { ScaledLora } from '../adapters/lora.ts'
+import { loraEdits } from '../adapters/lora-edits.ts'
+import { describeUnused, requireFit } from '../adapters/lora-match.ts'
 import { checkWeights, type WeightUser } from '../checkpoint/check-weights.ts'
 import type { Component } from '../checkpoint/checkpoint.ts'
 import type { WeightsOptions } from '../checkpoint/component-weights.ts'
@@ -8,7 +10,7 @@ import type { Engine } from './engine.ts'
 export interface PrepareWeightsOptions extends WeightsOptions {
   /** Merged into the weights in order. */
   readonly loras?: readonly ScaledLora[]
-  /** Told of LoRA keys without a module. */
+  /** Told of LoRA keys that change nothing. */
   readonly onWarning?: (message: string) => void
   readonly signal?: AbortSignal
 }
@@ -26,19 +28,16 @@ export async function prepareWeights(
 ): Promise<Weights> {
   const stored = await component.weights(options)
   checkWeights(stored, graphs)
-  const { edits, unmatched } = loraEdits(stored, loras, runtime)
-  if (unmatched.length > 0)
-    onWarning?.(`${component.name} has no module for ${summary(unmatched)} of the LoRA; skipped`)
+  const { edits, matches } = loraEdits(stored, loras, runtime)
+  for (const { lora, match } of matches) {
+    requireFit(lora, [match])
+    const warning = describeUnused(lora, match.unused)
+    if (warning !== undefined) onWarning?.(warning)
+  }
   const convolutionBlock = keepsPreparedWeights ? await runtime.convolutionBlock() : undefined
   return weightCache.prepare(stored, {
     ...(edits && { edits }),
     ...(signal && { signal }),
     ...(convolutionBlock !== undefined && { convolutionBlock }),
   })
-}
-
-/** The first few of many names. */
-function summary(names: readonly string[]): string {
-  const shown = names.slice(0, 3).join(', ')
-  return names.length > 3 ? `${shown} and ${names.length - 3} more` : shown
 }

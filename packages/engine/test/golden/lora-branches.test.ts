@@ -37,8 +37,8 @@ async function draw(model: StableDiffusion, adapters: Adapters = {}): Promise<Ge
 }
 
 async function branches(model: StableDiffusion, loras: readonly ScaledLora[]): Promise<LoraBranches> {
-  const { changes, unmatched } = await loraChanges('unet', model.unet.layers, loras)
-  expect(unmatched).toEqual([])
+  const { changes, dense, unused } = await loraChanges('unet', model.unet.layers, loras)
+  expect({ dense, unused }).toEqual({ dense: [], unused: [] })
   return new LoraBranches(model.unet.layers, changes)
 }
 

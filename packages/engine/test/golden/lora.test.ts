@@ -2,7 +2,9 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, test } from 'vitest'
-import { loraEdits, openLora } from '../../src/adapters/lora.ts'
+import { openLora } from '../../src/adapters/lora.ts'
+import { loraEdits } from '../../src/adapters/lora-edits.ts'
+import { matchLora } from '../../src/adapters/lora-match.ts'
 import { openCheckpoint } from '../../src/checkpoint/checkpoint.ts'
 import { openWeightFile } from '../../src/checkpoint/component-weights.ts'
 import { WeightCache } from '../../src/checkpoint/prepared-weights.ts'
@@ -24,10 +26,10 @@ async function largestDifference(component: string, lora: string, scale: number)
   const weights = await openWeightFile(component, data(`${component}.safetensors`))
   const expected = await readSafetensors(data(`${component}-${lora}.safetensors`))
   const loras = [{ lora: await openLora(data(`${lora}.safetensors`)), scale }]
-  const { edits, modules, unmatched } = loraEdits(weights, loras, runtime)
-  expect(unmatched).toEqual([])
-  expect(modules.map((path) => `${path}.weight`).toSorted()).toEqual([...expected.tensors.keys()].toSorted())
+  const { edits, matches } = loraEdits(weights, loras, runtime)
   if (!edits) throw new Error('no edits')
+  expect(matches.flatMap(({ lora, match }) => [...lora.unused, ...match.unused])).toEqual([])
+  expect([...edits.keys].toSorted()).toEqual([...expected.tensors.keys()].toSorted())
   const prepared = await cache.prepare(weights, { edits })
   let largest = 0
   for (const key of expected.tensors.keys()) {
@@ -57,10 +59,7 @@ describe('merged weights equal peft’s', () => {
 test.each(['pinhole-512', 'pinhole-1024'])('every module of the demo LCM-LoRA is found in %s', async (name) => {
   const checkpoint = await openCheckpoint(`${models}${name}`)
   const lora = await openLora(`${models}pinhole-lcm-lora/pytorch_lora_weights.safetensors`)
-  const { modules, unmatched } = loraEdits(await checkpoint.component('unet').weights(), [{ lora }], runtime)
-  expect({ modules: modules.length, unmatched, skipped: lora.skippedKeys }).toEqual({
-    modules: 129,
-    unmatched: [],
-    skipped: [],
-  })
+  const { tensors } = await checkpoint.component('unet').weights()
+  const { weights, unused } = matchLora(lora, 'unet', tensors)
+  expect({ modules: weights.length, unused: [...unused, ...lora.unused] }).toEqual({ modules: 129, unused: [] })
 })
