@@ -1,5 +1,6 @@
 import type { UNetExtension } from '../models/unet-2d-condition.ts'
 import type { FloatTensor, Tensor } from '../tensor/tensor.ts'
+import type { MapWindow } from '../tensor/window.ts'
 
 /** Inputs of one UNet evaluation; the batch is 2 under classifier-free guidance, the unconditional half first. */
 export interface UNetInput {
@@ -16,14 +17,6 @@ export interface UNetInput {
   readonly timestepCond?: FloatTensor
 }
 
-/** A rectangle of the latents, in latent pixels. */
-export interface LatentWindow {
-  readonly top: number
-  readonly left: number
-  readonly height: number
-  readonly width: number
-}
-
 /** Where an evaluation stands in the denoising of a picture. */
 export interface UNetStep {
   /** 0-based, counted from the first step that is run. */
@@ -31,8 +24,8 @@ export interface UNetStep {
   readonly steps: number
   /** Size of the picture's latents. */
   readonly latentSize: { readonly height: number; readonly width: number }
-  /** The part of the latents that `sample` is; all of them without tiling. */
-  readonly window: LatentWindow
+  /** The part of the latents that `sample` is, in latent pixels; all of them without tiling. */
+  readonly window: MapWindow
 }
 
 /**

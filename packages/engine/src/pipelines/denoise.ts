@@ -1,9 +1,11 @@
 import type { UNetAdapter, UNetInput } from '../adapters/unet-adapter.ts'
 import type { Scheduler } from '../schedulers/scheduler.ts'
 import { concatenate, type FloatTensor, float32 } from '../tensor/tensor.ts'
+import type { MapWindow } from '../tensor/window.ts'
 import { guidanceScaleEmbedding, guide } from './guidance.ts'
 import type { StableDiffusion } from './stable-diffusion.ts'
 import type { PromptConditioning } from './text-encoders.ts'
+import { predictTiled } from './tiling.ts'
 
 export interface Guidance {
   readonly positive: PromptConditioning
@@ -24,6 +26,8 @@ export interface DenoiseInput {
   readonly width: number
   readonly height: number
   readonly eta: number
+  /** The parts of the latents that the UNet sees one by one: `tileWindows`. */
+  readonly windows: readonly MapWindow[]
   /** Applied to the UNet at each step. */
   readonly adapters: readonly UNetAdapter[]
   readonly drawNoise: () => FloatTensor
@@ -52,24 +56,25 @@ export async function* denoise(
 ): AsyncGenerator<DenoisedLatents, FloatTensor> {
   const { scheduler, startIndex, guidance } = input
   const conditioning = unetConditioning(unet.timeCondProjDim, input)
-  const { adapters } = input
+  const { adapters, windows } = input
   const [height, width] = input.latents.shape.slice(2) as [number, number]
   const latentSize = { height, width }
-  const window = { top: 0, left: 0, ...latentSize }
   const steps = scheduler.timesteps.length - startIndex
   let latents = input.latents
   for (let step = 0; step < steps; step++) {
     input.signal?.throwIfAborted()
     const stepIndex = startIndex + step
     const scaled = scheduler.scaleModelInput(latents, stepIndex)
-    const prediction = await unet.predict(
+    const prediction = await predictTiled(
+      unet,
       {
         ...conditioning,
         sample: guidance.negative ? concatenate([scaled, scaled]) : scaled,
         timestep: scheduler.timesteps[stepIndex] as number,
       },
       adapters,
-      { step, steps, latentSize, window },
+      { step, steps, latentSize },
+      windows,
     )
     const modelOutput = guidance.negative ? guide(prediction, guidance.scale, guidance.rescale) : prediction
     const { prevSample, predOriginalSample } = scheduler.step({

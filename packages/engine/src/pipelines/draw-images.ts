@@ -10,6 +10,7 @@ import { encodePlainPrompts } from './prompt-embeddings.ts'
 import { encodeWeightedPrompts } from './prompt-weighting.ts'
 import type { SchedulerChoice, StableDiffusion } from './stable-diffusion.ts'
 import type { PromptConditioning, TextAdapters } from './text-encoders.ts'
+import { type Tiling, tileWindows } from './tiling.ts'
 
 /** Controls that every kind of generation shares. */
 export interface GenerationParameters {
@@ -39,6 +40,8 @@ export interface GenerationParameters {
   /** Default 1. */
   readonly numImages?: number
   readonly adapters?: Adapters
+  /** Draws large pictures with a UNet that sees a tile at a time. */
+  readonly tiling?: Tiling
 }
 
 /** What a request applies to a model, in order; the model itself stays as it is. */
@@ -105,6 +108,8 @@ export async function* drawImages(
 ): AsyncGenerator<DenoiseStep, GeneratedImage[]> {
   // The decoder needs the most memory and comes last: to hear of it then would cost every step.
   model.vae.requireDecodable({ width, height })
+  const { factor } = model.vae
+  const windows = tileWindows({ height: height / factor, width: width / factor }, parameters.tiling, factor)
   const guidance = await encodeGuidance(model, parameters)
   const images: GeneratedImage[] = []
   for (let imageIndex = 0; imageIndex < (parameters.numImages ?? 1); imageIndex++) {
@@ -119,6 +124,7 @@ export async function* drawImages(
       guidance,
       width,
       height,
+      windows,
       eta: parameters.eta ?? 0,
       adapters: [...(parameters.adapters?.unet ?? []), ...(first.adapters ?? [])],
       drawNoise: () => generator.randn(first.latents.shape),

@@ -5,6 +5,7 @@ import { rgbToTensor } from '../image/tensor.ts'
 import type { Scheduler } from '../schedulers/scheduler.ts'
 import { startIndex } from '../schedulers/start-index.ts'
 import { concatenate, type FloatTensor, float32, map } from '../tensor/tensor.ts'
+import { cropMaps } from '../tensor/window.ts'
 import { type DenoiseStep, drawImages, type GeneratedImage, requireDrawableSize, type Start } from './draw-images.ts'
 import type { ImageToImageParameters } from './image-to-image.ts'
 import { ParameterError } from './parameter-error.ts'
@@ -89,7 +90,8 @@ function maskChannels(mask: FloatTensor, kept: FloatTensor): UNetAdapter {
   const channels = concatenate([mask, kept], 1)
   return {
     variant: '',
-    channels: ({ sample }) => concatenate(new Array<FloatTensor>(sample.shape[0] as number).fill(channels)),
+    channels: ({ sample }, { window }) =>
+      concatenate(new Array<FloatTensor>(sample.shape[0] as number).fill(cropMaps(channels, window))),
   }
 }
 
