@@ -65,7 +65,7 @@ export const PACKAGE_RULES: readonly PackageRules[] = [
       channel: ['errors', 'protocol', 'queue'],
       endpoints: ['protocol', 'queue'],
       models: [],
-      drawing: ['endpoints', 'models', 'errors'],
+      drawing: ['endpoints', 'models', 'errors', 'protocol'],
       gateway: ['protocol', 'errors', 'config', 'validation', 'db', 'storage', 'queue', 'channel', 'endpoints'],
       runner: ['protocol', 'errors', 'validation', 'queue', 'channel', 'endpoints'],
       processes: '*',

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { anyObject, createGate, FAKE_ENDPOINTS, fakeFiles } from '../../test/fakes/endpoints.ts'
-import { MemoryQueue } from '../../test/fakes/memory-queue.ts'
+import { openTestQueue, type TestQueue } from '../../test/fakes/test-queue.ts'
 import { type Runner, type RunnerOptions, startRunner } from '../runner/runner.ts'
 import { createDirectChannel, type DirectChannelOptions } from './channel-client.ts'
 import { createChannelServer } from './channel-server.ts'
@@ -9,11 +9,21 @@ import type { ChannelEvent, DirectChannel, SessionOptions } from './direct-chann
 
 const toClose: (() => Promise<void>)[] = []
 
+/** Of one test: its file is gone afterwards. */
+const queues: TestQueue[] = []
+
 afterEach(async () => {
   await Promise.all(toClose.splice(0).map((close) => close()))
+  await Promise.all(queues.splice(0).map((queue) => queue.close()))
 })
 
-async function startFakeRunner(queue: MemoryQueue, options: Partial<RunnerOptions> = {}): Promise<Runner> {
+async function openQueue(): Promise<TestQueue> {
+  const queue = await openTestQueue()
+  queues.push(queue)
+  return queue
+}
+
+async function startFakeRunner(queue: TestQueue, options: Partial<RunnerOptions> = {}): Promise<Runner> {
   const runner = await startRunner({
     queue,
     endpoints: FAKE_ENDPOINTS,
@@ -28,7 +38,7 @@ async function startFakeRunner(queue: MemoryQueue, options: Partial<RunnerOption
   return runner
 }
 
-function channelOver(queue: MemoryQueue, options: Partial<DirectChannelOptions> = {}): DirectChannel {
+function channelOver(queue: TestQueue, options: Partial<DirectChannelOptions> = {}): DirectChannel {
   const channel = createDirectChannel({ queue, ...options })
   toClose.push(() => channel.close())
   return channel
@@ -57,7 +67,7 @@ async function send(channel: DirectChannel, options: SessionOptions, input: unkn
 
 describe('the direct channel', () => {
   it('carries an input to a runner and every value of its output back unchanged', async () => {
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     const runner = await startFakeRunner(queue)
     const input = {
       huge: 10n ** 40n,
@@ -77,7 +87,7 @@ describe('the direct channel', () => {
   })
 
   it('ignores a key that MessagePack refuses, and refuses nesting that no endpoint has', async () => {
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     await startFakeRunner(queue)
     const channel = channelOver(queue)
     const events = await send(channel, session('fake/echo'), { a: JSON.parse('{"__proto__":{"x":1},"b":2}') })
@@ -87,7 +97,7 @@ describe('the direct channel', () => {
   })
 
   it('brings logs, partial outputs where they are wanted, and the result last', async () => {
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     await startFakeRunner(queue)
     const channel = channelOver(queue)
     const streamed = await send(channel, session('fake/steps', { streaming: true }), { steps: 2 })
@@ -97,7 +107,7 @@ describe('the direct channel', () => {
   })
 
   it('drops older partial outputs for a slow reader, never the result, and does not hold up the runner', async () => {
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     await startFakeRunner(queue)
     const opened = await channelOver(queue).open(session('fake/steps', { streaming: true }))
     const events: ChannelEvent[] = []
@@ -112,7 +122,7 @@ describe('the direct channel', () => {
   })
 
   it('answers errors as results', async () => {
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     await startFakeRunner(queue)
     const channel = channelOver(queue)
     expect((await send(channel, session('fake/refuse'), {})).at(-1)).toMatchObject({
@@ -124,7 +134,7 @@ describe('the direct channel', () => {
   })
 
   it('works on a session’s inputs in order, on several sessions at a time', async () => {
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     await startFakeRunner(queue, { capacity: 2 })
     const channel = channelOver(queue)
     const finished: string[] = []
@@ -138,7 +148,7 @@ describe('the direct channel', () => {
   })
 
   it('cancels the work when its signal aborts, and tells the reader at once', async () => {
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     await startFakeRunner(queue)
     const channel = channelOver(queue)
     const controller = new AbortController()
@@ -150,7 +160,7 @@ describe('the direct channel', () => {
   })
 
   it('cancels the work when the reader leaves', async () => {
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     await startFakeRunner(queue)
     const channel = channelOver(queue)
     const opened = await channel.open(session('fake/steps', { streaming: true }))
@@ -159,7 +169,7 @@ describe('the direct channel', () => {
   })
 
   it('ends the call with 504 when the work did not start in time, and leaves the running work alone', async () => {
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     await startFakeRunner(queue)
     const channel = channelOver(queue)
     const first = send(channel, session('fake/deaf'), { ms: 150 })
@@ -172,14 +182,14 @@ describe('the direct channel', () => {
   })
 
   it('leaves work alone that started in time', async () => {
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     await startFakeRunner(queue)
     const events = await send(channelOver(queue), session('fake/deaf', { startTimeoutSeconds: 0.1 }), { ms: 200 })
     expect(events.at(-1)).toMatchObject({ type: 'result', status: 200 })
   })
 
   it('ends the call with 503 when the runner goes away mid-work, and finds the next runner', async () => {
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     const runner = await startFakeRunner(queue)
     const channel = channelOver(queue)
     const opened = await channel.open(session('fake/hang'))
@@ -195,7 +205,7 @@ describe('the direct channel', () => {
 
   it('lets a draining runner finish, and sends new work elsewhere', async () => {
     const gate = createGate()
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     const leaving = await startFakeRunner(queue, { endpoints: [gate.endpoint] })
     const channel = channelOver(queue)
     const held = await channel.open(session('fake/gate'))
@@ -214,7 +224,7 @@ describe('the direct channel', () => {
   })
 
   it('waits for a runner that is still starting; without one it answers 503, or 504 at the caller’s deadline', async () => {
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     const channel = channelOver(queue, { runnerWaitSeconds: 0.05, endpointExists: (id) => id !== 'fake/unknown' })
     await expect(channel.open(session('fake/unknown'))).rejects.toMatchObject({ status: 404 })
     await expect(channel.open(session('fake/echo'))).rejects.toMatchObject({ errorType: 'runner_scheduling_failure' })
@@ -227,7 +237,7 @@ describe('the direct channel', () => {
   })
 
   it('waits for no runner once it is told not to, whoever waits already included', async () => {
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     const channel = channelOver(queue, { runnerWaitSeconds: 600 })
     const refusal = { status: 503, errorType: 'runner_scheduling_failure' }
     const waiting = expect(channel.open(session('fake/echo'))).rejects.toMatchObject(refusal)
@@ -246,10 +256,11 @@ describe('the direct channel', () => {
   })
 
   it('prefers the hinted runner, then a warm one, then the idle one', async () => {
-    const queue = new MemoryQueue()
-    const plain = await startFakeRunner(queue)
-    const warm = await startFakeRunner(queue, { warm: () => ['fake/echo'] })
-    const hinted = await startFakeRunner(queue, { warm: () => ['lora:a'] })
+    const queue = await openQueue()
+    // Listed in the order of their ids.
+    const plain = await startFakeRunner(queue, { runnerId: 'a' })
+    const warm = await startFakeRunner(queue, { runnerId: 'b', warm: () => ['fake/echo'] })
+    const hinted = await startFakeRunner(queue, { runnerId: 'c', warm: () => ['lora:a'] })
     const channel = channelOver(queue)
     const servedBy = async (endpointId: string, options: Partial<SessionOptions> = {}) => {
       const result = (await send(channel, session(endpointId, options), {})).at(-1)
@@ -262,7 +273,7 @@ describe('the direct channel', () => {
 
   it('spreads a burst over the runners, and avoids one that works', async () => {
     const gate = createGate()
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     const first = await startFakeRunner(queue, { endpoints: [gate.endpoint] })
     const second = await startFakeRunner(queue, { endpoints: [gate.endpoint] })
     const channel = channelOver(queue)

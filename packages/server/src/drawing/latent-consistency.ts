@@ -11,6 +11,7 @@ import {
 } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
 import type { LcmModelName } from '../endpoints/shared/latent-consistency.ts'
+import { MODEL } from '../protocol/headers.ts'
 import { chooseCheckpoint, type LocalCheckpoint } from './checkpoint-choice.ts'
 import { toWireError } from './engine-errors.ts'
 import type { ImageEngine } from './image-engine.ts'
@@ -108,7 +109,7 @@ function announce(
   lcmLora: string,
   { setHeader, log }: HandlerContext,
 ): void {
-  setHeader('x-darkroom-model', checkpoint.label)
+  setHeader(MODEL, checkpoint.label)
   if (checkpoint.standIn) {
     log(`${asked} is not on this machine: the demo checkpoint ${checkpoint.label} draws in its place`, 'WARN')
   } else if (checkpoint.lcmLora === undefined) {

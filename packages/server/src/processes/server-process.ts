@@ -13,7 +13,7 @@ export interface Served {
   readonly runnerEntry: URL
 }
 
-export const IMAGE_ENDPOINTS: Served = { schemas: ENDPOINT_SCHEMAS, runnerEntry: RUNNER_ENTRY }
+const IMAGE_ENDPOINTS: Served = { schemas: ENDPOINT_SCHEMAS, runnerEntry: RUNNER_ENTRY }
 
 export interface RunningServer extends Pick<RunningGateway, 'url' | 'authorityFile'> {
   readonly runners: LocalRunners

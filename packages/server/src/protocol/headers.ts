@@ -1,7 +1,7 @@
 /** Header names of fal's protocol, lower case as HTTP/2 and Node have them. */
 export const REQUEST_ID = 'x-fal-request-id'
 export const BILLABLE_UNITS = 'x-fal-billable-units'
-export const ERROR_TYPE = 'x-fal-error-type'
+const ERROR_TYPE = 'x-fal-error-type'
 export const REQUEST_TIMEOUT_TYPE = 'x-fal-request-timeout-type'
 
 export const START_TIMEOUT = 'x-fal-request-start-timeout'

@@ -274,7 +274,7 @@ export function toPlainValue(value: ParsedJson): unknown {
   return plain
 }
 
-export function toPlainInteger(value: bigint): number | bigint {
+function toPlainInteger(value: bigint): number | bigint {
   const number = Number(value)
   return Number.isSafeInteger(number) ? number : value
 }

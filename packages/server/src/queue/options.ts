@@ -10,8 +10,6 @@ export interface RequestQueueOptions {
   /** Delay of the first retry; doubles with each loss, up to `maxBackoffSeconds`. */
   readonly backoffSeconds?: number
   readonly maxBackoffSeconds?: number
-  /** Requests of an endpoint that may run at once, over all runners; no limit for endpoints not named. */
-  readonly concurrency?: Readonly<Record<string, number>>
   /** How much older a request counts at a runner that has its model loaded, among requests of equal priority. */
   readonly warmAdvantageSeconds?: number
   /** How long a runner leaves a fresh request to another, idle one that has its model loaded. */
@@ -28,13 +26,12 @@ export interface RequestQueueOptions {
 
 export type ResolvedOptions = Required<Omit<RequestQueueOptions, 'events' | 'now'>>
 
-export const DEFAULT_OPTIONS: ResolvedOptions = {
+const DEFAULT_OPTIONS: ResolvedOptions = {
   // Enough for a few late heartbeats, and a request of a runner that died is running again within 10 s.
   leaseSeconds: 6,
   maxLosses: 10,
   backoffSeconds: 0.5,
   maxBackoffSeconds: 30,
-  concurrency: {},
   warmAdvantageSeconds: 10,
   warmGraceSeconds: 0.1,
   resultRetentionSeconds: 3600,
@@ -47,7 +44,6 @@ export function resolveOptions(options: RequestQueueOptions): ResolvedOptions {
   const { events: _events, now: _now, ...given } = options
   const resolved = { ...DEFAULT_OPTIONS, ...given }
   for (const [name, value] of Object.entries(resolved))
-    if (typeof value === 'number' && !(value >= 0))
-      throw new RangeError(`Queue option ${name}: expected a number from 0 up, got ${value}.`)
+    if (!(value >= 0)) throw new RangeError(`Queue option ${name}: expected a number from 0 up, got ${value}.`)
   return resolved
 }

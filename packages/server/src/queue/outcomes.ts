@@ -2,7 +2,7 @@ import { REQUEST_ERROR_STATUS, type RequestErrorType } from '../errors/errors.ts
 import type { Outcome } from './request-queue.ts'
 
 /** The outcome of a request that the queue, not the model, ended: fal's body and headers of a request error. */
-export function failureOutcome(
+function failureOutcome(
   type: RequestErrorType,
   detail: string,
   headers: Readonly<Record<string, string>> = {},

@@ -1,40 +1,54 @@
-import { describe, expect, it } from 'vitest'
-import { MemoryQueue, submission } from '../../test/fakes/memory-queue.ts'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { openTestQueue, submission, type TestQueue } from '../../test/fakes/test-queue.ts'
 import { Claims } from './claims.ts'
+import type { RunnerQueue } from './runner-queue.ts'
 
 const logger = { info: () => {}, warn: () => {}, error: () => {} }
 const outcome = { status: 200, body: '{}', headers: {} }
 
+let queue: TestQueue
+
+beforeEach(async () => {
+  queue = await openTestQueue()
+})
+
+afterEach(() => queue.close())
+
+/** The queue with some of its calls played by the test. */
+function withPlayed(played: Partial<RunnerQueue>): RunnerQueue {
+  return new Proxy(queue, { get: (target, name) => Reflect.get(name in played ? played : target, name) })
+}
+
 describe('Claims', () => {
   it('completes nothing that is being handed back', async () => {
-    const queue = new MemoryQueue()
     await queue.enqueue(submission('r', 'fake/echo', {}))
-    const claim = await queue.claim('runner', ['fake/echo'])
+    const claim = await queue.claim('runner', ['fake/echo'], [])
     if (claim === undefined) throw new Error('expected a claim')
-    const release = queue.release.bind(queue)
-    queue.release = async (token) => {
-      await new Promise((resolve) => setTimeout(resolve, 10))
-      return await release(token)
-    }
-    const claims = new Claims(queue, 'runner', 60_000, logger)
+    const slow = withPlayed({
+      async release(token) {
+        await new Promise((resolve) => setTimeout(resolve, 10))
+        return await queue.release(token)
+      },
+    })
+    const claims = new Claims(slow, 'runner', 60_000, logger)
     claims.hold(claim, () => {})
     const released = claims.releaseAll()
     await claims.complete(claim, outcome, false)
     await released
     claims.close()
-    expect(queue.rows.get('r')).toMatchObject({ state: 'queued', attempt: 0 })
-    expect(queue.rows.get('r')?.outcome).toBeUndefined()
+    const request = await queue.get('r')
+    expect(request).toMatchObject({ state: 'queued', attempt: 1 })
+    expect(request?.outcome).toBeUndefined()
   })
 
   it('goes on holding the next attempt when the one before it is over', async () => {
-    const queue = new MemoryQueue()
-    const claims = new Claims(queue, 'runner', 60_000, logger)
     const [first, second] = [1, 2].map((attempt) => ({ requestId: 'r', attempt }))
     if (first === undefined || second === undefined) throw new Error('expected two claims')
-    queue.retry = async () => {
+    const retry = async () => {
       claims.hold(second, () => {})
       return true
     }
+    const claims: Claims = new Claims(withPlayed({ retry }), 'runner', 60_000, logger)
     claims.hold(first, () => {})
     await claims.complete(first, outcome, true)
     expect(claims.holds(first)).toBe(false)
@@ -43,14 +57,13 @@ describe('Claims', () => {
   })
 
   it('stops what the queue wants stopped, and not the next attempt at it', async () => {
-    const queue = new MemoryQueue()
     const stopped: number[] = []
     let answer: (requestIds: string[]) => void = () => {}
-    queue.heartbeat = () =>
-      new Promise((resolve) => {
+    const heartbeat = () =>
+      new Promise<string[]>((resolve) => {
         answer = resolve
       })
-    const claims = new Claims(queue, 'runner', 1, logger)
+    const claims = new Claims(withPlayed({ heartbeat }), 'runner', 1, logger)
     claims.hold({ requestId: 'r', attempt: 1 }, () => stopped.push(1))
     await new Promise((resolve) => setTimeout(resolve, 20))
     claims.hold({ requestId: 'r', attempt: 2 }, () => stopped.push(2))

@@ -39,8 +39,8 @@ export class Claims {
   }
 
   /**
-   * Stores the outcome, or queues the request again where another attempt may succeed; trying again while the database is away: the lease goes on being renewed meanwhile. Given up
-   * when the claim was released or the runner closes.
+   * Stores the outcome, or queues the request again where another attempt may succeed; trying again while the database is
+   * away: the lease goes on being renewed meanwhile. Given up when the claim was released or the runner closes.
    */
   async complete(claim: ClaimToken, outcome: Outcome, retryable: boolean): Promise<void> {
     for (let delay = FIRST_RETRY_MS; this.holds(claim); delay = Math.min(delay * 2, LONGEST_RETRY_MS)) {
@@ -58,7 +58,7 @@ export class Claims {
   /** Hands everything back that is still held, so another runner starts it at once. */
   async releaseAll(): Promise<void> {
     const claims = [...this.#held.values()]
-    // Dropped first: a request that is queued again may get the same attempt's number, so completing it is over now.
+    // Dropped first: a result that comes now must not race with the release for which of the two the queue believes.
     for (const claim of claims) this.#drop(claim)
     await Promise.all(
       claims.map(async ({ requestId, attempt }) => {

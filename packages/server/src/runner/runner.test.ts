@@ -1,15 +1,26 @@
+import { randomUUID } from 'node:crypto'
 import { afterEach, describe, expect, it } from 'vitest'
 import { anyObject, FAKE_ENDPOINTS, fakeFiles } from '../../test/fakes/endpoints.ts'
-import { MemoryQueue, submission } from '../../test/fakes/memory-queue.ts'
+import { openTestQueue, submission, type TestQueue } from '../../test/fakes/test-queue.ts'
+import type { RequestQueueOptions } from '../queue/options.ts'
 import { type Runner, type RunnerOptions, startRunner } from './runner.ts'
 
 const started: Runner[] = []
+const queues: TestQueue[] = []
 
 afterEach(async () => {
+  for (const queue of queues) queue.isAway = false
   await Promise.all(started.splice(0).map((runner) => runner.drain(0)))
+  await Promise.all(queues.splice(0).map((queue) => queue.close()))
 })
 
-async function start(queue: MemoryQueue, options: Partial<RunnerOptions> = {}) {
+async function openQueue(options: RequestQueueOptions = {}): Promise<TestQueue> {
+  const queue = await openTestQueue(options)
+  queues.push(queue)
+  return queue
+}
+
+async function start(queue: TestQueue, options: Partial<RunnerOptions> = {}) {
   const defects: unknown[] = []
   const runner = await startRunner({
     queue,
@@ -27,15 +38,15 @@ async function start(queue: MemoryQueue, options: Partial<RunnerOptions> = {}) {
   return { runner, defects }
 }
 
-async function answer(queue: MemoryQueue, endpointId: string, input: unknown) {
-  const requestId = `${endpointId}-${queue.rows.size}`
+async function answer(queue: TestQueue, endpointId: string, input: unknown) {
+  const requestId = randomUUID()
   await queue.enqueue(submission(requestId, endpointId, input))
   return { requestId, outcome: await queue.outcome(requestId) }
 }
 
 describe('startRunner', () => {
   it('answers queued requests with what the handler returns, its headers and its time', async () => {
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     const { runner } = await start(queue)
     const { outcome } = await answer(queue, 'fake/echo', '{"seed":12345678901234567890,"text":"Zürich"}')
     expect(outcome).toMatchObject({ status: 200, body: '{"seed":12345678901234567890,"text":"Zürich"}' })
@@ -44,14 +55,14 @@ describe('startRunner', () => {
   })
 
   it('answers without the members that have no value', async () => {
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     await start(queue)
     const { outcome } = await answer(queue, 'fake/echo', { prompt: 'x', seed: null, size: [null, { tag: null }] })
     expect(outcome.body).toBe('{"prompt":"x","size":[null,{}]}')
   })
 
   it('writes every log entry before the request counts as completed', async () => {
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     await start(queue, { logFlushMs: 60_000 })
     const { requestId } = await answer(queue, 'fake/steps', { steps: 3 })
     const messages = (await queue.logs(requestId)).map((entry) => entry.message)
@@ -59,7 +70,7 @@ describe('startRunner', () => {
   })
 
   it('answers 422 for the model’s and the validation’s errors, 500 without internals for a defect', async () => {
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     const { defects } = await start(queue)
     const refused = (await answer(queue, 'fake/refuse', { image_url: 'x' })).outcome
     expect(refused.status).toBe(422)
@@ -74,15 +85,15 @@ describe('startRunner', () => {
   })
 
   it('leaves it to the queue whether a 503 is tried again', async () => {
-    const queue = new MemoryQueue()
-    await start(queue)
+    const queue = await openQueue({ backoffSeconds: 0.001 })
+    await start(queue, { checkQueueMs: 5 })
     await queue.enqueue(submission('r', 'fake/unavailable', {}))
-    while (queue.retries < 2) await new Promise((resolve) => setTimeout(resolve, 1))
-    expect(queue.rows.get('r')?.outcome).toBeUndefined()
+    await expect.poll(async () => (await queue.get('r'))?.attempt).toBeGreaterThan(2)
+    expect((await queue.get('r'))?.outcome).toBeUndefined()
   })
 
   it('stops a running request that was cancelled: 499', async () => {
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     await start(queue)
     await queue.enqueue(submission('r', 'fake/steps', { steps: 1_000_000 }))
     await queue.cancel('r')
@@ -92,7 +103,7 @@ describe('startRunner', () => {
   })
 
   it('keeps the result of a handler that ignores a cancel', async () => {
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     await start(queue)
     await queue.enqueue(submission('r', 'fake/deaf', { ms: 50 }))
     await queue.cancel('r')
@@ -100,14 +111,14 @@ describe('startRunner', () => {
   })
 
   it('ends a request at its run timeout: 504', async () => {
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     await start(queue)
     await queue.enqueue({ ...submission('r', 'fake/steps', { steps: 1_000_000 }), runTimeoutSeconds: 0.02 })
     expect(await queue.outcome('r')).toMatchObject({ status: 504, error: { type: 'request_timeout' } })
   })
 
   it('answers for a handler that does not stop, and asks for the process to be replaced', async () => {
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     const stuck: string[] = []
     const onStuck = (endpointId: string) => void stuck.push(endpointId)
     await start(queue, { abortGraceSeconds: 0.01, runTimeoutSeconds: 0.01, onStuck })
@@ -116,51 +127,51 @@ describe('startRunner', () => {
   })
 
   it('renews its leases while it works', async () => {
-    const queue = new MemoryQueue(100)
+    const queue = await openQueue({ leaseSeconds: 0.1 })
     await start(queue)
     await queue.enqueue(submission('r', 'fake/deaf', { ms: 400 }))
     const reaper = setInterval(() => void queue.reap(), 20)
     await queue.outcome('r')
     clearInterval(reaper)
-    expect(queue.rows.get('r')?.attempt).toBe(1)
+    expect((await queue.get('r'))?.attempt).toBe(1)
   })
 
   it('stores a result that it could not store at first', async () => {
-    const queue = new MemoryQueue(60_000)
+    const queue = await openQueue({ leaseSeconds: 60 })
     await start(queue)
     await queue.enqueue(submission('r', 'fake/deaf', { ms: 30 }))
     await new Promise((resolve) => setTimeout(resolve, 5))
-    queue.failing = true
+    queue.isAway = true
     setTimeout(() => {
-      queue.failing = false
+      queue.isAway = false
     }, 150)
     expect(await queue.outcome('r')).toMatchObject({ status: 200 })
   })
 
   it('finishes what it holds in a drain, and claims nothing new', async () => {
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     const { runner } = await start(queue)
     await queue.enqueue(submission('held', 'fake/deaf', { ms: 50 }))
     await queue.enqueue(submission('waiting', 'fake/deaf', { ms: 50 }))
     await runner.drain(10)
-    expect(queue.rows.get('held')).toMatchObject({ state: 'completed', outcome: { status: 200 } })
-    expect(queue.rows.get('waiting')).toMatchObject({ state: 'queued', attempt: 0 })
+    expect(await queue.get('held')).toMatchObject({ state: 'completed', outcome: { status: 200 } })
+    expect(await queue.get('waiting')).toMatchObject({ state: 'queued', attempt: 0 })
     expect(await queue.runners()).toEqual([])
   })
 
   it('hands back what a drain leaves no time for, and never completes it later', async () => {
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     const { runner } = await start(queue)
     await queue.enqueue(submission('r', 'fake/deaf', { ms: 80 }))
     await new Promise((resolve) => setTimeout(resolve, 10))
     await runner.drain(0.01)
-    expect(queue.rows.get('r')).toMatchObject({ state: 'queued', attempt: 0 })
+    expect(await queue.get('r')).toMatchObject({ state: 'queued', attempt: 1 })
     const next = await start(queue)
     expect((await queue.outcome('r')).headers['x-fal-served-from']).toBe(next.runner.runnerId)
   })
 
   it('advertises itself with its endpoints, aliases included', async () => {
-    const queue = new MemoryQueue()
+    const queue = await openQueue()
     const { runner } = await start(queue, { capacity: 3, warm: () => ['fake/echo'] })
     const [advertisement] = await queue.runners()
     expect(advertisement).toMatchObject({ runnerId: runner.runnerId, address: runner.address, capacity: 3, busy: 0 })

@@ -32,7 +32,7 @@ export function newFileKey(fileName: string): string {
  * The part of an uploaded file's name that is safe in a path, a URL and a header: accents dropped, everything else
  * outside `[A-Za-z0-9._-]` a dash, at most 80 characters with the extension kept.
  */
-export function safeFileName(name: string): string {
+function safeFileName(name: string): string {
   const base = name.split(/[/\\]/).at(-1) ?? ''
   const plain = base
     .normalize('NFKD')

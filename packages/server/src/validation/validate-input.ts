@@ -25,7 +25,7 @@ export function validateInput<S extends z.ZodObject>(schema: S, input: unknown):
 }
 
 /** @throws WireError 422 */
-export function validatePythonValue<S extends z.ZodObject>(schema: S, value: PythonValue): z.output<S> {
+function validatePythonValue<S extends z.ZodObject>(schema: S, value: PythonValue): z.output<S> {
   const loc = ['body']
   if (value === null) throw new WireError(422, [{ loc, ...MISSING }])
   const errors = new ErrorList()

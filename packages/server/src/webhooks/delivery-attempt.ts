@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { OutboundError } from '../security/outbound-error.ts'
 import type { OutboundHttp, OutboundResponse } from '../security/outbound-http.ts'
-import { falHeaders, standardHeaders } from './signature-headers.ts'
+import { falHeaders } from './signature-headers.ts'
 import type { SigningKey } from './signing-key.ts'
 import type { AttemptResult, LeasedDelivery } from './webhook-outbox.ts'
 
@@ -13,8 +13,6 @@ export type Verdict =
 export interface AttemptOptions {
   readonly http: OutboundHttp
   readonly key: SigningKey
-  /** Sends the headers of Standard Webhooks beside fal's. */
-  readonly standardHeaders: boolean
   readonly timeoutSeconds: number
   readonly signal: AbortSignal
 }
@@ -36,7 +34,6 @@ export async function attemptDelivery(delivery: LeasedDelivery, options: Attempt
   const headers = {
     'content-type': 'application/json',
     ...falHeaders(message, options.key),
-    ...(options.standardHeaders && standardHeaders(message, options.key)),
   }
   const { timeoutSeconds, signal } = options
   try {

@@ -27,20 +27,6 @@ export function falHeaders(message: SignedMessage, { privateKey }: SigningKey): 
   }
 }
 
-/**
- * The headers of Standard Webhooks with its asymmetric scheme `v1a`. An option, because receivers that look for these
- * first take a message with both kinds for another service's.
- */
-export function standardHeaders(message: SignedMessage, { privateKey }: SigningKey): Record<string, string> {
-  const timestamp = unixSeconds(message.sentAt)
-  const signed = Buffer.concat([Buffer.from(`${message.requestId}.${timestamp}.`), message.body])
-  return {
-    'webhook-id': message.requestId,
-    'webhook-timestamp': timestamp,
-    'webhook-signature': `v1a,${sign(null, signed, privateKey).toString('base64')}`,
-  }
-}
-
 function unixSeconds(date: Date): string {
   return String(Math.floor(date.getTime() / 1000))
 }

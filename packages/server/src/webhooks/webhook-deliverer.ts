@@ -4,8 +4,6 @@ import type { SigningKey } from './signing-key.ts'
 import type { LeasedDelivery, WebhookOutbox } from './webhook-outbox.ts'
 
 export interface DeliveryOptions {
-  /** Headers of Standard Webhooks beside fal's. */
-  readonly standardHeaders: boolean
   /** Deliveries at a time in this process. */
   readonly concurrency: number
   readonly maxAttempts: number
@@ -20,7 +18,6 @@ export interface DeliveryOptions {
 
 /** fal's documented policy: 15 s, then 120 s, up to 31 retries. With these pauses the last one comes 4 hours later. */
 export const DELIVERY_DEFAULTS: DeliveryOptions = {
-  standardHeaders: false,
   concurrency: 8,
   maxAttempts: 32,
   firstTimeoutSeconds: 15,
@@ -134,11 +131,10 @@ export class WebhookDeliverer {
 
   async #deliver(delivery: LeasedDelivery): Promise<void> {
     const { http, key } = this.#dependencies
-    const { standardHeaders, firstTimeoutSeconds, laterTimeoutSeconds } = this.#options
+    const { firstTimeoutSeconds, laterTimeoutSeconds } = this.#options
     const verdict = await attemptDelivery(delivery, {
       http,
       key,
-      standardHeaders,
       timeoutSeconds: delivery.attempt === 1 ? firstTimeoutSeconds : laterTimeoutSeconds,
       signal: this.#abort.signal,
     })

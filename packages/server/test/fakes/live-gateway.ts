@@ -17,12 +17,12 @@ import { tokenRoutes } from '../../src/gateway/routes/tokens.ts'
 import type { RequestQueue } from '../../src/queue/request-queue.ts'
 import { type Runner, startRunner } from '../../src/runner/runner.ts'
 import { FAKE_ENDPOINTS, fakeFiles } from './endpoints.ts'
-import { MemoryQueue } from './memory-queue.ts'
+import { openTestQueue } from './test-queue.ts'
 
 export interface LiveGateway {
   /** `http://127.0.0.1:41234` */
   readonly url: string
-  readonly queue: MemoryQueue
+  readonly queue: RequestQueue
   readonly tokens: RealtimeTokens
   readonly realtime: Realtime
   readonly overWebSocket: HttpOverWebSocket
@@ -53,14 +53,14 @@ export const oneKey: KeyStore = {
   revoke: async () => false,
 }
 
-/** Gateway, direct channel and a runner with the fake endpoints, on a real port; the queue only lists runners. */
+/** Gateway, direct channel and a runner with the fake endpoints, on a real port. */
 export async function startLiveGateway(options: LiveGatewayOptions = {}): Promise<LiveGateway> {
   const endpoints = options.endpoints ?? FAKE_ENDPOINTS
-  const queue = new MemoryQueue()
+  const queue = await openTestQueue()
   const tokens = createRealtimeTokens(randomBytes(32))
   const dependencies: GatewayDependencies = {
     config: readConfig({ host: '127.0.0.1', port: 0 }, {}),
-    queue: queue as unknown as RequestQueue,
+    queue,
     channel: createDirectChannel({ queue, runnerWaitSeconds: 5 }),
     catalogue: createCatalogue(endpoints.map((endpoint) => endpoint.schema)),
     tokens,
@@ -112,6 +112,7 @@ export async function startLiveGateway(options: LiveGatewayOptions = {}): Promis
       await new Promise((resolve) => server.close(resolve))
       await dependencies.channel.close()
       await Promise.all(runners.map((runner) => runner.drain(0)))
+      await queue.close()
     },
   }
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 
 /** Pixels of the named sizes. */
-export const IMAGE_SIZE_PRESETS = {
+const IMAGE_SIZE_PRESETS = {
   square_hd: { width: 1024, height: 1024 },
   square: { width: 512, height: 512 },
   portrait_4_3: { width: 768, height: 1024 },
@@ -23,7 +23,7 @@ const side = (name: string) =>
     .default(512)
     .meta({ title: name, description: `The ${name.toLowerCase()} of the generated image.` })
 
-export const customImageSize = z
+const customImageSize = z
   .object({ width: side('Width'), height: side('Height') })
   .meta({ id: 'ImageSize', title: 'ImageSize' })
 

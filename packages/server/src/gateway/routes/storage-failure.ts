@@ -10,7 +10,7 @@ const STATUS: Readonly<Partial<Record<StorageErrorCode, number>>> = {
 }
 
 /** Says on the wire what is the caller's to know: whose disk is full and where it lies is for the log (`cause`). */
-export function storageFailure(error: unknown): unknown {
+function storageFailure(error: unknown): unknown {
   const answerable = answerableError(error)
   if (answerable !== undefined || !(error instanceof StorageError)) return answerable ?? error
   const detail = error.code === 'invalid_key' ? 'File not found' : error.message

@@ -31,8 +31,7 @@ export interface ClaimOffer {
  */
 export async function claim(context: QueueContext, offer: ClaimOffer): Promise<ClaimedRequest | undefined> {
   if (offer.endpointIds.length === 0) return undefined
-  const limited = offer.endpointIds.some((id) => context.options.concurrency[id] !== undefined)
-  const claimed = await (limited ? takeWithinLimits(context, offer) : takeAny(context, offer))
+  const claimed = await takeAny(context, offer)
   if (claimed !== undefined) context.events.publish({ type: 'request', requestId: claimed.requestId })
   return claimed
 }
@@ -40,31 +39,19 @@ export async function claim(context: QueueContext, offer: ClaimOffer): Promise<C
 async function takeAny(context: QueueContext, offer: ClaimOffer): Promise<ClaimedRequest | undefined> {
   const { database } = context
   for (const entries of ENTRIES) {
-    const claimed = await database.execute('relaxed', (query) =>
-      take(context, query, offer, offer.endpointIds, entries),
-    )
+    const claimed = await database.execute('relaxed', (query) => take(context, query, offer, entries))
     if (claimed !== undefined || !database.capabilities.rowLocks) return claimed
     if (!(await database.read((query) => anyWaits(context, query, offer)))) return undefined
   }
   return undefined
 }
 
-/** Counting what runs and taking one more must not interleave with another claim that does the same. */
-function takeWithinLimits(context: QueueContext, offer: ClaimOffer): Promise<ClaimedRequest | undefined> {
-  return context.database.atomically('relaxed', async (query) => {
-    if (context.database.capabilities.rowLocks) await sql`select pg_advisory_xact_lock(5217001)`.execute(query)
-    return take(context, query, offer, await belowLimit(context, query, offer.endpointIds), ENTRIES[1])
-  })
-}
-
 async function take(
   context: QueueContext,
   query: Query,
   offer: ClaimOffer,
-  endpointIds: readonly string[],
   entries: number,
 ): Promise<ClaimedRequest | undefined> {
-  if (endpointIds.length === 0) return undefined
   const now = context.now()
   const row = await query
     .updateTable('requests')
@@ -76,7 +63,7 @@ async function take(
       lease_until: sql`${now} + ${context.options.leaseSeconds * 1000}`,
       run_deadline: sql`${now} + run_timeout_ms`,
     }))
-    .where('seq', '=', best(context, query, offer, endpointIds, entries))
+    .where('seq', '=', best(context, query, offer, entries))
     .returningAll()
     .returning((eb) =>
       eb
@@ -97,14 +84,14 @@ async function take(
 }
 
 /** The place in the queue of the request to take. */
-function best(context: QueueContext, query: Query, offer: ClaimOffer, endpointIds: readonly string[], entries: number) {
+function best(context: QueueContext, query: Query, offer: ClaimOffer, entries: number) {
   const advantage = bigint(context.options.warmAdvantageSeconds * 1000)
   const warm = offer.warm.length === 0 ? sql`null` : sql.join(offer.warm.map((name) => sql`${name}`))
   const age = sql`accepted_at - case when endpoint_id in (${warm}) or runner_hint in (${warm}) then ${advantage} else 0 end`
   const chosen = query
     .selectFrom('requests')
     .select('seq')
-    .where('seq', 'in', candidates(context, sourcesOf(context, offer, endpointIds), entries))
+    .where('seq', 'in', candidates(context, sourcesOf(context, offer), entries))
     .where(inState('queued'))
     .orderBy('priority')
     .orderBy(offer.warm.length === 0 ? sql`seq` : age)
@@ -113,27 +100,15 @@ function best(context: QueueContext, query: Query, offer: ClaimOffer, endpointId
   return context.database.capabilities.rowLocks ? chosen.forUpdate().skipLocked() : chosen
 }
 
-function sourcesOf(context: QueueContext, offer: ClaimOffer, endpointIds: readonly string[]): ClaimSource[] {
-  return endpointIds.map((endpointId) => ({
+function sourcesOf(context: QueueContext, offer: ClaimOffer): ClaimSource[] {
+  return offer.endpointIds.map((endpointId) => ({
     endpointId,
     patience: offer.deferred.has(endpointId) ? context.options.warmGraceSeconds * 1000 : 0,
   }))
 }
 
 async function anyWaits(context: QueueContext, query: Query, offer: ClaimOffer): Promise<boolean> {
-  const sources = sourcesOf(context, offer, offer.endpointIds)
+  const sources = sourcesOf(context, offer)
   const { rows } = await sql`select 1 where exists ${candidates(context, sources, 1)}`.execute(query)
   return rows.length > 0
-}
-
-async function belowLimit(context: QueueContext, query: Query, endpointIds: readonly string[]): Promise<string[]> {
-  const rows = await query
-    .selectFrom('requests')
-    .select((eb) => ['endpoint_id', eb.fn.countAll<number>().as('running')])
-    .where('state', '=', sql.lit('running'))
-    .where('endpoint_id', 'in', endpointIds)
-    .groupBy('endpoint_id')
-    .execute()
-  const running = new Map(rows.map((row) => [row.endpoint_id, row.running]))
-  return endpointIds.filter((id) => (running.get(id) ?? 0) < (context.options.concurrency[id] ?? Infinity))
 }

@@ -9,8 +9,5 @@ export async function complete(context: QueueContext, claim: ClaimToken, outcome
   const ended = await finishAlone(context, expected, outcome)
   if (ended === undefined) return false
   announceChange(context, ended)
-  const endpointId = ended.endpoint_id
-  // Its place counts against the limit no longer.
-  if (context.options.concurrency[endpointId] !== undefined) context.events.publish({ type: 'work', endpointId })
   return true
 }
