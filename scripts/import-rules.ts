@@ -32,7 +32,7 @@ export const PACKAGE_RULES: readonly PackageRules[] = [
       checkpoint: ['formats', ...BASE],
       adapters: ['checkpoint', 'formats', 'graph', 'models', 'tensor'],
       runtime: ['checkpoint', 'formats', 'graph', ...BASE],
-      vision: ['checkpoint', 'formats', 'graph', 'image', 'runtime', ...BASE],
+      vision: ['checkpoint', 'formats', 'graph', 'image', 'models', 'runtime', ...BASE],
       pipelines: [
         'adapters',
         'checkpoint',

@@ -1,4 +1,4 @@
-"""Edges and drawings as OpenCV makes them.
+"""Edges, drawings and bilinear sampling as OpenCV makes them.
 
     python scripts/golden/vision.py                      the committed cases
     python scripts/golden/vision.py --many FOLDER        1,000 poses, 1,000 faces and 50 pictures for compare-vision.ts
@@ -122,6 +122,23 @@ def canny_case(kind, rng, seed):
     }  # fmt: skip
 
 
+def sampling_case(rng, seed):
+    """cv2.resize and cv2.warpAffine of one picture."""
+    width, height = int(rng.integers(1, 150)), int(rng.integers(1, 150))
+    rgb = picture(("rings", "noise")[seed % 2], width, height, seed)
+    to_width, to_height = int(rng.integers(1, 150)), int(rng.integers(1, 150))
+    if seed % 5 == 0:
+        to_width, to_height = max(1, width // 2), max(1, height // 2)
+    scale, turn = rng.uniform(0.2, 3), rng.uniform(-3.2, 3.2)
+    a, b = scale * math.cos(turn), scale * math.sin(turn)
+    matrix = [a, -b, rng.uniform(-50, 150), b, a, rng.uniform(-50, 150)]
+    warped = cv2.warpAffine(rgb, np.array(matrix).reshape(2, 3), (112, 112), borderValue=0.0)
+    return {
+        "kind": ("rings", "noise")[seed % 2], "width": width, "height": height, "seed": seed, "to": [to_width, to_height],
+        "matrix": matrix, "resized": sha256(cv2.resize(rgb, (to_width, to_height))), "warped": sha256(warped),
+    }  # fmt: skip
+
+
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--many", type=pathlib.Path)
@@ -135,6 +152,7 @@ def main():
         "faces": [face_case(rng) for _ in range(drawings)],
         "bodies": [body_case(rng) for _ in range(drawings)],
         "canny": [canny_case(("rings", "steps", "noise")[i % 3], rng, i) for i in range(pictures)],
+        "sampling": [sampling_case(rng, i) for i in range(pictures)],
     }
     (folder / "drawings.json").write_text(json.dumps(report) + "\n")
 

@@ -5,6 +5,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { basename } from 'node:path'
 import protobuf from 'protobufjs/minimal.js'
+import { EngineError } from '../errors/engine-error.ts'
 import { type DType, DYNAMIC, type Shape } from '../tensor/tensor.ts'
 import type { OnnxValueInfo } from './onnx.ts'
 
@@ -22,9 +23,10 @@ export interface OnnxFile {
   readonly outputs: readonly OnnxValueInfo[]
 }
 
-/** A file that is no ONNX model, is cut off, or has an input this engine cannot feed. */
-export class OnnxFileError extends Error {
+/** A file that is no ONNX model, is cut off, or is another model than the one it was taken for. */
+export class OnnxFileError extends EngineError {
   override readonly name = 'OnnxFileError'
+  readonly kind = 'model'
 }
 
 const DTYPES: Readonly<Record<number, DType>> = {

@@ -3,6 +3,7 @@
  * learnt its edges. Lines are 8-connected, nothing is antialiased; what leaves the canvas is cut off as OpenCV cuts it.
  */
 import type { RgbImage } from './rgb-image.ts'
+import { roundHalfEven } from './round-half-even.ts'
 
 /** Whole pixels. */
 export interface Point {
@@ -185,11 +186,4 @@ function fillRow({ width, height, data }: RgbImage, y: number, from: number, to:
   if (y < 0 || y >= height) return
   const last = Math.min(to, width - 1)
   for (let x = Math.max(from, 0); x <= last; x++) data.set(colour, (y * width + x) * 3)
-}
-
-function roundHalfEven(value: number): number {
-  const floor = Math.floor(value)
-  const rest = value - floor
-  if (rest !== 0.5) return rest < 0.5 ? floor : floor + 1
-  return floor % 2 === 0 ? floor : floor + 1
 }

@@ -3,8 +3,8 @@ import { expect, test } from 'vitest'
 import { DATA } from './model-case.ts'
 import { drawingDifferences } from './vision-drawings.ts'
 
-test('faces, bodies and edges are drawn as OpenCV draws them, to the pixel', async () => {
+test('faces, bodies, edges and resampled pictures are OpenCV’s to the pixel', async () => {
   const { counts, ...differing } = await drawingDifferences(join(DATA, 'vision', 'drawings.json'))
-  expect(differing).toEqual({ faces: [], bodies: [], canny: [] })
-  expect(counts).toEqual([12, 12, 12])
+  expect(differing).toEqual({ faces: [], bodies: [], canny: [], resized: [], warped: [] })
+  expect(counts).toEqual([12, 12, 12, 12, 12])
 })

@@ -1,6 +1,7 @@
-/** Draws the cases of drawings.json (made by scripts/golden/vision.py) and names those that differ from OpenCV's. */
+/** Draws and samples the cases of drawings.json (made by scripts/golden/vision.py) and names those that differ from OpenCV's. */
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { type AffineMatrix, resizeLinear, warpAffine } from '../../src/image/affine.ts'
 import type { RgbImage } from '../../src/image/rgb-image.ts'
 import { type BodyPose, drawBodyPoses } from '../../src/vision/body-pose.ts'
 import { cannyEdges } from '../../src/vision/canny.ts'
@@ -31,7 +32,15 @@ interface CannyCase extends Case {
   readonly edges: number
 }
 
+interface SamplingCase extends Omit<CannyCase, 'sha256' | 'low' | 'high' | 'edges'> {
+  readonly to: Pair
+  readonly matrix: AffineMatrix
+  readonly resized: string
+  readonly warped: string
+}
+
 interface Report {
+  readonly sampling: readonly SamplingCase[]
   readonly faces: readonly FaceCase[]
   readonly bodies: readonly BodyCase[]
   readonly canny: readonly CannyCase[]
@@ -42,11 +51,13 @@ export interface Differences {
   readonly faces: readonly number[]
   readonly bodies: readonly number[]
   readonly canny: readonly number[]
+  readonly resized: readonly number[]
+  readonly warped: readonly number[]
   readonly counts: readonly number[]
 }
 
 export async function drawingDifferences(path: string): Promise<Differences> {
-  const { faces, bodies, canny }: Report = JSON.parse(await readFile(path, 'utf8'))
+  const { faces, bodies, canny, sampling }: Report = JSON.parse(await readFile(path, 'utf8'))
   const point = (pair: Pair) => ({ x: pair[0], y: pair[1] })
   return {
     faces: differing(faces, ({ points, width, height }) =>
@@ -60,7 +71,15 @@ export async function drawingDifferences(path: string): Promise<Differences> {
       ),
     ),
     canny: differing(canny, (picture) => cannyEdges(paint(picture), picture.low, picture.high)),
-    counts: [faces.length, bodies.length, canny.length],
+    resized: differing(
+      sampling.map((one) => ({ ...one, sha256: one.resized })),
+      (one) => resizeLinear(paint(one), ...one.to),
+    ),
+    warped: differing(
+      sampling.map((one) => ({ ...one, sha256: one.warped })),
+      (one) => warpAffine(paint(one), one.matrix, 112, 112),
+    ),
+    counts: [faces, bodies, canny, sampling, sampling].map(({ length }) => length),
   }
 }
 

@@ -1,0 +1,108 @@
+import { dirname, join } from 'node:path'
+import { type JsonObject, readJsonObject } from '../checkpoint/json-file.ts'
+import { resizeBicubic } from '../image/bicubic.ts'
+import { type PixelValuesOptions, pixelValues, type Size } from '../image/pixel-values.ts'
+import type { ResampleFilter } from '../image/resample-filter.ts'
+import type { GreyImage, RgbImage } from '../image/rgb-image.ts'
+import { roundHalfEven } from '../image/round-half-even.ts'
+import { ConfigFields, isFiniteNumber } from '../models/config-fields.ts'
+import type { SessionCache } from '../runtime/session-cache.ts'
+import type { FloatTensor } from '../tensor/tensor.ts'
+import { type OnnxNetwork, openOnnxNetwork } from './onnx-network.ts'
+
+/** Tells how near each pixel is. */
+export interface DepthEstimator {
+  /** Of the picture's size: white where it is nearest, black where it is farthest. */
+  estimate(image: RgbImage): Promise<GreyImage>
+}
+
+/** How pictures are prepared; transformers' DPTImageProcessor. */
+interface DepthProcessor extends Omit<PixelValuesOptions, 'size' | 'crop'> {
+  readonly size: Size
+  readonly keepsProportions: boolean
+  /** Sides are multiples of this. */
+  readonly multiple: number
+}
+
+const CONFIG_NAME = 'preprocessor_config.json'
+
+/** DPTImageProcessor's own. */
+const DEFAULTS: DepthProcessor = {
+  size: { width: 384, height: 384 },
+  filter: 'bicubic',
+  rescaleFactor: 1 / 255,
+  mean: [0.5, 0.5, 0.5],
+  std: [0.5, 0.5, 0.5],
+  keepsProportions: false,
+  multiple: 1,
+}
+
+/** Pillow's numbers of its filters. */
+const FILTERS: readonly ResampleFilter[] = ['nearest', 'lanczos', 'bilinear', 'bicubic', 'box']
+
+/**
+ * Opens a DPT or Depth-Anything network as an ONNX file; preprocessor_config.json beside it or one folder up says how pictures are
+ * prepared, as in the hub's ONNX repositories.
+ * @throws OnnxFileError, CheckpointError or ModelConfigError
+ */
+export async function openDepthEstimator(sessions: SessionCache, path: string): Promise<DepthEstimator> {
+  const network = await openOnnxNetwork(sessions, path, 'a depth network', 1)
+  const folder = dirname(path)
+  const json =
+    (await readJsonObject(join(folder, CONFIG_NAME))) ?? (await readJsonObject(join(dirname(folder), CONFIG_NAME)))
+  const processor = json ? parseProcessor(json) : DEFAULTS
+  return { estimate: (image) => estimate(network, processor, image) }
+}
+
+function parseProcessor(json: JsonObject): DepthProcessor {
+  const fields = new ConfigFields(CONFIG_NAME, json)
+  for (const step of ['do_resize', 'do_rescale', 'do_normalize']) fields.refuse(step, true)
+  fields.refuse('do_pad', false)
+  return {
+    size: parseSize(fields.value('size') ?? DEFAULTS.size),
+    filter: FILTERS[fields.number('resample', FILTERS.indexOf(DEFAULTS.filter))] ?? DEFAULTS.filter,
+    rescaleFactor: fields.number('rescale_factor', DEFAULTS.rescaleFactor),
+    mean: fields.list('image_mean', DEFAULTS.mean, isFiniteNumber, 3),
+    std: fields.list('image_std', DEFAULTS.std, isFiniteNumber, 3),
+    keepsProportions: fields.boolean('keep_aspect_ratio', DEFAULTS.keepsProportions),
+    multiple: fields.size('ensure_multiple_of', DEFAULTS.multiple),
+  }
+}
+
+function parseSize(value: unknown): Size {
+  if (typeof value === 'number') return { width: value, height: value }
+  const size = new ConfigFields(`${CONFIG_NAME}: size`, value)
+  return { width: size.size('width', DEFAULTS.size.width), height: size.size('height', DEFAULTS.size.height) }
+}
+
+async function estimate(network: OnnxNetwork, processor: DepthProcessor, image: RgbImage): Promise<GreyImage> {
+  const fitted = preparedSize(processor, image)
+  const size = { width: network.width ?? fitted.width, height: network.height ?? fitted.height }
+  const [output] = await network.run(pixelValues(image, { ...processor, size }))
+  const { data, shape } = output as FloatTensor
+  const from = { width: shape.at(-1) as number, height: shape.at(-2) as number }
+  return { width: image.width, height: image.height, data: toGrey(resizeBicubic(data, from, image)) }
+}
+
+/** The size whose scale changes least fits both sides; each is then rounded to the multiple. */
+function preparedSize({ size, keepsProportions, multiple }: DepthProcessor, image: RgbImage): Size {
+  let [horizontal, vertical] = [size.width / image.width, size.height / image.height]
+  if (keepsProportions) {
+    if (Math.abs(1 - horizontal) < Math.abs(1 - vertical)) vertical = horizontal
+    else horizontal = vertical
+  }
+  const side = (pixels: number) => Math.max(multiple, roundHalfEven(pixels / multiple) * multiple)
+  return { width: side(horizontal * image.width), height: side(vertical * image.height) }
+}
+
+/** From the smallest to the largest value, truncated to whole numbers; a flat map is black. */
+function toGrey(depth: Float32Array): Uint8Array {
+  let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
+  for (const value of depth) {
+    low = Math.min(low, value)
+    high = Math.max(high, value)
+  }
+  const range = Math.fround(high - low)
+  if (!(range > 0)) return new Uint8Array(depth.length)
+  return Uint8Array.from(depth, (value) => Math.fround(Math.fround(Math.fround(value - low) / range) * 255))
+}
