@@ -1,12 +1,13 @@
 export { CheckpointError } from './checkpoint/checkpoint-error.ts'
 export { EngineError, type EngineErrorKind } from './errors/engine-error.ts'
-export { SafetensorsError, writeSafetensors } from './formats/safetensors.ts'
+export { encodeSafetensors, SafetensorsError, writeSafetensors } from './formats/safetensors.ts'
 export { decodeImage, ImageDecodeError } from './image/decode.ts'
 export { encodeImage } from './image/encode.ts'
 export { resizeRgb } from './image/resize.ts'
 export { blackImage, type RgbImage } from './image/rgb-image.ts'
 export { tensorToRgb } from './image/tensor.ts'
 export { ModelConfigError } from './models/config-fields.ts'
+export { applyLoras, type LoraFile, type SortedLoras, sortLoras } from './pipelines/apply-loras.ts'
 export type {
   Adapters,
   DenoiseStep,
@@ -16,7 +17,7 @@ export type {
 export { type Engine, type EngineOptions, openEngine } from './pipelines/engine.ts'
 export { type ImageToImageParameters, imageToImage } from './pipelines/image-to-image.ts'
 export { type InpaintParameters, inpaint } from './pipelines/inpaint.ts'
-export { type LoadOptions, type LoraFile, loadStableDiffusion } from './pipelines/load-stable-diffusion.ts'
+export { type LoadOptions, loadStableDiffusion } from './pipelines/load-stable-diffusion.ts'
 export { ParameterError } from './pipelines/parameter-error.ts'
 export {
   loadSafetyChecker,
@@ -29,5 +30,5 @@ export { type TextToImageParameters, textToImage } from './pipelines/text-to-ima
 export { OutOfMemoryError, SessionLostError } from './runtime/session.ts'
 export { SCHEDULER_NAMES, type SchedulerName } from './schedulers/from-config.ts'
 export { SchedulerError } from './schedulers/scheduler.ts'
-export { concatenate } from './tensor/tensor.ts'
+export { concatenate, type FloatTensor } from './tensor/tensor.ts'
 export { TokenizerError } from './tokenizers/tokenizer-error.ts'

@@ -56,9 +56,14 @@ export class LoraBranches {
     }
   }
 
-  /** Values of the inputs. */
-  feeds(): Readonly<Record<string, FloatTensor>> {
-    return this.#feeds
+  /**
+   * Values of the inputs.
+   * @param inputs those of a session whose graph leaves layers out (an encoder of which an earlier hidden state is wanted)
+   */
+  feeds(inputs?: readonly { readonly name: string }[]): Readonly<Record<string, FloatTensor>> {
+    if (!inputs) return this.#feeds
+    const declared = new Set(inputs.map(({ name }) => name))
+    return Object.fromEntries(Object.entries(this.#feeds).filter(([name]) => declared.has(name)))
   }
 
   asUNetAdapter(): UNetAdapter {

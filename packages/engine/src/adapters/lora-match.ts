@@ -2,6 +2,7 @@ import { basename } from 'node:path'
 import { CheckpointError } from '../checkpoint/checkpoint-error.ts'
 import type { Shape } from '../tensor/tensor.ts'
 import { type Lora, storedTensor } from './lora.ts'
+import type { LayerShapes } from './lora-branches.ts'
 import { misfit } from './lora-fit.ts'
 import type { LoraComponent } from './lora-keys.ts'
 import type { BiasChange, LoraModule, UnusedKey } from './lora-module.ts'
@@ -10,6 +11,14 @@ import { mapTensors, type WeightChange } from './lora-weight-change.ts'
 
 /** A base component's weights: shapes by checkpoint key. A `ComponentWeights.tensors` is one, and a `Graph.weights`. */
 export type BaseWeights = ReadonlyMap<string, { readonly shape: Shape }>
+
+/** What of a model LoRAs can change. */
+export interface Adaptable {
+  /** Layers that take branches beside their weights. */
+  readonly layers: LayerShapes
+  /** All weights. */
+  readonly parameters: BaseWeights
+}
 
 /** A change of a LoRA and the weight that it changes. */
 export interface MatchedWeight {

@@ -3,7 +3,7 @@
  * inference graph needs. Message by message in the order of the specification; field numbers are the specification's.
  */
 import protobuf from 'protobufjs/minimal.js'
-import { type DType, DYNAMIC, type Shape, type Tensor } from '../tensor/tensor.ts'
+import { bytesOf, type DType, DYNAMIC, type Shape, type Tensor } from '../tensor/tensor.ts'
 
 type Writer = protobuf.Writer
 
@@ -145,11 +145,6 @@ function valueInfoProto(w: Writer, { name, dtype, shape }: OnnxValueInfo): void 
       })
     }),
   )
-}
-
-/** The bytes of a typed array, without a copy. */
-export function bytesOf(data: ArrayBufferView): Uint8Array {
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
 }
 
 function tag(field: number, wireType: number): number {

@@ -6,7 +6,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { endianness } from 'node:os'
 import { EngineError } from '../errors/engine-error.ts'
 import { bfloat16ToFloat32, float16ToFloat32 } from '../tensor/float16.ts'
-import { elementCount, type FloatTensor, float32, type Shape, type Tensor } from '../tensor/tensor.ts'
+import { bytesOf, elementCount, type FloatTensor, float32, type Shape, type Tensor } from '../tensor/tensor.ts'
 
 const BITS = {
   F64: 64,
@@ -296,13 +296,25 @@ function encodeHeader(json: string): Uint8Array {
   return padded
 }
 
+/** The bytes of a file with these tensors. */
+export function encodeSafetensors(tensors: Readonly<Record<string, Tensor>>): Uint8Array {
+  requireLittleEndian()
+  const plan = planSafetensors(Object.entries(tensors))
+  const parts = [plan.header, ...Object.values(tensors).map(({ data }) => bytesOf(data))]
+  return Buffer.concat(parts, plan.size)
+}
+
+function requireLittleEndian(): void {
+  if (endianness() === 'BE') throw new Error('safetensors files are little-endian; this machine is not')
+}
+
 /** Writes tensors to a file that must not matter until this resolves (not atomic). */
 export async function writeSafetensors(
   path: string,
   tensors: Readonly<Record<string, Tensor>>,
   metadata?: Readonly<Record<string, string>>,
 ): Promise<void> {
-  if (endianness() === 'BE') throw new Error('safetensors files are little-endian; this machine is not')
+  requireLittleEndian()
   const plan = planSafetensors(Object.entries(tensors), metadata)
   const handle = await open(path, 'w')
   try {

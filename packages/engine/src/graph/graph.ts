@@ -1,12 +1,5 @@
-import {
-  bytesOf,
-  type ExternalData,
-  encodeModel,
-  type OnnxAttribute,
-  type OnnxModel,
-  type OnnxNode,
-} from '../formats/onnx.ts'
-import type { DType, Shape, Tensor } from '../tensor/tensor.ts'
+import { type ExternalData, encodeModel, type OnnxAttribute, type OnnxModel, type OnnxNode } from '../formats/onnx.ts'
+import { bytesOf, type DType, type Shape, type Tensor } from '../tensor/tensor.ts'
 
 /** A tensor inside a graph that is being built. Shapes are static: one graph is built for one size. */
 export interface Value {

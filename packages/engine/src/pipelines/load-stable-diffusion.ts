@@ -1,7 +1,9 @@
 import { openLora, type ScaledLora } from '../adapters/lora.ts'
 import { recordLayers } from '../adapters/lora-branches.ts'
+import type { BaseWeights } from '../adapters/lora-match.ts'
 import { type Checkpoint, openCheckpoint } from '../checkpoint/checkpoint.ts'
 import { CheckpointError } from '../checkpoint/checkpoint-error.ts'
+import type { Graph } from '../graph/graph.ts'
 import { AUTOENCODER_RENAMES, buildDecoderGraph, buildEncoderGraph } from '../models/autoencoder-kl.ts'
 import { parseAutoencoderConfig, spatialFactor } from '../models/autoencoder-kl-config.ts'
 import { buildTextEncoderGraph, CLIP_TEXT_RENAMES } from '../models/clip-text.ts'
@@ -10,18 +12,13 @@ import { buildUNetGraph } from '../models/unet-2d-condition.ts'
 import { parseUNetConfig } from '../models/unet-2d-condition-config.ts'
 import { createScheduler } from '../schedulers/from-config.ts'
 import { loadClipTokenizer } from '../tokenizers/clip-tokenizer.ts'
+import type { LoraFile } from './apply-loras.ts'
 import { Autoencoder } from './autoencoder.ts'
 import type { Engine } from './engine.ts'
 import { type PrepareWeightsOptions, prepareWeights } from './prepare-weights.ts'
 import type { StableDiffusion } from './stable-diffusion.ts'
 import { TextEncoder, TextEncoders } from './text-encoders.ts'
 import { UNet } from './unet.ts'
-
-export interface LoraFile {
-  readonly path: string
-  /** Multiplies what the file says; negative scales are legal. */
-  readonly scale: number
-}
 
 export interface LoadOptions {
   /** Precision variant of the weight files, `fp16`. */
@@ -99,7 +96,7 @@ async function loadUNet(engine: Engine, checkpoint: Checkpoint, options: Prepare
     layer: layers.hook,
   }))
   const weights = await prepareWeights(engine, component, [smallest], options)
-  return new UNet(config, weights, engine.sessions, layers.shapes)
+  return new UNet(config, weights, engine.sessions, { layers: layers.shapes, parameters: parametersOf(smallest) })
 }
 
 async function loadAutoencoder(
@@ -142,5 +139,13 @@ async function loadTextEncoder(
   const graph = buildTextEncoderGraph(config, { batch: 1, tokens: 1, outputs }, () => layers.hook)
   const weights = await prepareWeights(engine, component, [graph], { ...options, renames: CLIP_TEXT_RENAMES })
   const tokenizer = await loadClipTokenizer(checkpoint.component(`tokenizer${suffix}`).folder)
-  return new TextEncoder(tokenizer, config, weights, engine.sessions, layers.shapes)
+  return new TextEncoder(tokenizer, config, weights, engine.sessions, {
+    layers: layers.shapes,
+    parameters: parametersOf(graph),
+  })
+}
+
+/** Shapes of a graph's weights, without the graph. */
+function parametersOf(graph: Graph): BaseWeights {
+  return new Map([...graph.weights].map(([key, { shape }]) => [key, { shape }]))
 }

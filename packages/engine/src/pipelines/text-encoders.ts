@@ -1,4 +1,5 @@
-import type { LayerShapes, LoraBranches } from '../adapters/lora-branches.ts'
+import type { LoraBranches } from '../adapters/lora-branches.ts'
+import type { Adaptable } from '../adapters/lora-match.ts'
 import type { Weights } from '../checkpoint/prepared-weights.ts'
 import { buildTextEncoderGraph, eosPositions, type TextEncoderOutput } from '../models/clip-text.ts'
 import type { ClipTextConfig } from '../models/clip-text-config.ts'
@@ -20,11 +21,11 @@ export interface TextEncoderAdapters {
 }
 
 /** A CLIP text encoder with its tokenizer. */
-export class TextEncoder {
+export class TextEncoder implements Adaptable {
   readonly config: ClipTextConfig
   readonly tokenizer: ClipTokenizer
-  /** The layers that LoRAs can change. */
-  readonly layers: LayerShapes
+  readonly layers: Adaptable['layers']
+  readonly parameters: Adaptable['parameters']
   readonly #weights: Weights
   readonly #sessions: SessionCache
 
@@ -33,11 +34,12 @@ export class TextEncoder {
     config: ClipTextConfig,
     weights: Weights,
     sessions: SessionCache,
-    layers: LayerShapes,
+    { layers, parameters }: Adaptable,
   ) {
     this.tokenizer = tokenizer
     this.config = config
     this.layers = layers
+    this.parameters = parameters
     this.#weights = weights
     this.#sessions = sessions
   }
@@ -66,7 +68,7 @@ export class TextEncoder {
     const results = await session.run({
       input_ids: int64([1, tokens], ids),
       ...(pooled && { eos_positions: int64([1], eosPositions(this.config, [ids])) }),
-      ...lora?.feeds(),
+      ...lora?.feeds(session.inputs),
     })
     return outputs.map((name) => results[name] as FloatTensor)
   }

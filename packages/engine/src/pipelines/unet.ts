@@ -1,4 +1,4 @@
-import type { LayerShapes } from '../adapters/lora-branches.ts'
+import type { Adaptable } from '../adapters/lora-match.ts'
 import type { UNetAdapter, UNetInput, UNetStep } from '../adapters/unet-adapter.ts'
 import type { Weights } from '../checkpoint/prepared-weights.ts'
 import { buildUNetGraph, type UNetShape } from '../models/unet-2d-condition.ts'
@@ -9,16 +9,17 @@ import { concatenate, type FloatTensor, float32, type Tensor } from '../tensor/t
 import { ParameterError } from './parameter-error.ts'
 
 /** A loaded UNet2DConditionModel. Sessions are made for each size when it is first used. */
-export class UNet {
+export class UNet implements Adaptable {
   readonly config: UNetConfig
-  /** The layers that LoRAs can change. */
-  readonly layers: LayerShapes
+  readonly layers: Adaptable['layers']
+  readonly parameters: Adaptable['parameters']
   readonly #weights: Weights
   readonly #sessions: SessionCache
 
-  constructor(config: UNetConfig, weights: Weights, sessions: SessionCache, layers: LayerShapes) {
+  constructor(config: UNetConfig, weights: Weights, sessions: SessionCache, { layers, parameters }: Adaptable) {
     this.config = config
     this.layers = layers
+    this.parameters = parameters
     this.#weights = weights
     this.#sessions = sessions
   }

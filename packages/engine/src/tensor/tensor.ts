@@ -61,6 +61,11 @@ export function tensor<D extends DType>(dtype: D, shape: Shape, data: DataOf[D])
   return { dtype, shape, data }
 }
 
+/** The bytes of a typed array, without a copy. */
+export function bytesOf(data: ArrayBufferView): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+}
+
 /** int64 tensor from JavaScript integers. */
 export function int64(shape: Shape, values: readonly number[]): Tensor<'int64'> {
   return tensor('int64', shape, BigInt64Array.from(values, BigInt))

@@ -1,0 +1,109 @@
+import { openLora, type ScaledLora } from '../adapters/lora.ts'
+import { LoraBranches } from '../adapters/lora-branches.ts'
+import { loraChanges } from '../adapters/lora-changes.ts'
+import type { LoraComponent } from '../adapters/lora-keys.ts'
+import {
+  type BaseMatch,
+  describeUnused,
+  type LoraBase,
+  matchLoraToBase,
+  requireOwnBase,
+} from '../adapters/lora-match.ts'
+import { isLowRank } from '../adapters/lora-weight-change.ts'
+import type { Adapters } from './draw-images.ts'
+import type { StableDiffusion } from './stable-diffusion.ts'
+import type { TextAdapters } from './text-encoders.ts'
+
+/** A LoRA file and how much of it is wanted. */
+export interface LoraFile {
+  readonly path: string
+  /** Multiplies what the file says; negative scales are legal. */
+  readonly scale: number
+}
+
+/** LoRAs of a request, told apart by how they can be applied. */
+export interface SortedLoras {
+  /** Changes of low rank alone: they run beside the weights of the model as it is. */
+  readonly beside: readonly ScaledLora[]
+  /** Others (LoHa, LoKr, DoRA, whole differences): `loadStableDiffusion` merges them into weights of their own. */
+  readonly merged: readonly LoraFile[]
+}
+
+/**
+ * Opens LoRA files and holds them against a model.
+ * @param onWarning told of keys that change nothing
+ * @throws CheckpointError for a file that is no LoRA, or one of another base; SafetensorsError when it is damaged
+ */
+export async function sortLoras(
+  model: StableDiffusion,
+  files: readonly LoraFile[],
+  onWarning?: (message: string) => void,
+): Promise<SortedLoras> {
+  const [beside, merged]: [ScaledLora[], LoraFile[]] = [[], []]
+  for (const { path, scale } of files) {
+    const lora = await openLora(path)
+    const match = matchLoraToBase(lora, baseOf(model))
+    requireOwnBase(lora, match.matches)
+    const warning = describeUnused(lora, match.unused)
+    if (warning !== undefined) onWarning?.(warning)
+    if (runsBeside(model, match)) beside.push({ lora, scale })
+    else merged.push({ path, scale })
+  }
+  return { beside, merged }
+}
+
+/**
+ * Reads the factors of LoRAs that run beside a model's weights.
+ * @returns what to pass to a pipeline; of a component that no LoRA changes nothing
+ */
+export async function applyLoras(model: StableDiffusion, loras: readonly ScaledLora[]): Promise<Adapters> {
+  const unet = await branchesOf('unet', model, loras)
+  const textEncoders: TextAdapters = {
+    ...(await textAdapter('text_encoder', model, loras)),
+    ...(await textAdapter('text_encoder_2', model, loras)),
+  }
+  return { unet: unet ? [unet.asUNetAdapter()] : [], textEncoders }
+}
+
+async function textAdapter(
+  component: 'text_encoder' | 'text_encoder_2',
+  model: StableDiffusion,
+  loras: readonly ScaledLora[],
+): Promise<TextAdapters> {
+  const lora = await branchesOf(component, model, loras)
+  return lora ? { [component]: { lora } } : {}
+}
+
+async function branchesOf(
+  component: LoraComponent,
+  model: StableDiffusion,
+  loras: readonly ScaledLora[],
+): Promise<LoraBranches | undefined> {
+  const part = componentsOf(model)[component]
+  if (!part) return undefined
+  const { changes } = await loraChanges(component, part.layers, loras)
+  return changes.size > 0 ? new LoraBranches(part.layers, changes) : undefined
+}
+
+function componentsOf({ unet, textEncoders }: StableDiffusion) {
+  const { first, second } = textEncoders
+  return { unet, text_encoder: first, text_encoder_2: second }
+}
+
+function baseOf(model: StableDiffusion): LoraBase {
+  const { unet, text_encoder, text_encoder_2 } = componentsOf(model)
+  return {
+    unet: unet.parameters,
+    text_encoder: text_encoder.parameters,
+    ...(text_encoder_2 && { text_encoder_2: text_encoder_2.parameters }),
+  }
+}
+
+/** Whether all that a LoRA changes are layers, by low rank. */
+function runsBeside(model: StableDiffusion, { matches }: BaseMatch): boolean {
+  const components = componentsOf(model)
+  return matches.every(({ component, weights, biases }) => {
+    const layers = components[component]?.layers
+    return biases.length === 0 && weights.every(({ change, path }) => isLowRank(change) && layers?.has(path))
+  })
+}
