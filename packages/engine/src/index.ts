@@ -1,6 +1,7 @@
 export { CheckpointError } from './checkpoint/checkpoint-error.ts'
 export { EngineError, type EngineErrorKind } from './errors/engine-error.ts'
-export { encodeSafetensors, SafetensorsError, writeSafetensors } from './formats/safetensors.ts'
+export { encodeSafetensors, writeSafetensors } from './formats/safetensors.ts'
+export { WeightFileError } from './formats/weight-file-error.ts'
 export { decodeImage, ImageDecodeError } from './image/decode.ts'
 export { encodeImage } from './image/encode.ts'
 export { resizeRgb } from './image/resize.ts'

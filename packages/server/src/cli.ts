@@ -208,7 +208,10 @@ function collect(text: string, previous: readonly string[]): string[] {
 /** Errors of configuration, engine and stores say what to do by themselves; anything else is a defect and shows its stack. */
 async function describe(error: unknown): Promise<string> {
   if (!(error instanceof Error)) return String(error)
-  return (await isMendable(error)) ? `darkroom: ${error.message}` : (error.stack ?? error.message)
+  if (!(await isMendable(error))) return error.stack ?? error.message
+  // Messages name a model's file without its folder, because clients read them too.
+  const path = 'path' in error && typeof error.path === 'string' ? ` (${error.path})` : ''
+  return `darkroom: ${error.message}${path}`
 }
 
 const MENDABLE = [ConfigError, DatabaseError, StorageError, UserError, WireError]

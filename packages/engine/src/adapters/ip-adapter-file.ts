@@ -37,10 +37,10 @@ export function readIPAdapter(weights: ComponentWeights, layers: readonly Attent
   )
   if (shapes.size === 0) {
     throw new CheckpointError(
-      `${weights.folder} is no IP-Adapter: none of its ${weights.tensors.size} keys begins with image_proj.`,
+      `${weights.source} is no IP-Adapter: none of its ${weights.tensors.size} keys begins with image_proj.`,
     )
   }
-  const projection = detectImageProjection(shapes, weights.folder)
+  const projection = detectImageProjection(shapes, weights.source)
   requireSameUNet(weights, layers)
   return { weights, projection, lora: bundledLora(weights, layers) }
 }
@@ -50,7 +50,7 @@ function requireSameUNet(weights: ComponentWeights, layers: readonly AttentionLa
   const expected = layers.filter(({ kind }) => kind === 'cross').length
   if (ids === expected) return
   throw new CheckpointError(
-    `the IP-Adapter ${weights.folder} is for a UNet with ${ids} cross-attentions (${familyOf(ids)}), and this base model has ` +
+    `the IP-Adapter ${weights.source} is for a UNet with ${ids} cross-attentions (${familyOf(ids)}), and this base model has ` +
       `${expected} (${familyOf(expected)})`,
   )
 }

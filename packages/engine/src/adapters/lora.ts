@@ -1,7 +1,6 @@
 import { basename } from 'node:path'
 import { CheckpointError } from '../checkpoint/checkpoint-error.ts'
-import { type ComponentWeights, openWeightFile } from '../checkpoint/component-weights.ts'
-import { readTensor } from '../formats/safetensors.ts'
+import { type ComponentWeights, openWeightFile, readStoredTensor } from '../checkpoint/component-weights.ts'
 import { elementCount, type FloatTensor, type Shape } from '../tensor/tensor.ts'
 import { assembleModule, type ModuleParts } from './lora-assembly.ts'
 import { describeUnknownKey, parseLoraKey } from './lora-keys.ts'
@@ -29,7 +28,7 @@ const MAX_KEYS = 50_000
 
 /**
  * Reads the header of a LoRA file, and its alphas.
- * @throws CheckpointError when it holds no LoRA; SafetensorsError when it is damaged
+ * @throws CheckpointError when it holds no LoRA; WeightFileError when it is damaged
  */
 export async function openLora(path: string): Promise<Lora> {
   const file = await openWeightFile('lora', path)
@@ -74,7 +73,7 @@ export async function openLora(path: string): Promise<Lora> {
 async function readAlpha(file: ComponentWeights, key: string): Promise<number> {
   const { shape } = storedTensor(file, key)
   if (elementCount(shape) !== 1)
-    throw new CheckpointError(`${basename(file.folder)}: ${key} must be one number, it is [${shape}]`)
+    throw new CheckpointError(`${file.source}: ${key} must be one number, it is [${shape}]`)
   const [alpha] = (await readFileTensor(file, key)).data
   return alpha as number
 }
@@ -99,11 +98,9 @@ export async function readBiasChange(lora: Lora, { key, scale }: BiasChange): Pr
 
 async function readFileTensor(file: ComponentWeights, key: string): Promise<FloatTensor> {
   const stored = storedTensor(file, key)
-  const tensor = await readTensor(stored.file, stored.storedKey)
+  const tensor = await readStoredTensor(stored)
   if (!tensor.data.every(Number.isFinite)) {
-    throw new CheckpointError(
-      `${basename(file.folder)}: ${key} has values that are no finite numbers; the file is damaged`,
-    )
+    throw new CheckpointError(`${file.source}: ${key} has values that are no finite numbers; the file is damaged`)
   }
   return tensor
 }
@@ -111,6 +108,6 @@ async function readFileTensor(file: ComponentWeights, key: string): Promise<Floa
 /** A tensor's place in the file. */
 export function storedTensor(file: ComponentWeights, key: string) {
   const stored = file.tensors.get(key)
-  if (!stored) throw new CheckpointError(`${basename(file.folder)} has no tensor ${key}`)
+  if (!stored) throw new CheckpointError(`${file.source} has no tensor ${key}`)
   return stored
 }

@@ -6,13 +6,13 @@ import type { ComponentWeights, StoredTensor } from './component-weights.ts'
 
 type Shapes = Readonly<Record<string, Shape>>
 
-function component(shapes: Shapes, storedKeys: Readonly<Record<string, string>> = {}): ComponentWeights {
+function component(shapes: Shapes): ComponentWeights {
   const file = { path: 'unet.safetensors', size: 0, tensors: new Map(), metadata: {} }
   const tensors = Object.entries(shapes).map(([key, shape]): [string, StoredTensor] => [
     key,
-    { dtype: 'F32', shape, offset: 0, length: 0, file, storedKey: storedKeys[key] ?? key },
+    { dtype: 'F32', shape, offset: 0, length: 0, file, storedKey: key },
   ])
-  return { name: 'unet', folder: 'folder', files: [file], tensors: new Map(tensors), identity: '' }
+  return { name: 'unet', source: 'a model', files: [file], tensors: new Map(tensors), identity: '' }
 }
 
 const graph = (shapes: Shapes) => ({ weights: new Map(Object.entries(shapes).map(([key, shape]) => [key, { shape }])) })
@@ -44,12 +44,6 @@ test('several graphs share a component; keys that none uses can be named', () =>
   expect(() => checkWeights(whole, [decoder])).toThrow(
     /encoder.w: in the file, but config.json describes no such layer/,
   )
-})
-
-test('renamed 1×1 convolutions stand for linear layers, others do not', () => {
-  const shapes = { to_q: [8, 8, 1, 1] }
-  expect(() => checkWeights(component(shapes, { to_q: 'query' }), [graph({ to_q: [8, 8] })])).not.toThrow()
-  expect(() => checkWeights(component(shapes), [graph({ to_q: [8, 8] })])).toThrow(/to_q: expected \[8, 8\]/)
 })
 
 describe('names keys and the likely cause', () => {

@@ -1,6 +1,6 @@
 import type { Shape } from '../tensor/tensor.ts'
 import { CheckpointError } from './checkpoint-error.ts'
-import type { ComponentWeights, StoredTensor } from './component-weights.ts'
+import type { ComponentWeights } from './component-weights.ts'
 
 /** What a graph says of the weights it needs. */
 export interface WeightUser {
@@ -37,7 +37,7 @@ export function checkWeights(
   )
   const misshapen = [...expected].flatMap(([key, { shape }]) => {
     const found = weights.tensors.get(key)
-    return found && !fits(key, shape, found) ? [{ key, shape, found: found.shape }] : []
+    return found && String(shape) !== String(found.shape) ? [{ key, shape, found: found.shape }] : []
   })
   if (missing.length + extra.length + misshapen.length === 0) return
   const lines = [
@@ -53,18 +53,12 @@ export function checkWeights(
   const rest = lines.length - shown.length
   const cause = likelyCause({ missing, extra, misshapen, total: expected.size })
   throw new CheckpointError(
-    `${weights.name} in ${weights.folder} does not fit its config.json: ${shown.join('; ')}${rest > 0 ? `; and ${rest} more` : ''}. ${cause}`,
+    `${weights.name} of ${weights.source} does not fit its config.json: ${shown.join('; ')}${rest > 0 ? `; and ${rest} more` : ''}. ${cause}`,
   )
 }
 
 function list(shape: Shape): string {
   return shape.join(', ')
-}
-
-/** A renamed key of an old file may hold the 1×1 convolution that stood for a linear layer: the same bytes. */
-function fits(key: string, expected: Shape, found: StoredTensor): boolean {
-  const same = String(expected) === String(found.shape)
-  return same || (found.storedKey !== key && String([...expected, 1, 1]) === String(found.shape))
 }
 
 /** Index ranges of a bounded list that shows some of each of three consecutive sections. */

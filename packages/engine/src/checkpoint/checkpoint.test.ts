@@ -1,11 +1,13 @@
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { SafetensorsError, writeSafetensors } from '../formats/safetensors.ts'
+import { writeSafetensors } from '../formats/safetensors.ts'
+import { WeightFileError } from '../formats/weight-file-error.ts'
 import { float32 } from '../tensor/tensor.ts'
 import { openCheckpoint, openComponent } from './checkpoint.ts'
 import { CheckpointError } from './checkpoint-error.ts'
+import { openWeightFile } from './component-weights.ts'
 
 let root: string
 beforeAll(async () => {
@@ -20,7 +22,7 @@ async function folderWith(files: Record<string, string | string[]>): Promise<str
   for (const [name, content] of Object.entries(files)) {
     const path = join(folder, name)
     await mkdir(dirname(path), { recursive: true })
-    if (typeof content === 'string') await writeFile(path, content)
+    if (typeof content === 'string') await writeFile(path, content, 'latin1')
     else await writeSafetensors(path, Object.fromEntries(content.map((key) => [key, float32([1])])))
   }
   return folder
@@ -32,6 +34,7 @@ const INDEX = JSON.stringify({
   safety_checker: [null, null],
   requires_safety_checker: false,
 })
+const TORCH_FILES = join(import.meta.dirname, '../../test/golden/data/torch-files')
 const PLAIN = 'unet/diffusion_pytorch_model.safetensors'
 const HALF = 'unet/diffusion_pytorch_model.fp16.safetensors'
 
@@ -44,8 +47,25 @@ async function keysOf(files: Record<string, string | string[]>, variant?: string
 async function problemOf(opening: Promise<unknown>): Promise<string> {
   const error = await opening.catch((e: unknown) => e)
   expect(error).toBeInstanceOf(CheckpointError)
+  expect(String(error)).not.toContain(root)
   return String(error)
 }
+
+test('a component is of the class that model_index.json names, whatever its config says', async () => {
+  const index = JSON.stringify({ _class_name: 'StableDiffusionPipeline', scheduler: ['diffusers', 'DDIMScheduler'] })
+  const folder = await folderWith({
+    'model_index.json': index,
+    'scheduler/scheduler_config.json': '{"_class_name": "PNDMScheduler", "steps_offset": 1}',
+  })
+  const config = await (await openCheckpoint(folder)).component('scheduler').config()
+  expect(config).toEqual({ _class_name: 'DDIMScheduler', steps_offset: 1 })
+})
+
+test('messages call a hub snapshot by its repository', async () => {
+  const folder = await folderWith({ 'models--owner--some--name/snapshots/abc/model_index.json': '{}' })
+  const snapshot = join(folder, 'models--owner--some--name/snapshots/abc')
+  expect(await problemOf(openCheckpoint(snapshot))).toContain('owner/some--name/model_index.json: _class_name')
+})
 
 test('lists the components that are there', async () => {
   const checkpoint = await openCheckpoint(
@@ -53,7 +73,6 @@ test('lists the components that are there', async () => {
   )
   expect(checkpoint.className).toBe('StableDiffusionPipeline')
   expect([...checkpoint.components]).toEqual([['unet', 'UNet2DConditionModel']])
-  expect(await checkpoint.component('unet').config()).toEqual({ a: 1 })
   expect(() => checkpoint.component('safety_checker')).toThrow(/no component safety_checker; .* lists unet/)
 })
 
@@ -84,6 +103,56 @@ describe('finds weights', () => {
     expect(await keysOf(files, variant)).toEqual(['a', 'c', 'b'])
   })
 
+  test('of the variant that is there, where there are no others', async () => {
+    const variant = (name: string) => ({ [`unet/diffusion_pytorch_model.${name}.safetensors`]: [name] })
+    expect(await keysOf(variant('fp16'))).toEqual(['fp16'])
+    expect(await keysOf({ ...variant('fp16'), ...variant('bf16'), ...variant('aaa') })).toEqual(['fp16'])
+    expect(await keysOf({ ...variant('non_ema'), ...variant('ema') })).toEqual(['ema'])
+    expect(await keysOf(variant('non_ema'), 'fp16')).toEqual(['non_ema'])
+    const index = { weight_map: { a: 'model.fp16-00001-of-00001.safetensors' } }
+    const sharded = {
+      'unet/model.safetensors.index.fp16.json': JSON.stringify(index),
+      'unet/model.fp16-00001-of-00001.safetensors': ['shard'],
+    }
+    expect(await keysOf(sharded)).toEqual(['shard'])
+  })
+
+  test('in files of torch.save, after safetensors files of any variant', async () => {
+    const saved = (await readFile(join(TORCH_FILES, 'adapter.bin'))).toString('latin1')
+    const keys = [
+      'image_proj.latents',
+      'image_proj.proj_in.weight',
+      'ip_adapter.1.to_k_ip.weight',
+      'ip_adapter.3.to_k_ip.weight',
+    ]
+    expect(await keysOf({ 'unet/diffusion_pytorch_model.bin': saved })).toEqual(keys)
+    expect(await keysOf({ 'unet/pytorch_model.fp16.bin': saved })).toEqual(keys)
+    expect(await keysOf({ 'unet/pytorch_model.bin': saved, [HALF]: ['half'] })).toEqual(['half'])
+    const shards = { weight_map: { a: 'pytorch_model-00001-of-00002.bin', b: 'pytorch_model-00002-of-00002.bin' } }
+    const other = (await readFile(join(TORCH_FILES, 'module.bin'))).toString('latin1')
+    const sharded = {
+      'unet/pytorch_model.bin.index.json': JSON.stringify(shards),
+      'unet/pytorch_model-00001-of-00002.bin': saved,
+      'unet/pytorch_model-00002-of-00002.bin': other,
+    }
+    expect(await keysOf(sharded)).toEqual([
+      ...keys,
+      '0.weight',
+      '0.bias',
+      '1.weight',
+      '1.bias',
+      '1.running_mean',
+      '1.running_var',
+      '1.num_batches_tracked',
+    ])
+  })
+
+  test('of files that are not what they are called', async () => {
+    const saved = (await readFile(join(TORCH_FILES, 'adapter.bin'))).toString('latin1')
+    expect(await keysOf({ [PLAIN]: saved })).toHaveLength(4)
+    expect(await keysOf({ 'unet/pytorch_model.bin': ['safe'] })).toEqual(['safe'])
+  })
+
   test('behind a hub snapshot’s links', async () => {
     const folder = await folderWith({
       'blobs/123': ['linked'],
@@ -104,6 +173,22 @@ describe('finds weights', () => {
     expect(await (await openComponent(below, 'unet')).config()).toEqual({ below: 1 })
     expect(await problemOf(openComponent(here, 'vae').then((c) => c.weights()))).toMatch(/no weights for vae/)
     expect(await problemOf(openComponent(below, 'vae'))).toMatch(/neither config.json nor vae\/config.json/)
+  })
+
+  test('with old 1×1 convolutions as the linear layers that they are today', async () => {
+    const path = join(await folderWith({}), 'vae.safetensors')
+    await mkdir(dirname(path), { recursive: true })
+    const shapes = { query: [2, 2, 1, 1], conv: [2, 2, 1, 1], other: [2, 2, 3, 3] }
+    await writeSafetensors(
+      path,
+      Object.fromEntries(Object.entries(shapes).map(([key, shape]) => [key, float32(shape)])),
+    )
+    const { tensors } = await openWeightFile('vae', path, { query: 'to_q', other: 'wide' })
+    expect([...tensors].map(([key, { shape }]) => [key, shape])).toEqual([
+      ['to_q', [2, 2]],
+      ['conv', [2, 2, 1, 1]],
+      ['wide', [2, 2, 3, 3]],
+    ])
   })
 
   test('under today’s names', async () => {
@@ -151,9 +236,7 @@ describe('says what is wrong with a folder', () => {
   })
 
   test.each<[string, Record<string, string | string[]>, RegExp]>([
-    ['pickles only', { 'unet/diffusion_pytorch_model.bin': '' }, /\.bin is a PyTorch pickle, which is not read/],
-    ['another variant only', { [HALF]: ['a'] }, /only the variant fp16 is there; ask for it by name/],
-    ['none', {}, /no weights for unet .*looked for diffusion_pytorch_model.safetensors/],
+    ['none', { 'unet/x': '' }, /\d has no weights for unet \(looked for diffusion_pytorch_model.safetensors/],
     [
       'a missing shard',
       { [`${PLAIN}.index.json`]: JSON.stringify({ weight_map: { a: 'gone-1.safetensors' } }) },
@@ -162,13 +245,18 @@ describe('says what is wrong with a folder', () => {
     [
       'a shard elsewhere',
       { [`${PLAIN}.index.json`]: JSON.stringify({ weight_map: { a: '../vae/x.safetensors' } }) },
-      /"..\/vae\/x.safetensors" is no safetensors file of this folder/,
+      /"..\/vae\/x.safetensors" is no weight file of this folder/,
     ],
   ])('weights: %s', async (_, files, message) => {
     expect(await problemOf(keysOf(files))).toMatch(message)
   })
 
+  test('weights: no folder', async () => {
+    const checkpoint = await openCheckpoint(await folderWith({ 'model_index.json': INDEX }))
+    expect(await problemOf(checkpoint.component('unet').weights())).toMatch(/\d has no folder for unet; the download/)
+  })
+
   test('an empty weight file', async () => {
-    await expect(keysOf({ [PLAIN]: '' })).rejects.toThrow(SafetensorsError)
+    await expect(keysOf({ [PLAIN]: '' })).rejects.toThrow(WeightFileError)
   })
 })

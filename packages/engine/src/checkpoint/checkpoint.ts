@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { CheckpointError } from './checkpoint-error.ts'
 import { type ComponentWeights, openComponentWeights, type WeightsOptions } from './component-weights.ts'
+import { displayName } from './display-name.ts'
 import { isMissing, type JsonObject, readJsonObject } from './json-file.ts'
 
 export interface CheckpointOptions {
@@ -26,9 +27,14 @@ export interface Component {
   /** `unet` */
   readonly name: string
   readonly folder: string
-  /** @throws CheckpointError when there is none, or it is no JSON object */
+  /** What messages call the checkpoint. */
+  readonly source: string
+  /**
+   * Its `config.json` or the like, with the class that the checkpoint names for it.
+   * @throws CheckpointError when there is none, or it is no JSON object
+   */
   config(): Promise<JsonObject>
-  /** @throws CheckpointError or SafetensorsError when there are none, or files are missing or damaged */
+  /** @throws CheckpointError or WeightFileError when there are none, or files are missing or damaged */
   weights(options?: WeightsOptions): Promise<ComponentWeights>
 }
 
@@ -39,10 +45,11 @@ export interface Component {
 export async function openCheckpoint(folder: string, options: CheckpointOptions = {}): Promise<Checkpoint> {
   const root = resolve(folder)
   const modelIndex = await readJsonObject(join(root, 'model_index.json'))
-  if (!modelIndex) throw new CheckpointError(await describeForeignFolder(root))
+  const source = displayName(root)
+  if (!modelIndex) throw new CheckpointError(await describeForeignFolder(root, source), { path: root })
   const className = modelIndex._class_name
   if (typeof className !== 'string') {
-    throw new CheckpointError(`${join(root, 'model_index.json')}: _class_name must name the pipeline class`)
+    throw new CheckpointError(`${source}/model_index.json: _class_name must name the pipeline class`, { path: root })
   }
   const components = listComponents(modelIndex)
   return {
@@ -51,12 +58,14 @@ export async function openCheckpoint(folder: string, options: CheckpointOptions 
     modelIndex,
     components,
     component(name) {
-      if (!components.has(name)) {
+      const className = components.get(name)
+      if (className === undefined) {
         throw new CheckpointError(
-          `${root} has no component ${name}; its model_index.json lists ${[...components.keys()].join(', ')}`,
+          `${source} has no component ${name}; its model_index.json lists ${[...components.keys()].join(', ')}`,
+          { path: root },
         )
       }
-      return component(join(root, name), name, options)
+      return component(join(root, name), name, { ...options, source, className })
     },
   }
 }
@@ -68,29 +77,40 @@ export async function openCheckpoint(folder: string, options: CheckpointOptions 
  */
 export async function openComponent(folder: string, name: string, options: CheckpointOptions = {}): Promise<Component> {
   const root = resolve(folder)
+  const source = displayName(root)
   for (const place of [root, join(root, name)]) {
-    if (await readJsonObject(join(place, 'config.json'))) return component(place, name, options)
+    if (await readJsonObject(join(place, 'config.json'))) return component(place, name, { ...options, source })
   }
-  throw new CheckpointError(`there is no ${name} in ${root}: neither config.json nor ${name}/config.json is there`)
+  throw new CheckpointError(`there is no ${name} in ${source}: neither config.json nor ${name}/config.json is there`, {
+    path: root,
+  })
 }
 
 const CONFIG_FILES = ['config.json', 'scheduler_config.json', 'preprocessor_config.json', 'tokenizer_config.json']
 
-function component(folder: string, name: string, { variant }: CheckpointOptions): Component {
+interface ComponentOptions extends CheckpointOptions {
+  readonly source: string
+  /** What model_index.json says that it is: a scheduler's config may name the class that it was made from. */
+  readonly className?: string
+}
+
+function component(folder: string, name: string, { variant, source, className }: ComponentOptions): Component {
   return {
     name,
     folder,
+    source,
     async config() {
       for (const file of CONFIG_FILES) {
         const config = await readJsonObject(join(folder, file))
-        if (config) return config
+        if (config) return className === undefined ? config : { ...config, _class_name: className }
       }
       throw new CheckpointError(
-        `${folder} has no config (looked for ${CONFIG_FILES.join(', ')}); the download is incomplete`,
+        `${source} has no config for ${name} (looked for ${CONFIG_FILES.join(', ')}); the download is incomplete`,
+        { path: folder },
       )
     },
     weights: (options = {}) =>
-      openComponentWeights(name, folder, variant === undefined ? options : { variant, ...options }),
+      openComponentWeights(name, folder, variant === undefined ? options : { variant, ...options }, source),
   }
 }
 
@@ -103,14 +123,14 @@ function listComponents(modelIndex: JsonObject): Map<string, string> {
   return components
 }
 
-async function describeForeignFolder(root: string): Promise<string> {
+async function describeForeignFolder(root: string, source: string): Promise<string> {
   let names: string[]
   try {
     names = await readdir(root)
   } catch (cause) {
-    return isMissing(cause) ? `there is no folder ${root}` : `cannot read the folder ${root}`
+    return isMissing(cause) ? `there is no folder ${source}` : `the folder ${source} cannot be read`
   }
-  const message = `${root} is no diffusers checkpoint: it has no model_index.json`
+  const message = `${source} is no diffusers checkpoint: it has no model_index.json`
   if (names.includes('config.json'))
     return `${message}. It holds a single component; name the checkpoint's folder instead`
   if (names.includes('snapshots'))

@@ -1,9 +1,13 @@
 import { createHash } from 'node:crypto'
-import { readdir, realpath, stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
-import { readSafetensors, type SafetensorsFile, type SafetensorsTensor } from '../formats/safetensors.ts'
+import { realpath, stat } from 'node:fs/promises'
+import { readEntry, type TensorEntry, type WeightFile } from '../formats/stored-tensor.ts'
+import { readWeightFile } from '../formats/weight-file.ts'
+import { WeightFileError } from '../formats/weight-file-error.ts'
+import type { FloatTensor } from '../tensor/tensor.ts'
 import { CheckpointError } from './checkpoint-error.ts'
-import { isMissing, readJsonObject } from './json-file.ts'
+import { displayName } from './display-name.ts'
+import { findWeightFiles } from './find-weight-files.ts'
+import { isMissing } from './json-file.ts'
 
 /**
  * Names that older files use for parts of a key, and today's: `{ 'attentions.0.query': 'attentions.0.to_q' }` renames these path
@@ -17,8 +21,8 @@ export interface WeightsOptions {
 }
 
 /** A tensor of a component and the file it lies in. */
-export interface StoredTensor extends SafetensorsTensor {
-  readonly file: SafetensorsFile
+export interface StoredTensor extends TensorEntry {
+  readonly file: WeightFile
   /** Its key in that file, before renaming. */
   readonly storedKey: string
 }
@@ -27,9 +31,10 @@ export interface StoredTensor extends SafetensorsTensor {
 export interface ComponentWeights {
   /** Component name, `unet`. */
   readonly name: string
-  readonly folder: string
+  /** What messages call the checkpoint or file: never a path of this machine. */
+  readonly source: string
   /** Real paths: symlinks (a hub snapshot's) are resolved. */
-  readonly files: readonly SafetensorsFile[]
+  readonly files: readonly WeightFile[]
   /** By today's key. */
   readonly tensors: ReadonlyMap<string, StoredTensor>
   /** Changes when a file changes: hashed real paths, sizes and modification times. */
@@ -37,46 +42,67 @@ export interface ComponentWeights {
 }
 
 /**
- * Finds and reads the headers of a component's weight files: `diffusion_pytorch_model` or `model`, whole or sharded, the variant's
- * files first where one is named.
- * @throws CheckpointError when there are none that can be read; SafetensorsError when one is damaged
+ * Finds and reads the headers of a component's weight files (`findWeightFiles`).
+ * @param source what messages call the checkpoint
+ * @throws CheckpointError when there are none that can be read; WeightFileError when one is damaged
  */
 export async function openComponentWeights(
   name: string,
   folder: string,
   { variant, renames = {} }: WeightsOptions = {},
+  source: string = displayName(folder),
 ): Promise<ComponentWeights> {
-  const paths = await findWeightFiles(name, folder, variant)
-  return loadHeaders(name, folder, paths, renames)
+  return loadHeaders(name, source, await findWeightFiles(name, folder, variant, source), renames)
 }
 
-/** Opens one safetensors file as a component's weights (adapters, fixtures, single weight files). */
+/** Opens one file as a component's weights (adapters, fixtures, single weight files). */
 export function openWeightFile(name: string, path: string, renames: KeyRenames = {}): Promise<ComponentWeights> {
-  return loadHeaders(name, path, [path], renames)
+  return loadHeaders(name, displayName(path), [path], renames)
+}
+
+/**
+ * A tensor as float32, whatever it is stored as.
+ * @throws WeightFileError when its file has shrunk since its header was read
+ */
+export async function readStoredTensor(stored: StoredTensor): Promise<FloatTensor> {
+  try {
+    return await readEntry(stored.file.path, stored)
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new WeightFileError(stored.file.path, `${stored.storedKey}: ${reason}`, cause)
+  }
 }
 
 async function loadHeaders(
   name: string,
-  folder: string,
+  source: string,
   paths: readonly string[],
   renames: KeyRenames,
 ): Promise<ComponentWeights> {
-  const hash = createHash('sha256')
-  const files: SafetensorsFile[] = []
+  const files = await Promise.all(paths.map(async (path) => readWeightFile(await existing(path))))
   const tensors = new Map<string, StoredTensor>()
-  for (const path of paths) {
-    const file = await readSafetensors(await existing(path))
-    const { size, mtimeMs } = await stat(file.path)
-    hash.update(JSON.stringify([file.path, size, mtimeMs]))
-    files.push(file)
-    for (const [storedKey, tensor] of file.tensors) {
-      const key = rename(storedKey, renames)
+  for (const file of files) {
+    for (const [storedKey, entry] of file.tensors) {
+      const key = renameKey(storedKey, renames)
       const other = tensors.get(key)
-      if (other) throw new CheckpointError(`${key} is both in ${other.file.path} and in ${file.path}; keep one of them`)
-      tensors.set(key, { ...tensor, file, storedKey })
+      if (other) {
+        const names = [other.file.path, file.path].map(displayName).join(' and in ')
+        throw new CheckpointError(`${key} is both in ${names}; keep one of them`)
+      }
+      tensors.set(key, { ...(key === storedKey ? entry : asLinear(entry)), file, storedKey })
     }
   }
-  return { name, folder, files, tensors, identity: hash.digest('hex') }
+  return { name, source, files, tensors, identity: await identityOf(files) }
+}
+
+/** Changes when one of the files changes. */
+export async function identityOf(files: readonly WeightFile[]): Promise<string> {
+  const hash = createHash('sha256')
+  for (const { path } of files) {
+    const { size, mtimeMs } = await stat(path)
+    hash.update(JSON.stringify([path, size, mtimeMs]))
+  }
+  return hash.digest('hex')
 }
 
 async function existing(path: string): Promise<string> {
@@ -84,60 +110,21 @@ async function existing(path: string): Promise<string> {
     return await realpath(path)
   } catch (cause) {
     if (!isMissing(cause)) throw cause
-    throw new CheckpointError(`${path} is missing or a dangling link; the download is incomplete`, { cause })
+    const problem = `${displayName(path)} is missing or a dangling link; the download is incomplete`
+    throw new CheckpointError(problem, { cause, path })
   }
 }
 
-function rename(key: string, renames: KeyRenames): string {
+/** Today's name of a key. */
+export function renameKey(key: string, renames: KeyRenames): string {
   let dotted = `.${key}.`
   for (const [from, to] of Object.entries(renames)) dotted = dotted.replace(`.${from}.`, `.${to}.`)
   return dotted.slice(1, -1)
 }
 
-const BASE_NAMES = ['diffusion_pytorch_model', 'model']
-
-async function findWeightFiles(name: string, folder: string, variant: string | undefined): Promise<string[]> {
-  const names = new Set(await listFolder(name, folder))
-  for (const suffix of variant === undefined ? [''] : [`.${variant}`, '']) {
-    for (const base of BASE_NAMES) {
-      const single = `${base}${suffix}.safetensors`
-      if (names.has(single)) return [join(folder, single)]
-      const index = `${base}.safetensors.index${suffix}.json`
-      if (names.has(index)) return readShardIndex(join(folder, index), folder)
-    }
-  }
-  throw new CheckpointError(`no weights for ${name} in ${folder}${describeOthers(names)}`)
-}
-
-async function listFolder(name: string, folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder)
-  } catch (cause) {
-    if (!isMissing(cause)) throw cause
-    throw new CheckpointError(`the folder ${folder} of ${name} is missing; the download is incomplete`, { cause })
-  }
-}
-
-function describeOthers(names: ReadonlySet<string>): string {
-  const listed = [...names]
-  const variants = listed.flatMap(
-    (file) => /^(?:diffusion_pytorch_model|model)\.(.+)\.safetensors$/.exec(file)?.[1] ?? [],
-  )
-  if (variants.length > 0) return `: only the variant ${variants.join(', ')} is there; ask for it by name`
-  const pickle = listed.find((file) => /\.(bin|ckpt|pt|pth)$/.test(file))
-  if (pickle) return `: ${pickle} is a PyTorch pickle, which is not read; get the .safetensors form of the model`
-  return ` (looked for ${BASE_NAMES.map((base) => `${base}.safetensors`).join(' and ')}); the download is incomplete`
-}
-
-async function readShardIndex(indexPath: string, folder: string): Promise<string[]> {
-  const map = (await readJsonObject(indexPath))?.weight_map
-  if (typeof map !== 'object' || map === null)
-    throw new CheckpointError(`${indexPath}: weight_map must map keys to files`)
-  const shards = [...new Set<unknown>(Object.values(map))]
-  return shards.map((shard) => {
-    if (typeof shard !== 'string' || shard !== basename(shard) || !shard.endsWith('.safetensors')) {
-      throw new CheckpointError(`${indexPath}: ${JSON.stringify(shard)} is no safetensors file of this folder`)
-    }
-    return join(folder, shard)
-  })
+/** Old names may stand for 1×1 convolutions where today's are linear layers: the same bytes. */
+export function asLinear(entry: TensorEntry): TensorEntry {
+  const [rows = 0, columns = 0, height, width] = entry.shape
+  const isConvolution = entry.shape.length === 4 && height === 1 && width === 1 && entry.strides === undefined
+  return isConvolution ? { ...entry, shape: [rows, columns] } : entry
 }

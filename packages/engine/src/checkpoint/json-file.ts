@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { CheckpointError } from './checkpoint-error.ts'
+import { displayName } from './display-name.ts'
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
@@ -8,22 +9,24 @@ export type JsonObject = Readonly<Record<string, unknown>>
  * @throws CheckpointError when the file is empty or holds anything else
  */
 export async function readJsonObject(path: string): Promise<JsonObject | undefined> {
+  const problem = (text: string, cause?: unknown) =>
+    new CheckpointError(`${displayName(path)} ${text}`, { cause, path })
   let text: string
   try {
     text = await readFile(path, 'utf8')
   } catch (cause) {
     if (isMissing(cause)) return undefined
-    throw new CheckpointError(`cannot read ${path}`, { cause })
+    throw problem('cannot be read', cause)
   }
-  if (text.trim() === '') throw new CheckpointError(`${path} is empty; download it again`)
+  if (text.trim() === '') throw problem('is empty; download it again')
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch (cause) {
-    throw new CheckpointError(`${path} is not JSON (${(cause as Error).message}); the file is damaged`, { cause })
+    throw problem(`is not JSON (${(cause as Error).message}); the file is damaged`, cause)
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new CheckpointError(`${path} must hold a JSON object`)
+    throw problem('must hold a JSON object')
   }
   return value as JsonObject
 }

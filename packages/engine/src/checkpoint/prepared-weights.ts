@@ -3,17 +3,12 @@ import { mkdir, mkdtemp, open, readdir, rename, rm, stat, utimes } from 'node:fs
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setImmediate as yieldToEvents } from 'node:timers/promises'
-import {
-  planSafetensors,
-  readSafetensors,
-  readTensor,
-  type SafetensorsFile,
-  writeBytes,
-} from '../formats/safetensors.ts'
+import { planSafetensors, readSafetensors, writeBytes } from '../formats/safetensors.ts'
+import { isPlain, type WeightFile } from '../formats/stored-tensor.ts'
 import type { FloatTensor } from '../tensor/tensor.ts'
 import { blockFilter, isBlockable } from './blocked-filter.ts'
 import { CheckpointError } from './checkpoint-error.ts'
-import type { ComponentWeights, StoredTensor } from './component-weights.ts'
+import { type ComponentWeights, readStoredTensor, type StoredTensor } from './component-weights.ts'
 
 /** Where float32 bytes of a tensor lie. */
 export interface WeightLocation {
@@ -94,7 +89,7 @@ export class WeightCache {
   readonly #givenFolder: string | undefined
   #folder: Promise<string> | undefined
   readonly #maxBytes: number
-  readonly #running = new Map<string, Promise<SafetensorsFile>>()
+  readonly #running = new Map<string, Promise<WeightFile>>()
   /** Prepared files whose weights somebody still holds, and may map again at any time. */
   readonly #held = new Map<string, WeakRef<Weights>>()
 
@@ -113,7 +108,7 @@ export class WeightCache {
       if (!weights.tensors.has(key)) throw new CheckpointError(`${weights.name} has no tensor ${key} to edit`)
     }
     const converted = [...weights.tensors].filter(
-      ([key, tensor]) => edits?.keys.has(key) || needsConversion(tensor) || isBlocked(key, tensor, convolutionBlock),
+      ([key, tensor]) => edits?.keys.has(key) || needsConversion(tensor) || isBlocked(tensor, convolutionBlock),
     )
     const identity = createHash('sha256')
       .update(JSON.stringify([FORMAT, weights.identity, edits?.identity, convolutionBlock]))
@@ -144,7 +139,7 @@ export class WeightCache {
     return opening
   }
 
-  #file(identity: string, name: string, tensors: StoredEntries, options: PrepareOptions): Promise<SafetensorsFile> {
+  #file(identity: string, name: string, tensors: StoredEntries, options: PrepareOptions): Promise<WeightFile> {
     const running = this.#running.get(identity)
     if (running) return running
     const made = this.#openOrWrite(identity, name, tensors, options).finally(() => this.#running.delete(identity))
@@ -157,7 +152,7 @@ export class WeightCache {
     name: string,
     tensors: StoredEntries,
     options: PrepareOptions,
-  ): Promise<SafetensorsFile> {
+  ): Promise<WeightFile> {
     const folder = await this.#openFolder()
     const path = join(folder, `${name.replace(/[^\w.-]/g, '_')}-${identity.slice(0, 32)}.safetensors`)
     const kept = await readSafetensors(path).catch(() => undefined)
@@ -223,13 +218,13 @@ async function createFolder(folder: string): Promise<string> {
 }
 
 /** Anything but float32 that starts at a multiple of its size, which kernels may rely on. */
-function needsConversion({ dtype, offset }: StoredTensor): boolean {
-  return dtype !== 'F32' ? /^(F|BF)\d/.test(dtype) : offset % 4 !== 0
+function needsConversion(tensor: StoredTensor): boolean {
+  if (!/^(F|BF)\d/.test(tensor.dtype)) return false
+  return tensor.dtype !== 'F32' || tensor.offset % 4 !== 0 || !isPlain(tensor)
 }
 
-/** Renamed convolutions stand for linear layers. */
-function isBlocked(key: string, { shape, storedKey }: StoredTensor, block: number | undefined): block is number {
-  return block !== undefined && key === storedKey && isBlockable(shape, block)
+function isBlocked({ shape }: StoredTensor, block: number | undefined): block is number {
+  return block !== undefined && isBlockable(shape, block)
 }
 
 async function writeConverted(path: string, tensors: StoredEntries, options: PrepareOptions): Promise<void> {
@@ -239,12 +234,12 @@ async function writeConverted(path: string, tensors: StoredEntries, options: Pre
     await writeBytes(handle, plan.header)
     for (const [index, [key, stored]] of tensors.entries()) {
       options.signal?.throwIfAborted()
-      const tensor = await readTensor(stored.file, stored.storedKey)
+      const tensor = await readStoredTensor(stored)
       const edited = options.edits?.keys.has(key) ? await options.edits.apply(key, tensor) : tensor
       if (edited.data.length !== tensor.data.length) {
         throw new CheckpointError(`the edit of ${key} turned [${tensor.shape}] into [${edited.shape}]`)
       }
-      const isBlock = isBlocked(key, stored, options.convolutionBlock)
+      const isBlock = isBlocked(stored, options.convolutionBlock)
       await writeBytes(handle, isBlock ? blockFilter(edited.data, stored.shape, options.convolutionBlock) : edited.data)
       options.onProgress?.(index + 1, tensors.length)
       await yieldToEvents()
@@ -259,12 +254,12 @@ async function writeConverted(path: string, tensors: StoredEntries, options: Pre
 function preparedWeights(
   weights: ComponentWeights,
   identity: string,
-  prepared: SafetensorsFile | undefined,
+  prepared: WeightFile | undefined,
   convolutionBlock: number | undefined,
 ): Weights {
   const storedTensor = (key: string): StoredTensor => {
     const stored = weights.tensors.get(key)
-    if (!stored) throw new CheckpointError(`${weights.name} in ${weights.folder} has no tensor ${key}`)
+    if (!stored) throw new CheckpointError(`${weights.name} of ${weights.source} has no tensor ${key}`)
     return stored
   }
   const inPreparedFile = (key: string): WeightLocation | undefined => {
@@ -277,12 +272,12 @@ function preparedWeights(
     convolutionBlock,
     locate(key) {
       const stored = storedTensor(key)
-      if (isBlocked(key, stored, convolutionBlock)) throw new CheckpointError(`${key} is stored for convolutions only`)
+      if (isBlocked(stored, convolutionBlock)) throw new CheckpointError(`${key} is stored for convolutions only`)
       const place = inPreparedFile(key)
       if (place) return place
       if (stored.dtype !== 'F32') throw new CheckpointError(`${key} is ${stored.dtype}; a weight must be a float`)
       return { path: stored.file.path, offset: stored.offset, length: stored.length }
     },
-    locateBlocked: (key) => (isBlocked(key, storedTensor(key), convolutionBlock) ? inPreparedFile(key) : undefined),
+    locateBlocked: (key) => (isBlocked(storedTensor(key), convolutionBlock) ? inPreparedFile(key) : undefined),
   }
 }

@@ -9,4 +9,6 @@ export abstract class EngineError extends Error {
   abstract readonly kind: EngineErrorKind
   /** Of the kind `parameter`: the one to change, by the engine's name for it. */
   readonly parameter?: string
+  /** Of the kind `model`: the file or folder on this machine. Messages have its name alone, because clients read them. */
+  readonly path?: string | undefined
 }

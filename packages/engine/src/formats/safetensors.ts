@@ -4,61 +4,16 @@
  */
 import { type FileHandle, open } from 'node:fs/promises'
 import { endianness } from 'node:os'
-import { EngineError } from '../errors/engine-error.ts'
-import { bfloat16ToFloat32, float16ToFloat32 } from '../tensor/float16.ts'
-import { bytesOf, elementCount, type FloatTensor, float32, type Shape, type Tensor } from '../tensor/tensor.ts'
-
-const BITS = {
-  F64: 64,
-  F32: 32,
-  F16: 16,
-  BF16: 16,
-  I64: 64,
-  I32: 32,
-  I16: 16,
-  I8: 8,
-  U64: 64,
-  U32: 32,
-  U16: 16,
-  U8: 8,
-  BOOL: 8,
-  F8_E4M3: 8,
-  F8_E5M2: 8,
-} as const
-
-/** Element types, in the format's spelling. */
-export type SafetensorsDType = keyof typeof BITS
-
-export interface SafetensorsTensor {
-  readonly dtype: SafetensorsDType
-  readonly shape: Shape
-  /** First byte, counted from the start of the file. */
-  readonly offset: number
-  /** Bytes. */
-  readonly length: number
-}
-
-/** A file's header. Nothing is kept open. */
-export interface SafetensorsFile {
-  readonly path: string
-  /** Bytes of the whole file. */
-  readonly size: number
-  /** By key, in the order of their bytes. */
-  readonly tensors: ReadonlyMap<string, SafetensorsTensor>
-  readonly metadata: Readonly<Record<string, string>>
-}
-
-/** A file that is not what its name says: the message names the file, the tensor and the likely cause. */
-export class SafetensorsError extends EngineError {
-  override readonly name = 'SafetensorsError'
-  readonly kind = 'model'
-  readonly path: string
-
-  constructor(path: string, problem: string, cause?: unknown) {
-    super(`${path}: ${problem}`, { cause })
-    this.path = path
-  }
-}
+import { bytesOf, elementCount, type FloatTensor, type Shape, type Tensor } from '../tensor/tensor.ts'
+import {
+  ELEMENT_BYTES,
+  type ElementType,
+  readBytes,
+  readEntry,
+  type TensorEntry,
+  type WeightFile,
+} from './stored-tensor.ts'
+import { WeightFileError } from './weight-file-error.ts'
 
 /** The reference implementation's limit; a header this long is a damaged length field. */
 const MAX_HEADER_BYTES = 100_000_000
@@ -66,9 +21,9 @@ const MAX_HEADER_BYTES = 100_000_000
 /**
  * Reads the header and checks it against the file's size: every tensor lies inside the file, none overlap, and together they
  * fill it, as the reference implementation demands.
- * @throws SafetensorsError for a file that is truncated or no safetensors file
+ * @throws WeightFileError for a file that is truncated or no safetensors file
  */
-export async function readSafetensors(path: string): Promise<SafetensorsFile> {
+export async function readSafetensors(path: string): Promise<WeightFile> {
   const handle = await open(path, 'r')
   try {
     const { size } = await handle.stat()
@@ -82,15 +37,15 @@ export async function readSafetensors(path: string): Promise<SafetensorsFile> {
 }
 
 function headerLength(path: string, size: number, prefix: Uint8Array): number {
-  if (size === 0) throw new SafetensorsError(path, 'the file is empty (0 bytes); download it again')
+  if (size === 0) throw new WeightFileError(path, 'the file is empty (0 bytes); download it again')
   const foreign = foreignFormat(Buffer.from(prefix).toString('latin1'))
-  if (foreign) throw new SafetensorsError(path, foreign)
-  if (size < 8) throw new SafetensorsError(path, `the file has ${size} bytes, too few for a header; download it again`)
+  if (foreign) throw new WeightFileError(path, foreign)
+  if (size < 8) throw new WeightFileError(path, `the file has ${size} bytes, too few for a header; download it again`)
   const length = Number(Buffer.from(prefix).readBigUInt64LE(0))
   if (length > MAX_HEADER_BYTES)
-    throw new SafetensorsError(path, 'this is no safetensors file: its header has no length')
+    throw new WeightFileError(path, 'this is no safetensors file: its header has no length')
   if (length > size - 8) {
-    throw new SafetensorsError(
+    throw new WeightFileError(
       path,
       `the header needs ${length} bytes and the file ends after ${size - 8}; this looks like a truncated download`,
     )
@@ -102,25 +57,22 @@ function foreignFormat(start: string): string | undefined {
   if (start.startsWith('version https://git-lfs')) {
     return 'this is a Git LFS pointer, not the file; run `git lfs pull` in its repository'
   }
-  if (start.startsWith('PK') || start.startsWith('\x80\x02')) {
-    return 'this is a PyTorch pickle with the wrong name, not a safetensors file; get the .safetensors form of the model'
-  }
   if (/^\s*<(!doctype|html|\?xml)/i.test(start)) {
     return 'this is a web page, not a safetensors file; the download was answered with an error page'
   }
   return undefined
 }
 
-function parseHeader(path: string, size: number, bytes: Uint8Array): SafetensorsFile {
+function parseHeader(path: string, size: number, bytes: Uint8Array): WeightFile {
   let header: unknown
   try {
     header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch (cause) {
-    throw new SafetensorsError(path, 'the header is not JSON: the file is damaged or no safetensors file', cause)
+    throw new WeightFileError(path, 'the header is not JSON: the file is damaged or no safetensors file', cause)
   }
-  if (!isRecord(header)) throw new SafetensorsError(path, 'the header is no JSON object: this is no safetensors file')
+  if (!isRecord(header)) throw new WeightFileError(path, 'the header is no JSON object: this is no safetensors file')
   const dataStart = 8 + bytes.length
-  const entries: [string, SafetensorsTensor][] = []
+  const entries: [string, TensorEntry][] = []
   for (const [key, entry] of Object.entries(header)) {
     if (key !== '__metadata__') entries.push([key, parseEntry(path, key, entry, dataStart)])
   }
@@ -129,38 +81,38 @@ function parseHeader(path: string, size: number, bytes: Uint8Array): Safetensors
   return { path, size, tensors: new Map(entries), metadata: parseMetadata(path, header.__metadata__) }
 }
 
-function parseEntry(path: string, key: string, entry: unknown, dataStart: number): SafetensorsTensor {
-  const fail = (problem: string) => new SafetensorsError(path, `${key}: ${problem}`)
+function parseEntry(path: string, key: string, entry: unknown, dataStart: number): TensorEntry {
+  const fail = (problem: string) => new WeightFileError(path, `${key}: ${problem}`)
   if (!isRecord(entry)) throw fail('its header entry is no object')
   const { dtype, shape, data_offsets: offsets } = entry
-  if (typeof dtype !== 'string' || !Object.hasOwn(BITS, dtype))
+  if (typeof dtype !== 'string' || !Object.hasOwn(ELEMENT_BYTES, dtype))
     throw fail(`unknown element type ${JSON.stringify(dtype)}`)
   if (!isSizes(shape)) throw fail(`its shape ${JSON.stringify(shape)} is no list of sizes`)
   if (!isSizes(offsets) || offsets.length !== 2)
     throw fail(`its offsets ${JSON.stringify(offsets)} are no pair of numbers`)
   const [begin, end] = offsets as [number, number]
-  const length = (elementCount(shape) * BITS[dtype as SafetensorsDType]) / 8
+  const length = elementCount(shape) * ELEMENT_BYTES[dtype as ElementType]
   if (end - begin !== length) {
     throw fail(`${dtype} [${shape}] takes ${length} bytes, the header gives it ${end - begin}; the file is damaged`)
   }
-  return { dtype: dtype as SafetensorsDType, shape, offset: dataStart + begin, length }
+  return { dtype: dtype as ElementType, shape, offset: dataStart + begin, length }
 }
 
-function checkLayout(path: string, size: number, dataStart: number, entries: [string, SafetensorsTensor][]): void {
+function checkLayout(path: string, size: number, dataStart: number, entries: [string, TensorEntry][]): void {
   let [end, previous] = [dataStart, 'the header']
   for (const [key, { offset, length }] of entries) {
     if (offset + length > size) {
-      throw new SafetensorsError(
+      throw new WeightFileError(
         path,
         `${key} should end at byte ${offset + length} and the file has ${size}; this looks like a truncated download`,
       )
     }
-    if (offset < end) throw new SafetensorsError(path, `${key} overlaps ${previous}; the file is damaged`)
-    if (offset > end) throw new SafetensorsError(path, `${offset - end} stray bytes before ${key}; the file is damaged`)
+    if (offset < end) throw new WeightFileError(path, `${key} overlaps ${previous}; the file is damaged`)
+    if (offset > end) throw new WeightFileError(path, `${offset - end} stray bytes before ${key}; the file is damaged`)
     ;[end, previous] = [offset + length, key]
   }
   if (end !== size) {
-    throw new SafetensorsError(
+    throw new WeightFileError(
       path,
       `${size - end} stray bytes after ${previous}; the file is damaged or joined to another`,
     )
@@ -170,7 +122,7 @@ function checkLayout(path: string, size: number, dataStart: number, entries: [st
 function parseMetadata(path: string, metadata: unknown): Record<string, string> {
   if (metadata === undefined) return {}
   if (!isRecord(metadata) || Object.values(metadata).some((value) => typeof value !== 'string')) {
-    throw new SafetensorsError(path, '__metadata__ must map strings to strings')
+    throw new WeightFileError(path, '__metadata__ must map strings to strings')
   }
   return metadata as Record<string, string>
 }
@@ -183,74 +135,22 @@ function isSizes(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0)
 }
 
-async function readBytes(handle: FileHandle, position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(length)
-  // One read takes at most 2 GiB; a tensor of a big model can be more.
-  const step = 2 ** 30
-  for (let done = 0; done < length; ) {
-    const { bytesRead } = await handle.read(bytes, done, Math.min(step, length - done), position + done)
-    if (bytesRead === 0) throw new Error(`expected ${length} bytes at byte ${position}, the file ends after ${done}`)
-    done += bytesRead
-  }
-  return bytes
-}
-
 /**
- * One tensor of the file as float32, whatever it is stored as (int64 beyond 2^24 and float64 are rounded).
- * @throws SafetensorsError when the key is not there, its type is 8-bit float, or the file has shrunk since its header was read
+ * One tensor of a file as float32, whatever it is stored as (int64 beyond 2^24 and float64 are rounded).
+ * @throws WeightFileError when the key is not there or the file has shrunk since its header was read
  */
-export async function readTensor(file: SafetensorsFile, key: string): Promise<FloatTensor> {
+export async function readTensor(file: WeightFile, key: string): Promise<FloatTensor> {
   const entry = file.tensors.get(key)
-  if (!entry) throw new SafetensorsError(file.path, `there is no tensor ${key}`)
-  const handle = await open(file.path, 'r')
+  if (!entry) throw new WeightFileError(file.path, `there is no tensor ${key}`)
   try {
-    return await readFrom(handle, entry)
+    return await readEntry(file.path, entry)
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new SafetensorsError(file.path, `${key}: ${reason}`, cause)
-  } finally {
-    await handle.close()
+    throw new WeightFileError(file.path, `${key}: ${reason}`, cause)
   }
 }
 
-async function readFrom(handle: FileHandle, { dtype, shape, offset, length }: SafetensorsTensor): Promise<FloatTensor> {
-  const { buffer } = await readBytes(handle, offset, length)
-  return float32(shape, toFloat32(dtype, buffer))
-}
-
-function toFloat32(dtype: SafetensorsDType, buffer: ArrayBuffer): Float32Array {
-  switch (dtype) {
-    case 'F32':
-      return new Float32Array(buffer)
-    case 'F16':
-      return float16ToFloat32(new Uint16Array(buffer))
-    case 'BF16':
-      return bfloat16ToFloat32(new Uint16Array(buffer))
-    case 'F64':
-      return Float32Array.from(new Float64Array(buffer))
-    case 'I64':
-      return Float32Array.from(new BigInt64Array(buffer), Number)
-    case 'U64':
-      return Float32Array.from(new BigUint64Array(buffer), Number)
-    case 'I32':
-      return Float32Array.from(new Int32Array(buffer))
-    case 'U32':
-      return Float32Array.from(new Uint32Array(buffer))
-    case 'I16':
-      return Float32Array.from(new Int16Array(buffer))
-    case 'U16':
-      return Float32Array.from(new Uint16Array(buffer))
-    case 'I8':
-      return Float32Array.from(new Int8Array(buffer))
-    case 'U8':
-    case 'BOOL':
-      return Float32Array.from(new Uint8Array(buffer))
-    default:
-      throw new Error(`${dtype} weights are not supported; get the float16 or float32 form of the model`)
-  }
-}
-
-const WRITTEN: Readonly<Record<Tensor['dtype'], SafetensorsDType>> = {
+const WRITTEN: Readonly<Record<Tensor['dtype'], ElementType>> = {
   float32: 'F32',
   float16: 'F16',
   int64: 'I64',
@@ -263,7 +163,7 @@ const WRITTEN: Readonly<Record<Tensor['dtype'], SafetensorsDType>> = {
 export interface SafetensorsPlan {
   readonly header: Uint8Array
   /** Absolute offsets, in the order the bytes must be written in. */
-  readonly tensors: ReadonlyMap<string, SafetensorsTensor>
+  readonly tensors: ReadonlyMap<string, TensorEntry>
   /** Bytes of the whole file. */
   readonly size: number
 }
@@ -274,11 +174,11 @@ export function planSafetensors(
   metadata: Readonly<Record<string, string>> = {},
 ): SafetensorsPlan {
   const entries: Record<string, unknown> = Object.keys(metadata).length > 0 ? { __metadata__: metadata } : {}
-  const planned = new Map<string, SafetensorsTensor>()
+  const planned = new Map<string, TensorEntry>()
   let end = 0
   for (const [key, { dtype, shape }] of tensors) {
     const stored = WRITTEN[dtype]
-    const length = (elementCount(shape) * BITS[stored]) / 8
+    const length = elementCount(shape) * ELEMENT_BYTES[stored]
     entries[key] = { dtype: stored, shape, data_offsets: [end, end + length] }
     planned.set(key, { dtype: stored, shape, offset: end, length })
     end += length

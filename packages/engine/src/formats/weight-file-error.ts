@@ -1,10 +1,11 @@
 import { basename } from 'node:path'
+import { EngineError } from '../errors/engine-error.ts'
 
 /** A file of weights that cannot be used: the message names the file, the tensor and the likely cause. */
-export class WeightFileError extends Error {
+export class WeightFileError extends EngineError {
   override readonly name = 'WeightFileError'
-  /** Whole path; the message has the file's name alone, because clients read it. */
-  readonly path: string
+  readonly kind = 'model'
+  override readonly path: string
 
   constructor(path: string, problem: string, cause?: unknown) {
     super(`${basename(path)}: ${problem}`, { cause })

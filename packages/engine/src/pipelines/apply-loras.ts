@@ -32,7 +32,7 @@ export interface SortedLoras {
 /**
  * Opens LoRA files and holds them against a model.
  * @param onWarning told of keys that change nothing
- * @throws CheckpointError for a file that is no LoRA, or one of another base; SafetensorsError when it is damaged
+ * @throws CheckpointError for a file that is no LoRA, or one of another base; WeightFileError when it is damaged
  */
 export async function sortLoras(
   model: StableDiffusion,

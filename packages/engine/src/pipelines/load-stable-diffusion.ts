@@ -44,7 +44,7 @@ const PIPELINES: Readonly<Record<string, StableDiffusion['kind']>> = {
 /**
  * Loads a diffusers checkpoint of the Stable Diffusion family. Configs and weight headers are checked now, sessions are made
  * when they are first used.
- * @throws CheckpointError, ModelConfigError, SafetensorsError: one message that names the file, the tensor and the likely cause
+ * @throws CheckpointError, ModelConfigError, WeightFileError: one message that names the file, the tensor and the likely cause
  */
 export async function loadStableDiffusion(
   engine: Engine,

@@ -18,7 +18,7 @@ export interface PrepareWeightsOptions extends WeightsOptions {
 /**
  * A component's weights in the form that this engine maps: held against the graphs that are built from them, with LoRAs merged and
  * convolutions in the CPU kernels' form where the prepared file is kept.
- * @throws CheckpointError, SafetensorsError
+ * @throws CheckpointError, WeightFileError
  */
 export async function prepareWeights(
   { weightCache, runtime, keepsPreparedWeights }: Engine,

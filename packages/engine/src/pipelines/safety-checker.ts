@@ -41,7 +41,7 @@ const COMPONENT = 'safety_checker'
  * ViTForImageClassification with a label `nsfw` (v2; `Falconsai/nsfw_image_detection`). Configs and weight headers are checked now,
  * the session is made when it is first used.
  * @param folder a folder with the model's config.json, or a whole checkpoint with a `safety_checker` folder
- * @throws CheckpointError, ModelConfigError, SafetensorsError
+ * @throws CheckpointError, ModelConfigError, WeightFileError
  */
 export async function loadSafetyChecker(
   engine: Engine,
@@ -54,7 +54,7 @@ export async function loadSafetyChecker(
   if (config.model_type === 'clip') return loadConceptChecker(engine, component, config)
   if (config.model_type === 'vit') return loadClassifier(engine, component, config)
   throw new CheckpointError(
-    `${component.folder} is no safety checker: model_type in config.json must be clip (StableDiffusionSafetyChecker) or ` +
+    `the model ${component.source} is no safety checker: model_type in config.json must be clip (StableDiffusionSafetyChecker) or ` +
       `vit (ViTForImageClassification), found ${JSON.stringify(config.model_type)}`,
   )
 }
@@ -80,7 +80,7 @@ async function loadClassifier(engine: Engine, component: Component, json: unknow
   const nsfw = config.labels.indexOf('nsfw')
   if (nsfw < 0) {
     throw new CheckpointError(
-      `${component.folder} is no safety checker: its labels are ${config.labels.join(', ')}, not nsfw`,
+      `the model ${component.source} is no safety checker: its labels are ${config.labels.join(', ')}, not nsfw`,
     )
   }
   const run = await openModel(engine, component, {
