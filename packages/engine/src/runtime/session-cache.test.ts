@@ -108,7 +108,7 @@ test('a ready-made model is kept like a graph, by its file', async () => {
   await cache.open({ ...file, identity: '2' })
   await get('a')
   expect(runtime.log).toEqual(['load m', 'load m', 'load a'])
-  expect(cache.usedBytes).toBe(total + 2 * (1000 + 256e6))
+  expect(cache.usedBytes).toBe(total + 2 * (1000 + 32e6 + 4000))
 })
 
 test('what runs stays; who needs its room waits for it', async () => {

@@ -28,12 +28,12 @@ export function estimateCost(graph: Graph): SessionCost {
   return { weightBytes, workBytes: Math.ceil(1.3 * live + Math.min(2 * live, 256e6)) }
 }
 
-/** Activations of a ready-made model, whose sizes are not in its file: an allowance. */
-const MODEL_FILE_WORK_BYTES = 256e6
-
-/** What a ready-made model's session will take. Detectors ship as such files; they are small beside what draws. */
+/**
+ * What a ready-made model's session will take. Sizes of its activations are not in the file, so an allowance stands for them: detectors
+ * ship as such files, and what they take is little beside what draws.
+ */
 export function estimateFileCost({ size }: OnnxFile): SessionCost {
-  return { weightBytes: size, workBytes: MODEL_FILE_WORK_BYTES }
+  return { weightBytes: size, workBytes: Math.min(256e6, 32e6 + 4 * size) }
 }
 
 function bytesOf({ dtype, shape }: { readonly dtype: DType; readonly shape: Shape }): number {

@@ -7,7 +7,7 @@ import type { Box, KeyPoint } from './face.ts'
 import { letterbox } from './letterbox.ts'
 import { networkInput } from './network-input.ts'
 import { type OnnxNetwork, openOnnxNetwork } from './onnx-network.ts'
-import { suppressOverlaps } from './suppression.ts'
+import { overlapOf, suppressOverlaps } from './suppression.ts'
 
 const STRIDES = [8, 16, 32]
 const DETECTOR_SIDE = 640
@@ -64,16 +64,15 @@ async function findPeople(network: OnnxNetwork, image: RgbImage): Promise<Box[]>
   const fitted = { width: Math.trunc(image.width * scale), height: Math.trunc(image.height * scale), scale }
   const { image: canvas } = letterbox(image, { width, height }, fitted, GREY)
   const [output] = await network.run(networkInput(canvas, RAW))
-  const { boxes, scores } = decodePeople(output as FloatTensor, width, height, scale)
-  const kept = suppressOverlaps(boxes, scores, MAX_OVERLAP)
-  return kept.filter((i) => (scores[i] as number) > MIN_SCORE).map((i) => boxes[i] as Box)
+  const people = decodePeople(output as FloatTensor, width, height, scale)
+  const kept = suppressOverlaps(people, MAX_OVERLAP, overlapOf.pixels)
+  return kept.filter(({ score }) => score > MIN_SCORE).map(({ box }) => box)
 }
 
 /** Rows of [1, places, 5 + classes]: centre and logarithm of the size in grid units, objectness, probability of each class. */
 function decodePeople({ data, shape }: FloatTensor, width: number, height: number, scale: number) {
   const values = shape[2] as number
-  const boxes: Box[] = []
-  const scores: number[] = []
+  const people: { box: Box; score: number }[] = []
   let row = 0
   for (const stride of STRIDES) {
     const [columns, lines] = [Math.floor(width / stride), Math.floor(height / stride)]
@@ -84,16 +83,16 @@ function decodePeople({ data, shape }: FloatTensor, width: number, height: numbe
       const x = (at(0) + (cell % columns)) * stride
       const y = (at(1) + Math.floor(cell / columns)) * stride
       const [halfWidth, halfHeight] = [(Math.exp(at(2)) * stride) / 2, (Math.exp(at(3)) * stride) / 2]
-      boxes.push({
+      const box = {
         left: (x - halfWidth) / scale,
         top: (y - halfHeight) / scale,
         right: (x + halfWidth) / scale,
         bottom: (y + halfHeight) / scale,
-      })
-      scores.push(score)
+      }
+      people.push({ box, score })
     }
   }
-  return { boxes, scores }
+  return people
 }
 
 async function findPose(network: OnnxNetwork, image: RgbImage, box: Box): Promise<BodyPose> {

@@ -5,7 +5,7 @@ import type { Face, FaceDetector, KeyPoint } from './face.ts'
 import { letterbox } from './letterbox.ts'
 import { networkInput } from './network-input.ts'
 import { type OnnxNetwork, openOnnxNetwork } from './onnx-network.ts'
-import { suppressOverlaps } from './suppression.ts'
+import { overlapOf, suppressOverlaps } from './suppression.ts'
 
 const STRIDES = [8, 16, 32]
 /** Predictions at each place of the grid. */
@@ -35,12 +35,7 @@ async function detect(network: OnnxNetwork, image: RgbImage): Promise<Face[]> {
   const { image: canvas, scale } = letterbox(image, { width, height }, fitted, 0)
   const outputs = await network.run(networkInput(canvas, NORMALIZATION))
   const faces = STRIDES.flatMap((stride, level) => decodeLevel(outputs, level, stride, { width, scale }))
-  const kept = suppressOverlaps(
-    faces.map(({ box }) => box),
-    faces.map(({ score }) => score),
-    MAX_OVERLAP,
-  )
-  return kept.map((i) => faces[i] as Face)
+  return suppressOverlaps(faces, MAX_OVERLAP, overlapOf.pixels)
 }
 
 /** The proportions are kept, sides rounded down as insightface's; the scale is the height's, rounding included. */
