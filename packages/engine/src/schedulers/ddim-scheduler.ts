@@ -1,19 +1,11 @@
-import type { FloatTensor } from '../tensor/tensor.ts'
 import { type ConfigOf, flag, integer, oneOf, readConfig } from './config.ts'
 import { linearCombination } from './linear-combination.ts'
 import { alphasCumprod, noiseScheduleOptions } from './noise-schedule.ts'
 import { stepsOnly } from './schedule-arguments.ts'
-import {
-  atStep,
-  type Schedule,
-  type ScheduleOptions,
-  type Scheduler,
-  type StepInput,
-  type StepOutput,
-} from './scheduler.ts'
+import { atStep, type Schedule, type ScheduleOptions, type StepInput, type StepOutput } from './scheduler.ts'
 import { integerTimesteps, TIMESTEP_SPACINGS } from './spacing.ts'
 import { CLIPPING_OPTIONS, THRESHOLDING_OPTIONS, thresholdOrClip } from './thresholding.ts'
-import { addVariancePreservingNoise, alphaProdAt, predictEpsilon, predictOriginal } from './variance-preserving.ts'
+import { alphaProdAt, predictEpsilon, predictOriginal, VariancePreservingScheduler } from './variance-preserving.ts'
 
 const { fround, sqrt } = Math
 
@@ -29,42 +21,33 @@ export const DDIM_OPTIONS = {
 }
 
 /** Denoising diffusion implicit models (arXiv 2010.02502, formulas 12 and 16); diffusers' DDIMScheduler. */
-export class DDIMScheduler implements Scheduler {
+export class DDIMScheduler extends VariancePreservingScheduler {
   readonly className = 'DDIMScheduler'
-  readonly order = 1
-  readonly initNoiseSigma = 1
-  readonly sigmas = undefined
-  timesteps: readonly number[] = []
-  numInferenceSteps = 0
-  private readonly config: ConfigOf<typeof DDIM_OPTIONS>
-  private readonly alphas: Float32Array
-  private readonly finalAlphaProd: number
+  readonly #config: ConfigOf<typeof DDIM_OPTIONS>
+  readonly #finalAlphaProd: number
 
   constructor(config: Readonly<Record<string, unknown>> = {}) {
-    this.config = readConfig(this.className, DDIM_OPTIONS, config)
-    this.alphas = alphasCumprod(this.config)
-    this.finalAlphaProd = this.config.set_alpha_to_one ? 1 : alphaProdAt(this.alphas, 0)
+    const options = readConfig('DDIMScheduler', DDIM_OPTIONS, config)
+    super(alphasCumprod(options))
+    this.#config = options
+    this.#finalAlphaProd = options.set_alpha_to_one ? 1 : alphaProdAt(this.alphas, 0)
   }
 
   setTimesteps(schedule: Schedule, options?: ScheduleOptions): void {
-    const count = stepsOnly(this.className, schedule, options, this.config.num_train_timesteps)
-    this.timesteps = integerTimesteps(this.className, this.config, count)
+    const count = stepsOnly(this.className, schedule, options, this.#config.num_train_timesteps)
+    this.timesteps = integerTimesteps(this.className, this.#config, count)
     this.numInferenceSteps = count
-  }
-
-  scaleModelInput(sample: FloatTensor): FloatTensor {
-    return sample
   }
 
   step({ modelOutput, stepIndex, sample, drawNoise, eta = 0 }: StepInput): StepOutput {
     const timestep = atStep(this.timesteps, stepIndex)
-    const previousTimestep = timestep - Math.floor(this.config.num_train_timesteps / this.numInferenceSteps)
+    const previousTimestep = timestep - Math.floor(this.#config.num_train_timesteps / this.numInferenceSteps)
     const alphaProd = alphaProdAt(this.alphas, timestep)
-    const previous = previousTimestep >= 0 ? alphaProdAt(this.alphas, previousTimestep) : this.finalAlphaProd
+    const previous = previousTimestep >= 0 ? alphaProdAt(this.alphas, previousTimestep) : this.#finalAlphaProd
 
-    const predicted = predictOriginal(this.config.prediction_type, alphaProd, sample, modelOutput)
-    const predOriginalSample = thresholdOrClip(predicted, this.config)
-    const epsilon = predictEpsilon(this.config.prediction_type, alphaProd, sample, modelOutput)
+    const predicted = predictOriginal(this.#config.prediction_type, alphaProd, sample, modelOutput)
+    const predOriginalSample = thresholdOrClip(predicted, this.#config)
+    const epsilon = predictEpsilon(this.#config.prediction_type, alphaProd, sample, modelOutput)
 
     const deviation = fround(fround(eta) * fround(sqrt(variance(alphaProd, previous))))
     // At eta 1 from zero signal this is 0 in theory and below it by rounding in float32, where diffusers makes NaN.
@@ -72,10 +55,6 @@ export class DDIMScheduler implements Scheduler {
     const prevSample = linearCombination([fround(sqrt(previous)), predOriginalSample], [direction, epsilon])
     if (eta <= 0) return { prevSample, predOriginalSample }
     return { prevSample: linearCombination([1, prevSample], [deviation, drawNoise()]), predOriginalSample }
-  }
-
-  addNoise(original: FloatTensor, noise: FloatTensor, stepIndex: number): FloatTensor {
-    return addVariancePreservingNoise(alphaProdAt(this.alphas, atStep(this.timesteps, stepIndex)), original, noise)
   }
 }
 

@@ -9,7 +9,7 @@ import {
   atStep,
   type Schedule,
   type ScheduleOptions,
-  type Scheduler,
+  SchedulerBase,
   type StepInput,
   type StepOutput,
 } from './scheduler.ts'
@@ -64,46 +64,40 @@ function lambdaOption() {
  * DPM-Solver++ and its stochastic form, multistep, orders 1 to 3 (arXiv 2211.01095); diffusers'
  * DPMSolverMultistepScheduler. The stochastic form draws noise on every step, the last included.
  */
-export class DPMSolverMultistepScheduler implements Scheduler {
+export class DPMSolverMultistepScheduler extends SchedulerBase {
   readonly className = 'DPMSolverMultistepScheduler'
-  readonly order = 1
-  readonly initNoiseSigma = 1
-  timesteps: readonly number[] = []
-  numInferenceSteps = 0
-  sigmas: readonly number[] = []
-  private readonly config: ConfigOf<typeof DPM_SOLVER_MULTISTEP_OPTIONS>
-  private readonly alphas: Float32Array
+  override sigmas: readonly number[] = []
+  readonly #config: ConfigOf<typeof DPM_SOLVER_MULTISTEP_OPTIONS>
+  readonly #alphas: Float32Array
   /** Predicted originals of the last steps, newest first, at most `solver_order`. */
-  private originals: readonly FloatTensor[] = []
+  #originals: readonly FloatTensor[] = []
 
   constructor(config: Readonly<Record<string, unknown>> = {}) {
-    this.config = readConfig(this.className, DPM_SOLVER_MULTISTEP_OPTIONS, config)
-    this.alphas = alphasCumprodWithFiniteSigma(this.config)
+    const options = readConfig('DPMSolverMultistepScheduler', DPM_SOLVER_MULTISTEP_OPTIONS, config)
+    super()
+    this.#config = options
+    this.#alphas = alphasCumprodWithFiniteSigma(options)
   }
 
   setTimesteps(schedule: Schedule, options?: ScheduleOptions): void {
     refuseDistilledOptions(this.className, options)
     const wanted = withoutSigmas(this.className, schedule)
-    const { timesteps, sigmas } = dpmSolverTimesteps(this.className, this.config, this.alphas, wanted)
+    const { timesteps, sigmas } = dpmSolverTimesteps(this.className, this.#config, this.#alphas, wanted)
     this.timesteps = timesteps
     this.sigmas = sigmas
     this.numInferenceSteps = 'timesteps' in wanted ? timesteps.length : wanted.numInferenceSteps
-    this.originals = []
-  }
-
-  scaleModelInput(sample: FloatTensor): FloatTensor {
-    return sample
+    this.#originals = []
   }
 
   step({ modelOutput, stepIndex, sample, drawNoise }: StepInput): StepOutput {
-    const { solver_order, algorithm_type, solver_type } = this.config
-    const predOriginalSample = this.predictOriginal(sample, modelOutput, stepIndex)
-    this.originals = [predOriginalSample, ...this.originals].slice(0, solver_order)
-    const order = Math.min(this.originals.length, this.highestOrder(stepIndex))
+    const { solver_order, algorithm_type, solver_type } = this.#config
+    const predOriginalSample = this.#predictOriginal(sample, modelOutput, stepIndex)
+    this.#originals = [predOriginalSample, ...this.#originals].slice(0, solver_order)
+    const order = Math.min(this.#originals.length, this.#highestOrder(stepIndex))
     // Noise levels from the one to reach back to those of the originals used, newest first.
     const levels = Array.from({ length: order + 1 }, (_, i) => levelOf(atStep(this.sigmas, stepIndex + 1 - i)))
     const noise = algorithm_type === 'sde-dpmsolver++' ? drawNoise() : undefined
-    const update = { sample, originals: this.originals, levels, noise, heun: solver_type === 'heun' }
+    const update = { sample, originals: this.#originals, levels, noise, heun: solver_type === 'heun' }
     const solve = order === 1 ? firstOrderUpdate : order === 2 ? secondOrderUpdate : thirdOrderUpdate
     return { prevSample: solve(update), predOriginalSample }
   }
@@ -114,8 +108,8 @@ export class DPMSolverMultistepScheduler implements Scheduler {
   }
 
   /** The order that the end of the schedule allows: 1 for the last step, 2 before it, when the config says so. */
-  private highestOrder(stepIndex: number): number {
-    const { euler_at_final, lower_order_final, final_sigmas_type, solver_order } = this.config
+  #highestOrder(stepIndex: number): number {
+    const { euler_at_final, lower_order_final, final_sigmas_type, solver_order } = this.#config
     const stepsLeft = this.timesteps.length - stepIndex
     const lowerOrder = lower_order_final && this.timesteps.length < FEW_STEPS
     if (stepsLeft === 1 && (euler_at_final || lowerOrder || final_sigmas_type === 'zero')) return 1
@@ -123,14 +117,14 @@ export class DPMSolverMultistepScheduler implements Scheduler {
     return solver_order
   }
 
-  private predictOriginal(sample: FloatTensor, modelOutput: FloatTensor, stepIndex: number): FloatTensor {
-    const original = this.convertModelOutput(sample, modelOutput, stepIndex)
-    return this.config.thresholding ? dynamicThreshold(original, this.config) : original
+  #predictOriginal(sample: FloatTensor, modelOutput: FloatTensor, stepIndex: number): FloatTensor {
+    const original = this.#convertModelOutput(sample, modelOutput, stepIndex)
+    return this.#config.thresholding ? dynamicThreshold(original, this.#config) : original
   }
 
-  private convertModelOutput(sample: FloatTensor, modelOutput: FloatTensor, stepIndex: number): FloatTensor {
+  #convertModelOutput(sample: FloatTensor, modelOutput: FloatTensor, stepIndex: number): FloatTensor {
     const { alpha, sigma } = levelOf(atStep(this.sigmas, stepIndex))
-    switch (this.config.prediction_type) {
+    switch (this.#config.prediction_type) {
       case 'epsilon':
         return dividedDifference(sample, sigma, modelOutput, alpha)
       case 'sample':

@@ -1,6 +1,5 @@
-import type { FloatTensor } from '../tensor/tensor.ts'
 import { type ConfigOf, flag, integer, numberOrNull, off, oneOf, readConfig } from './config.ts'
-import { addSigmaNoise, derivative, initNoiseSigma, predictOriginalAtSigma, scaleBySigma } from './euler.ts'
+import { derivative, predictOriginalAtSigma, SigmaScheduler } from './euler.ts'
 import { linearCombination } from './linear-combination.ts'
 import { alphasCumprodWithFiniteSigma, noiseScheduleOptions } from './noise-schedule.ts'
 import { customValues, refuseDistilledOptions, stepCount } from './schedule-arguments.ts'
@@ -8,12 +7,11 @@ import {
   atStep,
   type Schedule,
   type ScheduleOptions,
-  type Scheduler,
   SchedulerError,
   type StepInput,
   type StepOutput,
 } from './scheduler.ts'
-import { interpolate, karrasSigmas, logarithms, timestepOfLogSigma, trainingSigmas } from './sigma-schedule.ts'
+import { interpolate, karrasSigmas, logarithms, timestepOfLogSigma } from './sigma-schedule.ts'
 import { linspace, linspaceFloat32, spacedTimesteps, TIMESTEP_SPACINGS } from './spacing.ts'
 
 const { fround } = Math
@@ -34,57 +32,41 @@ export const EULER_DISCRETE_OPTIONS = {
 }
 
 /** Euler's method on the probability flow (arXiv 2206.00364, algorithm 2 without churn); EulerDiscreteScheduler. */
-export class EulerDiscreteScheduler implements Scheduler {
+export class EulerDiscreteScheduler extends SigmaScheduler {
   readonly className = 'EulerDiscreteScheduler'
-  readonly order = 1
-  timesteps: readonly number[] = []
-  numInferenceSteps = 0
-  sigmas: readonly number[] = []
-  private readonly config: ConfigOf<typeof EULER_DISCRETE_OPTIONS>
-  private readonly trainingSigmas: Float32Array
+  readonly #config: ConfigOf<typeof EULER_DISCRETE_OPTIONS>
 
   constructor(config: Readonly<Record<string, unknown>> = {}) {
-    this.config = readConfig(this.className, EULER_DISCRETE_OPTIONS, config)
-    this.trainingSigmas = trainingSigmas(alphasCumprodWithFiniteSigma(this.config))
-  }
-
-  get initNoiseSigma(): number {
-    return initNoiseSigma(this.sigmas, this.config.timestep_spacing)
+    const options = readConfig('EulerDiscreteScheduler', EULER_DISCRETE_OPTIONS, config)
+    super(alphasCumprodWithFiniteSigma(options), options.timestep_spacing)
+    this.#config = options
   }
 
   setTimesteps(schedule: Schedule, options?: ScheduleOptions): void {
     refuseDistilledOptions(this.className, options)
     if ('sigmas' in schedule) {
-      this.setSigmas(schedule.sigmas)
+      this.#setSigmas(schedule.sigmas)
     } else if ('timesteps' in schedule) {
-      if (this.config.use_karras_sigmas) {
+      if (this.#config.use_karras_sigmas) {
         throw new SchedulerError(this.className, 'timesteps', 'custom timesteps cannot be combined with Karras sigmas')
       }
       const { timesteps } = schedule
-      this.setSpacing(customValues(this.className, 'timesteps', timesteps), timesteps.length)
+      this.#setSpacing(customValues(this.className, 'timesteps', timesteps), timesteps.length)
     } else {
       const count = stepCount(this.className, schedule.numInferenceSteps)
-      this.setSpacing(spacedTimesteps(this.config, count), count)
+      this.#setSpacing(spacedTimesteps(this.#config, count), count)
     }
-  }
-
-  scaleModelInput(sample: FloatTensor, stepIndex: number): FloatTensor {
-    return scaleBySigma(sample, atStep(this.sigmas, stepIndex))
   }
 
   step({ modelOutput, stepIndex, sample }: StepInput): StepOutput {
     const sigma = atStep(this.sigmas, stepIndex)
-    const predOriginalSample = predictOriginalAtSigma(this.config.prediction_type, sigma, sample, modelOutput)
+    const predOriginalSample = predictOriginalAtSigma(this.#config.prediction_type, sigma, sample, modelOutput)
     const change = fround(atStep(this.sigmas, stepIndex + 1) - sigma)
     const slope = derivative(sample, predOriginalSample, sigma)
     return { prevSample: linearCombination([1, sample], [change, slope]), predOriginalSample }
   }
 
-  addNoise(original: FloatTensor, noise: FloatTensor, stepIndex: number): FloatTensor {
-    return addSigmaNoise(original, noise, atStep(this.sigmas, stepIndex))
-  }
-
-  private setSigmas(given: readonly number[]): void {
+  #setSigmas(given: readonly number[]): void {
     const sigmas = customValues(this.className, 'sigmas', given, 2).map(fround)
     // A step divides by its sigma.
     if (!sigmas.every((sigma, i) => sigma > 0 || (sigma === 0 && i === sigmas.length - 1))) {
@@ -99,13 +81,13 @@ export class EulerDiscreteScheduler implements Scheduler {
   }
 
   /** `count` differs from the length of `spaced` where trailing spacing yields a timestep more. */
-  private setSpacing(spaced: readonly number[], count: number): void {
-    const { interpolation_type, use_karras_sigmas, final_sigmas_type } = this.config
+  #setSpacing(spaced: readonly number[], count: number): void {
+    const { interpolation_type, use_karras_sigmas, final_sigmas_type } = this.#config
     const table = this.trainingSigmas
     const timesteps = spaced.map(fround)
     const linear = interpolation_type === 'linear'
     const interpolated = linear ? timesteps.map((t) => interpolate(table, t)) : logLinearSigmas(table, count)
-    const sigmas = use_karras_sigmas ? this.karras(interpolated, count) : interpolated
+    const sigmas = use_karras_sigmas ? this.#karras(interpolated, count) : interpolated
     const final = final_sigmas_type === 'zero' ? 0 : (table[0] as number)
     const logSigmas = logarithms(table)
     this.timesteps = use_karras_sigmas
@@ -116,8 +98,8 @@ export class EulerDiscreteScheduler implements Scheduler {
   }
 
   /** Between the ends of the interpolated sigmas, unless the config sets its own. */
-  private karras(interpolated: readonly number[], count: number): number[] {
-    const { sigma_min, sigma_max } = this.config
+  #karras(interpolated: readonly number[], count: number): number[] {
+    const { sigma_min, sigma_max } = this.#config
     const largest = sigma_max ?? (interpolated[0] as number)
     const smallest = sigma_min ?? (interpolated[interpolated.length - 1] as number)
     return karrasSigmas(largest, smallest, linspace(0, 1, count))

@@ -1,6 +1,7 @@
 import { type FloatTensor, map } from '../tensor/tensor.ts'
 import { linearCombination } from './linear-combination.ts'
-import { atStep } from './scheduler.ts'
+import { atStep, SchedulerBase } from './scheduler.ts'
+import { trainingSigmas } from './sigma-schedule.ts'
 import type { TimestepSpacing } from './spacing.ts'
 import type { PredictionType } from './variance-preserving.ts'
 
@@ -9,18 +10,6 @@ const { fround, sqrt } = Math
 /** σ² + 1, in float32. */
 function totalVariance(sigma: number): number {
   return fround(fround(sigma ** 2) + 1)
-}
-
-/** The largest sigma of the schedule; with leading spacing, which starts below the noisiest level, √(σ² + 1). */
-export function initNoiseSigma(sigmas: readonly number[], spacing: TimestepSpacing): number {
-  const largest = Math.max(atStep(sigmas, 0), ...sigmas)
-  return spacing === 'leading' ? fround(sqrt(totalVariance(largest))) : largest
-}
-
-/** sample / √(σ² + 1): the sample as the model has seen it in training. */
-export function scaleBySigma(sample: FloatTensor, sigma: number): FloatTensor {
-  const scale = fround(sqrt(totalVariance(sigma)))
-  return map((value) => value / scale, sample)
 }
 
 /** x₀ at noise level σ, for each of the three things a model can predict. */
@@ -48,7 +37,33 @@ export function derivative(sample: FloatTensor, original: FloatTensor, sigma: nu
   return map((x, x0) => fround(x - x0) / sigma, sample, original)
 }
 
-/** original + σ · noise. */
-export function addSigmaNoise(original: FloatTensor, noise: FloatTensor, sigma: number): FloatTensor {
-  return linearCombination([1, original], [sigma, noise])
+/** Samplers that know the noise level by its standard deviation σ beside a signal that is not scaled. */
+export abstract class SigmaScheduler extends SchedulerBase {
+  override sigmas: readonly number[] = []
+  /** σ by training timestep. */
+  protected readonly trainingSigmas: Float32Array
+  readonly #spacing: TimestepSpacing
+
+  constructor(alphas: Float32Array, spacing: TimestepSpacing) {
+    super()
+    this.trainingSigmas = trainingSigmas(alphas)
+    this.#spacing = spacing
+  }
+
+  /** The largest sigma of the schedule; with leading spacing, which starts below the noisiest level, √(σ² + 1). */
+  override get initNoiseSigma(): number {
+    const largest = Math.max(atStep(this.sigmas, 0), ...this.sigmas)
+    return this.#spacing === 'leading' ? fround(sqrt(totalVariance(largest))) : largest
+  }
+
+  /** sample / √(σ² + 1): the sample as the model has seen it in training. */
+  override scaleModelInput(sample: FloatTensor, stepIndex: number): FloatTensor {
+    const scale = fround(sqrt(totalVariance(atStep(this.sigmas, stepIndex))))
+    return map((value) => value / scale, sample)
+  }
+
+  /** original + σ · noise. */
+  addNoise(original: FloatTensor, noise: FloatTensor, stepIndex: number): FloatTensor {
+    return linearCombination([1, original], [atStep(this.sigmas, stepIndex), noise])
+  }
 }

@@ -1,19 +1,11 @@
-import type { FloatTensor } from '../tensor/tensor.ts'
 import { type ConfigOf, flag, integer, number, oneOf, readConfig } from './config.ts'
 import { lcmTimesteps } from './distilled-timesteps.ts'
 import { linearCombination } from './linear-combination.ts'
 import { alphasCumprod, noiseScheduleOptions } from './noise-schedule.ts'
-import {
-  atStep,
-  type Schedule,
-  type ScheduleOptions,
-  type Scheduler,
-  type StepInput,
-  type StepOutput,
-} from './scheduler.ts'
+import { atStep, type Schedule, type ScheduleOptions, type StepInput, type StepOutput } from './scheduler.ts'
 import { TIMESTEP_SPACINGS } from './spacing.ts'
 import { CLIPPING_OPTIONS, THRESHOLDING_OPTIONS, thresholdOrClip } from './thresholding.ts'
-import { addVariancePreservingNoise, alphaProdAt, predictOriginal, signalAndNoise } from './variance-preserving.ts'
+import { alphaProdAt, predictOriginal, signalAndNoise, VariancePreservingScheduler } from './variance-preserving.ts'
 
 const { fround, sqrt } = Math
 
@@ -35,41 +27,32 @@ export const LCM_OPTIONS = {
 }
 
 /** Latent consistency sampling (arXiv 2310.04378); diffusers' LCMScheduler. */
-export class LCMScheduler implements Scheduler {
+export class LCMScheduler extends VariancePreservingScheduler {
   readonly className = 'LCMScheduler'
-  readonly order = 1
-  readonly initNoiseSigma = 1
-  readonly sigmas = undefined
-  timesteps: readonly number[] = []
-  numInferenceSteps = 0
-  private readonly config: ConfigOf<typeof LCM_OPTIONS>
-  private readonly alphas: Float32Array
-  private lastStepIndex = 0
+  readonly #config: ConfigOf<typeof LCM_OPTIONS>
+  #lastStepIndex = 0
 
   constructor(config: Readonly<Record<string, unknown>> = {}) {
-    this.config = readConfig(this.className, LCM_OPTIONS, config)
-    this.alphas = alphasCumprod(this.config)
+    const options = readConfig('LCMScheduler', LCM_OPTIONS, config)
+    super(alphasCumprod(options))
+    this.#config = options
   }
 
   setTimesteps(schedule: Schedule, options?: ScheduleOptions): void {
-    const { timesteps, lastStepIndex } = lcmTimesteps(this.className, this.config, schedule, options)
+    const { timesteps, lastStepIndex } = lcmTimesteps(this.className, this.#config, schedule, options)
     this.timesteps = timesteps
     this.numInferenceSteps = timesteps.length
-    this.lastStepIndex = lastStepIndex
-  }
-
-  scaleModelInput(sample: FloatTensor): FloatTensor {
-    return sample
+    this.#lastStepIndex = lastStepIndex
   }
 
   step({ modelOutput, stepIndex, sample, drawNoise }: StepInput): StepOutput {
     const timestep = atStep(this.timesteps, stepIndex)
     const alphaProd = alphaProdAt(this.alphas, timestep)
-    const predicted = predictOriginal(this.config.prediction_type, alphaProd, sample, modelOutput)
-    const original = thresholdOrClip(predicted, this.config)
-    const { skip, out } = this.boundaryConditions(timestep)
+    const predicted = predictOriginal(this.#config.prediction_type, alphaProd, sample, modelOutput)
+    const original = thresholdOrClip(predicted, this.#config)
+    const { skip, out } = this.#boundaryConditions(timestep)
     const denoised = linearCombination([out, original], [skip, sample])
-    if (stepIndex === this.lastStepIndex) return { prevSample: denoised, predOriginalSample: denoised }
+    if (stepIndex === this.#lastStepIndex) return { prevSample: denoised, predOriginalSample: denoised }
     const previous = signalAndNoise(alphaProdAt(this.alphas, this.timesteps[stepIndex + 1] ?? timestep))
     return {
       prevSample: linearCombination([previous.signal, denoised], [previous.noise, drawNoise()]),
@@ -77,13 +60,9 @@ export class LCMScheduler implements Scheduler {
     }
   }
 
-  addNoise(original: FloatTensor, noise: FloatTensor, stepIndex: number): FloatTensor {
-    return addVariancePreservingNoise(alphaProdAt(this.alphas, atStep(this.timesteps, stepIndex)), original, noise)
-  }
-
   /** c_skip and c_out of the consistency function at a timestep. */
-  private boundaryConditions(timestep: number): { readonly skip: number; readonly out: number } {
-    const scaled = fround(timestep * fround(this.config.timestep_scaling))
+  #boundaryConditions(timestep: number): { readonly skip: number; readonly out: number } {
+    const scaled = fround(timestep * fround(this.#config.timestep_scaling))
     const sum = fround(fround(scaled ** 2) + SIGMA_DATA ** 2)
     return { skip: fround(SIGMA_DATA ** 2 / sum), out: fround(scaled / fround(sqrt(sum))) }
   }

@@ -7,13 +7,12 @@ import {
   atStep,
   type Schedule,
   type ScheduleOptions,
-  type Scheduler,
   SchedulerError,
   type StepInput,
   type StepOutput,
 } from './scheduler.ts'
 import { integerTimesteps, TIMESTEP_SPACINGS } from './spacing.ts'
-import { addVariancePreservingNoise, alphaProdAt, predictEpsilon, predictOriginal } from './variance-preserving.ts'
+import { alphaProdAt, predictEpsilon, predictOriginal, VariancePreservingScheduler } from './variance-preserving.ts'
 
 const { fround, sqrt } = Math
 
@@ -33,71 +32,58 @@ export const PNDM_OPTIONS = {
  * Pseudo linear multistep (PLMS; arXiv 2202.09778, formula 9, without the Runge-Kutta steps); diffusers'
  * PNDMScheduler. Its schedule has the second timestep twice: the model is evaluated N + 1 times.
  */
-export class PNDMScheduler implements Scheduler {
+export class PNDMScheduler extends VariancePreservingScheduler {
   readonly className = 'PNDMScheduler'
-  readonly order = 1
-  readonly initNoiseSigma = 1
-  readonly sigmas = undefined
-  timesteps: readonly number[] = []
-  numInferenceSteps = 0
-  private readonly config: ConfigOf<typeof PNDM_OPTIONS>
-  private readonly alphas: Float32Array
-  private readonly finalAlphaProd: number
+  readonly #config: ConfigOf<typeof PNDM_OPTIONS>
+  readonly #finalAlphaProd: number
   /** Steps taken. Image-to-image that starts late still warms up from 0, as in diffusers. */
-  private counter = 0
-  private firstSample: FloatTensor | undefined
+  #counter = 0
+  #firstSample: FloatTensor | undefined
   /** The last model outputs, oldest first, at most 4. */
-  private outputs: FloatTensor[] = []
+  #outputs: FloatTensor[] = []
 
   constructor(config: Readonly<Record<string, unknown>> = {}) {
-    this.config = readConfig(this.className, PNDM_OPTIONS, config)
-    if (!this.config.skip_prk_steps) {
+    const options = readConfig('PNDMScheduler', PNDM_OPTIONS, config)
+    if (!options.skip_prk_steps) {
       const problem =
         'the Runge-Kutta warm-up is not implemented; skip_prk_steps must be true, as Stable Diffusion has it'
-      throw new SchedulerError(this.className, 'skip_prk_steps', problem)
+      throw new SchedulerError('PNDMScheduler', 'skip_prk_steps', problem)
     }
-    this.alphas = alphasCumprod({ ...this.config, rescale_betas_zero_snr: false })
-    this.finalAlphaProd = this.config.set_alpha_to_one ? 1 : alphaProdAt(this.alphas, 0)
+    super(alphasCumprod({ ...options, rescale_betas_zero_snr: false }))
+    this.#config = options
+    this.#finalAlphaProd = options.set_alpha_to_one ? 1 : alphaProdAt(this.alphas, 0)
   }
 
   setTimesteps(schedule: Schedule, options?: ScheduleOptions): void {
     const count = stepsOnly(this.className, schedule, options)
-    const spaced = integerTimesteps(this.className, this.config, count)
+    const spaced = integerTimesteps(this.className, this.#config, count)
     this.timesteps = [...spaced.slice(0, 2), ...spaced.slice(1)]
     this.numInferenceSteps = count
-    this.counter = 0
-    this.firstSample = undefined
-    this.outputs = []
-  }
-
-  scaleModelInput(sample: FloatTensor): FloatTensor {
-    return sample
+    this.#counter = 0
+    this.#firstSample = undefined
+    this.#outputs = []
   }
 
   step({ modelOutput, stepIndex, sample }: StepInput): StepOutput {
     const timestep = atStep(this.timesteps, stepIndex)
-    const interval = Math.floor(this.config.num_train_timesteps / this.numInferenceSteps)
-    const firstOutput = this.outputs[0]
-    if (this.counter++ === 1 && firstOutput && this.firstSample) {
+    const interval = Math.floor(this.#config.num_train_timesteps / this.numInferenceSteps)
+    const firstOutput = this.#outputs[0]
+    if (this.#counter++ === 1 && firstOutput && this.#firstSample) {
       // The second evaluation redoes the first interval with the mean of both outputs, and leaves no trace of its own.
       const mean = map((a, b) => fround(a + b) / 2, modelOutput, firstOutput)
-      return this.transfer(this.firstSample, timestep + interval, timestep, mean)
+      return this.#transfer(this.#firstSample, timestep + interval, timestep, mean)
     }
-    this.firstSample ??= sample
-    this.outputs = [...this.outputs.slice(-3), modelOutput]
-    return this.transfer(sample, timestep, timestep - interval, combineOutputs(this.outputs))
-  }
-
-  addNoise(original: FloatTensor, noise: FloatTensor, stepIndex: number): FloatTensor {
-    return addVariancePreservingNoise(alphaProdAt(this.alphas, atStep(this.timesteps, stepIndex)), original, noise)
+    this.#firstSample ??= sample
+    this.#outputs = [...this.#outputs.slice(-3), modelOutput]
+    return this.#transfer(sample, timestep, timestep - interval, combineOutputs(this.#outputs))
   }
 
   /** Formula 9: from `timestep` to `previousTimestep` along the combined model output. */
-  private transfer(sample: FloatTensor, timestep: number, previousTimestep: number, output: FloatTensor): StepOutput {
+  #transfer(sample: FloatTensor, timestep: number, previousTimestep: number, output: FloatTensor): StepOutput {
     const alphaProd = alphaProdAt(this.alphas, timestep)
-    const previous = previousTimestep >= 0 ? alphaProdAt(this.alphas, previousTimestep) : this.finalAlphaProd
+    const previous = previousTimestep >= 0 ? alphaProdAt(this.alphas, previousTimestep) : this.#finalAlphaProd
     const betaProd = fround(1 - alphaProd)
-    const epsilon = predictEpsilon(this.config.prediction_type, alphaProd, sample, output)
+    const epsilon = predictEpsilon(this.#config.prediction_type, alphaProd, sample, output)
     const sampleFactor = fround(sqrt(fround(previous / alphaProd)))
     const difference = fround(previous - alphaProd)
     const denominator = fround(
@@ -110,7 +96,7 @@ export class PNDMScheduler implements Scheduler {
         sample,
         epsilon,
       ),
-      predOriginalSample: predictOriginal(this.config.prediction_type, alphaProd, sample, output),
+      predOriginalSample: predictOriginal(this.#config.prediction_type, alphaProd, sample, output),
     }
   }
 }

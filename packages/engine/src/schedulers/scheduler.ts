@@ -74,6 +74,27 @@ export interface Scheduler {
   addNoise(original: FloatTensor, noise: FloatTensor, stepIndex: number): FloatTensor
 }
 
+/** The state that `setTimesteps` makes, and what most samplers leave as it is. */
+export abstract class SchedulerBase implements Scheduler {
+  abstract readonly className: SchedulerClassName
+  readonly order = 1
+  timesteps: readonly number[] = []
+  sigmas: readonly number[] | undefined = undefined
+  numInferenceSteps = 0
+
+  get initNoiseSigma(): number {
+    return 1
+  }
+
+  scaleModelInput(sample: FloatTensor, _stepIndex: number): FloatTensor {
+    return sample
+  }
+
+  abstract setTimesteps(schedule: Schedule, options?: ScheduleOptions): void
+  abstract step(input: StepInput): StepOutput
+  abstract addNoise(original: FloatTensor, noise: FloatTensor, stepIndex: number): FloatTensor
+}
+
 /** A scheduler cannot do what was asked; `parameter` is the config key or argument to change. */
 export class SchedulerError extends EngineError {
   override readonly name = 'SchedulerError'

@@ -1,4 +1,3 @@
-import type { FloatTensor } from '../tensor/tensor.ts'
 import { type ConfigOf, flag, integer, number, oneOf, readConfig } from './config.ts'
 import { tcdTimesteps } from './distilled-timesteps.ts'
 import { linearCombination } from './linear-combination.ts'
@@ -7,7 +6,6 @@ import {
   atStep,
   type Schedule,
   type ScheduleOptions,
-  type Scheduler,
   SchedulerError,
   type StepInput,
   type StepOutput,
@@ -15,11 +13,11 @@ import {
 import { TIMESTEP_SPACINGS } from './spacing.ts'
 import { CLIPPING_OPTIONS, THRESHOLDING_OPTIONS } from './thresholding.ts'
 import {
-  addVariancePreservingNoise,
   alphaProdAt,
   predictEpsilon,
   predictOriginal,
   signalAndNoise,
+  VariancePreservingScheduler,
 } from './variance-preserving.ts'
 
 const { fround, sqrt } = Math
@@ -39,31 +37,22 @@ export const TCD_OPTIONS = {
 }
 
 /** Trajectory consistency sampling (arXiv 2402.19159), whose γ is `eta`; diffusers' TCDScheduler. */
-export class TCDScheduler implements Scheduler {
+export class TCDScheduler extends VariancePreservingScheduler {
   readonly className = 'TCDScheduler'
-  readonly order = 1
-  readonly initNoiseSigma = 1
-  readonly sigmas = undefined
-  timesteps: readonly number[] = []
-  numInferenceSteps = 0
-  private readonly config: ConfigOf<typeof TCD_OPTIONS>
-  private readonly alphas: Float32Array
-  private lastStepIndex = 0
+  readonly #config: ConfigOf<typeof TCD_OPTIONS>
+  #lastStepIndex = 0
 
   constructor(config: Readonly<Record<string, unknown>> = {}) {
-    this.config = readConfig(this.className, TCD_OPTIONS, config)
-    this.alphas = alphasCumprod(this.config)
+    const options = readConfig('TCDScheduler', TCD_OPTIONS, config)
+    super(alphasCumprod(options))
+    this.#config = options
   }
 
   setTimesteps(schedule: Schedule, options?: ScheduleOptions): void {
-    const { timesteps, lastStepIndex } = tcdTimesteps(this.className, this.config, schedule, options)
+    const { timesteps, lastStepIndex } = tcdTimesteps(this.className, this.#config, schedule, options)
     this.timesteps = timesteps
     this.numInferenceSteps = timesteps.length
-    this.lastStepIndex = lastStepIndex
-  }
-
-  scaleModelInput(sample: FloatTensor): FloatTensor {
-    return sample
+    this.#lastStepIndex = lastStepIndex
   }
 
   step({ modelOutput, stepIndex, sample, drawNoise, eta = 0 }: StepInput): StepOutput {
@@ -71,8 +60,8 @@ export class TCDScheduler implements Scheduler {
       throw new SchedulerError(this.className, 'eta', `eta (gamma) must be between 0 and 1, got ${eta}`)
     }
     const alphaProd = alphaProdAt(this.alphas, atStep(this.timesteps, stepIndex))
-    const predOriginalSample = predictOriginal(this.config.prediction_type, alphaProd, sample, modelOutput)
-    const epsilon = predictEpsilon(this.config.prediction_type, alphaProd, sample, modelOutput)
+    const predOriginalSample = predictOriginal(this.#config.prediction_type, alphaProd, sample, modelOutput)
+    const epsilon = predictEpsilon(this.#config.prediction_type, alphaProd, sample, modelOutput)
 
     const previousTimestep = this.timesteps[stepIndex + 1] ?? 0
     // torch multiplies an integer tensor by a Python float in float32.
@@ -80,14 +69,10 @@ export class TCDScheduler implements Scheduler {
     const noisedAlphaProd = alphaProdAt(this.alphas, noisedTimestep)
     const noised = signalAndNoise(noisedAlphaProd)
     const noisedSample = linearCombination([noised.signal, predOriginalSample], [noised.noise, epsilon])
-    if (eta === 0 || stepIndex === this.lastStepIndex) return { prevSample: noisedSample, predOriginalSample }
+    if (eta === 0 || stepIndex === this.#lastStepIndex) return { prevSample: noisedSample, predOriginalSample }
 
     const ratio = fround(alphaProdAt(this.alphas, previousTimestep) / noisedAlphaProd)
     const prevSample = linearCombination([sqrt(ratio), noisedSample], [sqrt(fround(1 - ratio)), drawNoise()])
     return { prevSample, predOriginalSample }
-  }
-
-  addNoise(original: FloatTensor, noise: FloatTensor, stepIndex: number): FloatTensor {
-    return addVariancePreservingNoise(alphaProdAt(this.alphas, atStep(this.timesteps, stepIndex)), original, noise)
   }
 }

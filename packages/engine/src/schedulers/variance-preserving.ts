@@ -1,5 +1,6 @@
 import { type FloatTensor, map } from '../tensor/tensor.ts'
 import { linearCombination } from './linear-combination.ts'
+import { atStep, SchedulerBase } from './scheduler.ts'
 
 const { fround, sqrt } = Math
 
@@ -64,8 +65,19 @@ export function dividedDifference(x: FloatTensor, c: number, y: FloatTensor, d: 
   return map((xi, yi) => fround(xi - fround(c * yi)) / d, x, y)
 }
 
-/** √ᾱ·original + √(1−ᾱ)·noise. */
-export function addVariancePreservingNoise(alphaProd: number, original: FloatTensor, noise: FloatTensor): FloatTensor {
-  const level = signalAndNoise(alphaProd)
-  return linearCombination([level.signal, original], [level.noise, noise])
+/** Samplers that know the noise level by the timestep's ᾱ, at which signal and noise have variance 1 together. */
+export abstract class VariancePreservingScheduler extends SchedulerBase {
+  /** ᾱ by training timestep. */
+  protected readonly alphas: Float32Array
+
+  constructor(alphas: Float32Array) {
+    super()
+    this.alphas = alphas
+  }
+
+  /** √ᾱ·original + √(1−ᾱ)·noise. */
+  addNoise(original: FloatTensor, noise: FloatTensor, stepIndex: number): FloatTensor {
+    const level = signalAndNoise(alphaProdAt(this.alphas, atStep(this.timesteps, stepIndex)))
+    return linearCombination([level.signal, original], [level.noise, noise])
+  }
 }
