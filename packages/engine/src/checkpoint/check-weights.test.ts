@@ -46,6 +46,13 @@ test('several graphs share a component; keys that none uses can be named', () =>
   )
 })
 
+test('a tensor that will be edited has the shape that it will have', () => {
+  const found = { 'conv_in.weight': [320, 4, 3, 3] }
+  const expected = { 'conv_in.weight': [320, 8, 3, 3] }
+  expect(problem(found, expected)).toMatch(/expected \[320, 8, 3, 3\]/)
+  expect(problem(found, expected, { editedShapes: new Map([['conv_in.weight', [320, 8, 3, 3]]]) })).toBe('none')
+})
+
 describe('names keys and the likely cause', () => {
   test.each<[string, Shapes, Shapes, RegExp]>([
     [

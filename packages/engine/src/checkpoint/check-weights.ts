@@ -12,6 +12,8 @@ export interface CheckOptions {
   readonly expectedKeys?: Iterable<string>
   /** Keys that may be there and mean nothing, beyond the buffers every library saves. */
   readonly ignoredKeys?: RegExp
+  /** Shapes that tensors will have once they are edited (`WeightEdits.shapes`): the graphs expect these. */
+  readonly editedShapes?: ReadonlyMap<string, Shape>
 }
 
 /** Buffers that old versions of the libraries saved beside the weights. */
@@ -36,8 +38,8 @@ export function checkWeights(
     (key) => !known.has(key) && !BUFFERS.test(key) && !options.ignoredKeys?.test(key),
   )
   const misshapen = [...expected].flatMap(([key, { shape }]) => {
-    const found = weights.tensors.get(key)
-    return found && String(shape) !== String(found.shape) ? [{ key, shape, found: found.shape }] : []
+    const found = options.editedShapes?.get(key) ?? weights.tensors.get(key)?.shape
+    return found && String(shape) !== String(found) ? [{ key, shape, found }] : []
   })
   if (missing.length + extra.length + misshapen.length === 0) return
   const lines = [

@@ -96,6 +96,49 @@ test('edits change the values and the identity', async () => {
   await expect(cache.prepare(weights, { edits: unknown })).rejects.toThrow('unet has no tensor nothing to edit')
 })
 
+test('an edit may give a tensor another shape', async () => {
+  const path = join(root, 'convolution.safetensors')
+  await writeSafetensors(path, { w: float32([2, 1, 1, 1], Float32Array.of(1, 2)), other: float32([1]) })
+  const convolution = await openWeightFile('unet', path)
+  const widened: WeightEdits = {
+    identity: 'widened',
+    keys: new Set(['w']),
+    shapes: new Map([['w', [2, 3, 1, 1]]]),
+    apply: (_, { data }) => float32([2, 3, 1, 1], Float32Array.of(data[0] ?? 0, 0, 0, data[1] ?? 0, 0, 0)),
+  }
+  const prepared = await new WeightCache({ folder }).prepare(convolution, { edits: widened })
+  expect(await floatsAt(prepared.locate('w'))).toEqual([1, 0, 0, 2, 0, 0])
+  const blocked = await new WeightCache({ folder }).prepare(convolution, { edits: widened, convolutionBlock: 2 })
+  const place = blocked.locateBlocked('w')
+  expect(place && (await floatsAt(place))).toBeUndefined()
+  const wide = new WeightCache({ folder }).prepare(convolution, {
+    edits: { ...widened, shapes: new Map([['w', [2, 2, 1, 1]]]) },
+  })
+  await expect(wide).rejects.toThrow('the edit of w made [2,3,1,1] of [2,1,1,1], instead of [2,2,1,1]')
+  const undeclared = new WeightCache({ folder }).prepare(convolution, {
+    edits: { ...widened, shapes: new Map([['other', [2]]]) },
+  })
+  await expect(undeclared).rejects.toThrow('the new shape of other is of no edit')
+})
+
+test('the blocked form is that of the edited shape', async () => {
+  const path = join(root, 'narrow.safetensors')
+  await writeSafetensors(path, { w: float32([2, 3, 1, 1], Float32Array.of(1, 2, 3, 4, 5, 6)) })
+  const edits: WeightEdits = {
+    identity: 'narrowed',
+    keys: new Set(['w']),
+    shapes: new Map([['w', [2, 2, 1, 1]]]),
+    apply: () => float32([2, 2, 1, 1], Float32Array.of(1, 2, 3, 4)),
+  }
+  const stored = await openWeightFile('unet', path)
+  const plain = await new WeightCache({ folder }).prepare(stored, { convolutionBlock: 2 })
+  expect(plain.locateBlocked('w')).toBeUndefined()
+  const prepared = await new WeightCache({ folder }).prepare(stored, { edits, convolutionBlock: 2 })
+  const place = prepared.locateBlocked('w')
+  expect(place && (await floatsAt(place))).toEqual([1, 3, 2, 4])
+  expect(() => prepared.locate('w')).toThrow('stored for convolutions only')
+})
+
 test('a damaged prepared file is made again', async () => {
   const first = await new WeightCache({ folder }).prepare(weights)
   await writeFile(first.locate('half').path, 'cut off')

@@ -3,9 +3,9 @@ import { mkdir, mkdtemp, open, readdir, rename, rm, stat, utimes } from 'node:fs
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setImmediate as yieldToEvents } from 'node:timers/promises'
-import { planSafetensors, readSafetensors, writeBytes } from '../formats/safetensors.ts'
+import { planSafetensors, readSafetensors, type SafetensorsPlan, writeBytes } from '../formats/safetensors.ts'
 import { isPlain, type WeightFile } from '../formats/stored-tensor.ts'
-import type { FloatTensor } from '../tensor/tensor.ts'
+import type { FloatTensor, Shape } from '../tensor/tensor.ts'
 import { blockFilter, isBlockable } from './blocked-filter.ts'
 import { CheckpointError } from './checkpoint-error.ts'
 import { type ComponentWeights, readStoredTensor, type StoredTensor } from './component-weights.ts'
@@ -48,7 +48,9 @@ export interface WeightEdits {
   /** Same identity, same changes: files, scales and their order. */
   readonly identity: string
   readonly keys: ReadonlySet<string>
-  /** The changed tensor; `weight` may be changed in place and returned. */
+  /** Of the tensors that get another shape (an input convolution that is widened), that shape. */
+  readonly shapes?: ReadonlyMap<string, Shape>
+  /** The changed tensor; `weight`, which has the stored shape, may be changed in place and returned. */
   apply(key: string, weight: FloatTensor): FloatTensor | Promise<FloatTensor>
   /** Called once after the last `apply` of a preparation, also when it failed. */
   release?(): Promise<void>
@@ -107,14 +109,20 @@ export class WeightCache {
     for (const key of edits?.keys ?? []) {
       if (!weights.tensors.has(key)) throw new CheckpointError(`${weights.name} has no tensor ${key} to edit`)
     }
-    const converted = [...weights.tensors].filter(
-      ([key, tensor]) => edits?.keys.has(key) || needsConversion(tensor) || isBlocked(tensor, convolutionBlock),
-    )
+    for (const key of edits?.shapes?.keys() ?? []) {
+      if (!edits?.keys.has(key)) throw new CheckpointError(`the new shape of ${key} is of no edit`)
+    }
+    const shapeOf = (key: string, stored: StoredTensor): Shape => edits?.shapes?.get(key) ?? stored.shape
+    const converted = [...weights.tensors].flatMap(([key, stored]) => {
+      const tensor = { key, stored, shape: shapeOf(key, stored) }
+      const isWritten = edits?.keys.has(key) || needsConversion(stored) || isBlocked(tensor, convolutionBlock)
+      return isWritten ? [tensor] : []
+    })
     const identity = createHash('sha256')
-      .update(JSON.stringify([FORMAT, weights.identity, edits?.identity, convolutionBlock]))
+      .update(JSON.stringify([FORMAT, weights.identity, edits?.identity, convolutionBlock, [...(edits?.shapes ?? [])]]))
       .digest('hex')
     const file = converted.length > 0 ? await this.#file(identity, weights.name, converted, options) : undefined
-    const prepared = preparedWeights(weights, identity, file, convolutionBlock)
+    const prepared = preparedWeights(weights, identity, file, { convolutionBlock, shapeOf })
     if (file) this.#held.set(file.path, new WeakRef(prepared))
     return prepared
   }
@@ -139,7 +147,12 @@ export class WeightCache {
     return opening
   }
 
-  #file(identity: string, name: string, tensors: StoredEntries, options: PrepareOptions): Promise<WeightFile> {
+  #file(
+    identity: string,
+    name: string,
+    tensors: readonly WrittenTensor[],
+    options: PrepareOptions,
+  ): Promise<WeightFile> {
     const running = this.#running.get(identity)
     if (running) return running
     const made = this.#openOrWrite(identity, name, tensors, options).finally(() => this.#running.delete(identity))
@@ -150,7 +163,7 @@ export class WeightCache {
   async #openOrWrite(
     identity: string,
     name: string,
-    tensors: StoredEntries,
+    tensors: readonly WrittenTensor[],
     options: PrepareOptions,
   ): Promise<WeightFile> {
     const folder = await this.#openFolder()
@@ -169,7 +182,7 @@ export class WeightCache {
       await rm(temporary, { force: true })
       if (options.signal?.aborted) throw cause
       if (!(cause instanceof Error) || !('code' in cause)) throw cause
-      const size = planSafetensors(tensors.map(([key, { shape }]) => [key, { dtype: 'float32', shape }])).size
+      const { size } = planOf(tensors)
       throw new CheckpointError(
         `cannot write the prepared weights of ${name} to ${folder} (${cause.message}); they need ${Math.ceil(size / 1e6)} MB there`,
         { cause },
@@ -205,7 +218,17 @@ export class WeightCache {
   }
 }
 
-type StoredEntries = readonly (readonly [key: string, tensor: StoredTensor])[]
+/** A tensor of a prepared file. */
+interface WrittenTensor {
+  readonly key: string
+  readonly stored: StoredTensor
+  /** After the edits. */
+  readonly shape: Shape
+}
+
+function planOf(tensors: readonly WrittenTensor[]): SafetensorsPlan {
+  return planSafetensors(tensors.map(({ key, shape }) => [key, { dtype: 'float32', shape }]))
+}
 
 async function createFolder(folder: string): Promise<string> {
   const path = resolve(folder)
@@ -223,24 +246,26 @@ function needsConversion(tensor: StoredTensor): boolean {
   return tensor.dtype !== 'F32' || tensor.offset % 4 !== 0 || !isPlain(tensor)
 }
 
-function isBlocked({ shape }: StoredTensor, block: number | undefined): block is number {
+function isBlocked({ shape }: { readonly shape: Shape }, block: number | undefined): block is number {
   return block !== undefined && isBlockable(shape, block)
 }
 
-async function writeConverted(path: string, tensors: StoredEntries, options: PrepareOptions): Promise<void> {
-  const plan = planSafetensors(tensors.map(([key, { shape }]) => [key, { dtype: 'float32', shape }]))
+async function writeConverted(path: string, tensors: readonly WrittenTensor[], options: PrepareOptions): Promise<void> {
+  const plan = planOf(tensors)
   const handle = await open(path, 'wx')
   try {
     await writeBytes(handle, plan.header)
-    for (const [index, [key, stored]] of tensors.entries()) {
+    for (const [index, { key, stored, shape }] of tensors.entries()) {
       options.signal?.throwIfAborted()
       const tensor = await readStoredTensor(stored)
       const edited = options.edits?.keys.has(key) ? await options.edits.apply(key, tensor) : tensor
-      if (edited.data.length !== tensor.data.length) {
-        throw new CheckpointError(`the edit of ${key} turned [${tensor.shape}] into [${edited.shape}]`)
+      if (String(edited.shape) !== String(shape)) {
+        throw new CheckpointError(
+          `the edit of ${key} made [${edited.shape}] of [${stored.shape}], instead of [${shape}]`,
+        )
       }
-      const isBlock = isBlocked(stored, options.convolutionBlock)
-      await writeBytes(handle, isBlock ? blockFilter(edited.data, stored.shape, options.convolutionBlock) : edited.data)
+      const block = options.convolutionBlock
+      await writeBytes(handle, isBlocked({ shape }, block) ? blockFilter(edited.data, shape, block) : edited.data)
       options.onProgress?.(index + 1, tensors.length)
       await yieldToEvents()
     }
@@ -255,13 +280,20 @@ function preparedWeights(
   weights: ComponentWeights,
   identity: string,
   prepared: WeightFile | undefined,
-  convolutionBlock: number | undefined,
+  {
+    convolutionBlock,
+    shapeOf,
+  }: {
+    readonly convolutionBlock: number | undefined
+    readonly shapeOf: (key: string, stored: StoredTensor) => Shape
+  },
 ): Weights {
   const storedTensor = (key: string): StoredTensor => {
     const stored = weights.tensors.get(key)
     if (!stored) throw new CheckpointError(`${weights.name} of ${weights.source} has no tensor ${key}`)
     return stored
   }
+  const isBlockedKey = (key: string) => isBlocked({ shape: shapeOf(key, storedTensor(key)) }, convolutionBlock)
   const inPreparedFile = (key: string): WeightLocation | undefined => {
     const place = prepared?.tensors.get(key)
     return prepared && place && { path: prepared.path, offset: place.offset, length: place.length }
@@ -272,12 +304,12 @@ function preparedWeights(
     convolutionBlock,
     locate(key) {
       const stored = storedTensor(key)
-      if (isBlocked(stored, convolutionBlock)) throw new CheckpointError(`${key} is stored for convolutions only`)
+      if (isBlockedKey(key)) throw new CheckpointError(`${key} is stored for convolutions only`)
       const place = inPreparedFile(key)
       if (place) return place
       if (stored.dtype !== 'F32') throw new CheckpointError(`${key} is ${stored.dtype}; a weight must be a float`)
       return { path: stored.file.path, offset: stored.offset, length: stored.length }
     },
-    locateBlocked: (key) => (isBlocked(storedTensor(key), convolutionBlock) ? inPreparedFile(key) : undefined),
+    locateBlocked: (key) => (isBlockedKey(key) ? inPreparedFile(key) : undefined),
   }
 }
