@@ -7,7 +7,7 @@ import { OutboundError } from './outbound-error.ts'
 
 export interface OutboundRequest {
   readonly url: URL
-  readonly method: 'GET' | 'POST'
+  readonly method: 'GET' | 'HEAD' | 'POST'
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: Uint8Array
   /** Seconds until the whole exchange, body included, must be over. */

@@ -1,0 +1,154 @@
+import { randomUUID } from 'node:crypto'
+import { access, copyFile, mkdir, readdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
+
+const COMMIT = /^[0-9a-f]{40}$/
+
+/**
+ * A model cache in huggingface_hub's own layout, shared with Python's libraries:
+ *
+ * ```
+ * models--owner--name/blobs/<etag>                      the bytes, once
+ *                     refs/<branch>                     the commit that a branch is at
+ *                     snapshots/<commit>/<path>         links into blobs
+ *                     .no_exist/<commit>/<path>         files known not to be there
+ * .locks/models--owner--name/<etag>.lock                held while a blob is fetched
+ * ```
+ */
+export class HubCache {
+  readonly folder: string
+
+  constructor(folder: string) {
+    this.folder = folder
+  }
+
+  repositoryFolder(repository: string): string {
+    return join(this.folder, repositoryName(repository))
+  }
+
+  snapshotFolder(repository: string, commit: string): string {
+    return join(this.repositoryFolder(repository), 'snapshots', commit)
+  }
+
+  blobPath(repository: string, etag: string): string {
+    return join(this.repositoryFolder(repository), 'blobs', etag)
+  }
+
+  lockPath(repository: string, etag: string): string {
+    return join(this.folder, '.locks', repositoryName(repository), `${etag}.lock`)
+  }
+
+  /** The commit that a revision is at, as far as this cache knows. */
+  async commitOf(repository: string, revision: string): Promise<string | undefined> {
+    if (COMMIT.test(revision)) return revision
+    const text = await readFile(join(this.repositoryFolder(repository), 'refs', ...revision.split('/')), 'utf8').catch(
+      () => undefined,
+    )
+    const commit = text?.trim()
+    return commit !== undefined && COMMIT.test(commit) ? commit : undefined
+  }
+
+  /**
+   * The snapshot of a revision, or of none: what `main` is at, else the newest one. Its files may be some of the repository's.
+   * @returns undefined when there is no such folder
+   */
+  async snapshot(repository: string, revision?: string): Promise<{ commit: string; folder: string } | undefined> {
+    const known = await this.commitOf(repository, revision ?? 'main')
+    const commit = known ?? (revision === undefined ? await this.#newestSnapshot(repository) : undefined)
+    if (commit === undefined) return undefined
+    const folder = this.snapshotFolder(repository, commit)
+    return (await isFolder(folder)) ? { commit, folder } : undefined
+  }
+
+  /** The path of a snapshot's file, when its bytes are here. */
+  async file(repository: string, commit: string, path: string): Promise<string | undefined> {
+    const pointer = this.#pointer(repository, commit, path)
+    return (await exists(pointer)) ? pointer : undefined
+  }
+
+  /** Remembers what a branch or tag is at. */
+  async writeRef(repository: string, revision: string, commit: string): Promise<void> {
+    if (revision === commit || (await this.commitOf(repository, revision)) === commit) return
+    const path = join(this.repositoryFolder(repository), 'refs', ...revision.split('/'))
+    await mkdir(dirname(path), { recursive: true })
+    // Python reads it at any moment; half a commit would name a snapshot that is nowhere.
+    const written = `${path}.${randomUUID()}`
+    await writeFile(written, commit)
+    await rename(written, path)
+  }
+
+  /** Remembers that a commit has no such file, as huggingface_hub does. */
+  async markMissing(repository: string, commit: string, path: string): Promise<void> {
+    const mark = join(this.repositoryFolder(repository), '.no_exist', commit, ...path.split('/'))
+    await mkdir(dirname(mark), { recursive: true })
+    await writeFile(mark, '')
+  }
+
+  async isMarkedMissing(repository: string, commit: string, path: string): Promise<boolean> {
+    return exists(join(this.repositoryFolder(repository), '.no_exist', commit, ...path.split('/')))
+  }
+
+  /** Makes a blob a file of a snapshot: by a relative link, or a copy where links cannot be made. */
+  async link(repository: string, commit: string, path: string, etag: string): Promise<string> {
+    const pointer = this.#pointer(repository, commit, path)
+    const blob = this.blobPath(repository, etag)
+    await mkdir(dirname(pointer), { recursive: true })
+    const target = relative(dirname(pointer), blob)
+    if ((await readlink(pointer).catch(() => undefined)) === target) return pointer
+    const made = `${pointer}.${randomUUID()}`
+    try {
+      await symlink(target, made)
+    } catch {
+      await copyFile(blob, made)
+    }
+    await rename(made, pointer)
+    return pointer
+  }
+
+  /** The repositories that have a snapshot here, `owner/name` each. */
+  async repositories(): Promise<string[]> {
+    const names = await readdir(this.folder).catch((): string[] => [])
+    return names.flatMap((name) => {
+      const [owner, rest] = /^models--(.+?)--(.+)$/.exec(name)?.slice(1) ?? []
+      return owner === undefined || rest === undefined ? [] : [`${owner}/${rest}`]
+    })
+  }
+
+  /** Removes a repository with all of its revisions. */
+  async remove(repository: string): Promise<void> {
+    await rm(this.repositoryFolder(repository), { recursive: true, force: true })
+    await rm(join(this.folder, '.locks', repositoryName(repository)), { recursive: true, force: true })
+  }
+
+  #pointer(repository: string, commit: string, path: string): string {
+    return join(this.snapshotFolder(repository, commit), ...path.split('/'))
+  }
+
+  async #newestSnapshot(repository: string): Promise<string | undefined> {
+    const snapshots = join(this.repositoryFolder(repository), 'snapshots')
+    const names = await readdir(snapshots).catch((): string[] => [])
+    const dated = await Promise.all(
+      names.map(async (name) => ({ name, changed: (await stat(join(snapshots, name))).mtimeMs })),
+    )
+    return dated.sort((a, b) => b.changed - a.changed)[0]?.name
+  }
+}
+
+function repositoryName(repository: string): string {
+  return `models--${repository.replaceAll('/', '--')}`
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (entry) => entry.isDirectory(),
+    () => false,
+  )
+}
+
+/** Follows links: a dangling one is no file. */
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}
