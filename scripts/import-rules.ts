@@ -64,7 +64,7 @@ export const PACKAGE_RULES: readonly PackageRules[] = [
       webhooks: ['db', 'security'],
       channel: ['errors', 'protocol', 'queue'],
       endpoints: ['protocol', 'queue'],
-      models: [],
+      models: ['security'],
       drawing: ['endpoints', 'models', 'errors', 'protocol'],
       gateway: ['protocol', 'errors', 'config', 'validation', 'db', 'storage', 'queue', 'channel', 'endpoints'],
       runner: ['protocol', 'errors', 'validation', 'queue', 'channel', 'endpoints'],

@@ -4,7 +4,6 @@ import { type FollowedRequest, redirectOf, sendFollowing } from './following-req
 import type { ContentHash } from './growing-file-hash.ts'
 import { ModelError } from './model-error.ts'
 import { persist, RETRY_TIMING, type RetryTiming } from './persist.ts'
-import { movedTo } from './reference.ts'
 import type { RemoteFile } from './transfer.ts'
 import { retryAfterSeconds, StatusError } from './transfer-error.ts'
 
@@ -61,19 +60,23 @@ export class HubClient {
 
   /** What a repository holds at a revision. */
   async repository(repository: string, revision: string, signal: AbortSignal): Promise<HubRepository> {
-    const name = movedTo(repository)
-    const info = await this.#json(`/api/models/${name}/revision/${encodeURIComponent(revision)}`, repository, revision, signal)
+    const info = await this.#json(
+      `/api/models/${repository}/revision/${encodeURIComponent(revision)}`,
+      repository,
+      revision,
+      signal,
+    )
     const commit = field(info.value, 'sha')
     if (typeof commit !== 'string' || !/^[0-9a-f]{40}$/.test(commit)) throw this.#strange(repository)
     const license = field(field(info.value, 'cardData'), 'license')
-    const files = await this.#tree(name, commit, repository, signal)
+    const files = await this.#tree(repository, commit, signal)
     return { repository, commit, files, ...(typeof license === 'string' && { license }) }
   }
 
   /** Where a file is to be had, and what its bytes must be. */
   async file(repository: string, revision: string, path: string, signal: AbortSignal): Promise<HubFileSource> {
     const escaped = path.split('/').map(encodeURIComponent).join('/')
-    const url = this.#url(`/${movedTo(repository)}/resolve/${encodeURIComponent(revision)}/${escaped}`)
+    const url = this.#url(`/${repository}/resolve/${encodeURIComponent(revision)}/${escaped}`)
     const what = { repository, revision, path }
     // A redirect to another host is where the bytes lie; the hub's own, of renamed repositories, are followed.
     const follows = (from: URL, to: URL) => from.origin === to.origin
@@ -83,7 +86,8 @@ export class HubClient {
       const { headers } = response
       const commit = headers['x-repo-commit']
       const etag = (headers['x-linked-etag'] ?? headers.etag)?.replace(/^W\//, '').replaceAll('"', '')
-      if (commit === undefined || !/^[0-9a-f]{40}$/.test(commit) || !etag || /[/\\]|^\.+$/.test(etag)) throw this.#strange(repository)
+      if (commit === undefined || !/^[0-9a-f]{40}$/.test(commit) || !etag || /[/\\]|^\.+$/.test(etag))
+        throw this.#strange(repository)
       const size = Number(headers['x-linked-size'] ?? (location === undefined ? headers['content-length'] : Number.NaN))
       const target = location ?? answeredBy
       const authorization = target.origin === url.origin ? await this.#authorization() : undefined
@@ -99,9 +103,9 @@ export class HubClient {
     })
   }
 
-  async #tree(name: string, commit: string, repository: string, signal: AbortSignal): Promise<HubFile[]> {
+  async #tree(repository: string, commit: string, signal: AbortSignal): Promise<HubFile[]> {
     const files: HubFile[] = []
-    let next: string | undefined = `/api/models/${name}/tree/${commit}?recursive=true`
+    let next: string | undefined = `/api/models/${repository}/tree/${commit}?recursive=true`
     for (let page = 0; next !== undefined; page++) {
       if (page === MAX_PAGES) throw this.#strange(repository)
       const { value, link }: Page = await this.#json(next, repository, commit, signal)
@@ -113,7 +117,7 @@ export class HubClient {
         files.push({ path, size })
       }
       const query = nextQuery(link)
-      next = query === undefined ? undefined : `/api/models/${name}/tree/${commit}${query}`
+      next = query === undefined ? undefined : `/api/models/${repository}/tree/${commit}${query}`
     }
     return files
   }
@@ -170,14 +174,15 @@ export class HubClient {
   #assertFound({ status, headers }: OutboundResponse, { repository, revision, path }: Sought): void {
     if (status >= 200 && status < 300) return
     const code = headers['x-error-code']
-    const page = `${this.#options.endpoint.replace(/\/+$/, '')}/${movedTo(repository)}`
+    const page = `${this.#options.endpoint.replace(/\/+$/, '')}/${repository}`
     if (code === 'GatedRepo' || (status === 403 && code === undefined)) {
       throw new ModelError(
         'gated',
         `${repository} asks its users to accept its terms: accept them at ${page} and set HF_TOKEN of that account on the server.`,
       )
     }
-    if (code === 'EntryNotFound') throw new ModelError('not-found', `${repository} has no file ${path ?? ''} at ${revision}.`)
+    if (code === 'EntryNotFound')
+      throw new ModelError('not-found', `${repository} has no file ${path ?? ''} at ${revision}.`)
     if (code === 'RevisionNotFound') throw new ModelError('not-found', `${repository} has no revision ${revision}.`)
     // The hub answers 401 for what is not there as well: who may not see a repository is not told that it exists.
     if (status === 401 || status === 404 || code === 'RepoNotFound') {
@@ -196,7 +201,8 @@ export class HubClient {
 }
 
 function busy({ status, retryAfter }: StatusError, repository: string): ModelError {
-  if (status !== 429) return new ModelError('unreachable', `The hub answers ${status} for ${repository}; try again later.`)
+  if (status !== 429)
+    return new ModelError('unreachable', `The hub answers ${status} for ${repository}; try again later.`)
   const when = retryAfter === undefined ? 'later' : `in ${retryAfter} s`
   return new ModelError('rate-limited', `The hub answers too many requests; try again ${when}.`)
 }

@@ -53,7 +53,10 @@ const bytesAsked = () => hub.requests.filter(({ host, method }) => host === 'byt
 /** Whether a range is the first of its piece. */
 const startsPiece = (range: string | undefined) => Number(/\d+/.exec(range ?? '')?.[0]) % PIECE === 0
 /** Bytes of the weights as they lie in the cache; hashed, for a comparison of a megabyte says nothing when it fails. */
-const hashOf = async (path: string) => createHash('sha256').update(await readFile(path)).digest('hex')
+const hashOf = async (path: string) =>
+  createHash('sha256')
+    .update(await readFile(path))
+    .digest('hex')
 const reason = (value: string, message: string | RegExp) =>
   expect.objectContaining({ name: 'ModelError', reason: value, message: expect.stringMatching(message) })
 
@@ -72,7 +75,11 @@ describe('a file that is fetched', () => {
     const { path } = await fetch()
     expect(await hashOf(path)).toBe(SHA256)
     const ranges = [0, 1, 2, 3, 4].map((piece) => `bytes=${piece * PIECE}-${(piece + 1) * PIECE - 1}`)
-    expect(bytesAsked().map(({ range }) => range).sort()).toEqual(ranges.sort())
+    expect(
+      bytesAsked()
+        .map(({ range }) => range)
+        .sort(),
+    ).toEqual(ranges.sort())
     expect(await blobs()).toEqual([SHA256])
   })
 
@@ -90,7 +97,11 @@ describe('a file that is fetched', () => {
 
   it('is shared by all who ask at the same time', async () => {
     const using = downloads()
-    const all = await Promise.all([fetch(undefined, {}, using), fetch(undefined, {}, using), fetch(undefined, {}, using)])
+    const all = await Promise.all([
+      fetch(undefined, {}, using),
+      fetch(undefined, {}, using),
+      fetch(undefined, {}, using),
+    ])
     expect(new Set(all.map(({ path }) => path)).size).toBe(1)
     expect(hub.servedBytes).toBe(BYTES.length)
   })
@@ -110,7 +121,9 @@ describe('a file that is fetched', () => {
   it('never shows the token to the host that holds the bytes', async () => {
     await fetch('x.safetensors', { repository: 'owner/gated' }, downloads({ token: FAKE_TOKEN }))
     expect(hub.requests.find(({ host }) => host === 'hub')?.authorization).toBe(`Bearer ${FAKE_TOKEN}`)
-    expect(hub.requests.filter(({ host }) => host === 'bytes').map(({ authorization }) => authorization)).toEqual([undefined])
+    expect(hub.requests.filter(({ host }) => host === 'bytes').map(({ authorization }) => authorization)).toEqual([
+      undefined,
+    ])
   })
 })
 

@@ -60,7 +60,10 @@ export class HubDownloads {
     const { repository, revision, path, signal } = request
     const { cache, client } = this.#options
     const source = await client.file(repository, revision, path, signal).catch(async (error) => {
-      const commit = error instanceof ModelError && error.reason === 'not-found' ? await cache.commitOf(repository, revision) : undefined
+      const commit =
+        error instanceof ModelError && error.reason === 'not-found'
+          ? await cache.commitOf(repository, revision)
+          : undefined
       if (commit !== undefined) await cache.markMissing(repository, commit, path)
       throw error
     })
@@ -68,7 +71,9 @@ export class HubDownloads {
     const blob = cache.blobPath(repository, etag)
     if ((await sizeOf(blob)) === undefined) {
       const listen = request.onProgress ?? (() => {})
-      await this.#running.join(blob, signal, listen, (shared, report) => this.#download(request, source, shared, report))
+      await this.#running.join(blob, signal, listen, (shared, report) =>
+        this.#download(request, source, shared, report),
+      )
     }
     const pointer = await cache.link(repository, commit, path, etag)
     await cache.writeRef(repository, revision, commit)

@@ -16,17 +16,26 @@ describe('hub references', () => {
     ['hf://owner/name/b.bin', { repository: 'owner/name', path: 'b.bin' }],
     ['https://huggingface.co/owner/name', { repository: 'owner/name' }],
     ['https://hf.co/owner/name/', { repository: 'owner/name' }],
-    ['https://huggingface.co/o/n/resolve/main/a%20b.safetensors?download=true', { repository: 'o/n', path: 'a b.safetensors' }],
+    [
+      'https://huggingface.co/o/n/resolve/main/a%20b.safetensors?download=true',
+      { repository: 'o/n', path: 'a b.safetensors' },
+    ],
     ['https://huggingface.co/o/n/blob/abc/x/y.pt#L3', { repository: 'o/n', revision: 'abc', path: 'x/y.pt' }],
     ['https://huggingface.co/o/n/tree/main/unet', { repository: 'o/n', path: 'unet' }],
-    ['https://huggingface.co/o/n/resolve/refs%2Fpr%2F1/x.bin', { repository: 'o/n', revision: 'refs/pr/1', path: 'x.bin' }],
+    [
+      'https://huggingface.co/o/n/resolve/refs%2Fpr%2F1/x.bin',
+      { repository: 'o/n', revision: 'refs/pr/1', path: 'x.bin' },
+    ],
     ['https://huggingface.co/o/n/tree/refs/pr/1', { repository: 'o/n', revision: 'refs/pr/1' }],
   ])('%s', (text, expected) => {
     expect(parse(text)).toEqual({ type: 'hub', ...expected })
   })
 
   it('knows pages of the mirror in use', () => {
-    expect(parse('http://mirror:8080/o/n/resolve/main/x.bin', 'http://mirror:8080')).toMatchObject({ type: 'hub', path: 'x.bin' })
+    expect(parse('http://mirror:8080/o/n/resolve/main/x.bin', 'http://mirror:8080')).toMatchObject({
+      type: 'hub',
+      path: 'x.bin',
+    })
     expect(parse('http://mirror:8080/o/n/resolve/main/x.bin')).toMatchObject({ type: 'url' })
   })
 
@@ -59,14 +68,19 @@ describe('hub references', () => {
   })
 
   it('does not repeat the password of a URL it refuses', () => {
-    expect(() => parse('https://user:secret@host/x')).toThrow(expect.not.objectContaining({ message: expect.stringContaining('secret') }))
+    expect(() => parse('https://user:secret@host/x')).toThrow(
+      expect.not.objectContaining({ message: expect.stringContaining('secret') }),
+    )
   })
 })
 
 describe('Civitai', () => {
   it.each([
     ['https://civitai.com/api/download/models/9208', { versionId: '9208' }],
-    ['https://civitai.com/api/download/models/9208?type=Model&format=SafeTensor&token=abc', { versionId: '9208', query: 'type=Model&format=SafeTensor' }],
+    [
+      'https://civitai.com/api/download/models/9208?type=Model&format=SafeTensor&token=abc',
+      { versionId: '9208', query: 'type=Model&format=SafeTensor' },
+    ],
     ['https://civitai.com/models/7808/easynegative', { modelId: '7808' }],
     ['https://civitai.com/models/7808?modelVersionId=9208', { modelId: '7808', versionId: '9208' }],
   ])('%s', (text, expected) => {
@@ -94,7 +108,7 @@ describe('everything else', () => {
   })
 
   it('keeps tokens and data out of labels', () => {
-    expect(labelOf(parse('https://example.com/x.safetensors?token=secret'))).toBe('example.com/x.safetensors')
+    expect(labelOf(parse('https://example.com/x.safetensors?token=secret'))).toBe('https://example.com/x.safetensors')
     expect(labelOf(parse('data:,x'))).toBe('the data: URI')
     expect(labelOf(parse('owner/name@v1/x.bin'))).toBe('owner/name@v1/x.bin')
   })

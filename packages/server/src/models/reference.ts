@@ -91,7 +91,7 @@ export function labelOf(reference: ModelReference): string {
         ? `Civitai model ${reference.modelId}`
         : `Civitai model version ${reference.versionId}`
     case 'url':
-      return `${reference.url.host}${reference.url.pathname}`
+      return `${reference.url.origin}${reference.url.pathname}`
     case 'data':
       return 'the data: URI'
     case 'path':
@@ -102,7 +102,8 @@ export function labelOf(reference: ModelReference): string {
 function parseUrl(text: string, hubEndpoint: string): ModelReference {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined) throw invalid(text, 'it is not a URL')
-  if (url.username !== '' || url.password !== '') throw invalid(url.host, 'a URL must not carry a user name or password')
+  if (url.username !== '' || url.password !== '')
+    throw invalid(url.host, 'a URL must not carry a user name or password')
   url.hash = ''
   const endpoint = new URL(hubEndpoint)
   const segments = url.pathname.split('/').filter((segment) => segment !== '')
@@ -131,7 +132,8 @@ function civitaiPage(segments: readonly string[], url: URL): ModelReference | un
   const asked = new URLSearchParams(url.search)
   const version = download ?? asked.get('modelVersionId') ?? undefined
   if (download === undefined && page === undefined) return undefined
-  if (version !== undefined && !/^\d+$/.test(version)) throw invalid(url.host + url.pathname, 'its version is no number')
+  if (version !== undefined && !/^\d+$/.test(version))
+    throw invalid(url.host + url.pathname, 'its version is no number')
   const query = new URLSearchParams()
   for (const name of ['type', 'format', 'size', 'fp']) {
     const value = asked.get(name)
@@ -151,7 +153,8 @@ function hubId(text: string, original: string): HubReference {
   const at = second.indexOf('@')
   const name = at < 0 ? second : second.slice(0, at)
   if (!ID_PART.test(owner) || !ID_PART.test(name)) throw invalid(original, 'a hub id has the form owner/name')
-  const { revision, path } = at < 0 ? { revision: undefined, path: rest } : splitRevision([second.slice(at + 1), ...rest])
+  const { revision, path } =
+    at < 0 ? { revision: undefined, path: rest } : splitRevision([second.slice(at + 1), ...rest])
   if (revision === '') throw invalid(original, 'nothing follows the @')
   return hubReference(`${owner}/${name}`, revision, path, original)
 }
@@ -170,9 +173,11 @@ function hubReference(
   original: string,
 ): HubReference {
   const parts = path.at(-1) === '' ? path.slice(0, -1) : path
-  const isSafe = (part: string) => part !== '' && part !== '.' && part !== '..' && !part.includes('\\') && !part.includes(':')
+  const isSafe = (part: string) =>
+    part !== '' && part !== '.' && part !== '..' && !part.includes('\\') && !part.includes(':')
   if (!parts.every(isSafe)) throw invalid(original, 'its path must stay inside the repository')
-  if (revision !== undefined && !revision.split('/').every(isSafe)) throw invalid(original, 'its revision is no revision')
+  if (revision !== undefined && !revision.split('/').every(isSafe))
+    throw invalid(original, 'its revision is no revision')
   return {
     type: 'hub',
     repository,

@@ -41,12 +41,20 @@ export function isPassing(error: unknown): boolean {
 /** What went wrong with a download, as one sentence for whoever asked for it; anything else stays as it is. */
 export function toModelError(error: unknown, label: string): unknown {
   if (error instanceof CutError) {
-    return new ModelError('unreachable', `The download of ${label} was cut off (${error.message}); try again to resume it.`, error)
+    return new ModelError(
+      'unreachable',
+      `The download of ${label} was cut off (${error.message}); try again to resume it.`,
+      error,
+    )
   }
   if (error instanceof StatusError) return statusError(error, label)
   if (error instanceof OutboundError) return outboundError(error, label)
   if (isNoSpace(error)) {
-    return new ModelError('disk-full', `The disk is full: ${label} could not be stored; free some space and try again to resume it.`, error)
+    return new ModelError(
+      'disk-full',
+      `The disk is full: ${label} could not be stored; free some space and try again to resume it.`,
+      error,
+    )
   }
   return error
 }
@@ -71,10 +79,17 @@ function outboundError(error: OutboundError, label: string): ModelError {
   if (error.code === 'blocked') {
     return new ModelError('blocked', `${label} leads to an address that this server does not fetch from.`, error)
   }
+  if (error.code === 'too_large') {
+    return new ModelError('too-large', `${label} is larger than this server takes: ${error.message}.`, error)
+  }
   if (error.code === 'invalid_url') {
     return new ModelError('invalid-reference', `${label} cannot be fetched: ${error.message}.`, error)
   }
-  return new ModelError('unreachable', `${label} could not be fetched: ${error.message}; try again to resume it.`, error)
+  return new ModelError(
+    'unreachable',
+    `${label} could not be fetched: ${error.message}; try again to resume it.`,
+    error,
+  )
 }
 
 function isNoSpace(error: unknown): boolean {

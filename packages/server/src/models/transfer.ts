@@ -162,7 +162,14 @@ class Transfer {
     }
     const workers = Array.from({ length: Math.min(this.#options.connections, queue.length) }, work)
     try {
-      await Promise.all(workers.map((worker) => worker.catch((error) => { stop.abort(error); throw error })))
+      await Promise.all(
+        workers.map((worker) =>
+          worker.catch((error) => {
+            stop.abort(error)
+            throw error
+          }),
+        ),
+      )
     } catch (error) {
       // The first failure stops the others, and nobody writes any more when the file is closed.
       await Promise.allSettled(workers)
@@ -184,7 +191,12 @@ class Transfer {
         if (position < to) throw new CutError(`${to - position} bytes were missing`)
       })
     }
-    await persist(signal, this.#tuning, () => this.#relocating(attempt), () => position)
+    await persist(
+      signal,
+      this.#tuning,
+      () => this.#relocating(attempt),
+      () => position,
+    )
   }
 
   /** One connection from the first byte to the last, begun anew after each failure: there is no way to ask for the rest. */
@@ -206,7 +218,8 @@ class Transfer {
           position = written
           if (written > maxBytes) throw tooLarge(label, written, maxBytes)
         })
-        if (expected !== undefined && position < expected) throw new CutError(`${expected - position} bytes were missing`)
+        if (expected !== undefined && position < expected)
+          throw new CutError(`${expected - position} bytes were missing`)
         total = position
       })
     }
@@ -330,7 +343,11 @@ function assertSuccess({ status, headers }: OutboundResponse): void {
 function assertPart(response: OutboundResponse, from: number, to: number): void {
   assertSuccess(response)
   const range = /^bytes (\d+)-(\d+)\//.exec(response.headers['content-range'] ?? '')
-  if (response.status !== 206 || range === null || (response.headers['content-encoding'] ?? 'identity') !== 'identity') {
+  if (
+    response.status !== 206 ||
+    range === null ||
+    (response.headers['content-encoding'] ?? 'identity') !== 'identity'
+  ) {
     throw new RangesRefused()
   }
   if (Number(range[1]) !== from || Number(range[2]) >= to) throw new RangesRefused()

@@ -28,8 +28,10 @@ const WEIGHTLESS = /^(scheduler|tokenizer|feature_extractor|image_processor)/
 /** Left out of pipelines: endpoints check with models of their own, and these are larger than the UNet's half. */
 const UNUSED: readonly string[] = ['safety_checker']
 const CONFIGURATION = /\.(json|txt|model)$/
-const WEIGHTS = /^(?<base>diffusion_pytorch_model|pytorch_model|model)(?:\.(?<variant>[a-z]\w*))?(?:-\d{5}-of-(?<count>\d{5}))?(?:\.(?<late>[a-z]\w*))?\.(?<form>safetensors|bin)$/
-const INDEX = /^(?:diffusion_pytorch_model|pytorch_model|model)\.(?<form>safetensors|bin)\.index(?:\.(?<variant>\w+))?\.json$/
+const WEIGHTS =
+  /^(?<base>diffusion_pytorch_model|pytorch_model|model)(?:\.(?<variant>[a-z]\w*))?(?:-\d{5}-of-(?<count>\d{5}))?(?:\.(?<late>[a-z]\w*))?\.(?<form>safetensors|bin)$/
+const INDEX =
+  /^(?:diffusion_pytorch_model|pytorch_model|model)\.(?<form>safetensors|bin)\.index(?:\.(?<variant>\w+))?\.json$/
 /** Written by training scripts beside what they made. */
 const LEFTOVER = /^(optimizer|scheduler|random_states|training_args|scaler|rng_state|checkpoint-)/
 /** How single weight files end. */
@@ -78,13 +80,17 @@ export function selectComponent(
   isWeightless = false,
 ): Selection {
   const inFolder = filesIn(files, folder)
-  const configuration = inFolder.filter(({ path }) => CONFIGURATION.test(path) && !INDEX.test(nameOf(path)) && nameOf(path) !== 'model_index.json')
-  const missing = configuration.some(({ path }) => path.endsWith('config.json') || isWeightless) ? [] : [join(folder, 'config.json')]
-  if (isWeightless) return { files: configuration, missing }
+  const configuration = inFolder.filter(
+    ({ path }) => CONFIGURATION.test(path) && !INDEX.test(nameOf(path)) && nameOf(path) !== 'model_index.json',
+  )
+  if (isWeightless) return { files: configuration, missing: configuration.length > 0 ? [] : [folder] }
+  const isConfigured = configuration.some(({ path }) => nameOf(path) === 'config.json')
+  const missing = isConfigured ? [] : [join(folder, 'config.json')]
   const named = options.weightName === undefined ? undefined : findNamed(inFolder, options.weightName)
   if (named !== undefined && !WEIGHTS.test(nameOf(named.path))) return { files: [...configuration, named], missing }
   const weights = selectWeights(inFolder, options.variant)
-  if (weights === undefined) return { files: configuration, missing: [...missing, join(folder, 'the weights')] }
+  if (weights === undefined)
+    return { files: configuration, missing: [...missing, folder === '' ? 'weights' : `weights of ${folder}`] }
   return {
     files: [...configuration, ...weights.files],
     missing: [...missing, ...weights.missing],
@@ -163,14 +169,20 @@ export function selectFile(
     const known = stems.get(stemOf(file.path))
     if (known === undefined || file.path.endsWith('.safetensors')) stems.set(stemOf(file.path), file)
   }
-  const wanted = [`${usual}.${options.variant}`, usual].flatMap((name) => (name === undefined ? [] : (stems.get(name) ?? [])))
+  const wanted = [`${usual}.${options.variant}`, usual].flatMap((name) =>
+    name === undefined ? [] : (stems.get(name) ?? []),
+  )
   return wanted.length > 0 ? wanted.slice(0, 1) : [...stems.values()]
 }
 
 /** A file by its name or path below the folder; its safetensors form before a pickle. */
 function findNamed(files: readonly ListedFile[], weightName: string): ListedFile | undefined {
   const stem = weightName.replace(WEIGHT_FILE, '')
-  const names = [`${stem}.safetensors`, ...(stem.endsWith('pytorch_model') ? [`${stem.slice(0, -'pytorch_model'.length)}model.safetensors`] : []), weightName]
+  const names = [
+    `${stem}.safetensors`,
+    ...(stem.endsWith('pytorch_model') ? [`${stem.slice(0, -'pytorch_model'.length)}model.safetensors`] : []),
+    weightName,
+  ]
   for (const name of names) {
     const found = files.find(({ path }) => path === name || path.endsWith(`/${name}`))
     if (found !== undefined) return found

@@ -79,7 +79,11 @@ export class FakeHub {
     return `http://127.0.0.1:${(this.#bytes.address() as AddressInfo).port}`
   }
 
-  add(name: string, files: Readonly<Record<string, Uint8Array | string>>, options: Omit<FakeRepository, 'files'> = {}): void {
+  add(
+    name: string,
+    files: Readonly<Record<string, Uint8Array | string>>,
+    options: Omit<FakeRepository, 'files'> = {},
+  ): void {
     const entries = Object.entries(files).map(([path, content]): [string, Uint8Array] => [path, Buffer.from(content)])
     this.repositories.set(name, { ...options, files: new Map(entries) })
   }
@@ -117,7 +121,10 @@ export class FakeHub {
   #answerHub(request: IncomingMessage, response: ServerResponse): void {
     const { authorization } = this.#record('hub', request)
     const failure = this.hubFailures.shift()
-    if (failure !== undefined) return sendStatus(response, failure)
+    if (failure !== undefined) {
+      sendStatus(response, failure)
+      return
+    }
     const url = new URL(request.url ?? '', this.endpoint)
     const path = decodeURIComponent(url.pathname)
     const api = /^\/api\/models\/([^/]+\/[^/]+)(?:\/(revision|tree)\/(.+))?$/.exec(path)
@@ -126,15 +133,29 @@ export class FakeHub {
     const repository = this.repositories.get(name)
     const isKnown = authorization === `Bearer ${FAKE_TOKEN}`
     if (repository === undefined || (repository.isPrivate && !isKnown)) {
-      return refuse(response, isKnown ? 404 : 401, 'RepoNotFound')
+      refuse(response, isKnown ? 404 : 401, 'RepoNotFound')
+      return
     }
     const revision = api?.[3] ?? file?.[2] ?? 'main'
     const commit = this.commitOf(name)
-    if (revision !== 'main' && revision !== commit) return refuse(response, 404, 'RevisionNotFound')
+    if (revision !== 'main' && revision !== commit) {
+      refuse(response, 404, 'RevisionNotFound')
+      return
+    }
     // A gated repository shows what it has; its files are for those who accepted.
-    if (file !== null && repository.gated && !isKnown) return refuse(response, 401, 'GatedRepo')
-    if (api?.[2] === 'tree') return this.#sendTree(response, repository, url)
-    if (api !== null) return sendJson(response, { id: name, sha: commit, gated: repository.gated === true, cardData: { license: repository.license } })
+    if (file !== null && repository.gated && !isKnown) {
+      refuse(response, 401, 'GatedRepo')
+      return
+    }
+    if (api?.[2] === 'tree') {
+      this.#sendTree(response, repository, url)
+      return
+    }
+    if (api !== null) {
+      const cardData = { license: repository.license }
+      sendJson(response, { id: name, sha: commit, gated: repository.gated === true, cardData })
+      return
+    }
     this.#sendFile(request, response, repository, file?.[3] ?? '', commit)
   }
 
@@ -154,13 +175,23 @@ export class FakeHub {
     sendJson(response, all.slice(from, from + TREE_PAGE))
   }
 
-  #sendFile(request: IncomingMessage, response: ServerResponse, repository: FakeRepository, path: string, commit: string): void {
+  #sendFile(
+    request: IncomingMessage,
+    response: ServerResponse,
+    repository: FakeRepository,
+    path: string,
+    commit: string,
+  ): void {
     response.setHeader('x-repo-commit', commit)
     const bytes = repository.files.get(path)
-    if (bytes === undefined) return refuse(response, 404, 'EntryNotFound')
+    if (bytes === undefined) {
+      refuse(response, 404, 'EntryNotFound')
+      return
+    }
     if (!isLarge(path)) {
       response.setHeader('etag', `"${gitSha1(bytes)}"`)
-      return this.#sendBytes(request, response, bytes)
+      this.#sendBytes(request, response, bytes)
+      return
     }
     response.setHeader('x-linked-etag', `"${sha256(bytes)}"`)
     response.setHeader('x-linked-size', bytes.byteLength)
@@ -173,11 +204,17 @@ export class FakeHub {
     const recorded = this.#record('bytes', request)
     await this.faults.delay?.(recorded)
     const failure = this.faults.status?.(recorded)
-    if (failure !== undefined) return sendStatus(response, failure)
+    if (failure !== undefined) {
+      sendStatus(response, failure)
+      return
+    }
     const url = new URL(request.url ?? '', this.bytesOrigin)
     const uses = (this.#uses.get(url.search) ?? 0) + 1
     this.#uses.set(url.search, uses)
-    if (uses > this.signatureUses) return sendStatus(response, { status: 403 })
+    if (uses > this.signatureUses) {
+      sendStatus(response, { status: 403 })
+      return
+    }
     const wanted = url.pathname.slice(1)
     for (const { files } of this.repositories.values()) {
       for (const bytes of files.values()) {
@@ -193,17 +230,26 @@ export class FakeHub {
     const asked = this.faults.ignoresRanges ? null : /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '')
     const from = Number(asked?.[1] ?? 0)
     const to = Math.min(bytes.byteLength, asked?.[2] ? Number(asked[2]) + 1 : bytes.byteLength)
-    if (asked !== null && from >= bytes.byteLength) return sendStatus(response, { status: 416 })
+    if (asked !== null && from >= bytes.byteLength) {
+      sendStatus(response, { status: 416 })
+      return
+    }
     const part = bytes.subarray(from, to)
     response.setHeader('content-length', part.byteLength)
     response.setHeader('accept-ranges', 'bytes')
     if (asked !== null) response.setHeader('content-range', `bytes ${from}-${to - 1}/${bytes.byteLength}`)
     response.writeHead(asked === null ? 200 : 206)
-    if (request.method === 'HEAD') return void response.end()
+    if (request.method === 'HEAD') {
+      response.end()
+      return
+    }
     const cut = recorded === undefined ? undefined : this.faults.cutAfter?.(recorded)
     const sent = cut === undefined ? part : part.subarray(0, cut)
     this.servedBytes += sent.byteLength
-    if (recorded !== undefined && this.faults.stalls?.(recorded)) return void response.write(sent.subarray(0, sent.length >> 1))
+    if (recorded !== undefined && this.faults.stalls?.(recorded)) {
+      response.write(sent.subarray(0, sent.length >> 1))
+      return
+    }
     if (sent.byteLength === part.byteLength) response.end(part)
     else response.write(sent, () => response.destroy())
   }
@@ -231,7 +277,9 @@ function sendJson(response: ServerResponse, value: unknown): void {
 }
 
 function sendStatus(response: ServerResponse, { status, retryAfter }: { status: number; retryAfter?: string }): void {
-  response.writeHead(status, { 'content-length': 0, ...(retryAfter !== undefined && { 'retry-after': retryAfter }) }).end()
+  response
+    .writeHead(status, { 'content-length': 0, ...(retryAfter !== undefined && { 'retry-after': retryAfter }) })
+    .end()
 }
 
 function refuse(response: ServerResponse, status: number, code: string): void {

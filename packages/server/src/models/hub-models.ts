@@ -1,0 +1,199 @@
+import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { listFolder, readJsonFile } from './folder-listing.ts'
+import type { HubCache } from './hub-cache.ts'
+import type { HubClient, HubRepository } from './hub-client.ts'
+import type { HubDownloads } from './hub-download.ts'
+import { chooseModel, type ModelChoice, type ModelWish } from './model-choice.ts'
+import { ModelError } from './model-error.ts'
+import { type HubReference, movedTo } from './reference.ts'
+import { sizeText } from './size-text.ts'
+import type { ListedFile } from './weights-selection.ts'
+
+export interface HubModelsOptions {
+  readonly cache: HubCache
+  readonly client: HubClient
+  readonly downloads: HubDownloads
+  /** Where listings of repositories are kept. */
+  readonly listingsFolder: string
+}
+
+export interface HubFetchOptions {
+  /** Of all files together. */
+  readonly maxBytes: number
+  readonly signal: AbortSignal
+  /** Called once it is known what is to be fetched. */
+  readonly onStart?: (bytes: number, files: number) => void
+  /** Bytes that are here of all, as they come. */
+  readonly onProgress?: (doneBytes: number, file: ListedFile, fileBytes: number) => void
+}
+
+/** What is needed of a repository, and where it is or will be. */
+export interface HubModel {
+  readonly choice: ModelChoice
+  /** Of the snapshot. */
+  readonly folder: string
+  readonly commit: string
+}
+
+export interface HubPlan extends HubModel {
+  /** Under the name that it has today. */
+  readonly repository: string
+  readonly license?: string
+  /** What of it is not here yet. */
+  readonly missing: readonly ListedFile[]
+}
+
+/** Files of one model fetched at the same time, each by several connections. */
+const FILES_AT_ONCE = 3
+
+/** Repositories of a hub: what of them is needed for a purpose, whether it is in the cache, and fetching it. */
+export class HubModels {
+  readonly #options: HubModelsOptions
+
+  constructor(options: HubModelsOptions) {
+    this.#options = options
+  }
+
+  /**
+   * The model in the cache, when all that is needed of it is there.
+   * @throws ModelError `not-found`, `ambiguous` when its listing says that it has no such thing
+   */
+  async findLocal(reference: HubReference, wish: ModelWish, label: string): Promise<HubModel | undefined> {
+    const { cache } = this.#options
+    for (const repository of new Set([reference.repository, movedTo(reference.repository)])) {
+      const snapshot = await cache.snapshot(repository, reference.revision)
+      if (snapshot === undefined) continue
+      const { commit, folder } = snapshot
+      const listing = await this.#readListing(repository, commit)
+      const wanted = { ...wish, ...(reference.path !== undefined && { path: reference.path }) }
+      const choose = chooseModel(listing ?? (await listFolder(folder)), wanted, label, (path) =>
+        readJsonFile(join(folder, path)),
+      )
+      const choice = await choose.catch((error) => {
+        // Without a listing, what is missing here may well be on the hub.
+        if (listing === undefined && error instanceof ModelError) return undefined
+        throw error
+      })
+      const isHere =
+        choice !== undefined &&
+        choice.missing.length === 0 &&
+        (await this.#missing(repository, commit, choice)).length === 0
+      if (isHere) return { choice, folder, commit }
+    }
+    return undefined
+  }
+
+  /**
+   * What would be fetched of a repository. Its `model_index.json`, which says what it is made of, is.
+   * @throws ModelError; the signal's reason
+   */
+  async plan(reference: HubReference, wish: ModelWish, label: string, signal: AbortSignal): Promise<HubPlan> {
+    const { cache, client, downloads } = this.#options
+    const repository = movedTo(reference.repository)
+    const { commit, files, license } = await client.repository(repository, reference.revision ?? 'main', signal)
+    await this.#writeListing({ repository, commit, files })
+    const readIndex = async (path: string) => {
+      const file = await downloads.fetch({ repository, revision: commit, path, maxBytes: MAX_INDEX_BYTES, signal })
+      return readJsonFile(file.path)
+    }
+    const wanted = { ...wish, ...(reference.path !== undefined && { path: reference.path }) }
+    const choice = await chooseModel(files, wanted, label, readIndex)
+    if (choice.missing.length > 0) {
+      throw new ModelError('not-found', `${label} lacks what it would need: ${choice.missing.slice(0, 3).join(', ')}.`)
+    }
+    const missing = await this.#missing(repository, commit, choice)
+    return {
+      choice,
+      folder: cache.snapshotFolder(repository, commit),
+      commit,
+      repository,
+      missing,
+      ...(license !== undefined && { license }),
+    }
+  }
+
+  /** Fetches what is needed of a repository as its hub has it now. */
+  async fetch(reference: HubReference, wish: ModelWish, label: string, options: HubFetchOptions): Promise<HubModel> {
+    const plan = await this.plan(reference, wish, label, options.signal)
+    const bytes = plan.missing.reduce((sum, { size }) => sum + size, 0)
+    if (bytes > options.maxBytes) {
+      throw new ModelError(
+        'too-large',
+        `${label} has ${sizeText(bytes)}, more than the ${sizeText(options.maxBytes)} that this server fetches for a request; its operator can type: darkroom pull ${label}`,
+      )
+    }
+    if (plan.missing.length > 0) options.onStart?.(bytes, plan.missing.length)
+    await this.fetchPlan(plan, reference.revision ?? 'main', options)
+    return plan
+  }
+
+  /** Fetches what a plan lacks, and then says that the revision is at its commit. */
+  async fetchPlan({ repository, commit, missing }: HubPlan, revision: string, options: HubFetchOptions): Promise<void> {
+    const { cache, downloads } = this.#options
+    const done = new Map<string, number>()
+    const stop = new AbortController()
+    const signal = AbortSignal.any([options.signal, stop.signal])
+    const queue = [...missing]
+    const work = async () => {
+      for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+        const current = file
+        await downloads.fetch({
+          repository,
+          revision: commit,
+          path: current.path,
+          maxBytes: options.maxBytes,
+          signal,
+          onProgress: ({ doneBytes }) => {
+            done.set(current.path, doneBytes)
+            options.onProgress?.(
+              [...done.values()].reduce((sum, bytes) => sum + bytes, 0),
+              current,
+              doneBytes,
+            )
+          },
+        })
+      }
+    }
+    const workers = Array.from({ length: Math.min(FILES_AT_ONCE, queue.length) }, () =>
+      work().catch((error) => {
+        stop.abort(error)
+        throw error
+      }),
+    )
+    // All have ended when this returns; the first failure is the one to tell, the others follow from it.
+    await Promise.allSettled(workers)
+    if (stop.signal.aborted) throw stop.signal.reason
+    await cache.writeRef(repository, revision, commit)
+  }
+
+  async #missing(repository: string, commit: string, choice: ModelChoice): Promise<ListedFile[]> {
+    const { cache } = this.#options
+    const missing: ListedFile[] = []
+    for (const file of choice.files) {
+      const path = await cache.file(repository, commit, file.path)
+      if (path === undefined || (await stat(path)).size !== file.size) missing.push(file)
+    }
+    return missing
+  }
+
+  async #readListing(repository: string, commit: string): Promise<ListedFile[] | undefined> {
+    const text = await readFile(this.#listingPath(repository, commit), 'utf8').catch(() => undefined)
+    return text === undefined ? undefined : (JSON.parse(text) as ListedFile[])
+  }
+
+  /** Kept: whether a name is ambiguous is a question of what the repository has, not of what has been fetched of it. */
+  async #writeListing({ repository, commit, files }: HubRepository): Promise<void> {
+    const path = this.#listingPath(repository, commit)
+    await mkdir(dirname(path), { recursive: true })
+    const written = `${path}.${process.pid}~`
+    await writeFile(written, JSON.stringify(files))
+    await rename(written, path)
+  }
+
+  #listingPath(repository: string, commit: string): string {
+    return join(this.#options.listingsFolder, `${repository.replaceAll('/', '--')}@${commit}.json`)
+  }
+}
+
+const MAX_INDEX_BYTES = 1024 * 1024

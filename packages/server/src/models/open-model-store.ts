@@ -1,0 +1,80 @@
+import { join } from 'node:path'
+import { OutboundHttp } from '../security/outbound-http.ts'
+import { CivitaiClient } from './civitai-client.ts'
+import { HubCache } from './hub-cache.ts'
+import { HubClient } from './hub-client.ts'
+import { HubDownloads } from './hub-download.ts'
+import { HubModels } from './hub-models.ts'
+import { type DownloadPolicy, ModelStore } from './model-store.ts'
+import type { TransferTuning } from './transfer.ts'
+import { UrlDownloads } from './url-downloads.ts'
+
+export type { FindOptions, FoundModel, ModelStore } from './model-store.ts'
+
+export interface ModelStoreSettings {
+  /** Files of URLs, and what is known of repositories, are kept below it. */
+  readonly dataFolder: string
+  readonly modelFolders: readonly string[]
+  readonly hubCacheFolder: string
+  readonly downloads: DownloadPolicy
+  readonly maxDownloadBytes: number
+  readonly hubEndpoint: string
+  readonly hubOffline: boolean
+  /** Read for each call. */
+  readonly hubToken?: () => Promise<string | undefined>
+  readonly civitaiToken?: string
+  readonly allowsAbsolutePaths: boolean
+  /** Whether URLs of users may lead to private addresses. */
+  readonly allowPrivateTargets: boolean
+  readonly now?: () => Date
+}
+
+export const PUBLIC_HUB = 'https://huggingface.co'
+
+export interface OpenedStore {
+  readonly store: ModelStore
+  readonly hub: HubModels
+  readonly cache: HubCache
+  close(): Promise<void>
+}
+
+/** Puts the model store together. */
+export function openModelStore(settings: ModelStoreSettings, tuning: Partial<TransferTuning> = {}): OpenedStore {
+  const { hubEndpoint, hubToken = async () => undefined, allowPrivateTargets } = settings
+  const http = new OutboundHttp({ allowPrivateTargets })
+  // The operator named this hub, which may well stand in the same network; the public one has no business there.
+  const hubHttp = new OutboundHttp({ allowPrivateTargets: allowPrivateTargets || hubEndpoint !== PUBLIC_HUB })
+  const cache = new HubCache(settings.hubCacheFolder)
+  const timing = { backoffMilliseconds: 500, attempts: 5, ...tuning }
+  const client = new HubClient({ http: hubHttp, endpoint: hubEndpoint, token: hubToken, timing })
+  const downloads = new HubDownloads({ cache, client, http: hubHttp, tuning })
+  const urls = new UrlDownloads({
+    folder: join(settings.dataFolder, 'downloads'),
+    http,
+    tuning,
+    ...(settings.now && { now: settings.now }),
+  })
+  const listingsFolder = join(settings.dataFolder, 'hub-listings')
+  const store = new ModelStore({
+    cache,
+    client,
+    downloads,
+    urls,
+    civitai: new CivitaiClient({ http, token: settings.civitaiToken }),
+    hubEndpoint,
+    isOffline: settings.hubOffline,
+    modelFolders: settings.modelFolders,
+    allowsAbsolutePaths: settings.allowsAbsolutePaths,
+    policy: settings.downloads,
+    maxDownloadBytes: settings.maxDownloadBytes,
+    listingsFolder,
+  })
+  return {
+    store,
+    hub: new HubModels({ cache, client, downloads, listingsFolder }),
+    cache,
+    async close() {
+      await Promise.all([http.close(), hubHttp.close()])
+    },
+  }
+}
