@@ -1,5 +1,6 @@
 import { open, stat } from 'node:fs/promises'
-import { readSafetensors, type SafetensorsFile } from '@darkroom/engine/safetensors'
+import { basename } from 'node:path'
+import { readWeightFile } from '@darkroom/engine/weight-file'
 import type { WeightsKind } from './weights-kind.ts'
 
 export type WeightsFormat = 'safetensors' | 'pytorch' | 'onnx' | 'zip'
@@ -44,30 +45,32 @@ export class WeightsInspector {
   }
 }
 
-/** Reads a file's start, and the header where it is safetensors; never the data. */
+/** Reads a file's start, and the names and shapes of tensors where it has any; never the data, and nothing is executed. */
 export async function inspectWeights(path: string): Promise<WeightsContent | ForeignContent> {
   const start = await firstBytes(path, 64)
   const text = start.toString('latin1')
   if (start.length === 0) return { foreign: 'an empty file' }
-  if (text.startsWith('PK\x03\x04')) return { format: isTorchArchive(await firstBytes(path, 512)) ? 'pytorch' : 'zip' }
-  if (text.startsWith('\x80\x02') || text.startsWith('\x80\x04')) return { format: 'pytorch' }
   if (text.startsWith('version https://git-lfs')) return { foreign: 'a Git LFS pointer' }
   if (/^\s*<(!doctype|html|\?xml|head)/i.test(text)) return { foreign: 'a web page' }
+  const isSafetensors = start.length > 8 && text[8] === '{'
+  const isPickle = start[0] === 0x80 && (start[1] ?? 0) >= 2 && (start[1] ?? 0) <= 5
+  const isZip = text.startsWith('PK\x03\x04')
   // ONNX: field 1 (ir_version) is a small number, and field 2 or 7 follows.
-  if (start[0] === 0x08 && (start[1] ?? 0) < 32 && [0x12, 0x3a].includes(start[2] ?? 0)) return { format: 'onnx' }
-  const isHeader = start.length > 8 && text[8] === '{'
-  if (!isHeader) return { foreign: /^\s*[{[]/.test(text) ? 'a JSON text' : 'a file of another kind' }
-  try {
-    return { format: 'safetensors', ...kindOf(await readSafetensors(path)) }
-  } catch (error) {
-    return {
-      foreign: error instanceof Error ? `a damaged safetensors file (${withoutPath(error.message, path)})` : 'damaged',
-    }
+  const isOnnx = start[0] === 0x08 && (start[1] ?? 0) < 32 && [0x12, 0x3a].includes(start[2] ?? 0)
+  if (isOnnx && !isSafetensors) return { format: 'onnx' }
+  if (!isSafetensors && isZip && !isTorchArchive(await firstBytes(path, 512))) return { format: 'zip' }
+  if (!isSafetensors && !isZip && !isPickle) {
+    return { foreign: /^\s*[{[]/.test(text) ? 'a JSON text' : 'a file of another kind' }
   }
-}
-
-function withoutPath(message: string, path: string): string {
-  return message.startsWith(`${path}: `) ? message.slice(path.length + 2) : message
+  try {
+    const { tensors } = await readWeightFile(path)
+    const shapes = new Map([...tensors].map(([key, { shape }]) => [key, shape]))
+    return { format: isSafetensors ? 'safetensors' : 'pytorch', ...kindOf(shapes) }
+  } catch (error) {
+    if (!(error instanceof Error) || error.name !== 'WeightFileError') throw error
+    const problem = error.message.replace(`${basename(path)}: `, '')
+    return { foreign: `a file that cannot be read (${problem})` }
+  }
 }
 
 /** `torch.save` puts `<name>/data.pkl` first. */
@@ -104,8 +107,7 @@ const KINDS: readonly (readonly [WeightsKind, RegExp])[] = [
   ['embedding', /^(emb_params|string_to_param|clip_[gl]$)/],
 ]
 
-function kindOf({ tensors }: SafetensorsFile): { kind?: WeightsKind; family?: ModelFamily } {
-  const shapes: Shapes = new Map([...tensors].map(([key, { shape }]) => [key, shape]))
+function kindOf(shapes: Shapes): { kind?: WeightsKind; family?: ModelFamily } {
   const keys = [...shapes.keys()]
   const kind = KINDS.find(([, pattern]) => keys.some((key) => pattern.test(key)))?.[0] ?? embeddingByShape(shapes)
   const family = familyOf(shapes, kind)
