@@ -9,7 +9,7 @@ const SUFFIX = '.lock'
  * Shows the gateway of this machine, by a locked file, that the runner lives. Where machines share the database there is
  * no such sign, and a runner's leases have to run out.
  */
-export function showLife(dataFolder: string, runnerId: string): ProcessLock {
+export function lockForRunner(dataFolder: string, runnerId: string): ProcessLock {
   const folder = lifeFolder(dataFolder)
   mkdirSync(folder, { recursive: true })
   const file = join(folder, `${runnerId}${SUFFIX}`)
@@ -28,7 +28,7 @@ export function showLife(dataFolder: string, runnerId: string): ProcessLock {
  * Returns to the queue what runners of this machine held that died together with their supervisor, at the next look
  * instead of when their leases are over.
  */
-export async function withdrawDead(dataFolder: string, queue: Pick<RequestQueue, 'withdraw'>): Promise<void> {
+export async function withdrawDeadRunners(dataFolder: string, queue: Pick<RequestQueue, 'withdraw'>): Promise<void> {
   const folder = lifeFolder(dataFolder)
   mkdirSync(folder, { recursive: true })
   for (const name of readdirSync(folder)) {

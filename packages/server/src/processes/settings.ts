@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Database } from '../db/database.ts'
-import { storedSetting } from '../db/stored-setting.ts'
+import { readSetting, storedSetting, writeSetting } from '../db/stored-setting.ts'
+import { LifecycleDefaults } from '../storage/lifecycle-defaults.ts'
 
 /** A secret that is made once and is the same in every process of the database. */
 export async function sharedSecret(database: Database, name: SecretName): Promise<Uint8Array> {
@@ -9,3 +10,13 @@ export async function sharedSecret(database: Database, name: SecretName): Promis
 
 /** `upload-secret` signs upload and download URLs, `token-secret` the tokens of browsers. */
 export type SecretName = 'upload-secret' | 'token-secret'
+
+const SETTING = 'storage-settings'
+
+/** The server's default lifecycle of stored files, kept in its database. */
+export function lifecycleDefaults(database: Database): LifecycleDefaults {
+  return new LifecycleDefaults({
+    read: () => readSetting(database, SETTING),
+    write: (json) => writeSetting(database, SETTING, json),
+  })
+}

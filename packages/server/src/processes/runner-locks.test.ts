@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { holdLock } from '../db/process-lock.ts'
-import { showLife, withdrawDead } from './local-deaths.ts'
+import { lockForRunner, withdrawDeadRunners } from './runner-locks.ts'
 
 let folder: string
 const withdrawn: string[] = []
@@ -16,15 +16,15 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }))
 
 it('withdraws runners whose process is gone, once, and nobody else', async () => {
-  await withdrawDead(folder, queue)
-  const alive = showLife(folder, 'alive')
-  showLife(folder, 'left').release()
+  await withdrawDeadRunners(folder, queue)
+  const alive = lockForRunner(folder, 'alive')
+  lockForRunner(folder, 'left').release()
   // What a kill leaves: the file, without its lock.
   holdLock(join(folder, 'runners', 'killed.lock')).release()
   // One that is just coming up.
   const starting = holdLock(join(folder, 'runners', 'starting.lock.new'))
-  await withdrawDead(folder, queue)
-  await withdrawDead(folder, queue)
+  await withdrawDeadRunners(folder, queue)
+  await withdrawDeadRunners(folder, queue)
   expect(withdrawn).toEqual(['killed'])
   alive.release()
   starting.release()

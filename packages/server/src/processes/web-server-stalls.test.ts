@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { endStalledBodies } from './stalled-bodies.ts'
+import { endStalledBodies } from './web-server.ts'
 
 let server: Server
 
