@@ -1,5 +1,6 @@
 import { type Engine, loadStableDiffusion, type StableDiffusion } from '@darkroom/engine'
 import type { ModelRegistry } from '../models/model-registry.ts'
+import type { ModelStore } from '../models/model-store.ts'
 import type { LocalCheckpoint } from './checkpoint-choice.ts'
 import { LeastRecentlyUsed } from './least-recently-used.ts'
 import { SafetyCheckers } from './safety-checkers.ts'
@@ -7,6 +8,8 @@ import { SafetyCheckers } from './safety-checkers.ts'
 export interface ImageEngineOptions {
   readonly engine: Engine
   readonly registry: ModelRegistry
+  /** Finds the weights that requests name. */
+  readonly store: ModelStore
   /**
    * Models that stay loaded beside each other: configs, tokenizers and maps of weight files, some ten megabytes each. Sessions, which
    * take gigabytes, have a budget of bytes of their own in the engine. Default 8.
@@ -30,12 +33,14 @@ const DEFAULT_MODEL_LIMIT = 8
 /** The models a runner has loaded, for the handlers of all endpoints. */
 export class ImageEngine {
   readonly registry: ModelRegistry
+  readonly store: ModelStore
   readonly safetyCheckers: SafetyCheckers
   readonly engine: Engine
   readonly #models: LeastRecentlyUsed<StableDiffusion>
 
   constructor(options: ImageEngineOptions) {
     this.registry = options.registry
+    this.store = options.store
     this.safetyCheckers = new SafetyCheckers(options)
     this.engine = options.engine
     this.#models = new LeastRecentlyUsed(options.modelLimit ?? DEFAULT_MODEL_LIMIT)

@@ -7,6 +7,7 @@ import { ImageEngine } from '../drawing/image-engine.ts'
 import type { RunnableEndpoint } from '../endpoints/endpoint.ts'
 import { ModelRegistry } from '../models/model-registry.ts'
 import { ENDPOINT_FOLDERS } from './endpoints.ts'
+import { createModelStore } from './model-store.ts'
 import { engineMemory } from './runner-memory.ts'
 
 /** The demo checkpoints that come with the repository. */
@@ -31,6 +32,7 @@ export function createModelRegistry(config: Config): ModelRegistry {
 
 /** The endpoints with their handlers, and the engine behind them. */
 export async function createImageEndpoints(config: Config): Promise<ServedEndpoints> {
+  const models = createModelStore(config)
   const engine = new ImageEngine({
     engine: openEngine({
       threads: config.threads ?? availableParallelism(),
@@ -38,6 +40,7 @@ export async function createImageEndpoints(config: Config): Promise<ServedEndpoi
       memoryBudgetBytes: engineMemory(config.runners),
     }),
     registry: createModelRegistry(config),
+    store: models.store,
   })
   const handlers = await Promise.all(ENDPOINT_FOLDERS.map(({ handlers }) => handlers()))
   const endpoints = handlers.flatMap(({ createEndpoints }) => createEndpoints(engine))
@@ -45,7 +48,10 @@ export async function createImageEndpoints(config: Config): Promise<ServedEndpoi
   return {
     endpoints: endpoints.map((endpoint) => notingAnswers(endpoint, answered)),
     warm: () => [...engine.warm, ...answered],
-    dispose: () => engine.dispose(),
+    async dispose() {
+      await models.close()
+      await engine.dispose()
+    },
   }
 }
 
