@@ -63,9 +63,9 @@ export async function openLora(path: string): Promise<Lora> {
     if (assembled.module) modules.push(assembled.module)
   }
   if (modules.length === 0) {
-    throw new CheckpointError(
-      `${basename(path)} holds no LoRA: none of its ${file.tensors.size} keys is lora_unet_*, lora_te*_*, unet.*.lora_A.weight or another form of these`,
-    )
+    const [first] = unused
+    const why = first ? `${first.key}: ${first.reason}` : 'it has no tensors'
+    throw new CheckpointError(`${basename(path)} holds no LoRA: ${why}`)
   }
   return { path, file, modules, unused }
 }
