@@ -1,7 +1,7 @@
 import { openLora, type ScaledLora } from '../adapters/lora.ts'
 import { recordLayers } from '../adapters/lora-branches.ts'
 import type { BaseWeights } from '../adapters/lora-match.ts'
-import { type Checkpoint, openCheckpoint } from '../checkpoint/checkpoint.ts'
+import { type Checkpoint, type Component, openCheckpoint, openComponent } from '../checkpoint/checkpoint.ts'
 import { CheckpointError } from '../checkpoint/checkpoint-error.ts'
 import type { Graph } from '../graph/graph.ts'
 import { AUTOENCODER_RENAMES, buildDecoderGraph, buildEncoderGraph } from '../models/autoencoder-kl.ts'
@@ -23,6 +23,8 @@ import { UNet } from './unet.ts'
 export interface LoadOptions {
   /** Precision variant of the weight files, `fp16`. */
   readonly variant?: string
+  /** Folder of a UNet that takes the place of the checkpoint's own. */
+  readonly unet?: string
   /** Merged into the weights in order, for good: what a base model is always used with. */
   readonly loras?: readonly LoraFile[]
   /** Told of things a user should know that are no errors: LoRA keys without a module. */
@@ -52,7 +54,8 @@ export async function loadStableDiffusion(
   options: LoadOptions = {},
 ): Promise<StableDiffusion> {
   const { variant, loras = [], onWarning, signal } = options
-  const checkpoint = await openCheckpoint(folder, variant === undefined ? {} : { variant })
+  const variantOption = variant === undefined ? {} : { variant }
+  const checkpoint = await openCheckpoint(folder, variantOption)
   const kind = PIPELINES[checkpoint.className]
   if (kind === undefined) {
     throw new CheckpointError(
@@ -65,7 +68,8 @@ export async function loadStableDiffusion(
     ...(signal && { signal }),
   }
   const vae = await loadAutoencoder(engine, checkpoint, prepare)
-  const unet = await loadUNet(engine, checkpoint, prepare)
+  const ownUNet = options.unet === undefined ? undefined : await openComponent(options.unet, 'unet', variantOption)
+  const unet = await loadUNet(engine, ownUNet ?? checkpoint.component('unet'), prepare)
   const schedulerConfig = await checkpoint.component('scheduler').config()
   const { sampleSize } = unet.config
   return {
@@ -87,8 +91,7 @@ async function openScaledLora({ path, scale }: LoraFile): Promise<ScaledLora> {
   return { lora: await openLora(path), scale }
 }
 
-async function loadUNet(engine: Engine, checkpoint: Checkpoint, options: PrepareWeightsOptions): Promise<UNet> {
-  const component = checkpoint.component('unet')
+async function loadUNet(engine: Engine, component: Component, options: PrepareWeightsOptions): Promise<UNet> {
   const config = parseUNetConfig(await component.config())
   const side = 2 ** (config.downBlocks.length - 1)
   const layers = recordLayers()

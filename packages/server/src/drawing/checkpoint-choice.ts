@@ -43,7 +43,7 @@ export async function chooseCheckpoint(
 }
 
 /** The bundled demo checkpoint whose native size is nearest to the picture's, by area. */
-function standInFor(registry: ModelRegistry, { width, height }: PictureSize): LocalCheckpoint {
+export function standInFor(registry: ModelRegistry, { width, height }: PictureSize): LocalCheckpoint {
   const side = Math.sqrt(width * height)
   const distance = (nativeSize: number) => Math.abs(Math.log(side / nativeSize))
   const nearest = BUNDLED.reduce((best, next) => (distance(next.nativeSize) < distance(best.nativeSize) ? next : best))

@@ -2,7 +2,7 @@ import { EngineError } from '@darkroom/engine'
 import { fieldError, WireError } from '../errors/errors.ts'
 
 /** Input fields by the engine's name for what they set, where the two differ. */
-export type FieldNames = Readonly<Record<string, string>>
+export type FieldNames = Readonly<Record<string, string | readonly (string | number)[]>>
 
 /**
  * The engine's errors as fal answers them: a parameter that cannot be met is the field's 422, an unusable model or a picture that

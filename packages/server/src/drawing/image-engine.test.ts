@@ -1,16 +1,19 @@
 import { join } from 'node:path'
 import { openEngine } from '@darkroom/engine'
 import { afterAll, expect, test } from 'vitest'
-import { localModels } from '../../test/fakes/local-models.ts'
+import { openLocalStore } from '../../test/fakes/local-store.ts'
 import { ModelRegistry } from '../models/model-registry.ts'
 import { ImageEngine } from './image-engine.ts'
 
 const CHECKPOINTS = join(import.meta.dirname, '../../../engine/test/golden/data/checkpoints')
 const engine = openEngine({ threads: 1 })
+const { store, close } = openLocalStore(CHECKPOINTS)
 const registry = new ModelRegistry({ modelFolders: [], hubCaches: [], bundledFolder: CHECKPOINTS })
-const { store } = localModels(CHECKPOINTS)
 
-afterAll(() => engine.dispose())
+afterAll(async () => {
+  await engine.dispose()
+  await close()
+})
 
 test('keeps the models that were used last and says which they are', async () => {
   const images = new ImageEngine({ engine, registry, store, modelLimit: 2 })

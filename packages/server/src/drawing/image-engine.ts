@@ -1,4 +1,4 @@
-import { type Engine, loadStableDiffusion, type StableDiffusion } from '@darkroom/engine'
+import { type Adapters, type Engine, loadStableDiffusion, type StableDiffusion } from '@darkroom/engine'
 import type { ModelRegistry } from '../models/model-registry.ts'
 import type { ModelStore } from '../models/model-store.ts'
 import type { LocalCheckpoint } from './checkpoint-choice.ts'
@@ -8,7 +8,6 @@ import { SafetyCheckers } from './safety-checkers.ts'
 export interface ImageEngineOptions {
   readonly engine: Engine
   readonly registry: ModelRegistry
-  /** Finds the weights that requests name. */
   readonly store: ModelStore
   /**
    * Models that stay loaded beside each other: configs, tokenizers and maps of weight files, some ten megabytes each. Sessions, which
@@ -25,15 +24,24 @@ export interface ModelChoice {
   readonly folder: string
   /** What responses, logs and the banner call it. */
   readonly label: string
+  /** Precision variant of the weight files. */
+  readonly variant?: string
+  /** Folder of a UNet in place of the checkpoint's own. */
+  readonly unet?: string
   readonly loras?: readonly { readonly path: string; readonly scale: number }[]
 }
 
 const DEFAULT_MODEL_LIMIT = 8
 
+/** Sets of LoRA factors that are kept in memory: up to a gigabyte each for the largest of SDXL. */
+const LORA_LIMIT = 2
+
 /** The models a runner has loaded, for the handlers of all endpoints. */
 export class ImageEngine {
   readonly registry: ModelRegistry
   readonly store: ModelStore
+  /** LoRA factors as they were applied last. */
+  readonly loras = new LeastRecentlyUsed<Adapters>(LORA_LIMIT)
   readonly safetyCheckers: SafetyCheckers
   readonly engine: Engine
   readonly #models: LeastRecentlyUsed<StableDiffusion>
@@ -55,11 +63,16 @@ export class ImageEngine {
    * The model, loaded on first use and when it was not used for long.
    * @throws the engine's errors, see engine-errors.ts
    */
-  model({ folder, label, loras = [] }: ModelChoice, log: EngineLog): Promise<StableDiffusion> {
-    const key = JSON.stringify([label, folder, loras.map(({ path, scale }) => [path, scale])])
+  model({ folder, label, loras = [], variant, unet }: ModelChoice, log: EngineLog): Promise<StableDiffusion> {
+    const key = JSON.stringify([label, folder, variant, unet, loras.map(({ path, scale }) => [path, scale])])
     return this.#models.get(key, () => {
       log(`Loading ${label}${loras.length > 0 ? ' with a LoRA merged in' : ''}`)
-      return loadStableDiffusion(this.engine, folder, { loras, onWarning: (message) => log(message, 'WARN') })
+      return loadStableDiffusion(this.engine, folder, {
+        loras,
+        ...(variant !== undefined && { variant }),
+        ...(unet !== undefined && { unet }),
+        onWarning: (message) => log(message, 'WARN'),
+      })
     })
   }
 

@@ -12,6 +12,19 @@ export interface PictureInput {
 export async function inputPicture(input: PictureInput, context: HandlerContext): Promise<RgbImage> {
   const field = input.image_bytes ? 'image_bytes' : 'image_url'
   const bytes = input.image_bytes ?? (await context.readFile(input.image_url ?? '', ['image_url']))
+  return decode(bytes, [field])
+}
+
+/** The picture that an input field's URL leads to. */
+export async function pictureFrom(
+  url: string,
+  field: readonly (string | number)[],
+  context: HandlerContext,
+): Promise<RgbImage> {
+  return decode(await context.readFile(url, field), field)
+}
+
+async function decode(bytes: Uint8Array, field: readonly (string | number)[]): Promise<RgbImage> {
   try {
     return await decodeImage(bytes)
   } catch (error) {

@@ -1,4 +1,3 @@
-import { randomInt } from 'node:crypto'
 import {
   type DenoiseStep,
   type GeneratedImage,
@@ -52,11 +51,6 @@ export interface LcmResult {
 
 /** Input fields by the engine's name for what they set. */
 const FIELDS = { width: 'image_size', height: 'image_size', image: 'image_url' }
-
-/** The seed asked for, or one far below 2^53: JavaScript clients read every digit of it. */
-export function chooseSeed(asked: bigint | null | undefined): bigint {
-  return asked ?? BigInt(randomInt(2 ** 32))
-}
 
 /** Draws with a few latent consistency steps: yields intermediate pictures where the caller wants them. */
 export async function* drawLatentConsistency(

@@ -33,6 +33,38 @@ export async function outputPicture(
   return { url: file.url, ...described }
 }
 
+/** fal's full image object, of endpoints that answer with files; key order as the live service sends it. */
+export interface FilePicture {
+  readonly url: string
+  readonly content_type: string
+  readonly file_name: string
+  readonly file_size: number
+  readonly width: number
+  readonly height: number
+}
+
+/** Encodes a picture and stores it, or puts it into a `data:` URI. */
+export async function filePicture(
+  image: RgbImage,
+  { format, syncMode }: PictureFormat,
+  context: HandlerContext,
+): Promise<FilePicture> {
+  const bytes = await encodeImage(image, format)
+  const contentType = `image/${format}`
+  const extension = format === 'jpeg' ? 'jpg' : 'png'
+  const file = syncMode
+    ? { url: dataUri(bytes, contentType), fileName: `image.${extension}`, fileSize: bytes.length }
+    : await context.saveFile(bytes, contentType, extension)
+  return {
+    url: file.url,
+    content_type: contentType,
+    file_name: file.fileName,
+    file_size: file.fileSize,
+    width: image.width,
+    height: image.height,
+  }
+}
+
 /** A picture that is not the final one: never stored. */
 export async function previewPicture(image: RgbImage): Promise<OutputPicture> {
   const url = dataUri(await encodeImage(image, 'jpeg'), 'image/jpeg')

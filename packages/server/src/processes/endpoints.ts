@@ -2,6 +2,7 @@ import type { ImageEngine } from '../drawing/image-engine.ts'
 import type { EndpointSchema, RunnableEndpoint } from '../endpoints/endpoint.ts'
 import { fastLcmDiffusion, fastLcmDiffusionImageToImage } from '../endpoints/fal-ai/fast-lcm-diffusion/schema.ts'
 import { lcmSd15ImageToImage } from '../endpoints/fal-ai/lcm-sd15-i2i/schema.ts'
+import { lora, loraImageToImage, loraInpaint } from '../endpoints/fal-ai/lora/schema.ts'
 
 /** A folder of `endpoints/`: what the gateway knows of it, and its handlers, which only a runner loads: they load the engine. */
 export interface EndpointFolder {
@@ -16,6 +17,10 @@ export const ENDPOINT_FOLDERS: readonly EndpointFolder[] = [
     handlers: () => import('../endpoints/fal-ai/fast-lcm-diffusion/handler.ts'),
   },
   { schemas: [lcmSd15ImageToImage], handlers: () => import('../endpoints/fal-ai/lcm-sd15-i2i/handler.ts') },
+  {
+    schemas: [lora, loraImageToImage, loraInpaint],
+    handlers: () => import('../endpoints/fal-ai/lora/handler.ts'),
+  },
 ]
 
 /** Every endpoint as the gateway knows it. */

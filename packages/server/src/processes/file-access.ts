@@ -5,8 +5,9 @@ import { saveGeneratedFile } from '../storage/generated-file.ts'
 import { parseLifecycle } from '../storage/lifecycle.ts'
 import { readOwnFile } from '../storage/own-file.ts'
 import { isSignedDownload } from '../storage/upload-ticket.ts'
-import { lifecycleDefaults, sharedSecret } from './settings.ts'
-import type { BackingStores } from './stores.ts'
+import type { BackingStores } from './backing-stores.ts'
+import { lifecycleDefaults } from './lifecycle-setting.ts'
+import { sharedSecret } from './shared-secret.ts'
 
 /** Seconds for fetching one input picture. */
 const FETCH_SECONDS = 30

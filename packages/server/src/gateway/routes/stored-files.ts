@@ -3,6 +3,7 @@ import { WireError } from '../../errors/errors.ts'
 import { parseJson, toPlainValue } from '../../protocol/json-parse.ts'
 import { fileUrl } from '../../storage/generated-file.ts'
 import { decide, lifecycleBody, parseAcl, parseLifecycle } from '../../storage/lifecycle.ts'
+import type { LifecycleDefaults } from '../../storage/lifecycle-defaults.ts'
 import type { ObjectInfo } from '../../storage/object-store.ts'
 import { fileKeyOf } from '../../storage/own-file.ts'
 import { signDownload } from '../../storage/upload-ticket.ts'
@@ -15,7 +16,10 @@ import { answeringStorageErrors } from './storage-failure.ts'
 const LONGEST_BODY = 64 * 1024
 const LONGEST_SIGNED_SECONDS = 604_800
 
-type StoredFilesDependencies = Pick<GatewayDependencies, 'keys' | 'storage' | 'lifecycleDefaults'>
+export interface StoredFilesDependencies extends Pick<GatewayDependencies, 'keys'> {
+  readonly storage: StorageDependencies
+  readonly lifecycleDefaults: LifecycleDefaults
+}
 
 /**
  * `/v1/storage` of the Platform API: access rules and signed URLs of a file, for the key that stored it or one of scope

@@ -1,6 +1,7 @@
 import type { ImageEngine } from '../../../drawing/image-engine.ts'
 import { inputPicture, sizeOfInput } from '../../../drawing/input-picture.ts'
-import { chooseSeed, drawLatentConsistency } from '../../../drawing/latent-consistency.ts'
+import { drawLatentConsistency } from '../../../drawing/latent-consistency.ts'
+import { chooseSeed } from '../../../drawing/seed.ts'
 import { type RunnableEndpoint, runnable } from '../../endpoint.ts'
 import { lcmSd15ImageToImage } from './schema.ts'
 

@@ -216,6 +216,9 @@ const noiseStrength = z.number().min(0).max(1).default(0.5).meta({
   description: 'How far the picture may move away from the input: 0 keeps it, 1 ignores it.',
 })
 
+/** Another name of it, which wins where both are given. */
+const strength = z.number().min(0).max(1).nullish().meta({ title: 'Strength', hidden: true })
+
 const startImage = {
   image_url: z.string().meta({
     title: 'Image Url',
@@ -235,6 +238,7 @@ export const loraImageToImage = {
       ...prompts,
       ...startImage,
       noise_strength: noiseStrength,
+      strength,
       ...adapters,
       ...sampling,
       ...results,
@@ -260,6 +264,7 @@ export const loraInpaint = {
         ui: { field: 'image' },
       }),
       noise_strength: noiseStrength,
+      strength,
       ...adapters,
       ...sampling,
       ...results,

@@ -1,0 +1,101 @@
+import {
+  type Adapters,
+  type DenoiseStep,
+  type GeneratedImage,
+  type GenerationParameters,
+  imageToImage,
+  inpaint,
+  resizeRgb,
+  type StableDiffusion,
+  textToImage,
+} from '@darkroom/engine'
+import type { HandlerContext, StoredFile } from '../endpoints/endpoint.ts'
+import type { AdaptedRequest } from './adapted-request.ts'
+import { openAdapters } from './adapters.ts'
+import { openBaseModel } from './base-model.ts'
+import { LatentsRecorder } from './debug-latents.ts'
+import type { ImageEngine } from './image-engine.ts'
+import { atSize, type FilePicture, filePicture, type OutputPicture } from './picture-output.ts'
+import { drawableSize } from './picture-size.ts'
+import { runSteps } from './run-steps.ts'
+import { openSafetyScreen } from './safety.ts'
+
+export interface AdaptedResult {
+  readonly images: readonly FilePicture[]
+  readonly nsfwFlags: readonly boolean[]
+  readonly debugLatents?: StoredFile
+  readonly debugPerPassLatents?: StoredFile
+}
+
+/** Input fields by the engine's name for what they set. */
+const FIELDS = {
+  width: 'image_size',
+  height: 'image_size',
+  image: 'image_url',
+  mask: 'mask_url',
+  model: 'model_name',
+  strength: 'noise_strength',
+}
+
+/** Draws with a base model and adapters of the caller's choice: yields intermediate pictures where the caller wants them. */
+export async function* drawAdapted(
+  engine: ImageEngine,
+  request: AdaptedRequest,
+  context: HandlerContext,
+): AsyncGenerator<OutputPicture, AdaptedResult> {
+  const base = await openBaseModel(engine, request.model, request.size, context)
+  const { model, adapters } = await openAdapters(engine, base, request.adapters, context)
+  const safety = await openSafetyScreen(engine.safetyCheckers, request, model.folder, context)
+  const recorder = new LatentsRecorder()
+  const run = recording(startRun(model, request, adapters, context), recorder)
+  const options = { numImages: request.numImages, fields: FIELDS, mayShow: safety.mayShow }
+  const drawn = yield* runSteps(model, run, options, context)
+  const { pictures, nsfwFlags } = await safety.screen(drawn.map(({ image }) => atSize(image, request.size)))
+  const images = await Promise.all(pictures.map((image) => filePicture(image, request.format, context)))
+  return {
+    images,
+    nsfwFlags: nsfwFlags ?? images.map(() => false),
+    ...(request.debug.final && { debugLatents: await recorder.saveFinal(context) }),
+    ...(request.debug.passes && { debugPerPassLatents: await recorder.saveAll(context) }),
+  }
+}
+
+function startRun(
+  model: StableDiffusion,
+  request: AdaptedRequest,
+  adapters: Adapters,
+  { signal, log }: HandlerContext,
+): AsyncGenerator<DenoiseStep, GeneratedImage[]> {
+  const parameters: GenerationParameters = {
+    prompt: request.prompt,
+    negativePrompt: request.negativePrompt,
+    promptWeighting: request.promptWeighting,
+    clipSkip: request.clipSkip,
+    scheduler: request.scheduler,
+    schedule: request.schedule,
+    guidanceScale: request.guidanceScale,
+    eta: request.eta,
+    seed: request.seed,
+    numImages: request.numImages,
+    adapters,
+    onWarning: (message) => log(message, 'WARN'),
+  }
+  const { width, height } = drawableSize(request.size, model.vae.factor)
+  if (request.start === undefined) return textToImage(model, { ...parameters, width, height }, signal)
+  const { strength, mask } = request.start
+  const image = resizeRgb(request.start.image, width, height, 'lanczos')
+  if (mask === undefined) return imageToImage(model, { ...parameters, image, strength }, signal)
+  return inpaint(model, { ...parameters, image, mask: resizeRgb(mask, width, height, 'lanczos'), strength }, signal)
+}
+
+async function* recording(
+  run: AsyncGenerator<DenoiseStep, GeneratedImage[]>,
+  recorder: LatentsRecorder,
+): AsyncGenerator<DenoiseStep, GeneratedImage[]> {
+  for (;;) {
+    const next = await run.next()
+    if (next.done) return next.value
+    recorder.add(next.value.imageIndex, next.value.latents)
+    yield next.value
+  }
+}

@@ -1,0 +1,73 @@
+import type { StableDiffusion } from '@darkroom/engine'
+import type { HandlerContext } from '../endpoints/endpoint.ts'
+import { ModelError, type ModelErrorReason } from '../models/model-error.ts'
+import type { FoundModel } from '../models/model-store.ts'
+import type { BaseModelRequest } from './adapted-request.ts'
+import { standInFor } from './checkpoint-choice.ts'
+import { toWireError } from './engine-errors.ts'
+import { findWeights, pathOf } from './find-weights.ts'
+import type { ImageEngine, ModelChoice } from './image-engine.ts'
+import type { PictureSize } from './picture-size.ts'
+
+/** The model that draws. */
+export interface BaseModel {
+  readonly model: StableDiffusion
+  readonly choice: ModelChoice
+  /** True when a bundled demo checkpoint stands in for the model that was asked for. */
+  readonly standIn: boolean
+}
+
+/**
+ * The base model that a request names, loaded; where it is not on this machine and is not fetched, a bundled demo checkpoint, which the
+ * request's log and the header `x-darkroom-model` say.
+ * @throws WireError 422 when the reference leads to something that is no base model
+ */
+export async function openBaseModel(
+  engine: ImageEngine,
+  asked: BaseModelRequest,
+  size: PictureSize,
+  context: HandlerContext,
+): Promise<BaseModel> {
+  const { log } = context
+  const found = await findBase(engine, asked, context)
+  const choice = found ? await withUNet(engine, choiceOf(found), asked, context) : standInFor(engine.registry, size)
+  context.setHeader('x-darkroom-model', choice.label)
+  const model = await engine.model(choice, log).catch((error) => {
+    throw toWireError(error, { model: 'model_name' })
+  })
+  return { model, choice, standIn: found === undefined }
+}
+
+/** Not here, and not to be fetched for a request: the operator's to change, not the client's. */
+const NOT_FETCHED: readonly ModelErrorReason[] = ['downloads-off', 'offline']
+
+async function findBase(
+  engine: ImageEngine,
+  { name, variant }: BaseModelRequest,
+  context: HandlerContext,
+): Promise<FoundModel | undefined> {
+  try {
+    return await findWeights(engine.store, name, { kind: 'base', ...(variant && { variant }) }, context)
+  } catch (error) {
+    const reason = error instanceof Error && error.cause instanceof ModelError ? error.cause.reason : undefined
+    if (reason === undefined || !NOT_FETCHED.includes(reason)) throw error
+    context.log(`${(error as Error).message} A demo checkpoint draws in its place.`, 'WARN')
+    return undefined
+  }
+}
+
+function choiceOf(found: FoundModel): ModelChoice {
+  const variant = found.type === 'file' ? undefined : found.variant
+  return { folder: pathOf(found), label: found.label, ...(variant !== undefined && { variant }) }
+}
+
+async function withUNet(
+  engine: ImageEngine,
+  choice: ModelChoice,
+  { unetName, variant }: BaseModelRequest,
+  context: HandlerContext,
+): Promise<ModelChoice> {
+  if (!unetName) return choice
+  const found = await findWeights(engine.store, unetName, { kind: 'unet', ...(variant && { variant }) }, context)
+  return { ...choice, label: `${choice.label} with the UNet of ${found.label}`, unet: pathOf(found) }
+}

@@ -1,0 +1,93 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createFalClient, type FalClient } from '@fal-ai/client'
+import pino from 'pino'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readSafetensors, readTensor } from '../../../engine/src/formats/safetensors.ts'
+import { relativeError } from '../../../engine/test/golden/model-case.ts'
+import { type PipelineCase, readPipelineCases } from '../../../engine/test/golden/pipeline-cases.ts'
+import { readConfig } from '../../src/config/config.ts'
+import { type RunningServer, startServer } from '../../src/processes/server-process.ts'
+
+const GOLDEN = new URL('../../../engine/test/golden/data/', import.meta.url).pathname
+const { cases, expected } = await readPipelineCases(join(GOLDEN, 'pipelines'))
+
+/** The whole server drawing with the tiny checkpoints that diffusers answered for, asked as an app asks. */
+describe('fal-ai/lora against diffusers', { timeout: 120_000 }, () => {
+  let folder: string
+  let server: RunningServer
+  let fal: FalClient
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'darkroom-lora-'))
+    const environment = { DARKROOM_MODELS: join(GOLDEN, 'checkpoints'), HF_HUB_CACHE: join(folder, 'none') }
+    const config = readConfig({ port: 0, dataFolder: folder, logLevel: 'silent' }, environment)
+    server = await startServer(config, pino({ level: 'silent' }))
+    fal = createFalClient({ proxyUrl: { url: `${server.url}/api/fal/proxy`, when: 'always' } })
+  })
+
+  afterAll(async () => {
+    await server.stop()
+    await rm(folder, { recursive: true, force: true })
+  })
+
+  async function latentsOf(file: { readonly url: string } | undefined) {
+    const response = await fetch(file?.url ?? '')
+    const path = join(folder, 'latents.safetensors')
+    await writeFile(path, new Uint8Array(await response.arrayBuffer()))
+    return readTensor(await readSafetensors(path), 'latents')
+  }
+
+  const drawn = cases.filter(
+    ({ strength, checkpoint, negative_prompt, guidance_rescale }) =>
+      strength === null && checkpoint !== 'tiny-lcm' && negative_prompt !== null && guidance_rescale === 0,
+  )
+
+  it.each(drawn)('$name', async (request) => {
+    const { data } = await fal.subscribe('fal-ai/lora', { input: inputOf(request), pollInterval: 50 })
+    const { latents } = await expected(request.name)
+    expect(relativeError(await latentsOf(data.debug_latents), latents)).toBeLessThan(1e-4)
+    const passes = await latentsOf(data.debug_per_pass_latents)
+    expect(passes.shape.slice(1)).toEqual(latents.shape)
+    const last = { ...latents, data: passes.data.slice(-latents.data.length) }
+    expect(relativeError(last, latents)).toBeLessThan(1e-4)
+    expect(Object.keys(data)).toEqual([
+      'images',
+      'seed',
+      'has_nsfw_concepts',
+      'debug_latents',
+      'debug_per_pass_latents',
+    ])
+    expect(data.images).toHaveLength(request.num_images)
+    expect(Object.keys(data.images[0] ?? {})).toEqual([
+      'url',
+      'content_type',
+      'file_name',
+      'file_size',
+      'width',
+      'height',
+    ])
+  })
+})
+
+function inputOf(request: PipelineCase): Record<string, unknown> & { model_name: string; prompt: string } {
+  return {
+    model_name: request.checkpoint,
+    prompt: request.prompt,
+    negative_prompt: request.negative_prompt,
+    image_size: { width: request.width, height: request.height },
+    num_inference_steps: request.steps,
+    guidance_scale: request.guidance_scale,
+    scheduler: request.scheduler,
+    eta: request.eta,
+    clip_skip: request.clip_skip,
+    seed: BigInt(request.seed) < 2n ** 53n ? Number(request.seed) : request.seed,
+    num_images: request.num_images,
+    prediction_type: request.prediction_type,
+    ...(request.timesteps && { timesteps: { method: 'array', array: request.timesteps } }),
+    ...(request.sigmas && { sigmas: { method: 'array', array: request.sigmas } }),
+    debug_latents: true,
+    debug_per_pass_latents: true,
+  }
+}
