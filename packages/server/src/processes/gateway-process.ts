@@ -13,6 +13,7 @@ import { attachRealtime } from '../gateway/realtime.ts'
 import { createRealtimeTokens } from '../gateway/realtime-tokens.ts'
 import { filesRoutes } from '../gateway/routes/files.ts'
 import { jwksRoutes } from '../gateway/routes/jwks.ts'
+import { playgroundRoutes } from '../gateway/routes/playground.ts'
 import { storageRoutes } from '../gateway/routes/storage.ts'
 import type { StorageDependencies } from '../gateway/routes/storage-dependencies.ts'
 import { storedFilesRoutes } from '../gateway/routes/stored-files.ts'
@@ -29,6 +30,7 @@ import type { BackingStores } from './backing-stores.ts'
 import { ENDPOINT_SCHEMAS } from './endpoints.ts'
 import { lifecycleDefaults } from './lifecycle-setting.ts'
 import { startMaintenance } from './maintenance.ts'
+import { loadPlayground } from './playground.ts'
 import { sharedSecret } from './shared-secret.ts'
 import { createWebServer } from './web-server.ts'
 
@@ -96,7 +98,7 @@ export async function startGateway(
     rest: [storageRoutes(storage), tokenRoutes({ ...gateway, tokens }), jwks],
     cdn: [filesRoutes(storage)],
     platform: [storedFilesRoutes({ ...gateway, storage, lifecycleDefaults: defaults })],
-    site: [jwks],
+    site: [jwks, playgroundRoutes(loadPlayground, config)],
   })
   const web = await createWebServer(config, app.fetch, log)
   const realtime = attachRealtime(web.server, gateway)
