@@ -1,5 +1,5 @@
 import { useRef, useState } from 'react'
-import { fal, localFileUrl } from '../api/connection.ts'
+import { fal, localFileUrl, SERVER_URL } from '../api/connection.ts'
 import { describedBy, FieldFrame } from './field-frame.tsx'
 import { type FieldProps, idOf, titleOf } from './field-props.ts'
 import { PictureSources } from './picture-sources.tsx'
@@ -61,7 +61,7 @@ export function ImageField(props: ImageFieldProps) {
           {url === '' ? (
             <span>{state === 'uploading' ? 'Uploading…' : 'Drop or paste a picture'}</span>
           ) : (
-            <img src={localFileUrl(url)} alt={titleOf(schema, name)} />
+            <Preview url={localFileUrl(url)} title={titleOf(schema, name)} />
           )}
         </div>
         <div className="picture-controls">
@@ -88,6 +88,13 @@ export function ImageField(props: ImageFieldProps) {
       </section>
     </FieldFrame>
   )
+}
+
+/** Pictures of other hosts are for the server to fetch: these pages ask no other host for anything. */
+function Preview({ url, title }: { readonly url: string; readonly title: string }) {
+  const isHere = url.startsWith('data:') || url.startsWith(`${SERVER_URL}/`)
+  if (!isHere) return <span>Fetched by the server when it draws</span>
+  return <img src={url} alt={title} />
 }
 
 /** The picture that a mask belongs to: `image_url` beside `mask_url`, at the same depth of the input. */

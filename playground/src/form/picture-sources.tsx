@@ -45,7 +45,7 @@ export function PictureSources({ title, paintOn, isMask, onBlob, onUrl, onClear 
         <FolderOpen aria-hidden size={16} /> File
       </button>
       <button type="button" className="button small" onClick={() => setDialog('paint')}>
-        <Brush aria-hidden size={16} /> {isMask ? 'Paint mask' : 'Draw'}
+        <Brush aria-hidden size={16} /> {isMask ? 'Paint mask' : 'Paint'}
       </button>
       <button type="button" className="button small" onClick={() => setDialog('history')}>
         <History aria-hidden size={16} /> History
@@ -64,7 +64,7 @@ export function PictureSources({ title, paintOn, isMask, onBlob, onUrl, onClear 
         </Modal>
       ) : null}
       {dialog === 'paint' ? (
-        <Modal title={isMask ? `${title}: paint what is drawn anew` : `${title}: draw`} onClose={close}>
+        <Modal title={isMask ? `${title}: paint what is drawn anew` : `${title}: paint`} onClose={close}>
           <PaintView under={paintOn} isMask={isMask} onPicture={takeBlob} />
         </Modal>
       ) : null}

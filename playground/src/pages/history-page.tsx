@@ -4,8 +4,8 @@ import { useNavigate } from 'react-router'
 import { useCatalogue } from '../api/catalogue.ts'
 import { erasePayload, type HistoryFilter, type PastRequest, useHistory } from '../api/history.ts'
 import { picturesOf } from '../api/pictures.ts'
+import { storeInput } from '../inputs/input-store.ts'
 import { usePageTitle } from '../parts/page-title.ts'
-import { storeInput } from './input-store.ts'
 
 const OUTCOMES: readonly (readonly [HistoryFilter['status'], string])[] = [
   ['', 'Every outcome'],

@@ -1,5 +1,6 @@
 import { useCatalogue } from '../api/catalogue.ts'
-import { type MetricSample, sumOf, useServerState } from '../api/server-state.ts'
+import { type MetricSample, sumOf } from '../api/metrics-text.ts'
+import { useServerState } from '../api/server-state.ts'
 import { usePageTitle } from '../parts/page-title.ts'
 
 /** How the server is: what it depends on, its queue, runners and memory. */

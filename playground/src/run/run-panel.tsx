@@ -1,4 +1,4 @@
-import { useState } from 'react'
+import { useEffect, useRef, useState } from 'react'
 import type { Input } from '../schema/starting-input.ts'
 import { ResultView } from './result-view.tsx'
 import { RunProgress } from './run-progress.tsx'
@@ -16,9 +16,15 @@ interface RunPanelProps {
 export function RunPanel({ run, onVary, onRestore }: RunPanelProps) {
   const [chosenId, setChosenId] = useState<string>()
   const { active, failure, finished } = run
+  const panel = useRef<HTMLElement>(null)
+  const isRunning = active !== undefined
+  // On a phone the result lies below the form.
+  useEffect(() => {
+    if (isRunning) panel.current?.scrollIntoView({ block: 'nearest' })
+  }, [isRunning])
   const shown = finished.find(({ requestId }) => requestId === chosenId) ?? finished[0]
   return (
-    <section className="panel result-panel" aria-label="Result">
+    <section ref={panel} className="panel result-panel" aria-label="Result">
       <div aria-live="polite">
         {active === undefined ? null : <RunProgress run={active} />}
         {failure === undefined ? null : (

@@ -1,6 +1,6 @@
 import { useNavigate } from 'react-router'
 import { useCatalogue } from '../api/catalogue.ts'
-import { inputOf, storeInput } from '../pages/input-store.ts'
+import { inputOf, storeInput } from '../inputs/input-store.ts'
 
 /** Takes a picture to an endpoint that starts from one. */
 export function UseAsInput({ url }: { readonly url: string }) {

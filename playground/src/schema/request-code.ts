@@ -24,12 +24,10 @@ export function requestCode(language: Language, request: CodeRequest): string {
 }
 
 function javascript({ base, endpointId, input, needsKey }: CodeRequest): string {
-  const key = needsKey ? '\n  credentials: process.env.FAL_KEY,' : ''
+  const key = needsKey ? '// The key is read from the environment: FAL_KEY\n' : ''
   return `import { fal } from '@fal-ai/client'
 
-fal.config({
-  proxyUrl: { url: '${base}/api/fal/proxy', when: 'always' },${key}
-})
+${key}fal.config({ proxyUrl: { url: '${base}/api/fal/proxy', when: 'always' } })
 
 const { data } = await fal.subscribe('${endpointId}', {
   input: ${indent(JSON.stringify(input, null, 2), '  ')},

@@ -33,7 +33,6 @@ export async function buildPlayground(clone: string): Promise<string> {
   try {
     await promisify(execFile)(process.execPath, [cli, 'build', '--outDir', temporary, '--logLevel', 'error'], {
       cwd: join(clone, 'playground'),
-      env: { ...process.env, NODE_ENV: 'production' },
     })
     await rename(temporary, folder).catch(async (error) => {
       if (!(await exists(join(folder, 'index.html')))) throw error
