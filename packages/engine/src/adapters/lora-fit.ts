@@ -82,6 +82,7 @@ function tuckerFits(down: Shape, up: Shape, mid: Shape, weight: Shape): boolean 
     down.length >= 2 &&
     down[0] === inner &&
     up[0] === weight[0] &&
+    outer >= 1 &&
     outer <= MAX_RANK &&
     elementCount(up) === (weight[0] as number) * outer &&
     elementCount(down) === inner * (weight[1] as number) &&

@@ -1,5 +1,5 @@
-import { basename } from 'node:path'
 import { CheckpointError } from '../checkpoint/checkpoint-error.ts'
+import { displayName } from '../checkpoint/display-name.ts'
 import type { Shape } from '../tensor/tensor.ts'
 import { type Lora, storedTensor } from './lora.ts'
 import type { LayerShapes } from './lora-branches.ts'
@@ -167,7 +167,7 @@ export function requireFit(lora: Lora, matches: readonly LoraMatch[]): void {
   const [first] = matches.flatMap(({ misfits }) => misfits)
   if (first === undefined) return
   throw new CheckpointError(
-    `Target modules of ${basename(lora.path)} not found in the base model in their size (${first}); the LoRA is for another base model`,
+    `Target modules of ${displayName(lora.path)} not found in the base model in their size (${first}); the LoRA is for another base model`,
   )
 }
 
@@ -181,7 +181,7 @@ export function requireOwnBase(lora: Lora, matches: readonly LoraMatch[]): void 
   if (matches.some(({ weights, biases }) => weights.length + biases.length > 0)) return
   const names = lora.modules.map(({ name }) => name)
   throw new CheckpointError(
-    `Target modules {${summary(names)}} not found in the base model; ${basename(lora.path)} is a LoRA for another base model`,
+    `Target modules {${summary(names)}} not found in the base model; ${displayName(lora.path)} is a LoRA for another base model`,
   )
 }
 
@@ -190,7 +190,7 @@ export function describeUnused(lora: Lora, unused: readonly UnusedKey[]): string
   const [first] = unused
   if (!first) return undefined
   const others = unused.length > 1 ? ` and ${unused.length - 1} more of its keys` : ''
-  return `${basename(lora.path)}: ${first.key}${others} changed nothing: ${first.reason}`
+  return `${displayName(lora.path)}: ${first.key}${others} changed nothing: ${first.reason}`
 }
 
 /** The first few of many names. */

@@ -1,37 +1,17 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, open, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type ComponentWeights, openWeightFile } from '../checkpoint/component-weights.ts'
-import { readTensor, writeSafetensors } from '../formats/safetensors.ts'
-import { WorkerRuntime } from '../runtime/worker-runtime.ts'
+import { writeSafetensors } from '../formats/safetensors.ts'
 import { type FloatTensor, float32, type Shape, type Tensor } from '../tensor/tensor.ts'
-import { type Lora, openLora } from './lora.ts'
-import { loraEdits } from './lora-edits.ts'
-import { matchLora, requireFit } from './lora-match.ts'
+import { openLora, readChange } from './lora.ts'
+import type { WeightChange } from './lora-weight-change.ts'
 
 let folder: string
-let unet: ComponentWeights
-const runtime = new WorkerRuntime({ threads: 1 })
-
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lora-'))
-  unet = await openFile('unet', {
-    'mid.to_q.weight': counting([2, 3]),
-    'mid.proj_in.weight': counting([2, 2, 1, 1]),
-    'mid.norm.bias': counting([2]),
-  })
 })
-afterAll(async () => {
-  await runtime.dispose()
-  await rm(folder, { recursive: true })
-})
-
-function counting(shape: Shape): FloatTensor {
-  const tensor = float32(shape)
-  for (const i of tensor.data.keys()) tensor.data[i] = i + 1
-  return tensor
-}
+afterAll(() => rm(folder, { recursive: true }))
 
 let fileCount = 0
 async function write(tensors: Record<string, Tensor>): Promise<string> {
@@ -40,101 +20,129 @@ async function write(tensors: Record<string, Tensor>): Promise<string> {
   return path
 }
 
-async function openFile(name: string, tensors: Record<string, Tensor>): Promise<ComponentWeights> {
-  return openWeightFile(name, await write(tensors))
+const filled = (shape: Shape, value = 1): FloatTensor => {
+  const tensor = float32(shape)
+  tensor.data.fill(value)
+  return tensor
 }
-
-async function lora(tensors: Record<string, Tensor>): Promise<Lora> {
-  return openLora(await write(tensors))
-}
-
-async function merge(key: string, loras: Parameters<typeof loraEdits>[1]): Promise<number[]> {
-  const { edits } = loraEdits(unet, loras, runtime)
-  const stored = unet.tensors.get(key)
-  if (!edits || !stored) throw new Error(`nothing to merge into ${key}`)
-  const merged = await edits.apply(key, await readTensor(stored.file, key))
-  await edits.release?.()
-  return [...merged.data]
-}
-
-const toQ = (values: number[], alpha?: number) => ({
-  'lora_unet_mid_to_q.lora_down.weight': float32([1, 3], Float32Array.of(1, 0, -1)),
-  'lora_unet_mid_to_q.lora_up.weight': float32([2, 1], Float32Array.from(values)),
-  ...(alpha === undefined ? {} : { 'lora_unet_mid_to_q.alpha': float32([], Float32Array.of(alpha)) }),
+const number = (value: number) => float32([], Float32Array.of(value))
+const toQ = (down = filled([2, 3])) => ({
+  'lora_unet_mid_to_q.lora_down.weight': down,
+  'lora_unet_mid_to_q.lora_up.weight': filled([4, 2]),
 })
 
-test('alpha over rank and the scale multiply the change; no alpha is alpha = rank', async () => {
-  expect(await merge('mid.to_q.weight', [{ lora: await lora(toQ([2, 4])) }])).toEqual([3, 2, 1, 8, 5, 2])
-  expect(await merge('mid.to_q.weight', [{ lora: await lora(toQ([2, 4], 0.5)), scale: -2 }])).toEqual([
-    -1, 2, 5, 0, 5, 10,
+test('what a file changes, by module', async () => {
+  const path = await write({
+    ...toQ(),
+    'lora_unet_mid_to_q.alpha': number(1),
+    'text_encoder.text_model.a.lokr_w1': filled([2, 2]),
+    'text_encoder.text_model.a.lokr_w2_a': filled([2, 1]),
+    'text_encoder.text_model.a.lokr_w2_b': filled([1, 2]),
+    'text_encoder.text_model.a.alpha': number(3),
+    'text_encoder.text_model.b.w_norm': filled([3]),
+    'text_encoder.text_model.b.b_norm': filled([3]),
+    'text_encoder.text_model.b.alpha': number(3),
+  })
+  const { modules, unused } = await openLora(path)
+  expect(unused).toEqual([])
+  expect(
+    modules.map(({ component, name, dialect, rank, weight, bias }) => [
+      component,
+      name,
+      dialect,
+      rank,
+      weight?.form.kind,
+      weight?.scale,
+      bias?.scale,
+    ]),
+  ).toEqual([
+    ['unet', 'mid_to_q', 'kohya', 2, 'low-rank', 0.5, undefined],
+    ['text_encoder', 'text_model.a', 'diffusers', 1, 'lokr', 3, undefined],
+    ['text_encoder', 'text_model.b', 'diffusers', undefined, 'full', 1, 1],
   ])
 })
 
-test('several LoRAs add, the same one twice too', async () => {
-  const one = await lora(toQ([1, 0]))
-  expect(await merge('mid.to_q.weight', [{ lora: one }, { lora: one, scale: 0.5 }])).toEqual([2.5, 2, 1.5, 4, 5, 6])
-  const editsOf = (scale: number) => loraEdits(unet, [{ lora: one, scale }], runtime).edits?.identity
-  expect(editsOf(1)).toBe(editsOf(1))
-  expect(editsOf(1)).not.toBe(editsOf(0.5))
-})
-
-test('factors stored as matrices change a 1×1 convolution', async () => {
-  const file = await lora({
-    'unet.mid.proj_in.lora_A.weight': float32([1, 2], Float32Array.of(1, 1)),
-    'unet.mid.proj_in.lora_B.weight': float32([2, 1], Float32Array.of(10, 20)),
+test('halves of changes, second changes and other methods are named', async () => {
+  const file = await openLora(
+    await write({
+      ...toQ(),
+      'lora_unet_mid_to_q.diff': filled([2, 3]),
+      'unet.mid_to_q.lora_A.weight': filled([2, 3]),
+      'lora_unet_mid_to_v.hada_w1_a': filled([1, 1]),
+      'lora_unet_mid_to_k.lora_up.weight': filled([2, 1]),
+      'lora_unet_mid_to_o.oft_blocks': filled([2, 1]),
+      'conv.weight': filled([1]),
+    }),
+  )
+  expect(file.modules.map(({ name }) => name)).toEqual(['mid_to_q'])
+  expect(Object.fromEntries(file.unused.map(({ key, reason }) => [key, reason]))).toEqual({
+    'lora_unet_mid_to_q.diff': 'the weight of this module has another change already',
+    'unet.mid_to_q.lora_A.weight': 'the same as lora_unet_mid_to_q.lora_down.weight',
+    'lora_unet_mid_to_v.hada_w1_a': 'its other half, or another part of the change, is missing',
+    'lora_unet_mid_to_k.lora_up.weight': 'its other half, or another part of the change, is missing',
+    'lora_unet_mid_to_o.oft_blocks': 'OFT or BOFT, which is not supported',
+    'conv.weight': 'unknown kind of key',
   })
-  expect(await merge('mid.proj_in.weight', [{ lora: file }])).toEqual([11, 12, 23, 24])
 })
 
-describe('what does not apply', () => {
-  test('modules that the model lacks are named', async () => {
-    const file = await lora({
-      ...toQ([1, 1]),
-      'lora_unet_mid_to_z.lora_down.weight': counting([1, 3]),
-      'lora_unet_mid_to_z.lora_up.weight': counting([2, 1]),
-      'lora_te_text_model_encoder_layers_11_mlp_fc1.lora_down.weight': counting([1, 3]),
-      'lora_te_text_model_encoder_layers_11_mlp_fc1.lora_up.weight': counting([2, 1]),
-    })
-    const { weights, unused, misfits } = matchLora(file, 'unet', unet.tensors)
-    expect({ keys: weights.map(({ key }) => key), misfits }).toEqual({ keys: ['mid.to_q.weight'], misfits: [] })
-    expect(unused).toEqual(
-      ['lora_unet_mid_to_z.lora_down.weight', 'lora_unet_mid_to_z.lora_up.weight'].map((key) => ({
-        key,
-        reason: "the base's unet has no module mid_to_z",
-      })),
+describe('files that are refused, in one sentence', () => {
+  test.each<[string, Record<string, Tensor>, RegExp]>([
+    ['another model', { 'conv.weight': filled([1]) }, /holds no LoRA: conv.weight: unknown kind of key$/],
+    ['nothing', {}, /holds no LoRA: it has no tensors$/],
+    [
+      'halves alone',
+      { 'lora_unet_a.lora_up.weight': filled([2, 1]) },
+      /holds no LoRA: lora_unet_a.lora_up.weight: its other half, or another part of the change, is missing$/,
+    ],
+    [
+      'an alpha of two',
+      { ...toQ(), 'lora_unet_mid_to_q.alpha': filled([2]) },
+      /alpha must be one number, it is \[2\]$/,
+    ],
+    [
+      'an alpha that is none',
+      { ...toQ(), 'lora_unet_mid_to_q.alpha': number(Number.NaN) },
+      /alpha has values that are no finite numbers/,
+    ],
+    [
+      'too many keys',
+      Object.fromEntries(Array.from({ length: 50_001 }, (_, i) => [`lora_unet_${i}.alpha`, filled([0])])),
+      /has 50001 keys; a LoRA of the largest model has some thousands$/,
+    ],
+  ])('%s', async (_, tensors, message) => {
+    await expect(openLora(await write(tensors))).rejects.toThrow(message)
+  })
+
+  test('a truncated one', async () => {
+    const path = await write(toQ())
+    const { length } = await readFile(path)
+    await truncate(path, length - 4)
+    await expect(openLora(path)).rejects.toThrow(/this looks like a truncated download/)
+  })
+
+  test('a header that says it is longer than the file', async () => {
+    const path = join(folder, 'long.safetensors')
+    await writeFile(path, Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0x7b, 0x7d]))
+    await expect(openLora(path)).rejects.toThrow(/truncated download/)
+  })
+
+  test.each([Number.NaN, Number.POSITIVE_INFINITY])('factors with %d', async (value) => {
+    const path = await write(toQ(float32([2, 3], Float32Array.of(1, 2, 3, 4, value, 6))))
+    const lora = await openLora(path)
+    const change = lora.modules[0]?.weight as WeightChange<string>
+    await expect(readChange(lora, change)).rejects.toThrow(
+      /lora_down.weight has values that are no finite numbers; the file is damaged$/,
     )
   })
 
-  test('halves of changes, second changes and other methods are named', async () => {
-    const file = await lora({
-      ...toQ([1, 1]),
-      'lora_unet_mid_to_q.diff': counting([2, 3]),
-      'lora_unet_mid_to_v.hada_w1_a': counting([1, 1]),
-      'lora_unet_mid_to_k.lora_up.weight': counting([2, 1]),
-      'lora_unet_mid_to_o.oft_blocks': counting([2, 1]),
-      'conv.weight': counting([1]),
-    })
-    expect(file.modules.map(({ name }) => name)).toEqual(['mid_to_q'])
-    expect(Object.fromEntries(file.unused.map(({ key, reason }) => [key, reason]))).toEqual({
-      'lora_unet_mid_to_q.diff': 'the weight of this module has another change already',
-      'lora_unet_mid_to_v.hada_w1_a': 'its other half, or another part of the change, is missing',
-      'lora_unet_mid_to_k.lora_up.weight': 'its other half, or another part of the change, is missing',
-      'lora_unet_mid_to_o.oft_blocks': 'OFT or BOFT, which is not supported',
-      'conv.weight': 'unknown kind of key',
-    })
-  })
-
-  test('factors of another size are an error that says so', async () => {
-    const file = await lora({
-      'lora_unet_mid_to_q.lora_down.weight': counting([1, 4]),
-      'lora_unet_mid_to_q.lora_up.weight': counting([2, 1]),
-    })
-    expect(() => requireFit(file, [matchLora(file, 'unet', unet.tensors)])).toThrow(
-      /Target modules of .* not found .*mid_to_q: factors \[2,1\] and \[1,4\] do not fit the weight \[2,3\]\); the LoRA is for another base model/,
+  test('a file that shrinks after its header was read', async () => {
+    const path = await write(toQ())
+    const lora = await openLora(path)
+    const handle = await open(path, 'r+')
+    await handle.truncate(200)
+    await handle.close()
+    await expect(readChange(lora, lora.modules[0]?.weight as WeightChange<string>)).rejects.toThrow(
+      /the file ends after/,
     )
-  })
-
-  test('a file without a LoRA', async () => {
-    await expect(lora({ 'conv.weight': counting([1]) })).rejects.toThrow(/holds no LoRA: none of its 1 keys/)
   })
 })

@@ -1,4 +1,3 @@
-import { basename } from 'node:path'
 import { CheckpointError } from '../checkpoint/checkpoint-error.ts'
 import { type ComponentWeights, openWeightFile, readStoredTensor } from '../checkpoint/component-weights.ts'
 import { elementCount, type FloatTensor, type Shape } from '../tensor/tensor.ts'
@@ -34,7 +33,7 @@ export async function openLora(path: string): Promise<Lora> {
   const file = await openWeightFile('lora', path)
   if (file.tensors.size > MAX_KEYS) {
     throw new CheckpointError(
-      `${basename(path)} has ${file.tensors.size} keys; a LoRA of the largest model has some thousands`,
+      `${file.source} has ${file.tensors.size} keys; a LoRA of the largest model has some thousands`,
     )
   }
   const found = new Map<string, ModuleParts>()
@@ -63,9 +62,9 @@ export async function openLora(path: string): Promise<Lora> {
     if (assembled.module) modules.push(assembled.module)
   }
   if (modules.length === 0) {
-    throw new CheckpointError(
-      `${basename(path)} holds no LoRA: none of its ${file.tensors.size} keys is lora_unet_*, lora_te*_*, unet.*.lora_A.weight or another form of these`,
-    )
+    const [first] = unused
+    const why = first ? `${first.key}: ${first.reason}` : 'it has no tensors'
+    throw new CheckpointError(`${file.source} holds no LoRA: ${why}`)
   }
   return { path, file, modules, unused }
 }

@@ -2,58 +2,155 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, test } from 'vitest'
-import { openLora } from '../../src/adapters/lora.ts'
+import { type Lora, openLora } from '../../src/adapters/lora.ts'
+import { loraChanges } from '../../src/adapters/lora-changes.ts'
 import { loraEdits } from '../../src/adapters/lora-edits.ts'
-import { matchLora } from '../../src/adapters/lora-match.ts'
+import type { LoraComponent } from '../../src/adapters/lora-keys.ts'
+import { matchLora, matchLoraToBase, requireOwnBase } from '../../src/adapters/lora-match.ts'
+import { multiplyMatrices } from '../../src/adapters/matrix-product.ts'
 import { openCheckpoint } from '../../src/checkpoint/checkpoint.ts'
-import { openWeightFile } from '../../src/checkpoint/component-weights.ts'
-import { WeightCache } from '../../src/checkpoint/prepared-weights.ts'
+import type { ComponentWeights } from '../../src/checkpoint/component-weights.ts'
 import { readSafetensors, readTensor } from '../../src/formats/safetensors.ts'
+import { openEngine } from '../../src/pipelines/engine.ts'
+import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.ts'
+import { textToImage } from '../../src/pipelines/text-to-image.ts'
 import { WorkerRuntime } from '../../src/runtime/worker-runtime.ts'
+import { type FloatTensor, float32 } from '../../src/tensor/tensor.ts'
+import { DATA, relativeError } from './model-case.ts'
 
-const data = (name: string) => fileURLToPath(new URL(`data/lora/${name}`, import.meta.url))
-const models = fileURLToPath(new URL('../../../../models/', import.meta.url))
-const header = JSON.parse(await readFile(data('lora.json'), 'utf8')) as { scale: number; tolerance: number }
-
-const runtime = new WorkerRuntime({ threads: 1 })
-const cache = new WeightCache()
-afterAll(async () => {
-  await runtime.dispose()
-  await cache.dispose()
-})
-
-async function largestDifference(component: string, lora: string, scale: number): Promise<number> {
-  const weights = await openWeightFile(component, data(`${component}.safetensors`))
-  const expected = await readSafetensors(data(`${component}-${lora}.safetensors`))
-  const loras = [{ lora: await openLora(data(`${lora}.safetensors`)), scale }]
-  const { edits, matches } = loraEdits(weights, loras, runtime)
-  if (!edits) throw new Error('no edits')
-  expect(matches.flatMap(({ lora, match }) => [...lora.unused, ...match.unused])).toEqual([])
-  expect([...edits.keys].toSorted()).toEqual([...expected.tensors.keys()].toSorted())
-  const prepared = await cache.prepare(weights, { edits })
-  let largest = 0
-  for (const key of expected.tensors.keys()) {
-    const merged = await readTensor(await readSafetensors(prepared.locate(key).path), key)
-    const want = await readTensor(expected, key)
-    expect(merged.shape).toEqual(want.shape)
-    for (const [i, value] of want.data.entries())
-      largest = Math.max(largest, Math.abs(value - (merged.data[i] as number)))
-  }
-  return largest
+interface Header {
+  readonly scale: number
+  readonly tolerance: number
+  readonly cases: readonly { readonly name: string; readonly checkpoint: string }[]
+  readonly latents: readonly {
+    readonly name: string
+    readonly checkpoint: string
+    readonly loras: readonly (readonly [string, number])[]
+    readonly moved: number
+  }[]
+  readonly latentsTolerance: number
 }
 
-describe('merged weights equal peft’s', () => {
-  test('kohya keys: linear layers, convolutions, an alpha for each', async () => {
-    expect(await largestDifference('unet', 'kohya', header.scale)).toBeLessThan(header.tolerance)
-  })
+const data = (name: string) => `${DATA}/lora/${name}.safetensors`
+const models = fileURLToPath(new URL('../../../../models/', import.meta.url))
+const header = JSON.parse(await readFile(`${DATA}/lora/lora.json`, 'utf8')) as Header
+const COMPONENTS = ['unet', 'text_encoder', 'text_encoder_2'] as const
 
-  test('kohya keys of a text encoder', async () => {
-    expect(await largestDifference('text_encoder', 'kohya', header.scale)).toBeLessThan(header.tolerance)
-  })
+const runtime = new WorkerRuntime({ threads: 1 })
+const engine = openEngine({ threads: 1 })
+afterAll(async () => {
+  await runtime.dispose()
+  await engine.dispose()
+})
 
-  test('peft keys, alpha in the metadata', async () => {
-    expect(await largestDifference('unet', 'peft', 1)).toBeLessThan(header.tolerance)
+async function openBase(checkpoint: string): Promise<ReadonlyMap<LoraComponent, ComponentWeights>> {
+  const opened = await openCheckpoint(`${DATA}/checkpoints/${checkpoint}`)
+  const present = COMPONENTS.filter((name) => opened.components.has(name))
+  return new Map(
+    await Promise.all(present.map(async (name) => [name, await opened.component(name).weights()] as const)),
+  )
+}
+
+function tensorsOf(base: ReadonlyMap<LoraComponent, ComponentWeights>) {
+  return Object.fromEntries([...base].map(([name, { tensors }]) => [name, tensors]))
+}
+
+async function readAll(path: string): Promise<Map<string, FloatTensor>> {
+  const file = await readSafetensors(path)
+  const tensors = new Map<string, FloatTensor>()
+  for (const key of file.tensors.keys()) tensors.set(key, await readTensor(file, key))
+  return tensors
+}
+
+function difference(a: FloatTensor, b: FloatTensor): FloatTensor {
+  return float32(
+    a.shape,
+    a.data.map((value, i) => value - (b.data[i] as number)),
+  )
+}
+
+/** The largest change that merging makes, against what it should be, over the size of the latter. */
+async function mergedErrors(
+  lora: Lora,
+  base: ReadonlyMap<LoraComponent, ComponentWeights>,
+  scale: number,
+  name: string,
+) {
+  const expected = await readAll(data(`${name}.deltas`))
+  const errors: [string, number][] = []
+  for (const [component, weights] of base) {
+    const { edits } = loraEdits(weights, [{ lora, scale }], runtime)
+    for (const key of edits?.keys ?? []) {
+      const stored = weights.tensors.get(key)
+      if (!edits || !stored) throw new Error(key)
+      const before = await readTensor(stored.file, stored.storedKey)
+      const delta = difference(await edits.apply(key, before), before)
+      errors.push([`${component}/${key}`, relativeError(delta, expected.get(`${component}/${key}`))])
+    }
+    await edits?.release?.()
+  }
+  expect(errors.map(([key]) => key).toSorted()).toEqual([...expected.keys()].toSorted())
+  return errors
+}
+
+describe.each(header.cases)('$name', ({ name, checkpoint }) => {
+  test('every key is used and changes what it should, by what it should', async () => {
+    const base = await openBase(checkpoint)
+    const lora = await openLora(data(name))
+    const { matches, unused } = matchLoraToBase(lora, tensorsOf(base))
+    expect(unused).toEqual([])
+    requireOwnBase(lora, matches)
+    const errors = await mergedErrors(lora, base, header.scale, name)
+    expect(errors.filter(([, error]) => !(error < header.tolerance))).toEqual([])
   })
+})
+
+/** Two LoRAs side by side, as they run beside the weights: up · down. */
+test.each(['kohya', 'locon', 'kohya-sgm'])(
+  'factors of %s, twice, multiply to the sum of their changes',
+  async (name) => {
+    const lora = await openLora(data(name))
+    const base = await openBase(name === 'kohya-sgm' ? 'tiny-sdxl' : 'tiny-sd15')
+    const expected = await readAll(data(`${name}.deltas`))
+    const unet = base.get('unet')?.tensors
+    if (!unet) throw new Error('no UNet')
+    const layers = new Map([...unet].map(([key, { shape }]) => [key.slice(0, key.lastIndexOf('.')), shape]))
+    const loras = [
+      { lora, scale: 1.5 * header.scale },
+      { lora, scale: -0.5 * header.scale },
+    ]
+    const { changes, dense, unused } = await loraChanges('unet', layers, loras, unet)
+    expect({ dense, unused }).toEqual({ dense: [], unused: [] })
+    const keys = [...expected.keys()].filter((key) => key.startsWith('unet/'))
+    expect([...changes.keys()].map((path) => `unet/${path}.weight`).toSorted()).toEqual(keys.toSorted())
+    for (const [path, { up, down }] of changes) {
+      const [rows, inner] = up.shape as [number, number]
+      const product = multiplyMatrices(up.data, down.data, { rows, inner, columns: down.data.length / inner })
+      const delta = float32([rows, ...down.shape.slice(1)], product)
+      expect(relativeError(delta, expected.get(`unet/${path}.weight`))).toBeLessThan(header.tolerance)
+    }
+  },
+)
+
+test.each(header.latents)('$name: final latents are those of diffusers', async ({ name, checkpoint, loras, moved }) => {
+  const expected = (await readAll(data('latents'))).get(name)
+  const model = await loadStableDiffusion(engine, `${DATA}/checkpoints/${checkpoint}`, {
+    loras: loras.map(([file, scale]) => ({ path: data(file), scale })),
+  })
+  const run = textToImage(model, {
+    prompt: 'a red house by the sea',
+    negativePrompt: 'night',
+    scheduler: { name: 'Euler' },
+    schedule: { numInferenceSteps: 4 },
+    guidanceScale: 5,
+    seed: 7n,
+    width: 64,
+    height: 48,
+  })
+  let next = await run.next()
+  while (!next.done) next = await run.next()
+  expect(relativeError(next.value[0]?.latents, expected)).toBeLessThan(header.latentsTolerance)
+  expect(moved).toBeGreaterThan(0.05)
 })
 
 test.each(['pinhole-512', 'pinhole-1024'])('every module of the demo LCM-LoRA is found in %s', async (name) => {

@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import type { Config } from '../config/config.ts'
 import type { KeyScope, KeyStore } from '../gateway/key-store.ts'
 import { createSqlKeyStore } from '../gateway/sql-key-store.ts'
-import { openBackingStores } from '../processes/backing-stores.ts'
+import { openBackingStores } from '../processes/stores.ts'
 import { UserError } from './user-error.ts'
 
 /** `darkroom keys create`: prints the key once; only its hash is kept. */

@@ -1,15 +1,15 @@
 import { type ConfigOverrides, isLoopback, readConfig } from '../config/config.ts'
+import { startRunnersAlone } from '../processes/local-runners.ts'
 import { createLogger } from '../processes/logger.ts'
-import { startLoneRunners } from '../processes/lone-runners.ts'
 import { advertisedHost } from '../processes/runner-address.ts'
-import { storeNames } from '../processes/store-names.ts'
+import { storeNames } from '../processes/stores.ts'
 import { stopOnSignal } from './stop-on-signal.ts'
 
 /** `darkroom runner`: runners without a gateway, until Ctrl-C. */
 export async function runner(overrides: ConfigOverrides): Promise<void> {
   const config = readConfig(overrides)
   const log = createLogger(config)
-  const running = await startLoneRunners(config, log)
+  const running = await startRunnersAlone(config, log)
   const host = advertisedHost(config.runners)
   const { count } = config.runners
   const lines = [

@@ -62,6 +62,36 @@ describe('config', () => {
     })
   })
 
+  test('where weights come from', () => {
+    const home = join(homedir(), '.cache', 'huggingface')
+    expect(readConfig({}, {})).toMatchObject({
+      hubCacheFolder: join(home, 'hub'),
+      allowModelPaths: true,
+      downloads: {
+        policy: 'adapters',
+        hubEndpoint: 'https://huggingface.co',
+        hubOffline: false,
+        hubToken: undefined,
+        hubTokenFile: join(home, 'token'),
+      },
+    })
+    const named = { HF_HOME: '/hf', HF_ENDPOINT: 'http://mirror:80/', HF_TOKEN: 't', HF_HUB_OFFLINE: 'ON' }
+    expect(readConfig({ host: '0.0.0.0' }, { ...named, DARKROOM_DOWNLOADS: 'all' })).toMatchObject({
+      hubCacheFolder: '/hf/hub',
+      allowModelPaths: false,
+      downloads: {
+        policy: 'all',
+        hubEndpoint: 'http://mirror:80',
+        hubOffline: true,
+        hubToken: 't',
+        hubTokenFile: '/hf/token',
+      },
+    })
+    expect(readConfig({}, { XDG_CACHE_HOME: '/xdg' }).hubCacheFolder).toBe('/xdg/huggingface/hub')
+    expect(() => readConfig({}, { HF_ENDPOINT: 'mirror' })).toThrow('HF_ENDPOINT: expected https://host, found mirror')
+    expect(() => readConfig({}, { DARKROOM_DOWNLOADS: 'yes' })).toThrow('adapters, all, never')
+  })
+
   test('the command line wins', () => {
     expect(readConfig({ port: 1, host: '::1' }, { DARKROOM_PORT: '2', DARKROOM_HOST: '0.0.0.0' })).toMatchObject({
       port: 1,

@@ -9,8 +9,11 @@ export interface Config {
   readonly dataFolder: string
   /** Folder with models as `owner/name/`, in diffusers layout. */
   readonly modelsFolder: string
-  /** The hub cache of Python's libraries; checkpoints in it are used where they lie. */
+  /** The hub cache that is shared with Python's libraries: checkpoints in it are used where they lie, and fetched ones go there. */
   readonly hubCacheFolder: string
+  readonly downloads: DownloadsConfig
+  /** Whether requests may name weights by absolute paths, wherever these lead. */
+  readonly allowModelPaths: boolean
   /** Threads of the engine. Absent: the number of physical cores. */
   readonly threads: number | undefined
   /** `postgres://…`: the scale-out database. Absent: a libsql file in the data folder. */
@@ -47,6 +50,24 @@ export interface RunnersConfig {
   readonly memoryBytes: number | undefined
 }
 
+/** Where weights come from, and what of them is fetched. */
+export interface DownloadsConfig {
+  /** What requests may have fetched: adapters, base models as well, or nothing. */
+  readonly policy: 'adapters' | 'all' | 'never'
+  /** Largest download for one reference of a request. */
+  readonly maxBytes: number
+  /** What was fetched for requests is removed beyond this, least recently used first. */
+  readonly budgetBytes: number
+  /** The public hub, or a mirror of it. Without a trailing slash. */
+  readonly hubEndpoint: string
+  /** Whether the hub is never asked. */
+  readonly hubOffline: boolean
+  readonly hubToken: string | undefined
+  /** Where Python's `hf auth login` puts the token; read when it is needed. */
+  readonly hubTokenFile: string
+  readonly civitaiToken: string | undefined
+}
+
 export interface S3Config {
   readonly bucket: string
   readonly region: string
@@ -81,6 +102,7 @@ export class ConfigError extends Error {
 }
 
 const MEBIBYTE = 1024 * 1024
+const GIBIBYTE = 1024 * MEBIBYTE
 const DEFAULT_PORT = 3010
 const DEFAULT_HOST = '127.0.0.1'
 
@@ -104,7 +126,9 @@ export function readConfig(overrides: ConfigOverrides = {}, environment: Environ
     host,
     dataFolder,
     modelsFolder: resolve(env.DARKROOM_MODELS ?? join(dataFolder, 'models')),
-    hubCacheFolder: resolve(env.HF_HUB_CACHE ?? join(env.HF_HOME ?? join(homedir(), '.cache', 'huggingface'), 'hub')),
+    hubCacheFolder: resolve(env.HF_HUB_CACHE ?? env.HUGGINGFACE_HUB_CACHE ?? join(hubHome(env), 'hub')),
+    downloads: readDownloads(env),
+    allowModelPaths: readFlag(env, 'DARKROOM_ALLOW_MODEL_PATHS') ?? auth === 'none',
     threads: readInteger(env, 'DARKROOM_THREADS', 1, 1024),
     databaseUrl: readDatabaseUrl(env),
     s3: readS3(env),
@@ -162,6 +186,31 @@ function readRunners(overrides: NonNullable<ConfigOverrides['runners']>, env: En
     advertisedHost: overrides.advertisedHost ?? env.DARKROOM_RUNNER_ADVERTISED_HOST,
     memoryBytes: readInteger(env, 'DARKROOM_RUNNER_MEMORY_BYTES', MEBIBYTE),
   })
+}
+
+/** As huggingface_hub finds it. */
+function hubHome(env: Environment): string {
+  return env.HF_HOME ?? join(env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'huggingface')
+}
+
+function readDownloads(env: Environment): DownloadsConfig {
+  return Object.freeze({
+    policy: readChoice(env, 'DARKROOM_DOWNLOADS', ['adapters', 'all', 'never']) ?? 'adapters',
+    maxBytes: readInteger(env, 'DARKROOM_MAX_DOWNLOAD_BYTES', MEBIBYTE) ?? 12 * GIBIBYTE,
+    budgetBytes: readInteger(env, 'DARKROOM_DOWNLOADS_BUDGET_BYTES', 0) ?? 64 * GIBIBYTE,
+    hubEndpoint: readHubEndpoint(env),
+    // huggingface_hub's spellings of true.
+    hubOffline: /^(1|on|yes|true)$/i.test(env.HF_HUB_OFFLINE ?? env.TRANSFORMERS_OFFLINE ?? ''),
+    hubToken: env.HF_TOKEN ?? env.HUGGING_FACE_HUB_TOKEN,
+    hubTokenFile: resolve(env.HF_TOKEN_PATH ?? join(hubHome(env), 'token')),
+    civitaiToken: env.CIVITAI_TOKEN,
+  })
+}
+
+function readHubEndpoint(env: Environment): string {
+  const text = env.HF_ENDPOINT ?? 'https://huggingface.co'
+  if (/^https?:\/\//.test(text) && URL.canParse(text)) return text.replace(/\/+$/, '')
+  throw new ConfigError(`HF_ENDPOINT: expected https://host, found ${text}`)
 }
 
 function readLimits(env: Environment): Limits {

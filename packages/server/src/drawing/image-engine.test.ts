@@ -1,14 +1,14 @@
 import { join } from 'node:path'
 import { openEngine } from '@darkroom/engine'
 import { afterAll, expect, test } from 'vitest'
-import { openLocalStore } from '../../test/fakes/local-store.ts'
+import { localModels } from '../../test/fakes/local-models.ts'
 import { ModelRegistry } from '../models/model-registry.ts'
 import { ImageEngine } from './image-engine.ts'
 
 const CHECKPOINTS = join(import.meta.dirname, '../../../engine/test/golden/data/checkpoints')
 const engine = openEngine({ threads: 1 })
-const { store, close } = openLocalStore(CHECKPOINTS)
 const registry = new ModelRegistry({ modelFolders: [], hubCaches: [], bundledFolder: CHECKPOINTS })
+const { store, close } = localModels(CHECKPOINTS)
 
 afterAll(async () => {
   await engine.dispose()

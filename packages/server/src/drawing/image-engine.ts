@@ -8,6 +8,7 @@ import { SafetyCheckers } from './safety-checkers.ts'
 export interface ImageEngineOptions {
   readonly engine: Engine
   readonly registry: ModelRegistry
+  /** Finds the weights that requests name. */
   readonly store: ModelStore
   /**
    * Models that stay loaded beside each other: configs, tokenizers and maps of weight files, some ten megabytes each. Sessions, which

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { decodeImage, encodeImage, openEngine, type RgbImage } from '@darkroom/engine'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
-import { openLocalStore } from '../../test/fakes/local-store.ts'
+import { localModels } from '../../test/fakes/local-models.ts'
 import type { HandlerContext, RunnableEndpoint } from '../endpoints/endpoint.ts'
 import { createEndpoints as createFastLcmDiffusion } from '../endpoints/fal-ai/fast-lcm-diffusion/handler.ts'
 import { fastLcmDiffusion } from '../endpoints/fal-ai/fast-lcm-diffusion/schema.ts'
@@ -30,7 +30,7 @@ beforeEach(async () => {
   created.push(models)
   await install('tiny-sd15', MODEL)
   const registry = new ModelRegistry({ modelFolders: [models], hubCaches: [], bundledFolder: join(models, 'none') })
-  engine = new ImageEngine({ engine: shared, registry, store: openLocalStore(models).store })
+  engine = new ImageEngine({ engine: shared, registry, store: localModels(models).store })
 })
 
 afterAll(async () => {

@@ -1,17 +1,19 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createGatewayRig, type GatewayRig, jsonOf } from '../../test/fakes/gateway-rig.ts'
-import type { TokenVerifier } from './dependencies.ts'
 import type { CreatedKey, KeyStore } from './key-store.ts'
+import type { RealtimeTokens, TokenHolder } from './realtime-tokens.ts'
 import { createSqlKeyStore } from './sql-key-store.ts'
 
 let rig: GatewayRig
 let keys: KeyStore
 let key: CreatedKey
 
-const tokens: TokenVerifier = {
+const tokens: RealtimeTokens = {
+  mint: () => Promise.reject(new Error('not in this test')),
   verify: async (token, application) => {
     if (application !== 'acme/echo') return undefined
-    return { good: { keyId: key.keyId }, anonymous: {} }[token]
+    const holders: Record<string, TokenHolder> = { good: { keyId: key.keyId }, anonymous: {} }
+    return holders[token]
   },
 }
 

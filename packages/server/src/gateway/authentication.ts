@@ -14,7 +14,7 @@ const UNKNOWN_KEY = 'No user found for Key ID and Secret'
  * @throws WireError 401 in fal's words, 403 for a scope too small
  */
 export function requireKey(
-  dependencies: AuthenticationDependencies,
+  dependencies: Pick<GatewayDependencies, 'keys'>,
   options: { readonly scope?: KeyScope; readonly missing?: string } = {},
 ): MiddlewareHandler<GatewayEnv> {
   return async function keyMiddleware(c, next) {
@@ -55,7 +55,7 @@ export function requireKeyOrToken(
  * @throws WireError 401
  */
 export async function verifyKey(
-  dependencies: AuthenticationDependencies,
+  dependencies: Pick<GatewayDependencies, 'keys'>,
   authorization: string | undefined,
   missing = 'Authorization header is required',
 ): Promise<VerifiedKey | undefined> {
@@ -83,7 +83,7 @@ export async function verifyToken(
   token: string,
   application: string,
 ): Promise<VerifiedKey | undefined> {
-  const keyId = (await tokens?.verify(token, application))?.keyId
+  const keyId = (await tokens.verify(token, application))?.keyId
   if (keyId === undefined || !(await keys?.isValid(keyId))) return undefined
   return { keyId, scope: 'API' }
 }

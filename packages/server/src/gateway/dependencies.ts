@@ -4,8 +4,11 @@ import type { DirectChannel } from '../channel/direct-channel.ts'
 import type { Config } from '../config/config.ts'
 import type { Catalogue } from '../endpoints/catalogue.ts'
 import type { RequestQueue } from '../queue/request-queue.ts'
+import type { LifecycleDefaults } from '../storage/lifecycle-defaults.ts'
 import type { KeyStore, VerifiedKey } from './key-store.ts'
 import type { GatewayMetrics } from './metrics.ts'
+import type { RealtimeTokens } from './realtime-tokens.ts'
+import type { StorageDependencies } from './routes/storage-dependencies.ts'
 
 /** What the gateway's own routes work with. */
 export interface GatewayDependencies {
@@ -15,8 +18,13 @@ export interface GatewayDependencies {
   readonly catalogue: Catalogue
   /** Absent in no-key mode, where every call is let in. */
   readonly keys?: KeyStore
-  /** Checks `fal_jwt_token` of the query; absent: such tokens are refused. */
-  readonly tokens?: TokenVerifier
+  /** Makes the tokens of browsers, and checks `fal_jwt_token` of the query. */
+  readonly tokens: RealtimeTokens
+  readonly storage: StorageDependencies
+  /** For files whose request says nothing of their lifecycle; keys of scope ADMIN set it. */
+  readonly lifecycleDefaults: LifecycleDefaults
+  /** Public JWKs that webhooks are signed with, newest first. */
+  readonly webhookKeys: readonly object[]
   readonly metrics: GatewayMetrics
   readonly log: GatewayLog
   /** What must answer for the server to be ready, by name. */
@@ -29,16 +37,6 @@ export interface GatewayLog {
   info(fields: object, message: string): void
   warn(fields: object, message: string): void
   error(fields: object, message: string): void
-}
-
-/** Who a realtime token was made for: `keyId` is absent in no-key mode. */
-export interface TokenHolder {
-  readonly keyId?: string
-}
-
-export interface TokenVerifier {
-  /** `undefined` unless the token is valid now and allows the application (`fal-ai/fast-lcm-diffusion`). */
-  verify(token: string, application: string): Promise<TokenHolder | undefined>
 }
 
 export interface GatewayEnv {

@@ -1,10 +1,14 @@
 import { errors, jwtVerify, SignJWT } from 'jose'
 import { applicationOf, parseEndpointId } from '../protocol/endpoint-id.ts'
-import type { TokenHolder, TokenVerifier } from './dependencies.ts'
 
 const ISSUER = 'darkroom'
 /** Keeps these tokens apart from anything else that the same secret may sign. */
 const AUDIENCE = 'application-token'
+
+/** Who a token was made for: `keyId` is absent in no-key mode. */
+export interface TokenHolder {
+  readonly keyId?: string
+}
 
 export interface TokenGrant extends TokenHolder {
   /** What the client asked for: an alias (`instantid`, from the clients) or an id (`fal-ai/instantid/lcm/realtime`). */
@@ -13,8 +17,10 @@ export interface TokenGrant extends TokenHolder {
 }
 
 /** Short-lived JSON Web Tokens that let a browser call applications without seeing the key. */
-export interface RealtimeTokens extends TokenVerifier {
+export interface RealtimeTokens {
   mint(grant: TokenGrant): Promise<string>
+  /** `undefined` unless the token is valid now and allows the application (`fal-ai/fast-lcm-diffusion`). */
+  verify(token: string, application: string): Promise<TokenHolder | undefined>
 }
 
 /** @param secret at least 32 random bytes, the same on every gateway */

@@ -5,9 +5,8 @@ import { saveGeneratedFile } from '../storage/generated-file.ts'
 import { parseLifecycle } from '../storage/lifecycle.ts'
 import { readOwnFile } from '../storage/own-file.ts'
 import { isSignedDownload } from '../storage/upload-ticket.ts'
-import type { BackingStores } from './backing-stores.ts'
-import { lifecycleDefaults } from './lifecycle-setting.ts'
-import { sharedSecret } from './shared-secret.ts'
+import { lifecycleDefaults, sharedSecret } from './settings.ts'
+import type { BackingStores } from './stores.ts'
 
 /** Seconds for fetching one input picture. */
 const FETCH_SECONDS = 30

@@ -11,27 +11,15 @@ import { createGatewayMetrics } from '../gateway/metrics.ts'
 import { publicUrlsOf } from '../gateway/public-urls.ts'
 import { attachRealtime } from '../gateway/realtime.ts'
 import { createRealtimeTokens } from '../gateway/realtime-tokens.ts'
-import { filesRoutes } from '../gateway/routes/files.ts'
-import { jwksRoutes } from '../gateway/routes/jwks.ts'
-import { playgroundRoutes } from '../gateway/routes/playground.ts'
-import { storageRoutes } from '../gateway/routes/storage.ts'
-import type { StorageDependencies } from '../gateway/routes/storage-dependencies.ts'
-import { storedFilesRoutes } from '../gateway/routes/stored-files.ts'
-import { streamRoutes } from '../gateway/routes/stream.ts'
-import { tokenRoutes } from '../gateway/routes/tokens.ts'
 import { createSqlKeyStore } from '../gateway/sql-key-store.ts'
 import { OutboundHttp } from '../security/outbound-http.ts'
-import type { LifecycleDefaults } from '../storage/lifecycle-defaults.ts'
-import type { ObjectStore } from '../storage/object-store.ts'
 import { loadSigningKey } from '../webhooks/signing-key.ts'
 import { WebhookDeliverer } from '../webhooks/webhook-deliverer.ts'
 import { WebhookOutbox } from '../webhooks/webhook-outbox.ts'
-import type { BackingStores } from './backing-stores.ts'
 import { ENDPOINT_SCHEMAS } from './endpoints.ts'
-import { lifecycleDefaults } from './lifecycle-setting.ts'
 import { startMaintenance } from './maintenance.ts'
-import { loadPlayground } from './playground.ts'
-import { sharedSecret } from './shared-secret.ts'
+import { lifecycleDefaults, sharedSecret } from './settings.ts'
+import type { BackingStores } from './stores.ts'
 import { createWebServer } from './web-server.ts'
 
 export interface RunningGateway {
@@ -70,36 +58,15 @@ export async function startGateway(
     leaving = true
     channel.stopWaiting()
   }
-  const tokens = createRealtimeTokens(await sharedSecret(database, 'token-secret'))
-  const gateway: GatewayDependencies = {
-    config,
-    queue,
+  const signingKey = await loadSigningKey(database)
+  const gateway = await gatewayDependencies(config, stores, {
     channel,
     catalogue,
-    tokens,
-    metrics: createGatewayMetrics(true),
     log,
-    readiness: {
-      database: async () =>
-        void (await database.read((query) => query.selectFrom('settings').select('key').limit(1).execute())),
-      // Load balancers send nothing new to one that is going.
-      serving: async () => {
-        if (leaving) throw new Error('stopping')
-      },
-    },
-    ...(config.auth === 'keys' && { keys: createSqlKeyStore(database) }),
-  }
-  const signingKey = await loadSigningKey(database)
-  const jwks = jwksRoutes([signingKey.publicJwk])
-  const defaults = lifecycleDefaults(database)
-  const storage = storageDependencies(gateway, stores.objects, defaults, await sharedSecret(database, 'upload-secret'))
-  const app = createApp(gateway, {
-    run: [streamRoutes(gateway)],
-    rest: [storageRoutes(storage), tokenRoutes({ ...gateway, tokens }), jwks],
-    cdn: [filesRoutes(storage)],
-    platform: [storedFilesRoutes({ ...gateway, storage, lifecycleDefaults: defaults })],
-    site: [jwks, playgroundRoutes(loadPlayground, config)],
+    webhookKeys: [signingKey.publicJwk],
+    isLeaving: () => leaving,
   })
+  const app = createApp(gateway)
   const web = await createWebServer(config, app.fetch, log)
   const realtime = attachRealtime(web.server, gateway)
   const httpOverWebSocket = attachHttpOverWebSocket(web.server, app.fetch, gateway)
@@ -144,21 +111,42 @@ export async function startGateway(
   }
 }
 
-function storageDependencies(
-  gateway: GatewayDependencies,
-  store: ObjectStore,
-  lifecycleDefaults: LifecycleDefaults,
-  secret: Uint8Array,
-): StorageDependencies {
-  const { config } = gateway
+interface GatewayParts extends Pick<GatewayDependencies, 'channel' | 'catalogue' | 'log' | 'webhookKeys'> {
+  isLeaving(): boolean
+}
+
+async function gatewayDependencies(
+  config: Config,
+  { database, queue, objects }: BackingStores,
+  { isLeaving, ...parts }: GatewayParts,
+): Promise<GatewayDependencies> {
+  const keys = config.auth === 'keys' ? createSqlKeyStore(database) : undefined
+  const defaults = lifecycleDefaults(database)
   return {
-    store,
-    secret,
-    lifecycleDefaults,
-    limits: { maxFileBytes: config.limits.uploadBytes, maxPartBytes: MAX_PART_BYTES, ticketSeconds: TICKET_SECONDS },
-    filesUrl: (request) => publicUrlsOf(request, config.publicUrl).cdn,
-    authenticate: async (request) =>
-      (await verifyKey(gateway, request.headers.get('authorization') ?? undefined))?.keyId,
+    ...parts,
+    config,
+    queue,
+    tokens: createRealtimeTokens(await sharedSecret(database, 'token-secret')),
+    lifecycleDefaults: defaults,
+    storage: {
+      store: objects,
+      secret: await sharedSecret(database, 'upload-secret'),
+      lifecycleDefaults: defaults,
+      limits: { maxFileBytes: config.limits.uploadBytes, maxPartBytes: MAX_PART_BYTES, ticketSeconds: TICKET_SECONDS },
+      filesUrl: (request) => publicUrlsOf(request, config.publicUrl).cdn,
+      authenticate: async (request) =>
+        (await verifyKey(keys === undefined ? {} : { keys }, request.headers.get('authorization') ?? undefined))?.keyId,
+    },
+    metrics: createGatewayMetrics(true),
+    readiness: {
+      database: async () =>
+        void (await database.read((query) => query.selectFrom('settings').select('key').limit(1).execute())),
+      // Load balancers send nothing new to one that is going.
+      serving: async () => {
+        if (isLeaving()) throw new Error('stopping')
+      },
+    },
+    ...(keys !== undefined && { keys }),
   }
 }
 

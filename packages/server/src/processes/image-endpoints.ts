@@ -6,8 +6,8 @@ import type { Config } from '../config/config.ts'
 import { ImageEngine } from '../drawing/image-engine.ts'
 import type { RunnableEndpoint } from '../endpoints/endpoint.ts'
 import { ModelRegistry } from '../models/model-registry.ts'
-import { type OpenedStore, openModelStore, PUBLIC_HUB } from '../models/open-model-store.ts'
 import { ENDPOINT_FOLDERS } from './endpoints.ts'
+import { createModelStore } from './model-store.ts'
 import { engineMemory } from './runner-memory.ts'
 
 /** The demo checkpoints that come with the repository. */
@@ -30,24 +30,9 @@ export function createModelRegistry(config: Config): ModelRegistry {
   })
 }
 
-/** What finds and fetches the weights that requests name. */
-function createModelStore(config: Config): OpenedStore {
-  return openModelStore({
-    dataFolder: config.dataFolder,
-    modelFolders: [config.modelsFolder],
-    hubCacheFolder: config.hubCacheFolder,
-    downloads: 'adapters',
-    maxDownloadBytes: 20e9,
-    hubEndpoint: PUBLIC_HUB,
-    hubOffline: false,
-    allowsAbsolutePaths: config.auth === 'none',
-    allowPrivateTargets: config.allowPrivateTargets,
-  })
-}
-
 /** The endpoints with their handlers, and the engine behind them. */
 export async function createImageEndpoints(config: Config): Promise<ServedEndpoints> {
-  const store = createModelStore(config)
+  const models = createModelStore(config)
   const engine = new ImageEngine({
     engine: openEngine({
       threads: config.threads ?? availableParallelism(),
@@ -55,7 +40,7 @@ export async function createImageEndpoints(config: Config): Promise<ServedEndpoi
       memoryBudgetBytes: engineMemory(config.runners),
     }),
     registry: createModelRegistry(config),
-    store: store.store,
+    store: models.store,
   })
   const handlers = await Promise.all(ENDPOINT_FOLDERS.map(({ handlers }) => handlers()))
   const endpoints = handlers.flatMap(({ createEndpoints }) => createEndpoints(engine))
@@ -64,8 +49,8 @@ export async function createImageEndpoints(config: Config): Promise<ServedEndpoi
     endpoints: endpoints.map((endpoint) => notingAnswers(endpoint, answered)),
     warm: () => [...engine.warm, ...answered],
     async dispose() {
+      await models.close()
       await engine.dispose()
-      await store.close()
     },
   }
 }

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
-import type { BackingStores } from './backing-stores.ts'
-import { withdrawDead } from './local-deaths.ts'
+import { withdrawDeadRunners } from './runner-locks.ts'
+import type { BackingStores } from './stores.ts'
 
 const REAP_SECONDS = 1
 const SWEEP_SECONDS = 60
@@ -14,7 +14,7 @@ const SWEEP_SECONDS = 60
 export function startMaintenance(config: Config, { queue, objects }: BackingStores, log: Logger): () => void {
   const timers = [
     ...(config.databaseUrl === undefined
-      ? [every(REAP_SECONDS, () => withdrawDead(config.dataFolder, queue), 'looking after dead runners', log)]
+      ? [every(REAP_SECONDS, () => withdrawDeadRunners(config.dataFolder, queue), 'looking after dead runners', log)]
       : []),
     every(REAP_SECONDS, () => queue.reap(), 'returning lost requests', log),
     every(SWEEP_SECONDS, () => queue.sweep(), 'erasing old requests', log),

@@ -6,13 +6,13 @@ import { DatabaseError } from '../db/database-error.ts'
 import { startRunner } from '../runner/runner.ts'
 import { superviseSelf } from '../runner/supervision.ts'
 import { OutboundHttp } from '../security/outbound-http.ts'
-import { type BackingStores, openBackingStores } from './backing-stores.ts'
 import { fileAccess } from './file-access.ts'
 import type { ServedEndpoints } from './image-endpoints.ts'
-import { showLife } from './local-deaths.ts'
 import { runnerLogger } from './logger.ts'
 import { advertisedHost } from './runner-address.ts'
+import { lockForRunner } from './runner-locks.ts'
 import { machineMemory } from './runner-memory.ts'
+import { type BackingStores, openBackingStores } from './stores.ts'
 
 /** Shorter than what a supervisor waits for the first report. */
 const STORES_SECONDS = 45
@@ -53,7 +53,7 @@ export async function runRunner(config: Config, log: Logger, served: ServedEndpo
   const outbound = new OutboundHttp({ allowPrivateTargets: config.allowPrivateTargets })
   const { host, port } = config.runners
   const runnerId = randomUUID()
-  const life = config.databaseUrl === undefined ? showLife(config.dataFolder, runnerId) : undefined
+  const life = config.databaseUrl === undefined ? lockForRunner(config.dataFolder, runnerId) : undefined
   const runner = await startRunner({
     runnerId,
     queue: stores.queue,

@@ -1,11 +1,13 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
+import { lockDataFolder } from '../db/data-folder-lock.ts'
 import type { EndpointSchema } from '../endpoints/endpoint.ts'
+import { WebhookOutbox } from '../webhooks/webhook-outbox.ts'
 import { ENDPOINT_SCHEMAS } from './endpoints.ts'
 import { type RunningGateway, startGateway } from './gateway-process.ts'
-import { openGatewayStores } from './gateway-stores.ts'
+import { requireLocalDisk } from './local-disk.ts'
 import { type LocalRunners, RUNNER_ENTRY, superviseLocalRunners } from './local-runners.ts'
-import { OpenParts } from './open-parts.ts'
+import { type BackingStores, openBackingStores } from './stores.ts'
 
 /** What a server serves: the endpoints as its gateway knows them, and the module whose processes answer them. */
 export interface Served {
@@ -51,5 +53,72 @@ export async function startServer(config: Config, log: Logger, served = IMAGE_EN
   } catch (error) {
     await open.close()
     throw error
+  }
+}
+
+export interface GatewayAlone extends Pick<RunningGateway, 'url' | 'authorityFile'> {
+  /** Answers what is open, for the configured time at most, and closes. */
+  stop(): Promise<void>
+}
+
+/**
+ * A gateway without a runner; any number may share PostgreSQL and a bucket. On the embedded database it is the only one
+ * of its data folder, and its runners are on the same machine.
+ */
+export async function startGatewayAlone(
+  config: Config,
+  log: Logger,
+  schemas: readonly EndpointSchema[] = ENDPOINT_SCHEMAS,
+): Promise<GatewayAlone> {
+  const open = new OpenParts()
+  try {
+    const stores = await openGatewayStores(config, open)
+    // The folder is there by now.
+    if (config.databaseUrl === undefined) requireLocalDisk(config.dataFolder)
+    const gateway = await startGateway(config, stores, log, schemas)
+    open.add(() => gateway.close())
+    return {
+      url: gateway.url,
+      ...(gateway.authorityFile !== undefined && { authorityFile: gateway.authorityFile }),
+      async stop() {
+        await gateway.drain(config.drainSeconds)
+        await open.close()
+      },
+    }
+  } catch (error) {
+    await open.close()
+    throw error
+  }
+}
+
+/**
+ * The stores of a process that has a gateway. On the embedded database it is the only such process of the data folder.
+ * @throws DatabaseError when another server has it
+ */
+export async function openGatewayStores(config: Config, open: OpenParts): Promise<BackingStores> {
+  if (config.databaseUrl !== undefined) return openedStores(config, open)
+  const lock = lockDataFolder(config.dataFolder)
+  open.add(() => lock.release())
+  const stores = await openedStores(config, open)
+  await new WebhookOutbox(stores.database).takeOver()
+  return stores
+}
+
+async function openedStores(config: Config, open: OpenParts): Promise<BackingStores> {
+  const stores = await openBackingStores(config)
+  open.add(() => stores.close())
+  return stores
+}
+
+/** What a process has opened so far, closed in the opposite order: also when the next part could not be opened. */
+export class OpenParts {
+  readonly #closing: (() => Promise<void> | void)[] = []
+
+  add(close: () => Promise<void> | void): void {
+    this.#closing.push(close)
+  }
+
+  async close(): Promise<void> {
+    for (const close of this.#closing.splice(0).reverse()) await close()
   }
 }

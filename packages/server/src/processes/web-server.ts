@@ -1,14 +1,14 @@
-import { createServer as createHttpServer, type Server } from 'node:http'
+import { createServer as createHttpServer, type IncomingMessage, type Server } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import type { Logger } from 'pino'
 import { type Config, ConfigError } from '../config/config.ts'
 import { FAL_HOSTS } from '../gateway/surface.ts'
 import { certificateNames } from '../tls/certificate-names.ts'
 import { type LocalCertificates, loadLocalCertificates } from '../tls/local-certificates.ts'
-import { endStalledBodies } from './stalled-bodies.ts'
 
 /** An HTTP or HTTPS server that answers with the gateway, not listening yet. */
 export interface WebServer {
@@ -84,4 +84,17 @@ const LISTEN_FAILURES: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: 'this machine has no such address',
   ENOTFOUND: 'there is no such host',
   EACCES: 'this user may not (ports below 1024 need a privilege)',
+}
+
+/**
+ * Ends connections on which nothing moves while a request is still to come in, so that slow or silent senders hold none for long.
+ * Node's own time limit is for the whole request, however steadily it comes: a large file on a slow line would run into it. A
+ * connection that waits for its answer is left alone.
+ */
+export function endStalledBodies(server: Server, seconds: number): void {
+  const requests = new WeakMap<Duplex, IncomingMessage>()
+  server.on('request', (request) => requests.set(request.socket, request))
+  server.setTimeout(seconds * 1000, (socket) => {
+    if (requests.get(socket)?.complete !== true) socket.destroy()
+  })
 }

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { type Config, type Environment, readConfig } from '../../src/config/config.ts'
 import type { Database } from '../../src/db/database.ts'
 import { openDatabase } from '../../src/db/open-database.ts'
-import { openObjectStorage } from '../../src/processes/object-storage.ts'
+import { openObjectStorage } from '../../src/processes/stores.ts'
 import { S3Stub } from './s3-stub.ts'
 
 const SHARED = { DATABASE_URL: 'postgres://shared.test/darkroom' }

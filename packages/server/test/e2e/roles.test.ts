@@ -10,7 +10,7 @@ import { freePort } from '../../../../bench/crash/postgres-server.ts'
 import { WORK_ENDPOINT_ID, workSchema } from '../../../../bench/crash/work-endpoint.ts'
 import { readConfig } from '../../src/config/config.ts'
 import type { LocalRunners } from '../../src/processes/local-runners.ts'
-import { startLoneRunners } from '../../src/processes/lone-runners.ts'
+import { startRunnersAlone } from '../../src/processes/local-runners.ts'
 import { startServer } from '../../src/processes/server-process.ts'
 import { RUNNER_ENTRY, type SeparateRoles, startSeparateRoles } from '../fakes/separate-roles.ts'
 
@@ -29,7 +29,7 @@ function attemptsOf(requestId: string): number {
 describe('a gateway and runners apart', () => {
   it('refuses a runner that no gateway could reach', async () => {
     const config = readConfig({ dataFolder: join(tmpdir(), 'darkroom-nobody') }, {})
-    const start = startLoneRunners(config, pino({ level: 'silent' }))
+    const start = startRunnersAlone(config, pino({ level: 'silent' }))
     await expect(start).rejects.toThrow(/No gateway of this machine .* DATABASE_URL and S3_BUCKET/)
   })
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,13 +11,15 @@ import { openLibsqlDatabase } from '../../src/db/libsql-database.ts'
 import { createCatalogue } from '../../src/endpoints/catalogue.ts'
 import type { EndpointSchema } from '../../src/endpoints/endpoint.ts'
 import { toErrorAnswer } from '../../src/errors/error-answer.ts'
-import { createApp, type RouteGroups } from '../../src/gateway/app.ts'
+import { createApp } from '../../src/gateway/app.ts'
 import type { GatewayDependencies, GatewayEnv } from '../../src/gateway/dependencies.ts'
 import { createGatewayMetrics } from '../../src/gateway/metrics.ts'
+import { createRealtimeTokens } from '../../src/gateway/realtime-tokens.ts'
 import { stringifyJson } from '../../src/protocol/json-text.ts'
 import type { ClaimedRequest, Outcome, RequestQueue } from '../../src/queue/request-queue.ts'
 import { createRequestQueue } from '../../src/queue/sql-request-queue.ts'
 import { parseInput, validateInput } from '../../src/validation/validate-input.ts'
+import { storageOf } from './gateway-storage.ts'
 
 /** An endpoint whose input needs coercion and whose output repeats it. */
 export const echoEndpoint: EndpointSchema = {
@@ -68,7 +71,6 @@ export interface GatewayRig {
 export interface RigOptions {
   readonly config?: ConfigOverrides
   readonly environment?: Environment
-  readonly groups?: (dependencies: GatewayDependencies) => RouteGroups
   readonly dependencies?: (database: Database) => Partial<GatewayDependencies>
 }
 
@@ -86,6 +88,9 @@ export async function createGatewayRig(options: RigOptions = {}): Promise<Gatewa
     queue,
     channel: playedChannel(sessions, () => rig.converse),
     catalogue: createCatalogue([echoEndpoint, echoTwiceEndpoint]),
+    tokens: createRealtimeTokens(randomBytes(32)),
+    ...storageOf(join(folder, 'objects')),
+    webhookKeys: [{ kty: 'OKP' }],
     metrics: createGatewayMetrics(),
     log: { debug: () => undefined, info: () => undefined, warn: log, error: log },
     ...options.dependencies?.(database),
@@ -96,7 +101,7 @@ export async function createGatewayRig(options: RigOptions = {}): Promise<Gatewa
     return claimed
   }
   return Object.assign(rig, {
-    app: createApp(dependencies, options.groups?.(dependencies)),
+    app: createApp(dependencies),
     queue,
     database,
     sessions,

@@ -1,5 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createAdaptorServer } from '@hono/node-server'
 import { createDirectChannel } from '../../src/channel/channel-client.ts'
 import { readConfig } from '../../src/config/config.ts'
@@ -12,11 +15,10 @@ import type { KeyStore } from '../../src/gateway/key-store.ts'
 import { createGatewayMetrics } from '../../src/gateway/metrics.ts'
 import { attachRealtime, type Realtime, type RealtimeSettings } from '../../src/gateway/realtime.ts'
 import { createRealtimeTokens, type RealtimeTokens } from '../../src/gateway/realtime-tokens.ts'
-import { streamRoutes } from '../../src/gateway/routes/stream.ts'
-import { tokenRoutes } from '../../src/gateway/routes/tokens.ts'
 import type { RequestQueue } from '../../src/queue/request-queue.ts'
 import { type Runner, startRunner } from '../../src/runner/runner.ts'
 import { FAKE_ENDPOINTS, fakeFiles } from './endpoints.ts'
+import { storageOf } from './gateway-storage.ts'
 import { openTestQueue } from './test-queue.ts'
 
 export interface LiveGateway {
@@ -58,20 +60,20 @@ export async function startLiveGateway(options: LiveGatewayOptions = {}): Promis
   const endpoints = options.endpoints ?? FAKE_ENDPOINTS
   const queue = await openTestQueue()
   const tokens = createRealtimeTokens(randomBytes(32))
+  const files = await mkdtemp(join(tmpdir(), 'darkroom-files-'))
   const dependencies: GatewayDependencies = {
     config: readConfig({ host: '127.0.0.1', port: 0 }, {}),
     queue,
     channel: createDirectChannel({ queue, runnerWaitSeconds: 5 }),
     catalogue: createCatalogue(endpoints.map((endpoint) => endpoint.schema)),
     tokens,
+    ...storageOf(files),
+    webhookKeys: [],
     metrics: createGatewayMetrics(),
     log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
     ...(options.keys === undefined ? {} : { keys: options.keys }),
   }
-  const app = createApp(dependencies, {
-    run: [streamRoutes(dependencies)],
-    rest: [tokenRoutes({ ...dependencies, tokens })],
-  })
+  const app = createApp(dependencies)
   const server = createAdaptorServer({ fetch: app.fetch })
   const realtime = attachRealtime(server as Parameters<typeof attachRealtime>[0], dependencies, options.realtime)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -113,6 +115,7 @@ export async function startLiveGateway(options: LiveGatewayOptions = {}): Promis
       await dependencies.channel.close()
       await Promise.all(runners.map((runner) => runner.drain(0)))
       await queue.close()
+      await rm(files, { recursive: true, force: true })
     },
   }
 }

@@ -8,8 +8,8 @@ import type { BenchConfig } from '../../../../bench/crash/processes/setup.ts'
 import { WORK_ENDPOINT_ID, workSchema } from '../../../../bench/crash/work-endpoint.ts'
 import { type ConfigOverrides, readConfig } from '../../src/config/config.ts'
 import type { LocalRunners } from '../../src/processes/local-runners.ts'
-import { startLoneGateway } from '../../src/processes/lone-gateway.ts'
-import { startLoneRunners } from '../../src/processes/lone-runners.ts'
+import { startRunnersAlone } from '../../src/processes/local-runners.ts'
+import { startGatewayAlone } from '../../src/processes/server-process.ts'
 
 /** A runner that works as long as it is told to, and journals it. */
 export const RUNNER_ENTRY: URL = new URL('../../../../bench/crash/processes/runner-entry.ts', import.meta.url)
@@ -53,7 +53,7 @@ export async function startSeparateRoles(): Promise<SeparateRoles> {
   })
   const config = configure()
   const log = pino({ level: 'silent' })
-  const gateway = await startLoneGateway(config, log, [workSchema])
+  const gateway = await startGatewayAlone(config, log, [workSchema])
   const started: LocalRunners[] = []
   const queueUrl = `${gateway.url}/queue/${WORK_ENDPOINT_ID}`
   const journal = () => readJournal(config.journal)
@@ -62,7 +62,7 @@ export async function startSeparateRoles(): Promise<SeparateRoles> {
     config,
     journal,
     async startRunners(runners = {}, more = {}) {
-      const running = await startLoneRunners({ ...configure(runners), ...more }, log, RUNNER_ENTRY)
+      const running = await startRunnersAlone({ ...configure(runners), ...more }, log, RUNNER_ENTRY)
       started.push(running)
       await running.ready
       return running

@@ -17,26 +17,14 @@ import { streamStatus } from './status-stream.ts'
 export function queueRoutes(dependencies: GatewayDependencies): RouteGroup {
   const routes = new Hono<GatewayEnv>()
   routes.use('/*', requireKeyOrToken(dependencies, SURFACE_PREFIX.queue))
-  routes.post('/*', (c) => {
-    const path = pathOf(c)
-    if (path.kind === 'endpoint') return submit(dependencies, c, path.id)
+  routes.on(['GET', 'POST', 'PUT'], '/*', (c) => {
+    const path = parseQueuePath(c.req.path.slice(SURFACE_PREFIX.queue.length))
+    const { method } = c.req
+    if (path.kind === 'endpoint') return method === 'POST' ? submit(dependencies, c, path.id) : methodNotAllowed()
+    if (method === 'GET') return readRequest(dependencies, c, path.requestId, path.action)
     return path.action === 'cancel' ? cancel(dependencies, c, path.requestId) : methodNotAllowed()
   })
-  routes.get('/*', (c) => {
-    const path = pathOf(c)
-    return path.kind === 'endpoint' ? methodNotAllowed() : readRequest(dependencies, c, path.requestId, path.action)
-  })
-  routes.put('/*', (c) => {
-    const path = pathOf(c)
-    return path.kind === 'request' && path.action === 'cancel'
-      ? cancel(dependencies, c, path.requestId)
-      : methodNotAllowed()
-  })
   return routes
-}
-
-function pathOf(c: GatewayContext) {
-  return parseQueuePath(c.req.path.slice(SURFACE_PREFIX.queue.length))
 }
 
 function methodNotAllowed(): never {

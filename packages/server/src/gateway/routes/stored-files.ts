@@ -3,7 +3,6 @@ import { WireError } from '../../errors/errors.ts'
 import { parseJson, toPlainValue } from '../../protocol/json-parse.ts'
 import { fileUrl } from '../../storage/generated-file.ts'
 import { decide, lifecycleBody, parseAcl, parseLifecycle } from '../../storage/lifecycle.ts'
-import type { LifecycleDefaults } from '../../storage/lifecycle-defaults.ts'
 import type { ObjectInfo } from '../../storage/object-store.ts'
 import { fileKeyOf } from '../../storage/own-file.ts'
 import { signDownload } from '../../storage/upload-ticket.ts'
@@ -16,10 +15,7 @@ import { answeringStorageErrors } from './storage-failure.ts'
 const LONGEST_BODY = 64 * 1024
 const LONGEST_SIGNED_SECONDS = 604_800
 
-export interface StoredFilesDependencies extends Pick<GatewayDependencies, 'keys'> {
-  readonly storage: StorageDependencies
-  readonly lifecycleDefaults: LifecycleDefaults
-}
+type StoredFilesDependencies = Pick<GatewayDependencies, 'keys' | 'storage' | 'lifecycleDefaults'>
 
 /**
  * `/v1/storage` of the Platform API: access rules and signed URLs of a file, for the key that stored it or one of scope

@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createGatewayRig, type GatewayRig } from '../../../test/fakes/gateway-rig.ts'
 import { KEY, KEY_ID, type LiveGateway, oneKey, startLiveGateway } from '../../../test/fakes/live-gateway.ts'
 import { fieldError } from '../../errors/errors.ts'
-import { streamRoutes } from './stream.ts'
 
 let gateway: LiveGateway
 
@@ -97,7 +96,7 @@ describe('a stream in the history of requests', () => {
   let rig: GatewayRig
 
   beforeAll(async () => {
-    rig = await createGatewayRig({ groups: (dependencies) => ({ run: [streamRoutes(dependencies)] }) })
+    rig = await createGatewayRig()
   })
   afterAll(() => rig.close())
 

@@ -2,7 +2,6 @@ import { type Context, Hono } from 'hono'
 import { fieldError, WireError } from '../../errors/errors.ts'
 import { requireKey } from '../authentication.ts'
 import type { GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
-import type { RealtimeTokens } from '../realtime-tokens.ts'
 import { readBody } from '../request-body.ts'
 
 const DEFAULT_SECONDS = 120
@@ -10,9 +9,7 @@ const DEFAULT_SECONDS = 120
 const LONGEST_SECONDS = 86_400
 const MAX_BODY_BYTES = 64 * 1024
 
-export interface TokenRouteDependencies extends Pick<GatewayDependencies, 'keys'> {
-  readonly tokens: RealtimeTokens
-}
+type TokenRouteDependencies = Pick<GatewayDependencies, 'keys' | 'tokens'>
 
 /**
  * `POST /tokens/` (the clients: `{allowed_apps, token_expiration}`, answered 201 with a bare JSON string, the one shape
