@@ -22,6 +22,7 @@ export { type ImageToImageParameters, imageToImage } from './pipelines/image-to-
 export { type InpaintParameters, inpaint } from './pipelines/inpaint.ts'
 export { type LoadOptions, loadStableDiffusion } from './pipelines/load-stable-diffusion.ts'
 export { ParameterError } from './pipelines/parameter-error.ts'
+export { loadPromptExpander, type PromptExpander } from './pipelines/prompt-expansion.ts'
 export {
   loadSafetyChecker,
   type SafetyChecker,

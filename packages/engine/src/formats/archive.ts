@@ -18,7 +18,7 @@ export interface ArchivedFile {
 export interface ArchiveLimits {
   /** Entries of any kind. Default 1,000. */
   readonly entries?: number
-  /** Unpacked bytes of all files together, for tar.gz of all that is in it. Default 256 MB. */
+  /** Unpacked bytes of all files together, for tar.gz of all that is in it. Default 128 MB. */
   readonly bytes?: number
 }
 
@@ -28,7 +28,7 @@ export class ArchiveError extends EngineError {
   readonly kind = 'picture'
 }
 
-const DEFAULT_LIMITS = { entries: 1_000, bytes: 256_000_000 } as const
+const DEFAULT_LIMITS = { entries: 1_000, bytes: 128_000_000 } as const
 
 /** Names of pictures, by their ending. */
 const PICTURE = /\.(png|jpe?g|webp|gif|bmp|tiff?|avif)$/i
