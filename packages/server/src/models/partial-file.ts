@@ -52,12 +52,14 @@ export class PartialFile {
       left = behind(left, bytesWritten)
     }
     this.#ranges.add(position, position + length)
-    const now = performance.now()
-    if (now - this.#journalled > JOURNAL_MILLISECONDS) {
-      this.#journalled = now
-      this.#writing = this.#writing.then(() => this.#writeJournal().catch(() => {}))
-    }
+    if (performance.now() - this.#journalled > JOURNAL_MILLISECONDS) this.note()
     return length
+  }
+
+  /** Puts down what is there. `write` does by itself, every second. */
+  note(): void {
+    this.#journalled = performance.now()
+    this.#writing = this.#writing.then(() => this.#writeJournal().catch(() => {}))
   }
 
   /** Forgets every byte. */

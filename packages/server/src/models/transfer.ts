@@ -197,6 +197,7 @@ class Transfer {
       () => this.#relocating(attempt),
       () => position,
     )
+    this.#partial.note()
   }
 
   /** One connection from the first byte to the last, begun anew after each failure: there is no way to ask for the rest. */

@@ -166,7 +166,7 @@ export class FakeHub {
       path,
       size: bytes.byteLength,
       oid: gitSha1(bytes),
-      ...(isLarge(path) && { lfs: { oid: sha256(bytes), size: bytes.byteLength } }),
+      ...(isLarge(path) && { lfs: { oid: sha256(bytes), size: bytes.byteLength, pointerSize: 134 } }),
     }))
     if (from + TREE_PAGE < all.length) {
       url.searchParams.set('cursor', String(from + TREE_PAGE))
