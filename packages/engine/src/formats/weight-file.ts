@@ -8,12 +8,15 @@ import { isTorchFile, namedTensors, readTorchFile } from './torch-file.ts'
  * @throws WeightFileError when it is neither, damaged, or would run code in Python
  */
 export async function readWeightFile(path: string): Promise<WeightFile> {
+  return (await startsAsTorchFile(path)) ? namedTensors(await readTorchFile(path)) : readSafetensors(path)
+}
+
+/** Whether a file begins as those of torch.save do. */
+export async function startsAsTorchFile(path: string): Promise<boolean> {
   const handle = await open(path, 'r')
-  let start: Uint8Array
   try {
-    start = await readBytes(handle, 0, Math.min((await handle.stat()).size, 16))
+    return isTorchFile(await readBytes(handle, 0, Math.min((await handle.stat()).size, 16)))
   } finally {
     await handle.close()
   }
-  return isTorchFile(start) ? namedTensors(await readTorchFile(path)) : readSafetensors(path)
 }

@@ -1,5 +1,5 @@
 import { Graph, type Value } from '../graph/graph.ts'
-import { add, gather, reshape, slice } from '../graph/ops.ts'
+import { add, gather, mul, reshape, slice } from '../graph/ops.ts'
 import { type LayerHook, Scope } from '../graph/scope.ts'
 import { float32, int64 } from '../tensor/tensor.ts'
 import { clipEncoderLayer } from './clip-encoder-layer.ts'
@@ -29,6 +29,11 @@ export interface TextEncoderGraphOptions {
   readonly tokens?: number
   /** Names of the graph's outputs. */
   readonly outputs: readonly TextEncoderOutput[]
+  /**
+   * Adds the inputs `inserted` [B, tokens, hiddenSize] and `keep` [B, tokens, 1]: a token's embedding is its row of the table times `keep`
+   * plus `inserted`. Vectors of tokens that the table does not have come in this way, so that the table never changes.
+   */
+  readonly insertsEmbeddings?: boolean
 }
 
 /** Path segments of checkpoints saved by transformers 5.6 and later, which lack the prefix, to those of all others. */
@@ -60,7 +65,8 @@ export function buildTextEncoderGraph(
   const text = root.child('text_model')
   const inputIds = graph.input('input_ids', 'int64', [batch, tokens])
   const wanted = outputs.map((name) => hiddenStateIndex(name, config))
-  const states = hiddenStates(text, config, inputIds, Math.max(...wanted))
+  const embeddings = tokenEmbeddings(text, config, inputIds, options.insertsEmbeddings ?? false)
+  const states = hiddenStates(text, config, embeddings, Math.max(...wanted))
   const normalize = (state: Value) => text.child('final_layer_norm').layerNorm(state, config.normEpsilon)
   for (const [k, name] of outputs.entries()) {
     const state = states[wanted[k] as number] as Value
@@ -79,11 +85,24 @@ export function eosPositions(config: ClipTextConfig, inputIds: readonly (readonl
   return inputIds.map((ids) => Math.max(0, ids.indexOf(eosTokenId === 2 ? Math.max(...ids) : eosTokenId)))
 }
 
-/** transformers' CLIPTextModel up to `last` layers. @returns hidden_states[0 … last], each [B, tokens, hiddenSize] */
-function hiddenStates(scope: Scope, config: ClipTextConfig, inputIds: Value, last: number): Value[] {
-  const tokens = inputIds.shape[1] as number
+/** What the tokens are before they have places, [B, tokens, hiddenSize]. */
+function tokenEmbeddings(scope: Scope, config: ClipTextConfig, inputIds: Value, inserts: boolean): Value {
+  const table = scope.child('embeddings.token_embedding')
+  const token = table.embedding(inputIds, config.vocabSize, config.hiddenSize)
+  if (!inserts) return token
+  const inserted = scope.graph.input('inserted', 'float32', token.shape)
+  const keep = scope.graph.input('keep', 'float32', [...inputIds.shape, 1])
+  return add(mul(token, keep), inserted)
+}
+
+/**
+ * transformers' CLIPTextModel up to `last` layers.
+ * @param token embeddings of the tokens
+ * @returns hidden_states[0 … last], each [B, tokens, hiddenSize]
+ */
+function hiddenStates(scope: Scope, config: ClipTextConfig, token: Value, last: number): Value[] {
+  const tokens = token.shape[1] as number
   const embeddings = scope.child('embeddings')
-  const token = embeddings.child('token_embedding').embedding(inputIds, config.vocabSize, config.hiddenSize)
   const positions = embeddings.child('position_embedding').weight('weight', [config.maxPositions, config.hiddenSize])
   const states = [add(token, tokens === config.maxPositions ? positions : slice(positions, 0, 0, tokens))]
   const mask = causalMask(scope, tokens)

@@ -1,5 +1,7 @@
+import { LearnedTokens } from '../adapters/learned-tokens.ts'
 import type { LoraBranches } from '../adapters/lora-branches.ts'
 import type { Adaptable } from '../adapters/lora-match.ts'
+import type { TokenVectors } from '../adapters/textual-inversion.ts'
 import type { Weights } from '../checkpoint/prepared-weights.ts'
 import { buildTextEncoderGraph, eosPositions, type TextEncoderOutput } from '../models/clip-text.ts'
 import type { ClipTextConfig } from '../models/clip-text-config.ts'
@@ -28,13 +30,16 @@ export class TextEncoder implements Adaptable {
   readonly parameters: Adaptable['parameters']
   readonly #weights: Weights
   readonly #sessions: SessionCache
+  readonly #learned: LearnedTokens | undefined
 
+  /** @param learned vectors of tokens that `tokenizer` knows and the weights do not */
   constructor(
     tokenizer: ClipTokenizer,
     config: ClipTextConfig,
     weights: Weights,
     sessions: SessionCache,
     { layers, parameters }: Adaptable,
+    learned?: LearnedTokens,
   ) {
     this.tokenizer = tokenizer
     this.config = config
@@ -42,6 +47,18 @@ export class TextEncoder implements Adaptable {
     this.parameters = parameters
     this.#weights = weights
     this.#sessions = sessions
+    this.#learned = learned
+  }
+
+  /**
+   * This encoder with more words (textual inversion); the weights are the same.
+   * @throws TokenizerError for a word that is empty or exists already
+   */
+  withTokens(words: readonly TokenVectors[]): TextEncoder {
+    const learned = this.#learned?.and(words) ?? new LearnedTokens(this.tokenizer.vocabSize, words)
+    const placeholders = words.map(({ token, vectors }) => ({ token, vectors: vectors.shape[0] as number }))
+    const tokenizer = this.tokenizer.withPlaceholders(placeholders)
+    return new TextEncoder(tokenizer, this.config, this.#weights, this.#sessions, this, learned)
   }
 
   /** The outputs asked for of a prompt, cut and padded to the encoder's length: each [1, tokens, hidden size], and `text_embeds` [1, projection size]. */
@@ -61,12 +78,18 @@ export class TextEncoder implements Adaptable {
     { lora }: TextEncoderAdapters = {},
   ): Promise<FloatTensor[]> {
     const tokens = ids.length
-    const session = await this.#sessions.get(this.#weights, [tokens, ...outputs, lora?.variant ?? ''].join(), () =>
-      buildTextEncoderGraph(this.config, { batch: 1, tokens, outputs }, lora && ((graph) => lora.hook(graph))),
+    const insertsEmbeddings = this.#learned !== undefined
+    const variant = [tokens, ...outputs, lora?.variant ?? '', insertsEmbeddings].join()
+    const session = await this.#sessions.get(this.#weights, variant, () =>
+      buildTextEncoderGraph(
+        this.config,
+        { batch: 1, tokens, outputs, insertsEmbeddings },
+        lora && ((graph) => lora.hook(graph)),
+      ),
     )
     const pooled = outputs.includes('text_embeds')
     const results = await session.run({
-      input_ids: int64([1, tokens], ids),
+      ...(this.#learned?.feeds(ids) ?? { input_ids: int64([1, tokens], ids) }),
       ...(pooled && { eos_positions: int64([1], eosPositions(this.config, [ids])) }),
       ...lora?.feeds(session.inputs),
     })

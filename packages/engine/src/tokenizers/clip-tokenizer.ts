@@ -11,6 +11,14 @@ export interface EncodeOptions {
   readonly maxLength?: number
 }
 
+/** A word of prompts that stands for learned vectors (textual inversion). */
+export interface Placeholder {
+  /** Found in a prompt whatever its case, also inside words. */
+  readonly token: string
+  /** More than one stand for the word one after another. */
+  readonly vectors: number
+}
+
 /** Turns prompts into token ids like transformers' `CLIPTokenizer`. */
 export class ClipTokenizer {
   readonly bosTokenId: number
@@ -22,12 +30,15 @@ export class ClipTokenizer {
   readonly #verbatimIds: ReadonlyMap<string, number>
   readonly #verbatimTokens: RegExp
   readonly #encoder: Tokenizer
+  /** What a token stands for, where that is more than itself. */
+  readonly #expansions: ReadonlyMap<number, readonly number[]>
   /** UTF-8 of each token, a blank after those that end a word; made at the first decoding. */
   #tokensById: ReadonlyMap<number, readonly number[]> | undefined
 
   /** @throws TokenizerError where a special token has no id */
-  constructor(files: TokenizerFiles) {
+  constructor(files: TokenizerFiles, expansions: ReadonlyMap<number, readonly number[]> = new Map()) {
     this.#files = files
+    this.#expansions = expansions
     this.#addedTokens = numberTokens(files)
     const verbatim = [...this.#addedTokens].filter(([token]) => !token.normalized)
     this.#verbatimIds = new Map(verbatim.map(([token, id]) => [token.content, id]))
@@ -54,11 +65,12 @@ export class ClipTokenizer {
 
   /** The ids of the whole `text`, without start and end token, however long. */
   tokenize(text: string): number[] {
-    return text.split(this.#verbatimTokens).flatMap((part) => {
+    const ids = text.split(this.#verbatimTokens).flatMap((part) => {
       if (part === '') return []
       const id = this.#verbatimIds.get(part)
       return id === undefined ? this.#encoder.encode(part).ids : [id]
     })
+    return this.#expansions.size === 0 ? ids : ids.flatMap((id) => this.#expansions.get(id) ?? id)
   }
 
   /**
@@ -90,7 +102,31 @@ export class ClipTokenizer {
       )
     }
     const added = tokens.map((content) => ({ content, normalized: true }))
-    return new ClipTokenizer({ ...this.#files, addedTokens: [...this.#files.addedTokens, ...added] })
+    const files = { ...this.#files, addedTokens: [...this.#files.addedTokens, ...added] }
+    return new ClipTokenizer(files, this.#expansions)
+  }
+
+  /**
+   * A tokenizer that also knows words for learned vectors, whose ids follow all others in order: `token`, `token_1`, `token_2`, … of each, as
+   * diffusers names them; the first stands for all of its word. diffusers replaces words in the text instead, which goes wrong for
+   * a prompt that names a single vector beside its word.
+   *
+   * @throws TokenizerError for a word that is empty or exists already
+   */
+  withPlaceholders(placeholders: readonly Placeholder[]): ClipTokenizer {
+    const expansions = new Map(this.#expansions)
+    const tokens: string[] = []
+    for (const { token, vectors } of placeholders) {
+      const word = token.normalize('NFC').toLowerCase()
+      if (word.trim() === '') throw new TokenizerError('an embedding needs a token that is not empty')
+      const first = this.vocabSize + tokens.length
+      const ids = Array.from({ length: vectors }, (_, i) => first + i)
+      if (vectors > 1) expansions.set(first, ids)
+      tokens.push(...ids.map((_, i) => (i === 0 ? word : `${word}_${i}`)))
+    }
+    const twice = tokens.find((token, i) => tokens.indexOf(token) < i)
+    if (twice !== undefined) throw new TokenizerError(`two embeddings have the token ${JSON.stringify(twice)}`)
+    return new ClipTokenizer(this.withTokens(tokens).#files, expansions)
   }
 
   #roleId(role: SpecialTokenRole): number {
