@@ -3,6 +3,7 @@ import type { ModelRegistry } from '../models/model-registry.ts'
 import type { ModelStore } from '../models/model-store.ts'
 import type { LocalCheckpoint } from './checkpoint-choice.ts'
 import { LeastRecentlyUsed } from './least-recently-used.ts'
+import { PromptExpansion } from './prompt-expansion.ts'
 import { SafetyCheckers } from './safety-checkers.ts'
 
 export interface ImageEngineOptions {
@@ -44,6 +45,7 @@ export class ImageEngine {
   /** LoRA factors as they were applied last. */
   readonly loras = new LeastRecentlyUsed<Adapters>(LORA_LIMIT)
   readonly safetyCheckers: SafetyCheckers
+  readonly promptExpansion: PromptExpansion
   readonly engine: Engine
   readonly #models: LeastRecentlyUsed<StableDiffusion>
 
@@ -51,6 +53,7 @@ export class ImageEngine {
     this.registry = options.registry
     this.store = options.store
     this.safetyCheckers = new SafetyCheckers(options)
+    this.promptExpansion = new PromptExpansion(options)
     this.engine = options.engine
     this.#models = new LeastRecentlyUsed(options.modelLimit ?? DEFAULT_MODEL_LIMIT)
   }

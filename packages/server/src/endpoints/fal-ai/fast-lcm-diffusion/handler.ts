@@ -40,27 +40,25 @@ async function* answer(
   picture: Pick<LcmRequest, 'size' | 'start'>,
   context: HandlerContext,
 ): AsyncGenerator<Partial<Output>, Output> {
-  if (input.expand_prompt) {
-    context.log('expand_prompt: no prompt expander is installed; the prompt is used as it is', 'WARN')
-  }
+  const seed = chooseSeed(input.seed)
+  const prompt = input.expand_prompt ? await engine.promptExpansion.expand(input.prompt, seed, context) : input.prompt
   const request: LcmRequest = {
     ...picture,
     modelName: input.model_name,
-    prompt: input.prompt,
+    prompt,
     negativePrompt: input.negative_prompt,
     steps: input.num_inference_steps,
     guidanceScale: input.guidance_scale,
     guidanceRescale: input.guidance_rescale,
-    seed: chooseSeed(input.seed),
+    seed,
     numImages: input.num_images,
     checkSafety: input.enable_safety_checks ?? input.enable_safety_checker,
     safetyCheckerVersion: input.safety_checker_version,
     format: { format: input.format, syncMode: input.sync_mode },
   }
-  const echo = { prompt: input.prompt, ...(input.request_id !== '' && { request_id: input.request_id }) }
+  const echo = { prompt, ...(input.request_id !== '' && { request_id: input.request_id }) }
   const run = drawLatentConsistency(engine, request, context)
   let next = await run.next()
-  const { seed } = request
   for (; !next.done; next = await run.next()) yield { images: [next.value], timings: {}, seed, ...echo }
   const { images, inferenceSeconds, nsfwFlags } = next.value
   return {
