@@ -30,7 +30,7 @@ await startRunner({
   queue,
   endpoints: [idle],
   capacity: 64,
-  files: () => ({ saveFile: never, readFile: never }),
+  files: () => ({ saveFile: never, readFile: never, openOwnFile: never }),
   logger: { info: () => {}, warn: () => {}, error: console.error },
   device: 'cpu',
   memoryBytes: 0,

@@ -94,6 +94,7 @@ function handlerContext(
     inlineBytes: false,
     log,
     setHeader() {},
+    openOwnFile: async () => undefined,
     async saveFile(bytes, contentType, extension): Promise<StoredFile> {
       const fileName = `${randomBytes(8).toString('hex')}.${extension}`
       const path = resolve(folder, fileName)

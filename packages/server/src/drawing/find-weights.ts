@@ -14,10 +14,10 @@ export async function findWeights(
   store: ModelStore,
   reference: string,
   wish: WeightsWish,
-  { signal, log }: HandlerContext,
+  { signal, log, openOwnFile }: HandlerContext,
 ): Promise<FoundModel> {
   try {
-    return await store.find(reference, { ...wish, signal, log: (message) => log(message) })
+    return await store.find(reference, { ...wish, signal, log: (message) => log(message), openOwnFile })
   } catch (error) {
     throw toWireError(error)
   }

@@ -88,6 +88,7 @@ async function run([endpoint]: readonly RunnableEndpoint[], input: unknown, stre
       return { url, contentType, fileName, fileSize: bytes.length }
     },
     readFile: () => encodeImage({ width: SIZE, height: SIZE, data: new Uint8Array(SIZE * SIZE * 3).fill(90) }, 'png'),
+    openOwnFile: async () => undefined,
     setHeader: (name, value) => Object.assign(headers, { [name]: value }),
   }
   const generator = endpoint.handler(input, context)

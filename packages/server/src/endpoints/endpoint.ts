@@ -30,6 +30,11 @@ export interface StoredFile {
   readonly fileSize: number
 }
 
+/** The bytes under one key are the same for ever. */
+export type OwnFile =
+  | { readonly refusal: 'missing' | 'forbidden' | 'too_large' }
+  | { readonly key: string; readonly body: ReadableStream<Uint8Array> }
+
 /** What a handler may do besides computing. */
 export interface HandlerContext {
   readonly requestId: string
@@ -48,6 +53,11 @@ export interface HandlerContext {
    * @throws WireError 422 `file_download_error`, `file_too_large` … naming `field`
    */
   readFile(url: string, field: readonly (string | number)[]): Promise<Uint8Array>
+  /**
+   * Opens a file that was uploaded to this server, of any kind and size: why it is not given, or its bytes, to be read or cancelled.
+   * @returns undefined for URLs that are not of this server
+   */
+  openOwnFile(url: string, maxBytes: number): Promise<OwnFile | undefined>
   /** Sets a response header of the result, e.g. `x-darkroom-model`. */
   setHeader(name: string, value: string): void
 }

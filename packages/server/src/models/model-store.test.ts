@@ -364,13 +364,12 @@ describe('other references', () => {
     const openOwnFile: FindOptions['openOwnFile'] = async (url) => {
       if (!url.startsWith('http://own/')) return undefined
       if (url.endsWith('/gone')) return { refusal: 'missing' }
-      const open = async () => {
+      const pull = (controller: ReadableStreamDefaultController<Uint8Array>) => {
         opens += 1
-        return (async function* () {
-          yield SAMPLE_WEIGHTS.lora
-        })()
+        controller.enqueue(SAMPLE_WEIGHTS.lora)
+        controller.close()
       }
-      return { key: url, open, discard: async () => {} }
+      return { key: url, body: new ReadableStream({ pull }, { highWaterMark: 0 }) }
     }
     const own = await store().find('http://own/files/x', wish({ openOwnFile }))
     expect(own).toMatchObject({ type: 'file', label: 'http://own/files/x' })

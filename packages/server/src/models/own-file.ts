@@ -7,11 +7,7 @@ import type { KeptFile, UrlDownloads } from './url-downloads.ts'
 /** A file of this server: why it is not given, or its bytes, which are the same for one key for ever. */
 export type OpenedOwnFile =
   | { readonly refusal: 'missing' | 'forbidden' | 'too_large' }
-  | {
-      readonly key: string
-      readonly open: () => Promise<AsyncIterable<Uint8Array>>
-      readonly discard: () => Promise<void>
-    }
+  | { readonly key: string; readonly body: ReadableStream<Uint8Array> }
 
 /** Opens a URL of this server without going through the network; undefined for the URLs of others. */
 export type OwnFileOpener = (url: string, maxBytes: number) => Promise<OpenedOwnFile | undefined>
@@ -35,10 +31,16 @@ export async function keepOwnFile(
       throw new ModelError('too-large', `${label} is larger than what this server takes as weights.`)
     throw new ModelError('not-found', `This server has no such file as ${label}: it may have expired.`)
   }
+  const { key, body } = own
+  let isRead = false
+  const open = async () => {
+    isRead = true
+    return body
+  }
   try {
-    return await urls.keep(`own:${own.key}`, 'weights', label, own.open, signal)
+    return await urls.keep(`own:${key}`, 'weights', label, open, signal)
   } finally {
-    await own.discard()
+    if (!isRead) await body.cancel()
   }
 }
 

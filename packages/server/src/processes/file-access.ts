@@ -3,7 +3,7 @@ import { MAX_IMAGE_BYTES, mayBeImage, readInputFile } from '../security/input-fi
 import type { OutboundHttp } from '../security/outbound-http.ts'
 import { saveGeneratedFile } from '../storage/generated-file.ts'
 import { parseLifecycle } from '../storage/lifecycle.ts'
-import { readOwnFile } from '../storage/own-file.ts'
+import { openOwnFile, readOwnFile } from '../storage/own-file.ts'
 import { isSignedDownload } from '../storage/upload-ticket.ts'
 import { lifecycleDefaults, sharedSecret } from './settings.ts'
 import type { BackingStores } from './stores.ts'
@@ -19,22 +19,25 @@ export async function fileAccess(
   const secret = await sharedSecret(database, 'upload-secret')
   const defaults = lifecycleDefaults(database)
   const isSigned = (url: URL, key: string) => isSignedDownload(url, key, secret, new Date())
-  return ({ filesUrl, keyId, objectLifecycle }) => ({
-    saveFile: async (bytes, contentType, extension) =>
-      saveGeneratedFile(objects, bytes, contentType, extension, {
-        filesUrl,
-        lifecycle: parseLifecycle(objectLifecycle, await defaults.current()),
-        ...(keyId !== undefined && { owner: keyId }),
-      }),
-    readFile: (url, field) =>
-      readInputFile(
-        {
-          outbound,
-          readOwnFile: (ownUrl, maxBytes) =>
-            readOwnFile(objects, ownUrl, maxBytes, { filesUrl, isSigned, ...(keyId !== undefined && { keyId }) }),
-        },
-        url,
-        { field, maxBytes: MAX_IMAGE_BYTES, timeoutSeconds: FETCH_SECONDS, accepts: mayBeImage },
-      ),
-  })
+  return ({ filesUrl, keyId, objectLifecycle }) => {
+    const reader = { filesUrl, isSigned, ...(keyId !== undefined && { keyId }) }
+    return {
+      saveFile: async (bytes, contentType, extension) =>
+        saveGeneratedFile(objects, bytes, contentType, extension, {
+          filesUrl,
+          lifecycle: parseLifecycle(objectLifecycle, await defaults.current()),
+          ...(keyId !== undefined && { owner: keyId }),
+        }),
+      readFile: (url, field) =>
+        readInputFile(
+          {
+            outbound,
+            readOwnFile: (ownUrl, maxBytes) => readOwnFile(objects, ownUrl, maxBytes, reader),
+          },
+          url,
+          { field, maxBytes: MAX_IMAGE_BYTES, timeoutSeconds: FETCH_SECONDS, accepts: mayBeImage },
+        ),
+      openOwnFile: (url, maxBytes) => openOwnFile(objects, url, maxBytes, reader),
+    }
+  }
 }

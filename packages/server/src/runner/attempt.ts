@@ -22,7 +22,7 @@ export interface AttemptEnvironment {
   readonly runnerId: string
   readonly endpoints: ReadonlyMap<string, RunnableEndpoint>
   readonly validation: InputValidation
-  readonly files: (request: FileRequest) => Pick<HandlerContext, 'saveFile' | 'readFile'>
+  readonly files: (request: FileRequest) => Pick<HandlerContext, 'saveFile' | 'readFile' | 'openOwnFile'>
   /** Seconds that an aborted handler may take to stop before it counts as stuck. */
   readonly abortGraceSeconds: number
   /** A handler did not stop: what it holds (a native call, memory) is only got back by ending the process. */

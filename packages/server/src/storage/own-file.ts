@@ -20,17 +20,22 @@ export function fileKeyOf(url: string): string | undefined {
   return OWN_PATH.exec(parsed?.pathname ?? '')?.[1]
 }
 
+/** Why a file of this server is not given, or the file. Whoever opens it reads its body or cancels it. */
+export type OwnFile =
+  | { readonly refusal: 'missing' | 'forbidden' | 'too_large' }
+  | { readonly key: string; readonly body: ReadableStream<Uint8Array> }
+
 /**
- * Reads a URL that names a file of this server from the store, by whichever origin, host name or prefix it is named: a
+ * Opens a URL that names a file of this server from the store, by whichever origin, host name or prefix it is named: a
  * key is 128 random bits, so a URL that ends in one we have means our file.
- * @returns its bytes, why there are none, or `undefined` when the URL is for the network
+ * @returns `undefined` when the URL is for the network
  */
-export async function readOwnFile(
+export async function openOwnFile(
   store: ObjectStore,
   url: string,
   maxBytes: number,
   reader: OwnFileReader,
-): Promise<Uint8Array | { readonly refusal: 'missing' | 'forbidden' | 'too_large' } | undefined> {
+): Promise<OwnFile | undefined> {
   const key = fileKeyOf(url)
   const object = key === undefined ? undefined : await store.get(key)
   if (object === undefined) return isBelow(url, reader.filesUrl) ? { refusal: 'missing' } : undefined
@@ -40,9 +45,20 @@ export async function readOwnFile(
     decide(info, reader.keyId) === 'allow' ||
     reader.isSigned?.(new URL(url), info.key) === true
   const refusal = info.size > maxBytes ? 'too_large' : readable ? undefined : 'forbidden'
-  if (refusal === undefined) return new Uint8Array(await new Response(body).arrayBuffer())
+  if (refusal === undefined) return { key: info.key, body }
   await body.cancel()
   return { refusal }
+}
+
+/** The bytes of a URL that `openOwnFile` opens. */
+export async function readOwnFile(
+  store: ObjectStore,
+  url: string,
+  maxBytes: number,
+  reader: OwnFileReader,
+): Promise<Uint8Array | { readonly refusal: 'missing' | 'forbidden' | 'too_large' } | undefined> {
+  const own = await openOwnFile(store, url, maxBytes, reader)
+  return own !== undefined && 'body' in own ? new Uint8Array(await new Response(own.body).arrayBuffer()) : own
 }
 
 function isBelow(url: string, filesUrl: string): boolean {

@@ -198,7 +198,9 @@ export const FAKE_ENDPOINTS: readonly RunnableEndpoint[] = [
 ]
 
 /** Stands in for the file store: files are named, not kept. */
-export function fakeFiles(request: { filesUrl: string }): Pick<HandlerContext, 'saveFile' | 'readFile'> {
+export function fakeFiles(request: {
+  filesUrl: string
+}): Pick<HandlerContext, 'saveFile' | 'readFile' | 'openOwnFile'> {
   return {
     saveFile: async (bytes, contentType, extension) => ({
       url: `${request.filesUrl}/files/x.${extension}`,
@@ -207,5 +209,6 @@ export function fakeFiles(request: { filesUrl: string }): Pick<HandlerContext, '
       fileSize: bytes.byteLength,
     }),
     readFile: async () => new Uint8Array(),
+    openOwnFile: async () => undefined,
   }
 }
