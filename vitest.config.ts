@@ -2,7 +2,12 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   test: {
-    include: ['packages/*/src/**/*.test.ts', 'packages/*/test/**/*.test.ts', 'scripts/**/*.test.ts'],
+    include: [
+      'packages/*/src/**/*.test.ts',
+      'packages/*/test/**/*.test.ts',
+      'playground/src/**/*.test.ts',
+      'scripts/**/*.test.ts',
+    ],
     // Each test file cleans up what it starts, so files can share a worker: 7 s of start-up becomes 1 s.
     isolate: false,
     pool: 'forks',

@@ -23,7 +23,7 @@ export function layerOf(path: string, { filesOfLayers = {} }: Pick<PackageRules,
 /** Reads a package's sources: path from the repository's root → text. Tests are left out: they may import everything. */
 export function readSources(root: string): Map<string, string> {
   const files = readdirSync(root, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts') && !entry.name.endsWith('.test.ts'))
+    .filter((entry) => entry.isFile() && /\.tsx?$/.test(entry.name) && !entry.name.endsWith('.test.ts'))
     .map((entry) => slashed(join(entry.parentPath, entry.name)))
   return new Map(files.map((file) => [file, readFileSync(file, 'utf8')]))
 }

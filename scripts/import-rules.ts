@@ -78,6 +78,22 @@ export const PACKAGE_RULES: readonly PackageRules[] = [
   },
   // A handful of files of one layer.
   { root: 'packages/client/src', layers: '*' },
+  {
+    root: 'playground/src',
+    layers: {
+      schema: [],
+      api: ['schema'],
+      parts: ['api'],
+      form: ['api', 'parts', 'schema'],
+      run: ['api', 'inputs', 'parts', 'schema'],
+      inputs: ['api', 'schema'],
+      realtime: ['api', 'form', 'schema'],
+      pages: ['api', 'form', 'inputs', 'parts', 'realtime', 'run', 'schema'],
+      'app.tsx': ['pages', 'parts'],
+      'main.tsx': '*',
+      'css.d.ts': [],
+    },
+  },
 ]
 
 /** Modules that only these layers or files may import: each is an interface to the outside world, or heavy to load. */

@@ -1,5 +1,6 @@
 import { type ConfigOverrides, readConfig } from '../config/config.ts'
 import { createLogger } from '../processes/logger.ts'
+import { preparePlayground } from '../processes/playground.ts'
 import { startGatewayAlone } from '../processes/server-process.ts'
 import { storeNames } from '../processes/stores.ts'
 import { stopOnSignal } from './stop-on-signal.ts'
@@ -8,6 +9,7 @@ import { stopOnSignal } from './stop-on-signal.ts'
 export async function gateway(overrides: ConfigOverrides): Promise<void> {
   const config = readConfig(overrides)
   const log = createLogger(config)
+  preparePlayground(log)
   const running = await startGatewayAlone(config, log)
   console.log(`Darkroom's gateway answers at ${running.url}\n${storeNames(config)}`)
   await stopOnSignal(() => running.stop(), 'calls that are under way are answered', log)

@@ -4,6 +4,7 @@ import { FAL_HOSTS } from '../gateway/surface.ts'
 import { ENDPOINT_SCHEMAS } from '../processes/endpoints.ts'
 import { createModelRegistry } from '../processes/image-endpoints.ts'
 import { createLogger } from '../processes/logger.ts'
+import { preparePlayground } from '../processes/playground.ts'
 import { type RunningServer, startServer } from '../processes/server-process.ts'
 import { clientSettings } from '../tls/client-settings.ts'
 import { stopOnSignal } from './stop-on-signal.ts'
@@ -12,6 +13,7 @@ import { stopOnSignal } from './stop-on-signal.ts'
 export async function serve(overrides: ConfigOverrides): Promise<void> {
   const config = readConfig(overrides)
   const log = createLogger(config)
+  preparePlayground(log)
   const server = await startServer(config, log)
   await printBanner(server, config)
   await stopOnSignal(() => server.stop(), 'the runners finish what they hold', log)
@@ -23,6 +25,7 @@ async function printBanner({ url, authorityFile }: RunningServer, config: Config
   for (const name of LCM_BASE_MODELS) if ((await registry.find(name)) === undefined) missing.push(name)
   const lines = [
     `Darkroom serves ${ENDPOINT_SCHEMAS.length} endpoints at ${url}`,
+    `  open   ${url} in a browser to draw`,
     `  run    ${url}/run/{endpoint id}`,
     `  queue  ${url}/queue/{endpoint id}`,
     `  keys   ${config.auth === 'none' ? 'none needed: this server listens on loopback only' : 'needed: darkroom keys create'}`,

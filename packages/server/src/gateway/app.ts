@@ -12,6 +12,7 @@ import { jwksRoutes } from './routes/jwks.ts'
 import { keysRoutes } from './routes/keys.ts'
 import { modelsRoutes } from './routes/models.ts'
 import { openApiRoutes } from './routes/openapi.ts'
+import { playgroundRoutes } from './routes/playground.ts'
 import { proxyRoutes } from './routes/proxy.ts'
 import { queueRoutes } from './routes/queue.ts'
 import { requestsRoutes } from './routes/requests.ts'
@@ -46,6 +47,7 @@ export function createApp(dependencies: GatewayDependencies): Hono<GatewayEnv> {
   app.route('/', openApiRoutes(dependencies))
   app.route('/', proxyRoutes(app))
   app.route('/', healthRoutes(dependencies))
+  if (dependencies.playground) app.route('/', playgroundRoutes(dependencies.playground, dependencies.config))
   app.notFound((c) => answerError(c, new WireError(404, 'Not Found')))
   app.onError((error, c) => {
     if (!(error instanceof WireError)) dependencies.log.error({ err: error, path: c.req.path }, 'request failed')

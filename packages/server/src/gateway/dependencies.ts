@@ -7,6 +7,7 @@ import type { RequestQueue } from '../queue/request-queue.ts'
 import type { LifecycleDefaults } from '../storage/lifecycle-defaults.ts'
 import type { KeyStore, VerifiedKey } from './key-store.ts'
 import type { GatewayMetrics } from './metrics.ts'
+import type { PlaygroundBundle } from './playground-bundle.ts'
 import type { RealtimeTokens } from './realtime-tokens.ts'
 import type { StorageDependencies } from './routes/storage-dependencies.ts'
 
@@ -25,6 +26,8 @@ export interface GatewayDependencies {
   readonly lifecycleDefaults: LifecycleDefaults
   /** Public JWKs that webhooks are signed with, newest first. */
   readonly webhookKeys: readonly object[]
+  /** Gives the playground's files; without it there is no page. */
+  readonly playground?: () => Promise<PlaygroundBundle>
   readonly metrics: GatewayMetrics
   readonly log: GatewayLog
   /** What must answer for the server to be ready, by name. */

@@ -18,6 +18,7 @@ import { WebhookDeliverer } from '../webhooks/webhook-deliverer.ts'
 import { WebhookOutbox } from '../webhooks/webhook-outbox.ts'
 import { ENDPOINT_SCHEMAS } from './endpoints.ts'
 import { startMaintenance } from './maintenance.ts'
+import { loadPlayground } from './playground.ts'
 import { lifecycleDefaults, sharedSecret } from './settings.ts'
 import type { BackingStores } from './stores.ts'
 import { createWebServer } from './web-server.ts'
@@ -137,6 +138,7 @@ async function gatewayDependencies(
       authenticate: async (request) =>
         (await verifyKey(keys === undefined ? {} : { keys }, request.headers.get('authorization') ?? undefined))?.keyId,
     },
+    playground: loadPlayground,
     metrics: createGatewayMetrics(true),
     readiness: {
       database: async () =>

@@ -1,0 +1,48 @@
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { join, relative, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Logger } from 'pino'
+import type { PlaygroundBundle } from '../gateway/playground-bundle.ts'
+import { buildPlayground } from './playground-build.ts'
+
+/** The bundle inside an installed package, and the clone that these sources lie in otherwise. */
+const PACKAGED = fileURLToPath(new URL('../../playground', import.meta.url))
+const CLONE = fileURLToPath(new URL('../../../..', import.meta.url))
+
+let loading: Promise<PlaygroundBundle> | undefined
+
+/**
+ * The playground's files, read once. A clone builds them where they are older than their sources, which takes seconds: `serve`
+ * begins with it while the runners start.
+ * @throws when the clone cannot build them
+ */
+export function loadPlayground(): Promise<PlaygroundBundle> {
+  loading ??= findBundle().then(readBundle)
+  return loading
+}
+
+/** Begins to load, so that the first page need not wait for it. */
+export function preparePlayground(log: Logger): void {
+  loadPlayground().catch((err) => log.warn({ err }, 'the playground could not be built; the API works without it'))
+}
+
+async function findBundle(): Promise<string> {
+  const isPackaged = await stat(join(PACKAGED, 'index.html')).then(
+    () => true,
+    () => false,
+  )
+  return isPackaged ? PACKAGED : buildPlayground(CLONE)
+}
+
+async function readBundle(folder: string): Promise<PlaygroundBundle> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  const files = await Promise.all(
+    entries
+      .filter((entry) => entry.isFile())
+      .map(async (entry) => {
+        const path = join(entry.parentPath, entry.name)
+        return [relative(folder, path).split(sep).join('/'), new Uint8Array(await readFile(path))] as const
+      }),
+  )
+  return new Map(files)
+}

@@ -1,0 +1,176 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pino from 'pino'
+import type { Browser, Locator, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { readConfig } from '../../src/config/config.ts'
+import { type RunningServer, startServer } from '../../src/processes/server-process.ts'
+import { CHROMIUM, launchBrowser } from './chromium.ts'
+import { expectAccessible, openPage } from './open-page.ts'
+
+const LCM = '/models/fal-ai/fast-lcm-diffusion'
+const REDRAW = '/models/fal-ai/lcm-sd15-i2i'
+const DRAWN = { timeout: 60_000 }
+
+/** Width of a picture once the browser has decoded it. */
+function pixelWidthOf(picture: Locator): Promise<number> {
+  return picture.evaluate(async (element) => {
+    const image = element as unknown as { decode(): Promise<void>; readonly naturalWidth: number }
+    await image.decode()
+    return image.naturalWidth
+  })
+}
+
+/** The playground against the whole server, drawing with the bundled demo checkpoint. */
+describe.skipIf(CHROMIUM === undefined)('the playground', { timeout: 120_000 }, () => {
+  let folder: string
+  let server: RunningServer
+  let browser: Browser
+  let page: Page
+  let problems: string[]
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'darkroom-browser-'))
+    const environment = { DARKROOM_MODELS: join(folder, 'none'), HF_HUB_CACHE: join(folder, 'none') }
+    const config = readConfig({ port: 0, dataFolder: folder, logLevel: 'silent' }, environment)
+    ;[server, browser] = await Promise.all([startServer(config, pino({ level: 'silent' })), launchBrowser()])
+  }, 120_000)
+
+  afterAll(async () => {
+    await browser?.close()
+    await server?.stop()
+    await rm(folder, { recursive: true, force: true })
+  })
+
+  beforeEach(async () => {
+    ;({ page, problems } = await openPage(browser, server.url))
+  })
+
+  afterEach(async () => {
+    await page.close()
+    expect(problems).toEqual([])
+  })
+
+  /** Small and quick: what is tested is the page. */
+  async function fillSmall(): Promise<void> {
+    await page.goto(LCM)
+    await page.getByLabel('Prompt required').fill('a king')
+    await page.getByLabel('Num Inference Steps', { exact: true }).fill('1')
+    await page.getByRole('radio', { name: 'Custom' }).check()
+    for (const side of ['Width', 'Height']) await page.getByLabel(side, { exact: true }).fill('128')
+  }
+
+  const draw = () => page.getByRole('button', { name: 'Draw', exact: true }).click()
+  const fact = (name: string) => page.locator('.facts div', { hasText: name }).locator('dd')
+
+  it('lists the endpoints and opens one', async () => {
+    await page.goto('/')
+    await page.getByRole('link', { name: /fal-ai\/lcm-sd15-i2i/ }).click()
+    await page.getByRole('heading', { level: 1, name: /Optimized Latent Consistency/ }).waitFor()
+    expect(page.url()).toBe(`${server.url}${REDRAW}`)
+  })
+
+  it('draws through the queue, and says with what, how and how long', async () => {
+    await fillSmall()
+    await page.getByLabel('Seed', { exact: true }).fill('7')
+    await draw()
+    const picture = page.getByAltText('What was drawn')
+    await picture.waitFor(DRAWN)
+    expect(await pixelWidthOf(picture)).toBe(128)
+    expect(await fact('Seed').textContent()).toBe('7')
+    expect(await fact('Model').textContent()).toBe('pinhole-512')
+    expect(await fact('Size').textContent()).toBe('128 × 128')
+    expect(await fact('Request').textContent()).toMatch(/^[0-9a-f-]{36}$/)
+
+    await page.getByRole('button', { name: 'Vary' }).click()
+    await page.locator('.facts dd', { hasText: /^8$/ }).waitFor(DRAWN)
+    expect(await page.getByLabel('Seed', { exact: true }).inputValue()).toBe('8')
+    expect(await page.getByRole('button', { name: /^Result \d/ }).count()).toBe(2)
+  })
+
+  it('shows each step of a stream', async () => {
+    await fillSmall()
+    await page.getByLabel('Num Inference Steps', { exact: true }).fill('6')
+    await page.getByLabel('Show every step').check()
+    await draw()
+    await page.getByAltText('As far as it is drawn').waitFor(DRAWN)
+    await page.getByAltText('What was drawn').waitFor(DRAWN)
+  })
+
+  it('shows the errors of a 422 at their fields', async () => {
+    await page.goto(LCM)
+    await page.getByRole('tab', { name: 'JSON' }).click()
+    await page
+      .getByLabel('Input as JSON')
+      .fill('{"prompt": "x", "num_inference_steps": 99, "image_size": {"width": 0}}')
+    await draw()
+    await page.getByText('Some fields are not valid.').waitFor(DRAWN)
+    await page.getByRole('tab', { name: 'Form' }).click()
+    const steps = page.locator('.field[data-path="num_inference_steps"]')
+    expect(await steps.locator('.error').textContent()).toContain('less than or equal to 50')
+    expect(await page.locator('.field[data-path="image_size"] .error').first().textContent()).toContain(
+      'greater than 0',
+    )
+  })
+
+  it('keeps form and JSON the same, both ways', async () => {
+    await fillSmall()
+    await page.getByRole('tab', { name: 'JSON' }).click()
+    const json = page.getByLabel('Input as JSON')
+    expect(JSON.parse(await json.inputValue())).toMatchObject({ prompt: 'a king', image_size: { width: 128 } })
+    await json.fill('{"prompt": "a queen", "image_size": {"width": 320, "height": 256}}')
+    await page.getByRole('tab', { name: 'Form' }).click()
+    expect(await page.getByLabel('Prompt required').inputValue()).toBe('a queen')
+    expect(await page.getByLabel('Width', { exact: true }).inputValue()).toBe('320')
+  })
+
+  it('redraws a drawn picture, and compares the two', async () => {
+    await fillSmall()
+    await draw()
+    await page.getByAltText('What was drawn').waitFor(DRAWN)
+    await page.getByLabel('Use as input of').selectOption('fal-ai/lcm-sd15-i2i')
+    await page.waitForURL(`**${REDRAW}`)
+    expect(await page.getByLabel('Image Url required').inputValue()).toContain('/cdn/files/')
+    await page.getByLabel('Num Inference Steps', { exact: true }).fill('2')
+    await draw()
+    await page.getByAltText('What was drawn').waitFor(DRAWN)
+    await page.getByRole('button', { name: 'Before and after' }).click()
+    await page.getByAltText('Before').waitFor()
+    await page.getByLabel('How much of the picture before is shown').fill('20')
+    expect(await page.getByAltText('Before').getAttribute('style')).toContain('inset(0px 80% 0px 0px)')
+  })
+
+  it('finds its requests in the history, and takes one up again', async () => {
+    await fillSmall()
+    await page.getByLabel('Prompt required').fill('a lighthouse at dusk')
+    await draw()
+    await page.getByAltText('What was drawn').waitFor(DRAWN)
+    await page.getByRole('link', { name: 'History' }).click()
+    await page.getByLabel('Words').fill('lighthouse')
+    await page.locator('.past', { hasText: 'a lighthouse at dusk' }).getByRole('button', { name: 'Use again' }).click()
+    await page.waitForURL(`**${LCM}`)
+    expect(await page.getByLabel('Prompt required').inputValue()).toBe('a lighthouse at dusk')
+  })
+
+  it('draws in realtime while one types', async () => {
+    await page.goto('/realtime?endpoint=fal-ai/fast-lcm-diffusion')
+    await page.getByLabel('Prompt required').fill('a boat')
+    await page.locator('[data-testid=live-rate] dd', { hasText: /ms$/ }).waitFor(DRAWN)
+    await page.getByLabel('Prompt required').fill('a boat at night')
+    await page.locator('[data-testid=live-rate] dd', { hasText: /^[2-9]$/ }).waitFor(DRAWN)
+  })
+
+  it.each(['/', LCM, REDRAW, '/realtime', '/history', '/checkpoints', '/server'])(
+    'is accessible at %s, dark and light',
+    async (path) => {
+      for (const colorScheme of ['dark', 'light'] as const) {
+        await page.emulateMedia({ colorScheme })
+        await page.goto(path)
+        await page.getByRole('heading', { level: 1 }).waitFor()
+        await page.waitForLoadState('networkidle')
+        await expectAccessible(page)
+      }
+    },
+  )
+})

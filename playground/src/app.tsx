@@ -1,0 +1,49 @@
+import { lazy, Suspense, useEffect, useRef } from 'react'
+import { Route, Routes, useLocation, useParams } from 'react-router'
+import { EndpointPage } from './pages/endpoint-page.tsx'
+import { EndpointsPage } from './pages/endpoints-page.tsx'
+import { SiteHeader } from './parts/site-header.tsx'
+
+const RealtimePage = lazy(() => import('./pages/realtime-page.tsx'))
+const HistoryPage = lazy(() => import('./pages/history-page.tsx'))
+const CheckpointsPage = lazy(() => import('./pages/checkpoints-page.tsx'))
+const ServerPage = lazy(() => import('./pages/server-page.tsx'))
+
+export function App() {
+  const main = useRef<HTMLElement>(null)
+  const { pathname } = useLocation()
+  // A new page begins at its top, for the eye and for a screen reader.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the path is what it waits for
+  useEffect(() => {
+    window.scrollTo(0, 0)
+    main.current?.focus({ preventScroll: true })
+  }, [pathname])
+  return (
+    <>
+      <button type="button" className="skip" onClick={() => main.current?.focus()}>
+        Skip to the page
+      </button>
+      <SiteHeader />
+      <main ref={main} tabIndex={-1}>
+        <Suspense fallback={null}>
+          <Routes>
+            <Route path="/" element={<EndpointsPage />} />
+            <Route path="/models/*" element={<EndpointRoute />} />
+            <Route path="/realtime" element={<RealtimePage />} />
+            <Route path="/history" element={<HistoryPage />} />
+            <Route path="/checkpoints" element={<CheckpointsPage />} />
+            <Route path="/server" element={<ServerPage />} />
+            <Route path="*" element={<p className="hint">There is no such page.</p>} />
+          </Routes>
+        </Suspense>
+      </main>
+    </>
+  )
+}
+
+function EndpointRoute() {
+  // `/models/{endpoint id}/api` is what OpenAPI documents name as the documentation.
+  const { '*': path = '' } = useParams()
+  const id = path.replace(/\/api$/, '').replace(/\/+$/, '')
+  return <EndpointPage key={id} endpointId={id} showsCode={path.endsWith('/api')} />
+}

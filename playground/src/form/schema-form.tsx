@@ -1,0 +1,67 @@
+import type { Endpoint } from '../api/catalogue.ts'
+import type { FieldErrors } from '../schema/field-errors.ts'
+import { kindOf, type Property, propertiesOf } from '../schema/json-schema.ts'
+import type { Input } from '../schema/starting-input.ts'
+import { Field } from './field.tsx'
+import type { FormContext } from './field-props.ts'
+import { withProperty } from './object-field.tsx'
+
+export interface SchemaFormProps {
+  readonly endpoint: Endpoint
+  readonly input: Input
+  readonly errors: FieldErrors
+  readonly onChange: (input: Input) => void
+}
+
+/** Every field of an endpoint, drawn from its OpenAPI document: what matters first, the rest folded away. */
+export function SchemaForm({ endpoint, input, errors, onChange }: SchemaFormProps) {
+  const properties = propertiesOf(endpoint.input, endpoint.document)
+  const form: FormContext = { document: endpoint.document, errors, input, Field }
+  const field = ({ name, schema, required }: Property) => (
+    <Field
+      key={name}
+      name={name}
+      path={name}
+      schema={schema}
+      required={required}
+      value={input[name]}
+      onChange={(value) => onChange(withProperty(input, name, value))}
+      form={form}
+    />
+  )
+  const main = properties.filter(isMain)
+  const rest = properties.filter((property) => !isMain(property))
+  const hasErrorInRest = rest.some(({ name }) => [...errors.keys()].some((path) => path.split('.')[0] === name))
+  const changed = rest.filter(({ name }) => input[name] !== undefined).length
+  return (
+    <div className="form-fields">
+      {main.map(field)}
+      {rest.length === 0 ? null : (
+        // A field with an error must be seen.
+        <details className="more" {...(hasErrorInRest && { open: true })}>
+          <summary>
+            More settings <span className="count">{changed > 0 ? `${changed} set` : `${rest.length}`}</span>
+          </summary>
+          <div className="form-fields">{rest.map(field)}</div>
+        </details>
+      )}
+    </div>
+  )
+}
+
+/** Fields that nearly every call sets. */
+const MAIN = new Set([
+  'prompt',
+  'negative_prompt',
+  'image_size',
+  'num_inference_steps',
+  'seed',
+  'strength',
+  'num_images',
+])
+
+function isMain({ name, schema, required }: Property): boolean {
+  if (required || schema.ui?.important === true || MAIN.has(name)) return true
+  const kind = kindOf(schema, name)
+  return kind === 'image' || (kind === 'list' && /lora|controlnet|embedding/.test(name))
+}

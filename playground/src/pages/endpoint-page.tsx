@@ -1,0 +1,107 @@
+import * as Tabs from '@radix-ui/react-tabs'
+import { useState } from 'react'
+import { Link } from 'react-router'
+import { type Endpoint, useCatalogue } from '../api/catalogue.ts'
+import { seedOf } from '../api/pictures.ts'
+import { SchemaForm } from '../form/schema-form.tsx'
+import { useInput } from '../inputs/input-store.ts'
+import { usePageTitle } from '../parts/page-title.ts'
+import { RunPanel } from '../run/run-panel.tsx'
+import type { FinishedRun } from '../run/run-state.ts'
+import { useRun } from '../run/use-run.ts'
+import { NO_ERRORS } from '../schema/field-errors.ts'
+import { startingInput } from '../schema/starting-input.ts'
+import { CodeView } from './code-view.tsx'
+import { JsonView } from './json-view.tsx'
+
+interface EndpointPageProps {
+  readonly endpointId: string
+  /** Opens with the request as code. */
+  readonly showsCode: boolean
+}
+
+/** One endpoint: its input beside what it draws. */
+export function EndpointPage({ endpointId, showsCode }: EndpointPageProps) {
+  const { data: endpoints, error } = useCatalogue()
+  const endpoint = endpoints?.find(({ id }) => id === endpointId)
+  if (error !== null) return <p className="error">{error.message}</p>
+  if (endpoints === undefined) return null
+  if (endpoint === undefined) return <p className="hint">This server has no endpoint “{endpointId}”.</p>
+  return <Workbench endpoint={endpoint} showsCode={showsCode} />
+}
+
+function Workbench({ endpoint, showsCode }: { readonly endpoint: Endpoint; readonly showsCode: boolean }) {
+  usePageTitle(endpoint.title)
+  const [input, setInput] = useInput(endpoint)
+  const [withSteps, setWithSteps] = useState(false)
+  const run = useRun(endpoint.id)
+  const errors = run.failure?.fields ?? NO_ERRORS
+  const vary = (finished: FinishedRun) => {
+    const varied = { ...finished.input, seed: (seedOf(finished.output) ?? 0) + 1 }
+    setInput(varied)
+    run.start(varied, withSteps)
+  }
+  return (
+    <>
+      <div className="page-head">
+        <h1>{endpoint.title}</h1>
+        <code>{endpoint.id}</code>
+        {endpoint.realtime ? <Link to={`/realtime?endpoint=${endpoint.id}`}>Draw in realtime</Link> : null}
+      </div>
+      <div className="workbench">
+        <form
+          className="panel input-panel"
+          aria-label="Input"
+          noValidate
+          onSubmit={(event) => {
+            event.preventDefault()
+            run.start(input, withSteps)
+          }}
+          onKeyDown={(event) => {
+            if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) run.start(input, withSteps)
+          }}
+        >
+          <Tabs.Root defaultValue={showsCode ? 'code' : 'form'}>
+            <Tabs.List className="tabs" aria-label="How the input is shown">
+              <Tabs.Trigger value="form">Form</Tabs.Trigger>
+              <Tabs.Trigger value="json">JSON</Tabs.Trigger>
+              <Tabs.Trigger value="code">Code</Tabs.Trigger>
+            </Tabs.List>
+            <Tabs.Content value="form">
+              <SchemaForm endpoint={endpoint} input={input} errors={errors} onChange={setInput} />
+            </Tabs.Content>
+            <Tabs.Content value="json">
+              <JsonView input={input} onChange={setInput} />
+            </Tabs.Content>
+            <Tabs.Content value="code">
+              <CodeView endpointId={endpoint.id} input={input} />
+            </Tabs.Content>
+          </Tabs.Root>
+          <div className="run-bar">
+            <button type="submit" className="button primary" disabled={run.active !== undefined}>
+              Draw
+            </button>
+            {run.active === undefined ? (
+              <button
+                type="button"
+                className="button"
+                onClick={() => setInput(startingInput(endpoint.input, endpoint.document))}
+              >
+                Reset
+              </button>
+            ) : (
+              <button type="button" className="button" onClick={run.cancel}>
+                Cancel
+              </button>
+            )}
+            <label className="inline-label">
+              <input type="checkbox" checked={withSteps} onChange={(event) => setWithSteps(event.target.checked)} />{' '}
+              Show every step
+            </label>
+          </div>
+        </form>
+        <RunPanel run={run} onVary={vary} onRestore={setInput} />
+      </div>
+    </>
+  )
+}

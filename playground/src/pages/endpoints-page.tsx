@@ -1,0 +1,34 @@
+import { Link } from 'react-router'
+import { useCatalogue } from '../api/catalogue.ts'
+import { usePageTitle } from '../parts/page-title.ts'
+
+/** Every endpoint of the server. */
+export function EndpointsPage() {
+  usePageTitle('Endpoints')
+  const { data: endpoints, error } = useCatalogue()
+  return (
+    <>
+      <h1>What would you like to draw?</h1>
+      {error === null ? null : (
+        <p className="error" role="alert">
+          {error.message}
+        </p>
+      )}
+      <ul className="cards">
+        {(endpoints ?? []).map(({ id, title, description, category, realtime }) => (
+          <li key={id}>
+            <Link to={`/models/${id}`} className="card">
+              <h2>{title}</h2>
+              <code>{id}</code>
+              <p>{description}</p>
+              <p className="tags">
+                <span className="tag">{category}</span>
+                {realtime ? <span className="tag">realtime</span> : null}
+              </p>
+            </Link>
+          </li>
+        ))}
+      </ul>
+    </>
+  )
+}

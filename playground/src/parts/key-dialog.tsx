@@ -1,0 +1,72 @@
+import { useQueryClient } from '@tanstack/react-query'
+import { useId, useState } from 'react'
+import { isKeyRemembered, readKey, storeKey } from '../api/connection.ts'
+import { Modal } from './modal.tsx'
+
+interface KeyDialogProps {
+  /** The server has just refused a call. */
+  readonly wasRefused: boolean
+  readonly onClose: () => void
+}
+
+/** Asks for a key; it is kept for the tab, or for the browser where the person says so. */
+export function KeyDialog({ wasRefused, onClose }: KeyDialogProps) {
+  const queries = useQueryClient()
+  const [key, setKey] = useState(readKey() ?? '')
+  const [remember, setRemember] = useState(isKeyRemembered)
+  const id = useId()
+  const save = (value: string | undefined) => {
+    storeKey(value, remember)
+    onClose()
+    // Everything that was refused is asked for again.
+    void queries.resetQueries()
+  }
+  return (
+    <Modal title="Key" onClose={onClose}>
+      <form
+        className="form-fields"
+        onSubmit={(event) => {
+          event.preventDefault()
+          save(key.trim() === '' ? undefined : key.trim())
+        }}
+      >
+        {wasRefused ? (
+          <p className="error" role="alert">
+            {readKey() === undefined
+              ? 'This server wants a key.'
+              : 'The server knows no such key. It may have been revoked, or mistyped.'}
+          </p>
+        ) : null}
+        <p className="hint">
+          Servers on a loopback address need none. Others do: <code>npx @darkroom/server keys create</code> prints one.
+        </p>
+        <div className="field">
+          <label className="label" htmlFor={id}>
+            Key, as id:secret
+          </label>
+          <input
+            id={id}
+            type="password"
+            autoComplete="off"
+            value={key}
+            onChange={(event) => setKey(event.target.value)}
+          />
+        </div>
+        <label className="inline-label">
+          <input type="checkbox" checked={remember} onChange={(event) => setRemember(event.target.checked)} /> Remember
+          it in this browser
+        </label>
+        <div className="row">
+          <button type="submit" className="button primary">
+            Use this key
+          </button>
+          {readKey() === undefined ? null : (
+            <button type="button" className="button" onClick={() => save(undefined)}>
+              Forget it
+            </button>
+          )}
+        </div>
+      </form>
+    </Modal>
+  )
+}
