@@ -46,18 +46,31 @@ describe('ClipTokenizer', () => {
     expect(tokenizer.tokenize('\ud800')).toEqual(tokenizer.tokenize('\ufffd'))
   })
 
-  it('numbers more tokens after all others and stays as it is', () => {
-    const more = tokenizer.withTokens(['<one>', '<Two>'])
-    expect(more.tokenize('a<two>b <ONE>')).toEqual([4, 12, 5, 11])
-    expect(more.vocabSize).toBe(13)
-    expect(more.withTokens(['<three>']).tokenId('<three>')).toBe(13)
+  it('numbers learned words after all others and stays as it is', () => {
+    const more = tokenizer.withPlaceholders([
+      { token: '<one>', vectors: 1 },
+      { token: '<Two>', vectors: 2 },
+    ])
+    expect(more.tokenize('a<two>b <ONE>')).toEqual([4, 12, 13, 5, 11])
+    expect(more.tokenize('<TWO>_1<two>_2')).toEqual([13, 12, 13, ...tokenizer.tokenize('_2')])
+    expect(more.decode([11, 12, 13])).toBe('<one> <two> <two>_1')
+    expect(more.vocabSize).toBe(14)
+    expect(more.withPlaceholders([{ token: '<three>', vectors: 1 }]).tokenId('<three>')).toBe(14)
     expect(tokenizer.tokenId('<one>')).toBeUndefined()
     expect(tokenizer.vocabSize).toBe(11)
   })
 
-  it('refuses a token that exists, and special tokens without an id', () => {
-    expect(() => tokenizer.withTokens(['abc</w>'])).toThrow('already in the vocabulary')
-    expect(() => tokenizer.withTokens(['!'])).toThrow('already in the vocabulary')
+  it.each([
+    ['abc</w>', '"abc</w>" is already in the vocabulary'],
+    ['!', '"!" is already in the vocabulary'],
+    ['<ONE>', '"<ONE>" is already in the vocabulary'],
+    [' ', 'an embedding needs a token that is not empty'],
+  ])('refuses the learned word %j', (token, message) => {
+    const more = tokenizer.withPlaceholders([{ token: '<one>', vectors: 1 }])
+    expect(() => more.withPlaceholders([{ token, vectors: 1 }])).toThrow(message)
+  })
+
+  it('refuses special tokens without an id', () => {
     expect(() => new ClipTokenizer({ ...FILES, addedTokens: [], vocab: { a: 0 } })).toThrow('bos_token')
   })
 })

@@ -19,6 +19,12 @@ export interface Placeholder {
   readonly vectors: number
 }
 
+interface LearnedVocabulary {
+  readonly encoder: Tokenizer
+  /** By word, normalised. */
+  readonly learnedIds: ReadonlyMap<string, readonly number[]>
+}
+
 /** Turns prompts into token ids like transformers' `CLIPTokenizer`. */
 export class ClipTokenizer {
   readonly bosTokenId: number
@@ -30,20 +36,25 @@ export class ClipTokenizer {
   readonly #verbatimIds: ReadonlyMap<string, number>
   readonly #verbatimTokens: RegExp
   readonly #encoder: Tokenizer
-  /** What a token stands for, where that is more than itself. */
-  readonly #expansions: ReadonlyMap<number, readonly number[]>
+  /** Ids of learned words, which are found after normalising; a vocabulary of CLIP's size takes a third of a second to set up, and is shared. */
+  readonly #learnedIds: ReadonlyMap<string, readonly number[]>
+  readonly #learnedWords: RegExp
   /** UTF-8 of each token, a blank after those that end a word; made at the first decoding. */
   #tokensById: ReadonlyMap<number, readonly number[]> | undefined
 
-  /** @throws TokenizerError where a special token has no id */
-  constructor(files: TokenizerFiles, expansions: ReadonlyMap<number, readonly number[]> = new Map()) {
+  /**
+   * @param extended what another tokenizer of the same files has and this one adds to
+   * @throws TokenizerError where a special token has no id
+   */
+  constructor(files: TokenizerFiles, extended?: LearnedVocabulary) {
     this.#files = files
-    this.#expansions = expansions
+    this.#learnedIds = extended?.learnedIds ?? new Map()
+    this.#learnedWords = anyOf([...this.#learnedIds.keys()])
     this.#addedTokens = numberTokens(files)
     const verbatim = [...this.#addedTokens].filter(([token]) => !token.normalized)
     this.#verbatimIds = new Map(verbatim.map(([token, id]) => [token.content, id]))
     this.#verbatimTokens = anyOf([...this.#verbatimIds.keys()])
-    this.#encoder = createBytePairEncoder(files, this.#addedTokens)
+    this.#encoder = extended?.encoder ?? createBytePairEncoder(files, this.#addedTokens)
     this.bosTokenId = this.#roleId('bos_token')
     this.eosTokenId = this.#roleId('eos_token')
     this.padTokenId = this.#roleId('pad_token')
@@ -51,7 +62,8 @@ export class ClipTokenizer {
 
   /** The number of ids, added tokens included. */
   get vocabSize(): number {
-    return Math.max(...this.#addedTokens.values(), Object.keys(this.#files.vocab).length - 1) + 1
+    const learned = [...this.#learnedIds.values()].flat()
+    return Math.max(...this.#addedTokens.values(), ...learned, Object.keys(this.#files.vocab).length - 1) + 1
   }
 
   /**
@@ -65,12 +77,18 @@ export class ClipTokenizer {
 
   /** The ids of the whole `text`, without start and end token, however long. */
   tokenize(text: string): number[] {
-    const ids = text.split(this.#verbatimTokens).flatMap((part) => {
+    return text.split(this.#verbatimTokens).flatMap((part) => {
       if (part === '') return []
       const id = this.#verbatimIds.get(part)
-      return id === undefined ? this.#encoder.encode(part).ids : [id]
+      return id === undefined ? this.#encode(part) : [id]
     })
-    return this.#expansions.size === 0 ? ids : ids.flatMap((id) => this.#expansions.get(id) ?? id)
+  }
+
+  #encode(text: string): readonly number[] {
+    if (this.#learnedIds.size === 0) return this.#encoder.encode(text).ids
+    return normalize(this.#encoder, text)
+      .split(this.#learnedWords)
+      .flatMap((part) => (part === '' ? [] : (this.#learnedIds.get(part) ?? this.#encoder.encode(part).ids)))
   }
 
   /**
@@ -78,55 +96,44 @@ export class ClipTokenizer {
    * what was encoded. Ids of no token are left out.
    */
   decode(ids: readonly number[]): string {
-    this.#tokensById ??= tokensById(this.#files, this.#addedTokens)
+    this.#tokensById ??= tokensById(this.#files, this.#addedTokens, this.#learnedIds)
     const bytes = ids.flatMap((id) => this.#tokensById?.get(id) ?? [])
     return new TextDecoder().decode(Uint8Array.from(bytes)).trim()
   }
 
   /** The id of one token of the vocabulary, such as `cat</w>` or an added token. */
   tokenId(token: string): number | undefined {
-    return this.#verbatimIds.get(token) ?? this.#encoder.token_to_id(token)
+    const learned = this.#learnedIds.get(normalize(this.#encoder, token))
+    return learned?.[0] ?? this.#verbatimIds.get(token) ?? this.#encoder.token_to_id(token)
   }
 
   /**
-   * A tokenizer that also knows `tokens`, numbered after all others in their order: textual inversion's placeholders.
-   * They are found in a prompt whatever its case, also inside words. This tokenizer stays as it is.
-   *
-   * @throws TokenizerError for a token that exists already
-   */
-  withTokens(tokens: readonly string[]): ClipTokenizer {
-    const known = tokens.find((token) => this.tokenId(token) !== undefined)
-    if (known !== undefined) {
-      throw new TokenizerError(
-        `the token ${JSON.stringify(known)} is already in the vocabulary; give the embedding another token`,
-      )
-    }
-    const added = tokens.map((content) => ({ content, normalized: true }))
-    const files = { ...this.#files, addedTokens: [...this.#files.addedTokens, ...added] }
-    return new ClipTokenizer(files, this.#expansions)
-  }
-
-  /**
-   * A tokenizer that also knows words for learned vectors, whose ids follow all others in order: `token`, `token_1`, `token_2`, … of each, as
-   * diffusers names them; the first stands for all of its word. diffusers replaces words in the text instead, which goes wrong for
-   * a prompt that names a single vector beside its word.
+   * A tokenizer that also knows words for learned vectors (textual inversion), numbered after all other tokens in their order. They are
+   * found in a prompt whatever its case, also inside words. The first id of a word stands for all of its vectors; diffusers names
+   * them `word`, `word_1`, … and replaces the word in the text. This tokenizer stays as it is.
    *
    * @throws TokenizerError for a word that is empty or exists already
    */
   withPlaceholders(placeholders: readonly Placeholder[]): ClipTokenizer {
-    const expansions = new Map(this.#expansions)
-    const tokens: string[] = []
+    const learnedIds = new Map(this.#learnedIds)
+    let next = this.vocabSize
     for (const { token, vectors } of placeholders) {
-      const word = token.normalize('NFC').toLowerCase()
+      const word = normalize(this.#encoder, token)
       if (word.trim() === '') throw new TokenizerError('an embedding needs a token that is not empty')
-      const first = this.vocabSize + tokens.length
-      const ids = Array.from({ length: vectors }, (_, i) => first + i)
-      if (vectors > 1) expansions.set(first, ids)
-      tokens.push(...ids.map((_, i) => (i === 0 ? word : `${word}_${i}`)))
+      if (learnedIds.has(word) || this.tokenId(token) !== undefined) {
+        throw new TokenizerError(
+          `the token ${JSON.stringify(token)} is already in the vocabulary; give the embedding another token`,
+        )
+      }
+      const first = next
+      next += vectors
+      learnedIds.set(
+        word,
+        Array.from({ length: vectors }, (_, i) => first + i),
+      )
+      for (let i = 1; i < vectors; i++) learnedIds.set(`${word}_${i}`, [first + i])
     }
-    const twice = tokens.find((token, i) => tokens.indexOf(token) < i)
-    if (twice !== undefined) throw new TokenizerError(`two embeddings have the token ${JSON.stringify(twice)}`)
-    return new ClipTokenizer(this.withTokens(tokens).#files, expansions)
+    return new ClipTokenizer(this.#files, { encoder: this.#encoder, learnedIds })
   }
 
   #roleId(role: SpecialTokenRole): number {
@@ -135,6 +142,11 @@ export class ClipTokenizer {
       throw new TokenizerError(`the tokenizer's ${role} ${this.#files.roles[role]} is not in its vocabulary`)
     return id
   }
+}
+
+/** The text that byte-pair encoding sees. */
+function normalize({ normalizer }: Tokenizer, text: string): string {
+  return normalizer ? normalizer.normalize(text) : text
 }
 
 /** Matches, and on splitting keeps, the longest of `tokens` that begins at a place. */
@@ -158,6 +170,7 @@ const WORD_END = '</w>'
 function tokensById(
   { vocab }: TokenizerFiles,
   addedTokens: ReadonlyMap<AddedToken, number>,
+  learnedIds: ReadonlyMap<string, readonly number[]>,
 ): Map<number, readonly number[]> {
   const tokens = new Map<number, readonly number[]>()
   for (const [token, id] of Object.entries(vocab)) {
@@ -165,7 +178,9 @@ function tokensById(
     const bytes = byteLevelBytes(ends ? token.slice(0, -WORD_END.length) : token)
     tokens.set(id, ends ? [...bytes, 0x20] : bytes)
   }
-  for (const [{ content }, id] of addedTokens) tokens.set(id, [...Buffer.from(`${content} `)])
+  const named = [...addedTokens].map(([{ content }, id]): [string, number] => [content, id])
+  for (const [word, ids] of learnedIds) named.push([word, ids[0] as number])
+  for (const [word, id] of named) tokens.set(id, [...Buffer.from(`${word} `)])
   return tokens
 }
 

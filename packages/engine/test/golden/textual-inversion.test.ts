@@ -142,7 +142,7 @@ describe('what comes of files', () => {
     ['no token', { emb_params: [3, 16] }, undefined, /needs a token$/],
     ['an empty token', { emb_params: [1, 16] }, [' '], /an embedding needs a token that is not empty/],
     ['a token that exists', { emb_params: [1, 16] }, ['red</w>'], /"red<\/w>" is already in the vocabulary/],
-    ['a token twice', { emb_params: [2, 16] }, ['<A>', '<a>'], /two embeddings have the token "<a>"/],
+    ['a token twice', { emb_params: [2, 16] }, ['<A>', '<a>'], /"<a>" is already in the vocabulary/],
   ])('%s is refused in one sentence', async (_, tensors, tokens, message) => {
     const path = await write(tensors)
     await expect(applyEmbeddings(sd, [{ path, ...(tokens && { tokens }) }])).rejects.toThrow(message)

@@ -66,7 +66,7 @@ describe('CLIPTokenizer', () => {
 
   it('adds tokens like transformers', () => {
     const { tokens, texts, ids } = golden.added_tokens
-    const more = tokenizer.withTokens(tokens)
+    const more = tokenizer.withPlaceholders(tokens.map((token) => ({ token, vectors: 1 })))
     expect(texts.map((text) => more.tokenize(text).join(' '))).toEqual(ids)
   })
 })
