@@ -10,6 +10,7 @@ export { resizeRgb } from './image/resize.ts'
 export { blackImage, type RgbImage } from './image/rgb-image.ts'
 export { tensorToRgb } from './image/tensor.ts'
 export { ModelConfigError } from './models/config-fields.ts'
+export { applyEmbeddings, type EmbeddingFile } from './pipelines/apply-embeddings.ts'
 export { applyLoras, type LoraFile, type SortedLoras, sortLoras } from './pipelines/apply-loras.ts'
 export type {
   Adapters,
