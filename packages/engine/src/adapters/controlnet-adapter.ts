@@ -23,8 +23,8 @@ export interface ControlModel {
 /** Embeddings [1, tokens, C] in place of a prompt's. */
 export interface ControlTokens {
   readonly positive: FloatTensor
-  /** Taken where guidance is on. */
-  readonly negative: FloatTensor
+  /** Asked for where guidance is on. */
+  negative(): Promise<FloatTensor>
 }
 
 /** One ControlNet of a request. */
@@ -83,7 +83,7 @@ export class ControlNetAdapter implements UNetAdapter {
       if (!isActive || control.scale === 0) continue
       const seen = this.#guessMode ? conditionalHalf(input) : input
       const embedding = await this.#embedding(control, window)
-      const residuals = await control.model.residuals(withTokens(seen, control.tokens), embedding)
+      const residuals = await control.model.residuals(await withTokens(seen, control.tokens), embedding)
       const mask = control.mask && cropMaps(control.mask, scaleWindow(window, control.model.factor))
       for (const [i, sum] of sums.entries()) {
         addResidual(sum, residuals[i] as FloatTensor, this.#scale(control, i, sums.length), mask)
@@ -126,9 +126,9 @@ function conditionalHalf(input: UNetInput): UNetInput {
   }
 }
 
-function withTokens(input: UNetInput, tokens: ControlTokens | undefined): UNetInput {
+async function withTokens(input: UNetInput, tokens: ControlTokens | undefined): Promise<UNetInput> {
   if (!tokens) return input
-  const halves = input.sample.shape[0] === 1 ? [tokens.positive] : [tokens.negative, tokens.positive]
+  const halves = input.sample.shape[0] === 1 ? [tokens.positive] : [await tokens.negative(), tokens.positive]
   return { ...input, encoderHiddenStates: concatenate(halves) }
 }
 

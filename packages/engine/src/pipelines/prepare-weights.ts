@@ -10,6 +10,8 @@ import type { Engine } from './engine.ts'
 export interface PrepareWeightsOptions extends WeightsOptions {
   /** Merged into the weights in order. */
   readonly loras?: readonly ScaledLora[]
+  /** Keys that may be there although no graph uses them. */
+  readonly ignoredKeys?: RegExp
   /** Told of LoRA keys that change nothing. */
   readonly onWarning?: (message: string) => void
   readonly signal?: AbortSignal
@@ -22,12 +24,12 @@ export interface PrepareWeightsOptions extends WeightsOptions {
  */
 export async function prepareWeights(
   { weightCache, runtime, keepsPreparedWeights }: Engine,
-  component: Component,
+  component: Pick<Component, 'weights'>,
   graphs: readonly WeightUser[],
-  { loras = [], onWarning, signal, ...options }: PrepareWeightsOptions = {},
+  { loras = [], ignoredKeys, onWarning, signal, ...options }: PrepareWeightsOptions = {},
 ): Promise<Weights> {
   const stored = await component.weights(options)
-  checkWeights(stored, graphs)
+  checkWeights(stored, graphs, ignoredKeys ? { ignoredKeys } : {})
   const { edits, matches } = loraEdits(stored, loras, runtime)
   for (const { lora, match } of matches) {
     requireFit(lora, [match])

@@ -26,7 +26,7 @@ test.each(golden.masks)('a mask of $size for $queries queries is diffusers’', 
     const [y, x] = [Math.floor(i / width), i % width]
     return blocks[Math.floor(y / 8) * columns + Math.floor(x / 8)] as number
   })
-  const { shape, data } = maskForQueries(float32([height, width], values), queries)
+  const { shape, data } = maskForQueries(float32([height, width], values), queries, 'bicubic')
   expect(shape).toEqual([1, queries, 1])
   expect(largestDifference(data, expected)).toBeLessThan(1e-6)
 })
