@@ -1,13 +1,17 @@
 import { type FloatTensor, float32 } from '../tensor/tensor.ts'
 import type { GreyImage, RgbImage } from './rgb-image.ts'
 
-/** What 0 … 255 becomes: [0, 1] for control images and classifiers, [-1, 1] for a VAE. */
-export type ValueRange = 'unit' | 'signed'
+/**
+ * What 0 … 255 becomes: [0, 1] for control images and classifiers, [-1, 1] for a VAE, or −1 … 1.008 with grey 127 at exactly 0 for
+ * IC-Light's pictures.
+ */
+export type ValueRange = 'unit' | 'signed' | 'signed-127'
 
 /** The float32 of each byte, with diffusers' two roundings: `2 * (byte / 255) - 1`. */
 const FLOAT_OF_BYTE: Readonly<Record<ValueRange, Float32Array>> = {
   unit: Float32Array.from({ length: 256 }, (_, byte) => byte / 255),
   signed: Float32Array.from({ length: 256 }, (_, byte) => 2 * Math.fround(byte / 255) - 1),
+  'signed-127': Float32Array.from({ length: 256 }, (_, byte) => Math.fround(byte / 127) - 1),
 }
 
 /** The tensor [1, 3, height, width] of a picture, as diffusers' `VaeImageProcessor.preprocess` makes it. */

@@ -59,7 +59,7 @@ export async function loadImageEncoder(
 ): Promise<ImageEncoder> {
   const config = parseClipVisionConfig(await component.config())
   if (config.layers < 2)
-    throw new CheckpointError(`${component.folder} is no image encoder: it has ${config.layers} layers`)
+    throw new CheckpointError(`${component.source} is no image encoder: it has ${config.layers} layers`)
   const graph = buildImageEncoderGraph(config, { batch: 1, outputs: ['image_embeds'] })
   const weights = await prepareWeights(engine, component, [graph], { ...options, renames: CLIP_VISION_RENAMES })
   return new ImageEncoder(config, weights, engine.sessions)

@@ -3,6 +3,7 @@ import { recordLayers } from '../adapters/lora-branches.ts'
 import type { BaseWeights } from '../adapters/lora-match.ts'
 import { type Checkpoint, type Component, openCheckpoint, openComponent } from '../checkpoint/checkpoint.ts'
 import { CheckpointError } from '../checkpoint/checkpoint-error.ts'
+import { openWeightFile } from '../checkpoint/component-weights.ts'
 import type { Graph } from '../graph/graph.ts'
 import { AUTOENCODER_RENAMES, buildDecoderGraph, buildEncoderGraph } from '../models/autoencoder-kl.ts'
 import { parseAutoencoderConfig, spatialFactor } from '../models/autoencoder-kl-config.ts'
@@ -27,6 +28,8 @@ export interface LoadOptions {
   readonly unet?: string
   /** Merged into the weights in order, for good: what a base model is always used with. */
   readonly loras?: readonly LoraFile[]
+  /** File of IC-Light's offsets, added to the UNet's weights; such a model draws with `applyIcLight` alone. SD1.5. */
+  readonly icLight?: string
   /** Told of things a user should know that are no errors: LoRA keys without a module. */
   readonly onWarning?: (message: string) => void
   readonly signal?: AbortSignal
@@ -53,7 +56,7 @@ export async function loadStableDiffusion(
   folder: string,
   options: LoadOptions = {},
 ): Promise<StableDiffusion> {
-  const { variant, loras = [], onWarning, signal } = options
+  const { variant, loras = [], icLight, onWarning, signal } = options
   const variantOption = variant === undefined ? {} : { variant }
   const checkpoint = await openCheckpoint(folder, variantOption)
   const kind = PIPELINES[checkpoint.className]
@@ -69,7 +72,11 @@ export async function loadStableDiffusion(
   }
   const vae = await loadAutoencoder(engine, checkpoint, prepare)
   const ownUNet = options.unet === undefined ? undefined : await openComponent(options.unet, 'unet', variantOption)
-  const unet = await loadUNet(engine, ownUNet ?? checkpoint.component('unet'), prepare)
+  const offsets = icLight === undefined ? undefined : await openWeightFile('ic_light', icLight)
+  const unet = await loadUNet(engine, ownUNet ?? checkpoint.component('unet'), {
+    ...prepare,
+    ...(offsets && { offsets }),
+  })
   const schedulerConfig = await checkpoint.component('scheduler').config()
   const { sampleSize } = unet.config
   return {
@@ -92,7 +99,9 @@ async function openScaledLora({ path, scale }: LoraFile): Promise<ScaledLora> {
 }
 
 async function loadUNet(engine: Engine, component: Component, options: PrepareWeightsOptions): Promise<UNet> {
-  const config = parseUNetConfig(await component.config())
+  const json = await component.config()
+  const inChannels = options.offsets?.tensors.get('conv_in.weight')?.shape[1]
+  const config = parseUNetConfig(inChannels === undefined ? json : { ...json, in_channels: inChannels })
   const side = 2 ** (config.downBlocks.length - 1)
   const layers = recordLayers()
   const smallest = buildUNetGraph(config, { batch: 1, height: side, width: side, tokens: 1 }, () => ({

@@ -3,13 +3,16 @@ import { loraEdits } from '../adapters/lora-edits.ts'
 import { describeUnused, requireFit } from '../adapters/lora-match.ts'
 import { checkWeights, type WeightUser } from '../checkpoint/check-weights.ts'
 import type { Component } from '../checkpoint/checkpoint.ts'
-import type { WeightsOptions } from '../checkpoint/component-weights.ts'
+import type { ComponentWeights, WeightsOptions } from '../checkpoint/component-weights.ts'
+import { addOffsets, composeEdits } from '../checkpoint/offset-weights.ts'
 import type { Weights } from '../checkpoint/prepared-weights.ts'
 import type { Engine } from './engine.ts'
 
 export interface PrepareWeightsOptions extends WeightsOptions {
   /** Merged into the weights in order. */
   readonly loras?: readonly ScaledLora[]
+  /** Added to the weights before LoRAs are merged. */
+  readonly offsets?: ComponentWeights
   /** Keys that may be there although no graph uses them. */
   readonly ignoredKeys?: RegExp
   /** Told of LoRA keys that change nothing. */
@@ -26,16 +29,19 @@ export async function prepareWeights(
   { weightCache, runtime, keepsPreparedWeights }: Engine,
   component: Pick<Component, 'weights'>,
   graphs: readonly WeightUser[],
-  { loras = [], ignoredKeys, onWarning, signal, ...options }: PrepareWeightsOptions = {},
+  { loras = [], offsets, ignoredKeys, onWarning, signal, ...options }: PrepareWeightsOptions = {},
 ): Promise<Weights> {
-  const stored = await component.weights(options)
+  const own = await component.weights(options)
+  const changed = offsets && addOffsets(own, offsets)
+  const stored = changed?.stored ?? own
   checkWeights(stored, graphs, ignoredKeys ? { ignoredKeys } : {})
-  const { edits, matches } = loraEdits(stored, loras, runtime)
+  const { edits: merges, matches } = loraEdits(stored, loras, runtime)
   for (const { lora, match } of matches) {
     requireFit(lora, [match])
     const warning = describeUnused(lora, match.unused)
     if (warning !== undefined) onWarning?.(warning)
   }
+  const edits = changed && merges ? composeEdits(changed.edits, merges) : (changed?.edits ?? merges)
   const convolutionBlock = keepsPreparedWeights ? await runtime.convolutionBlock() : undefined
   return weightCache.prepare(stored, {
     ...(edits && { edits }),

@@ -62,7 +62,7 @@ export class UNet implements Adaptable {
     const variant = [`${batch}x${height}x${width}`, tokens, ...adapters.map((adapter) => adapter.variant)].join(' ')
     return this.#sessions.get(this.#weights, variant, () =>
       buildUNetGraph(this.config, shape, (graph) =>
-        composeHooks(adapters.flatMap(({ extend }) => extend?.(graph, shape) ?? [])),
+        composeHooks(adapters.flatMap((adapter) => adapter.extend?.(graph, shape) ?? [])),
       ),
     )
   }
