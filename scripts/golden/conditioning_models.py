@@ -17,6 +17,7 @@ from checkpoints import sensitize
 from diffusers import ControlNetModel, UNet2DConditionModel
 from diffusers.models.embeddings import MultiIPAdapterImageProjection
 from safetensors.torch import save_file
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 DATA = CHECKPOINTS.parent / "conditioning"
 VERSIONS = {"torch": torch.__version__, "diffusers": diffusers.__version__}
@@ -104,6 +105,10 @@ def flat(adapter):
     return {f"{part}.{key}": value for part, tensors in adapter.items() for key, value in tensors.items()}
 
 
+def save_adapter(name, adapter):
+    save_file({k: v.contiguous() for k, v in flat(adapter).items()}, DATA / f"{name}.safetensors", metadata={"format": "pt"})
+
+
 def ip_adapter_case(name, kind, seed, features, face_states=None, shortcut=None, **options):
     unet = UNet2DConditionModel.from_pretrained(CHECKPOINTS / "tiny-sd15/unet").eval()
     adapter = ip_adapter(unet, kind, seed, **options)
@@ -123,15 +128,35 @@ def ip_adapter_case(name, kind, seed, features, face_states=None, shortcut=None,
             path = processor_name.removesuffix(".processor")
             expected[f"{path}.key"] = processor.to_k_ip[0](tokens)
             expected[f"{path}.value"] = processor.to_v_ip[0](tokens)
-    file = f"{kind}.safetensors"
-    save_file({k: v.contiguous() for k, v in flat(adapter).items()}, DATA / file, metadata={"format": "pt"})
-    save_case(name, {"weights": f"conditioning/{file}"}, inputs, expected)
+    save_adapter(kind, adapter)
+    save_case(name, {"weights": f"conditioning/{kind}.safetensors"}, inputs, expected)
 
 
 def save_case(name, case, inputs, expected):
     tensors = {**inputs, **{f"expected.{key}": value for key, value in expected.items()}}
     tensors = {key: value.contiguous().clone() for key, value in tensors.items()}
     save_file(tensors, DATA / f"{name}-case.safetensors", metadata={"case": json.dumps({**case, **VERSIONS, **TOLERANCE})})
+
+
+def image_encoder():
+    torch.manual_seed(50)
+    config = CLIPVisionConfig(
+        hidden_size=20, intermediate_size=40, num_hidden_layers=3, num_attention_heads=2, image_size=32, patch_size=8,
+        projection_dim=20, hidden_act="gelu",
+    )  # fmt: skip
+    model = sensitize(CLIPVisionModelWithProjection(config), 50, quiet=0.05, sharp=5.0)
+    model.save_pretrained(DATA / "image-encoder")
+
+
+def ic_light(name, channels, seed):
+    """Offsets of tiny-sd15's UNet, in half precision as the published files."""
+    unet = UNet2DConditionModel.from_pretrained(CHECKPOINTS / "tiny-sd15/unet")
+    generator = torch.Generator().manual_seed(seed)
+    offsets = {}
+    for key, weight in unet.state_dict().items():
+        shape = (weight.shape[0], channels, *weight.shape[2:]) if key == "conv_in.weight" else weight.shape
+        offsets[key] = (0.05 * weight.std(correction=0) * torch.randn(shape, generator=generator)).half()
+    save_file(offsets, DATA / f"{name}.safetensors", metadata={"format": "pt"})
 
 
 def ip_adapters():
@@ -141,6 +166,9 @@ def ip_adapters():
     ip_adapter_case("instantid", "instantid", 7, random(7, 2, 1, 12), image_channels=12)
     ip_adapter_case("face-id", "face-id", 9, random(9, 2, 14), image_channels=14)
     ip_adapter_case("face-id-portrait", "face-id-portrait", 11, random(11, 2, 14), image_channels=14)
+    sdxl = UNet2DConditionModel.from_pretrained(CHECKPOINTS / "tiny-sdxl/unet")
+    save_adapter("base-sdxl", ip_adapter(sdxl, "base", 21))
+    save_adapter("instantid-sdxl", ip_adapter(sdxl, "instantid", 23, image_channels=12))
     for version, shortcut in ((1, False), (2, True)):
         ip_adapter_case(f"face-id-plus-v{version}", "face-id-plus", 13, random(13, 2, 14), random(14, 2, 10, 20), shortcut)
 
@@ -221,6 +249,9 @@ if __name__ == "__main__":
     shutil.rmtree(DATA, ignore_errors=True)
     DATA.mkdir(parents=True)
     with torch.no_grad():
+        image_encoder()
+        ic_light("ic-light-fc", 8, 40)
+        ic_light("ic-light-fbc", 12, 41)
         ip_adapters()
         controlnets()
     print(f"{sum(f.stat().st_size for f in pathlib.Path(DATA).rglob('*') if f.is_file())} bytes in {DATA}")

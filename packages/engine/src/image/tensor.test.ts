@@ -16,6 +16,11 @@ it('spans -1 to 1 for a VAE', () => {
   expect([...data]).toEqual([-1, Math.fround(2 * Math.fround(0.2) - 1), 1])
 })
 
+it('puts grey 127 at exactly 0 for IC-Light', () => {
+  const { data } = greyToTensor({ width: 3, height: 1, data: Uint8Array.from([0, 127, 255]) }, 'signed-127')
+  expect([...data]).toEqual([-1, 0, Math.fround(Math.fround(255 / 127) - 1)])
+})
+
 it('gives back the picture it was made from', () => {
   expect(tensorToRgb(rgbToTensor(IMAGE, 'signed'))).toEqual([IMAGE])
 })
