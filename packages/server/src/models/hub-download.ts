@@ -38,6 +38,8 @@ export interface CachedFile {
   readonly commit: string
   readonly blob: string
   readonly size: number
+  /** Whether it was not here before. */
+  readonly isNew: boolean
 }
 
 /**
@@ -69,7 +71,8 @@ export class HubDownloads {
     })
     const { commit, etag } = source
     const blob = cache.blobPath(repository, etag)
-    if ((await sizeOf(blob)) === undefined) {
+    const isNew = (await sizeOf(blob)) === undefined
+    if (isNew) {
       const listen = request.onProgress ?? (() => {})
       await this.#running.join(blob, signal, listen, (shared, report) =>
         this.#download(request, source, shared, report),
@@ -77,7 +80,7 @@ export class HubDownloads {
     }
     const pointer = await cache.link(repository, commit, path, etag)
     await cache.writeRef(repository, revision, commit)
-    return { path: pointer, commit, blob, size: (await sizeOf(blob)) ?? 0 }
+    return { path: pointer, commit, blob, size: (await sizeOf(blob)) ?? 0, isNew }
   }
 
   async #download(

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { listFolder, readJsonFile } from './folder-listing.ts'
 import type { HubCache } from './hub-cache.ts'
 import type { HubClient, HubRepository } from './hub-client.ts'
-import type { HubDownloads } from './hub-download.ts'
+import type { CachedFile, HubDownloads } from './hub-download.ts'
 import { chooseModel, type ModelChoice, type ModelWish } from './model-choice.ts'
 import { ModelError } from './model-error.ts'
 import { type HubReference, movedTo } from './reference.ts'
@@ -23,13 +23,17 @@ export interface HubFetchOptions {
   readonly maxBytes: number
   readonly signal: AbortSignal
   /** Called once it is known what is to be fetched. */
-  readonly onStart?: (bytes: number, files: number) => void
+  readonly onStart?: (bytes: number, files: number) => Promise<void> | void
   /** Bytes that are here of all, as they come. */
   readonly onProgress?: (doneBytes: number, file: ListedFile, fileBytes: number) => void
+  /** Called for each file that was not here before. */
+  readonly onFetched?: (file: CachedFile) => void
 }
 
 /** What is needed of a repository, and where it is or will be. */
 export interface HubModel {
+  /** Under the name that the cache has it by. */
+  readonly repository: string
   readonly choice: ModelChoice
   /** Of the snapshot. */
   readonly folder: string
@@ -37,8 +41,6 @@ export interface HubModel {
 }
 
 export interface HubPlan extends HubModel {
-  /** Under the name that it has today. */
-  readonly repository: string
   readonly license?: string
   /** What of it is not here yet. */
   readonly missing: readonly ListedFile[]
@@ -79,7 +81,7 @@ export class HubModels {
         choice !== undefined &&
         choice.missing.length === 0 &&
         (await this.#missing(repository, commit, choice)).length === 0
-      if (isHere) return { choice, folder, commit }
+      if (isHere) return { choice, folder, commit, repository }
     }
     return undefined
   }
@@ -123,7 +125,7 @@ export class HubModels {
         `${label} has ${sizeText(bytes)}, more than the ${sizeText(options.maxBytes)} that this server fetches for a request; its operator can type: darkroom pull ${label}`,
       )
     }
-    if (plan.missing.length > 0) options.onStart?.(bytes, plan.missing.length)
+    if (plan.missing.length > 0) await options.onStart?.(bytes, plan.missing.length)
     await this.fetchPlan(plan, reference.revision ?? 'main', options)
     return plan
   }
@@ -138,7 +140,7 @@ export class HubModels {
     const work = async () => {
       for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
         const current = file
-        await downloads.fetch({
+        const fetched = await downloads.fetch({
           repository,
           revision: commit,
           path: current.path,
@@ -153,6 +155,7 @@ export class HubModels {
             )
           },
         })
+        if (fetched.isNew) options.onFetched?.(fetched)
       }
     }
     const workers = Array.from({ length: Math.min(FILES_AT_ONCE, queue.length) }, () =>

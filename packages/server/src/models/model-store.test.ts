@@ -85,6 +85,7 @@ function store(settings: Partial<ModelStoreSettings> = {}): ModelStore {
       hubCacheFolder: join(folder, 'hub'),
       downloads: 'adapters',
       maxDownloadBytes: 1e9,
+      budgetBytes: 1e9,
       hubEndpoint: hub.endpoint,
       hubOffline: false,
       allowsAbsolutePaths: false,
@@ -380,5 +381,52 @@ describe('other references', () => {
     )
     // What was uploaded here is no download: it may be used whatever is fetched.
     expect(await store({ downloads: 'never' }).find('http://own/files/x', wish({ openOwnFile }))).toEqual(own)
+  })
+})
+
+describe('the disk budget', () => {
+  const day = 24 * 3600_000
+  const at = (days: number) => ({
+    budgetBytes: 2.5 * SAMPLE_WEIGHTS.lora.length,
+    now: () => new Date(Date.now() + days * day),
+  })
+  const isHere = async (name: string) =>
+    (await store({ hubOffline: true, downloads: 'never' }).findLocal(name, { kind: 'lora' })) !== undefined
+
+  it('is kept by removing what was not used for longest', async () => {
+    for (const name of ['owner/first', 'owner/second', 'owner/third'])
+      hub.add(name, { 'x.safetensors': Buffer.concat([SAMPLE_WEIGHTS.lora]) })
+    hub.add('owner/second', { 'x.safetensors': SAMPLE_WEIGHTS.embedding })
+    await store(at(0)).find('owner/first', wish())
+    await store(at(1)).find('owner/second', wish({ kind: 'embedding' }))
+    await store(at(2)).find('owner/first', wish())
+    answer = { body: SAMPLE_WEIGHTS.lora }
+    await store({ ...at(3), budgetBytes: 2 * SAMPLE_WEIGHTS.lora.length }).find(`${filesUrl}/x`, wish())
+    expect(await isHere('owner/first')).toBe(true)
+    expect(await store().findLocal('owner/second', { kind: 'embedding' })).toBeUndefined()
+    expect(await store({ ...at(3), downloads: 'never' }).find(`${filesUrl}/x`, wish())).toMatchObject({ type: 'file' })
+  })
+
+  it('takes nothing away that is in use, that somebody pulled, or that Python fetched', async () => {
+    hub.add('owner/first', { 'x.safetensors': SAMPLE_WEIGHTS.lora })
+    hub.add('owner/second', { 'x.safetensors': SAMPLE_WEIGHTS.embedding })
+    await store(at(0)).find('owner/first', wish())
+    // Used a moment ago.
+    await store({ budgetBytes: SAMPLE_WEIGHTS.embedding.length }).find('owner/second', wish({ kind: 'embedding' }))
+    expect(await isHere('owner/first')).toBe(true)
+    await opened.at(-1)?.usage.pin('hub:owner/first', 'owner/first')
+    hub.add('owner/third', { 'x.safetensors': SAMPLE_WEIGHTS.controlnet })
+    await store({ ...at(9), budgetBytes: SAMPLE_WEIGHTS.controlnet.length }).find(
+      'owner/third',
+      wish({ kind: 'controlnet' }),
+    )
+    expect(await isHere('owner/first')).toBe(true)
+    expect(await store().findLocal('owner/second', { kind: 'embedding' })).toBeUndefined()
+  })
+
+  it('is larger than any one download', async () => {
+    await expect(store({ budgetBytes: 100 }).find('owner/lora', wish())).rejects.toEqual(
+      reason('too-large', /keeps of what requests name.*darkroom pull owner\/lora$/),
+    )
   })
 })

@@ -4,14 +4,24 @@ import type { CivitaiClient } from './civitai-client.ts'
 import { listFolder, readJsonFile } from './folder-listing.ts'
 import type { HubCache } from './hub-cache.ts'
 import type { HubClient } from './hub-client.ts'
-import type { HubDownloads } from './hub-download.ts'
+import type { FileProgress, HubDownloads } from './hub-download.ts'
 import { HubModels } from './hub-models.ts'
 import { chooseModel, type ModelChoice, type ModelWish } from './model-choice.ts'
 import { ModelError } from './model-error.ts'
 import { keepDataUri, keepOwnFile, type OwnFileOpener } from './own-file.ts'
 import { ProgressLog } from './progress-log.ts'
-import { type HubReference, labelOf, type ModelReference, parseReference } from './reference.ts'
-import type { UrlDownloads } from './url-downloads.ts'
+import {
+  type CivitaiReference,
+  type HubReference,
+  labelOf,
+  type ModelReference,
+  movedTo,
+  parseReference,
+  type UrlReference,
+} from './reference.ts'
+import { sizeText } from './size-text.ts'
+import type { KeptFile, UrlDownloads } from './url-downloads.ts'
+import { type FetchedFile, hubKey, type UsageLedger, urlKey } from './usage-ledger.ts'
 import { type WeightsContent, WeightsInspector } from './weights-content.ts'
 import { isBaseKind, KIND_NAMES, type WeightsKind } from './weights-kind.ts'
 
@@ -33,6 +43,9 @@ export interface ModelStoreOptions {
   readonly policy: DownloadPolicy
   /** Largest download for one reference of a request, in bytes. */
   readonly maxDownloadBytes: number
+  /** What requests had fetched is removed beyond this. */
+  readonly budgetBytes: number
+  readonly usage: UsageLedger
   /** Where what is known of repositories is kept. */
   readonly listingsFolder: string
 }
@@ -164,19 +177,29 @@ export class ModelStore {
 
   async #findInCache(reference: HubReference, label: string, wish: ModelWish): Promise<FoundModel | undefined> {
     const local = await this.#hub.findLocal(reference, wish, label)
-    return local && this.#found(local.choice, local.folder, rootLabelOf(reference), wish, local.commit)
+    if (local === undefined) return undefined
+    await this.#options.usage.touch(hubKey(local.repository), reference.repository)
+    return this.#found(local.choice, local.folder, rootLabelOf(reference), wish, local.commit)
   }
 
   async #fetchFromHub(reference: HubReference, options: FindOptions): Promise<FoundModel> {
     const label = labelOf(reference)
     this.#requireAllowed(label, options.kind, true)
     const progress = new ProgressLog(label, options.log)
-    const { choice, folder, commit } = await this.#hub.fetch(reference, options, label, {
+    const fetched: FetchedFile[] = []
+    const fetching = this.#hub.fetch(reference, options, label, {
       maxBytes: this.#options.maxDownloadBytes,
       signal: options.signal,
-      onStart: (bytes, files) => progress.start(bytes, files),
+      onStart: async (bytes, files) => {
+        await this.#makeRoom(label, bytes)
+        progress.start(bytes, files)
+      },
       onProgress: (done) => progress.update(done),
+      onFetched: ({ blob, size }) => fetched.push({ path: blob, size }),
     })
+    const { choice, folder, commit } = await fetching.finally(() =>
+      this.#options.usage.addFetched(hubKey(movedTo(reference.repository)), reference.repository, fetched),
+    )
     progress.end()
     return this.#found(choice, folder, rootLabelOf(reference), options, commit)
   }
@@ -187,43 +210,64 @@ export class ModelStore {
     options: FindOptions,
   ): Promise<FoundModel> {
     const label = labelOf(parsed)
-    const { urls, civitai, maxDownloadBytes: maxBytes } = this.#options
-    const { signal } = options
+    const { urls, maxDownloadBytes: maxBytes } = this.#options
+    const { signal, kind, openOwnFile } = options
     if (parsed.type === 'data') {
-      const kept = await keepDataUri(urls, parsed.uri, maxBytes, signal)
-      return this.#file(kept.path, label, options.kind)
+      return this.#kept(await keepDataUri(urls, parsed.uri, maxBytes, signal), label, kind)
     }
-    const own =
-      options.openOwnFile && (await keepOwnFile(urls, options.openOwnFile, reference, label, maxBytes, signal))
-    if (own !== undefined) return this.#file(own.path, label, options.kind)
+    const own = openOwnFile && (await keepOwnFile(urls, openOwnFile, reference, label, maxBytes, signal))
+    return own === undefined ? this.#fetchUrl(parsed, label, options) : this.#kept(own, label, kind)
+  }
+
+  async #fetchUrl(
+    parsed: CivitaiReference | UrlReference,
+    label: string,
+    { signal, kind, log }: FindOptions,
+  ): Promise<FoundModel> {
+    const { urls, civitai, maxDownloadBytes: maxBytes } = this.#options
+    const isAllowed = this.#isAllowed(kind)
     const address =
-      parsed.type === 'civitai'
-        ? await civitai.address(parsed, label, signal, this.#isAllowed(options.kind))
-        : { url: parsed.url }
-    const known = await urls.find(address.url)
-    if (!this.#isAllowed(options.kind)) {
-      if (known !== undefined) return this.#file(known.path, label, options.kind)
-      this.#requireAllowed(label, options.kind, false)
+      parsed.type === 'url' ? { url: parsed.url } : await civitai.address(parsed, label, signal, isAllowed)
+    const known = isAllowed ? undefined : await urls.find(address.url)
+    if (known !== undefined) return this.#kept(known, label, kind)
+    this.#requireAllowed(label, kind, false)
+    const progress = new ProgressLog(label, log)
+    const onProgress = ({ doneBytes, totalBytes }: FileProgress) => {
+      progress.start(totalBytes, 1)
+      progress.update(doneBytes)
     }
-    const progress = new ProgressLog(label, options.log)
-    const kept = await urls.fetch({
-      ...address,
-      label,
-      maxBytes,
-      signal,
-      onProgress: ({ doneBytes, totalBytes }) => {
-        progress.start(totalBytes, 1)
-        progress.update(doneBytes)
-      },
-    })
+    const kept = await urls.fetch({ ...address, label, maxBytes, signal, onProgress })
     progress.end()
     try {
-      return await this.#file(kept.path, label, options.kind)
+      return await this.#kept(kept, label, kind)
     } catch (error) {
       // A page that a server sends in place of a file is not worth the hour that it would be believed for.
       if (error instanceof ModelError && error.reason === 'not-weights') await urls.remove(address.url)
       throw error
     }
+  }
+
+  /** A file that is kept for requests; how many bytes it has was not known before it came. */
+  async #kept(kept: KeptFile, label: string, kind: WeightsKind): Promise<FoundModel> {
+    const found = await this.#file(kept.path, label, kind)
+    const { usage } = this.#options
+    if (kept.isNew) {
+      await usage.addFetched(urlKey(kept.key), label, [kept])
+      await this.#makeRoom(label, 0)
+    }
+    await usage.touch(urlKey(kept.key), label)
+    return found
+  }
+
+  async #makeRoom(label: string, comingBytes: number): Promise<void> {
+    const { usage, budgetBytes } = this.#options
+    if (comingBytes > budgetBytes) {
+      throw new ModelError(
+        'too-large',
+        `${label} has ${sizeText(comingBytes)}, more than the ${sizeText(budgetBytes)} that this server keeps of what requests name; its operator can type: darkroom pull ${label}`,
+      )
+    }
+    await usage.makeRoom(budgetBytes, comingBytes)
   }
 
   #isAllowed(kind: WeightsKind): boolean {

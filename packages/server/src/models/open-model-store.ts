@@ -8,6 +8,7 @@ import { HubModels } from './hub-models.ts'
 import { type DownloadPolicy, ModelStore } from './model-store.ts'
 import type { TransferTuning } from './transfer.ts'
 import { UrlDownloads } from './url-downloads.ts'
+import { UsageLedger } from './usage-ledger.ts'
 
 export type { FindOptions, FoundModel, ModelStore } from './model-store.ts'
 
@@ -18,6 +19,7 @@ export interface ModelStoreSettings {
   readonly hubCacheFolder: string
   readonly downloads: DownloadPolicy
   readonly maxDownloadBytes: number
+  readonly budgetBytes: number
   readonly hubEndpoint: string
   readonly hubOffline: boolean
   /** Read for each call. */
@@ -35,6 +37,8 @@ export interface OpenedStore {
   readonly store: ModelStore
   readonly hub: HubModels
   readonly cache: HubCache
+  readonly urls: UrlDownloads
+  readonly usage: UsageLedger
   close(): Promise<void>
 }
 
@@ -54,6 +58,7 @@ export function openModelStore(settings: ModelStoreSettings, tuning: Partial<Tra
     tuning,
     ...(settings.now && { now: settings.now }),
   })
+  const usage = new UsageLedger(join(settings.dataFolder, 'model-usage'), settings.now)
   const listingsFolder = join(settings.dataFolder, 'hub-listings')
   const store = new ModelStore({
     cache,
@@ -67,12 +72,16 @@ export function openModelStore(settings: ModelStoreSettings, tuning: Partial<Tra
     allowsAbsolutePaths: settings.allowsAbsolutePaths,
     policy: settings.downloads,
     maxDownloadBytes: settings.maxDownloadBytes,
+    budgetBytes: settings.budgetBytes,
+    usage,
     listingsFolder,
   })
   return {
     store,
     hub: new HubModels({ cache, client, downloads, listingsFolder }),
     cache,
+    urls,
+    usage,
     async close() {
       await Promise.all([http.close(), hubHttp.close()])
     },

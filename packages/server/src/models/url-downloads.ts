@@ -44,8 +44,12 @@ interface FileRecord {
 }
 
 export interface KeptFile {
+  /** Names it among the kept files. */
+  readonly key: string
   readonly path: string
   readonly size: number
+  /** Whether it was not here before. */
+  readonly isNew: boolean
 }
 
 /** A file at a URL is taken for unchanged this long before its server is asked again. */
@@ -212,7 +216,7 @@ export class UrlDownloads {
     await rm(this.#record(key), { force: true })
     await partial.place(path)
     await this.#writeRecord(key, record)
-    return { path, size: record.size }
+    return { key, path, size: record.size, isNew: true }
   }
 
   /** The file is whole when its record is there: the record is written behind it, and removed before another takes its place. */
@@ -221,7 +225,7 @@ export class UrlDownloads {
       const record = JSON.parse(await readFile(this.#record(key), 'utf8')) as FileRecord
       const path = join(this.folder, key, record.fileName)
       const { size } = await stat(path)
-      return size === record.size ? { record, file: { path, size } } : undefined
+      return size === record.size ? { record, file: { key, path, size, isNew: false } } : undefined
     } catch {
       return undefined
     }

@@ -11,6 +11,7 @@ export function createModelStore({ downloads, ...config }: Config): OpenedStore 
     hubCacheFolder: config.hubCacheFolder,
     downloads: downloads.policy,
     maxDownloadBytes: downloads.maxBytes,
+    budgetBytes: downloads.budgetBytes,
     hubEndpoint: downloads.hubEndpoint,
     hubOffline: downloads.hubOffline,
     hubToken: async () => hubToken ?? (await tokenIn(hubTokenFile)),

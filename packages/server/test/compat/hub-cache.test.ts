@@ -53,6 +53,7 @@ beforeEach(async () => {
     hubCacheFolder: join(folder, 'hub'),
     downloads: 'all',
     maxDownloadBytes: 1e9,
+    budgetBytes: 1e9,
     hubEndpoint: hub.endpoint,
     hubOffline: false,
     allowsAbsolutePaths: false,

@@ -9,6 +9,7 @@ export function localModels(folder: string): OpenedStore {
     hubCacheFolder: join(folder, '.hub'),
     downloads: 'never',
     maxDownloadBytes: 0,
+    budgetBytes: 0,
     hubEndpoint: 'https://huggingface.co',
     hubOffline: true,
     allowsAbsolutePaths: false,
