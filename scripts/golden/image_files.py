@@ -51,6 +51,39 @@ def png16(samples, colour_type):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
+BITS_565 = (X * 2719 + Y * 1543) % 65536
+
+
+def bitmap(bits, rows, masks=None, top_down=False, palette=b"", compression=0):
+    """Kinds that Pillow reads and does not write."""
+    data = rows.tobytes() if isinstance(rows, np.ndarray) else rows
+    extra = struct.pack("<3I", *masks) if masks else palette
+    compression = 3 if masks else compression
+    height = -HEIGHT if top_down else HEIGHT
+    header = struct.pack("<IiiHHIIiiII", 40, WIDTH, height, 1, bits, compression, len(data), 2835, 2835, len(palette) // 4, 0)
+    offset = 14 + len(header) + len(extra)
+    return b"BM" + struct.pack("<IHHI", offset + len(data), 0, 0, offset) + header + extra + data
+
+
+COLOURS_16 = bytes(np.dstack([np.arange(16) * 13, 255 - np.arange(16) * 9, np.arange(16) * 17, np.zeros(16)]).astype(np.uint8))
+
+
+def run_length_bitmap():
+    """Runs, a literal stretch of odd length, a jump, and lines that end early."""
+    line = bytes([5, 3, 0, 3, 1, 2, 4, 0, 10, 7, 6, 9])
+    jump = bytes([4, 2, 0, 2, 6, 1, 8, 5])
+    return bitmap(8, line + b"\0\0" + jump + b"\0\0" + (bytes([24, 11]) + b"\0\0") * 14 + b"\0\1", palette=COLOURS_16, compression=1)
+
+
+def four_bit_bitmap():
+    return bitmap(4, (X[:, ::2] % 16 * 16 + Y[:, ::2] % 16).astype(np.uint8), palette=COLOURS_16)
+
+
+def text_pnm(kind, samples, largest):
+    rows = "\n".join(" ".join(str(v) for v in row.ravel()) for row in samples)
+    return f"{kind}\n# a comment\n{WIDTH} {HEIGHT} # another\n{largest}\n{rows}\n".encode()
+
+
 FILES = [
     ("rgb.jpg", COLOUR, {"quality": 90}, LOSSY),
     ("444.jpg", COLOUR, {"quality": 90, "subsampling": 0}, LOSSY),
@@ -79,6 +112,25 @@ FILES = [
     ("lzw.tiff", COLOUR, {"compression": "tiff_lzw"}, EXACT),
     ("cmyk.tiff", INKS, {"compression": "tiff_lzw"}, EXACT),
     ("alpha.tiff", TRANSPARENT, {"compression": "tiff_lzw"}, EXACT),
+    ("rgb.bmp", COLOUR, {}, EXACT),
+    ("alpha.bmp", TRANSPARENT, {}, EXACT),
+    ("grey.bmp", GREY, {}, EXACT),
+    ("palette.bmp", PALETTE, {}, EXACT),
+    ("one-bit.bmp", COLOUR.convert("1"), {}, EXACT),
+    ("top-down.bmp", bitmap(24, np.pad(RGB[..., ::-1].reshape(HEIGHT, -1), ((0, 0), (0, -WIDTH * 3 % 4))), top_down=True), {}, EXACT),
+    ("565.bmp", bitmap(16, np.pad(BITS_565, ((0, 0), (0, WIDTH % 2))).astype("<u2"), (0xF800, 0x7E0, 0x1F)), {}, EXACT),
+    ("555.bmp", bitmap(16, np.pad(BITS_565 & 0x7FFF, ((0, 0), (0, WIDTH % 2))).astype("<u2")), {}, EXACT),
+    ("rle8.bmp", run_length_bitmap(), {}, EXACT),
+    ("four-bit.bmp", four_bit_bitmap(), {}, EXACT),
+    ("bitmap.ico", TRANSPARENT, {"bitmap_format": "bmp", "sizes": [(16, 11), (24, 17)]}, EXACT),
+    ("png.ico", TRANSPARENT, {"sizes": [(16, 11), (24, 17)]}, EXACT),
+    ("rgb.ppm", COLOUR, {}, EXACT),
+    ("grey.pgm", GREY, {}, EXACT),
+    ("one-bit.pbm", COLOUR.convert("1"), {}, EXACT),
+    ("text.ppm", text_pnm("P3", RGB % 100, 99), {}, EXACT),
+    ("text.pgm", text_pnm("P2", RGB[..., 0] % 16, 15), {}, EXACT),
+    ("text.pbm", b"P1 # bits\n24 17\n" + b"\n".join(b"".join(b"%d" % b for b in row) for row in RGB[..., 1] & 1), {}, EXACT),
+    ("rgb16.ppm", b"P6\n24 17\n65535\n" + WIDE.astype(">u2").tobytes(), {}, EXACT),
     ("444.avif", COLOUR, {"quality": 100, "subsampling": "4:4:4"}, LOSSY),
 ]
 

@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { crc32, deflateSync } from 'node:zlib'
 import sharp from 'sharp'
 import { describe, expect, it } from 'vitest'
@@ -64,7 +66,50 @@ describe('decodeImage', () => {
     async (text) => {
       const { reason, message } = await failure(new TextEncoder().encode(text))
       expect(reason).toBe('unreadable')
-      expect(message).toBe('the file is no JPEG, PNG, WebP, GIF, AVIF or TIFF picture')
+      expect(message).toBe('the file is no JPEG, PNG, WebP, GIF, AVIF, TIFF, BMP, ICO or PNM picture')
     },
   )
+
+  it.each([
+    'rgb.bmp',
+    'rle8.bmp',
+    'four-bit.bmp',
+    '565.bmp',
+    'bitmap.ico',
+    'png.ico',
+    'rgb.ppm',
+    'text.ppm',
+    'text.pbm',
+  ])('refuses %s cut off anywhere', async (name) => {
+    const file = new Uint8Array(await readFile(join(FILES, name)))
+    // The last byte of a text file is its line's end.
+    for (let length = 12; length < file.length - 2; length += 41) {
+      expect((await failure(file.subarray(0, length))).reason).toBe('unreadable')
+    }
+  })
+
+  it.each([
+    ['a PNM of more pixels than are read', 'P6 16000 4001 255\n', 'too_large'],
+    ['a PNM that announces what is not there', 'P3 8000 8000 255\n1 2 3', 'unreadable'],
+    ['a PNM of no size', 'P5 0 9 255\n', 'unreadable'],
+    ['a BMP of more pixels than are read', bmpHeader(16_000, 4_001), 'too_large'],
+    ['a BMP that announces what is not there', bmpHeader(8_000, -8_000), 'unreadable'],
+    ['a BMP of a negative width', bmpHeader(-8, 8), 'unreadable'],
+    ['an icon without pictures', '\0\0\x01\0\0\0', 'unreadable'],
+  ])('refuses %s', async (_, text, reason) => {
+    expect((await failure(new Uint8Array(Buffer.from(text, 'latin1')))).reason).toBe(reason)
+  })
 })
+
+const FILES = join(import.meta.dirname, '../../test/golden/data/image-files')
+
+function bmpHeader(width: number, height: number): string {
+  const header = Buffer.alloc(54)
+  header.write('BM', 'latin1')
+  header.writeUInt32LE(54, 10)
+  header.writeUInt32LE(40, 14)
+  header.writeInt32LE(width, 18)
+  header.writeInt32LE(height, 22)
+  header.writeUInt16LE(24, 28)
+  return header.toString('latin1')
+}

@@ -1,7 +1,10 @@
 import sharp, { type Metadata } from 'sharp'
 import { EngineError } from '../errors/engine-error.ts'
+import { bmpSize, decodeBmp, decodeIconBitmap } from './bmp.ts'
 import { greyToRgb } from './grey.ts'
-import { imageFormat } from './image-format.ts'
+import { largestIconPicture } from './icon.ts'
+import { type InputFormat, imageFormat } from './image-format.ts'
+import { decodePnm, pnmSize } from './pnm.ts'
 import type { RgbImage } from './rgb-image.ts'
 
 /** What is read at most; a 109 KB PNG can hold 900 million pixels. */
@@ -20,9 +23,9 @@ export class ImageDecodeError extends EngineError {
 }
 
 /**
- * The picture in a JPEG, PNG, WebP, GIF, AVIF or TIFF file, as Pillow's `ImageOps.exif_transpose(Image.open(file))
+ * The picture in a JPEG, PNG, WebP, GIF, AVIF, TIFF, BMP, ICO or PNM file, as Pillow's `ImageOps.exif_transpose(Image.open(file))
  * .convert('RGB')` gives it: turned as EXIF says, alpha dropped rather than composited, colour profiles ignored, the
- * first frame of an animation. 16-bit samples keep their high byte.
+ * first frame of an animation, the largest picture of an icon. 16-bit samples keep their high byte.
  *
  * Where this departs from Pillow: 16-bit grey is scaled (Pillow clips it to white), the see-through pixels of a GIF are
  * black (Pillow shows their palette entry), and the chroma of a 4:2:0 AVIF is enlarged by another filter.
@@ -30,18 +33,39 @@ export class ImageDecodeError extends EngineError {
  * @throws ImageDecodeError
  */
 export async function decodeImage(file: Uint8Array): Promise<RgbImage> {
-  if (imageFormat(file) === undefined) {
-    throw new ImageDecodeError('unreadable', 'the file is no JPEG, PNG, WebP, GIF, AVIF or TIFF picture')
+  const format = imageFormat(file)
+  if (format === undefined) {
+    throw new ImageDecodeError('unreadable', 'the file is no JPEG, PNG, WebP, GIF, AVIF, TIFF, BMP, ICO or PNM picture')
   }
+  const own = OWN_DECODERS[format]
+  if (own) return readable(async () => own(file))
   const metadata = await readable(() => sharp(file, { limitInputPixels: false }).metadata())
-  const { width, height } = metadata
-  if (width * height > LARGEST_IMAGE_PIXELS) {
-    throw new ImageDecodeError(
-      'too_large',
-      `the picture has ${width}x${height} pixels; at most ${LARGEST_IMAGE_PIXELS / 1e6} million are read`,
-    )
-  }
+  requireReadableSize(metadata)
   return readable(() => decodePixels(file, metadata))
+}
+
+/** The formats that the codec library does not read. */
+const OWN_DECODERS: Partial<Record<InputFormat, (file: Uint8Array) => RgbImage | Promise<RgbImage>>> = {
+  bmp(file) {
+    requireReadableSize(bmpSize(file))
+    return decodeBmp(file)
+  },
+  pnm(file) {
+    requireReadableSize(pnmSize(file))
+    return decodePnm(file)
+  },
+  ico(file) {
+    const { kind, data } = largestIconPicture(file)
+    return kind === 'png' ? decodeImage(data) : decodeIconBitmap(data)
+  },
+}
+
+function requireReadableSize({ width, height }: { readonly width: number; readonly height: number }): void {
+  if (width * height <= LARGEST_IMAGE_PIXELS) return
+  throw new ImageDecodeError(
+    'too_large',
+    `the picture has ${width}x${height} pixels; at most ${LARGEST_IMAGE_PIXELS / 1e6} million are read`,
+  )
 }
 
 async function decodePixels(file: Uint8Array, { space }: Metadata): Promise<RgbImage> {
@@ -80,6 +104,7 @@ async function readable<T>(read: () => Promise<T>): Promise<T> {
   try {
     return await read()
   } catch (cause) {
+    if (cause instanceof ImageDecodeError) throw cause
     const detail = cause instanceof Error ? cause.message.split('\n')[0] : String(cause)
     throw new ImageDecodeError('unreadable', `the picture is damaged or incomplete: ${detail}`, { cause })
   }

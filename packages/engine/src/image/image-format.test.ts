@@ -10,6 +10,9 @@ it.each([
   ['gif', 'GIF89a\x01'],
   ['tiff', 'MM\0*\0'],
   ['avif', '\0\0\0\x1cftypavif'],
+  ['bmp', 'BM\x36\x01\0\0\0\0\0\0\x36'],
+  ['ico', '\0\0\x01\0\x02\0'],
+  ['pnm', 'P6\n24 17'],
 ])('knows %s', (format, start) => {
   expect(imageFormat(bytes(start))).toBe(format)
 })
@@ -20,6 +23,9 @@ it.each([
   '<svg xmlns="http://www.w3.org/2000/svg"/>',
   '%PDF-1.7',
   'RIFF\x10\0\0\0WAVE',
+  'BMW and others',
+  'P7\nWIDTH 3',
+  'P6x',
   '\0\0\0\x1cftypheic',
 ])('knows nothing of %j', (start) => {
   expect(imageFormat(bytes(start))).toBeUndefined()

@@ -1,5 +1,5 @@
 /** The formats that pictures are read from. */
-export type InputFormat = 'jpeg' | 'png' | 'webp' | 'gif' | 'tiff' | 'avif'
+export type InputFormat = 'jpeg' | 'png' | 'webp' | 'gif' | 'tiff' | 'avif' | 'bmp' | 'ico' | 'pnm'
 
 /** Bytes at the start of a file, one character per byte; `?` is any byte. */
 const SIGNATURES: readonly (readonly [InputFormat, string])[] = [
@@ -13,6 +13,8 @@ const SIGNATURES: readonly (readonly [InputFormat, string])[] = [
   ['avif', '????ftypavif'],
   ['avif', '????ftypavis'],
   ['avif', '????ftypmif1'],
+  ['bmp', 'BM????\0\0\0\0'],
+  ['ico', '\0\0\x01\0'],
 ]
 
 /**
@@ -20,7 +22,13 @@ const SIGNATURES: readonly (readonly [InputFormat, string])[] = [
  * are not among them, whatever the codec library could do.
  */
 export function imageFormat(file: Uint8Array): InputFormat | undefined {
+  if (isPnm(file)) return 'pnm'
   return SIGNATURES.find(([, signature]) => startsWith(file, signature))?.[0]
+}
+
+/** P1 to P6 and a blank. */
+function isPnm([letter, kind = 0, blank = 0]: Uint8Array): boolean {
+  return letter === 0x50 && kind >= 0x31 && kind <= 0x36 && (blank === 0x20 || (blank >= 9 && blank <= 13))
 }
 
 function startsWith(file: Uint8Array, signature: string): boolean {
