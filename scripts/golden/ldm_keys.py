@@ -67,13 +67,13 @@ def transformer(path, depth):
     return keys
 
 
-def unet_encoder(mult, attention, depth, label):
+def unet_encoder(mult, attention, depth, label, resnets=2):
     """openaimodel.UNetModel: `mult` channel_mult, `attention` levels with attention, `depth` transformer_depth by level."""
     keys = params("time_embed.0", "time_embed.2", "input_blocks.0.0")
     keys += params("label_emb.0.0", "label_emb.0.2") if label else []
     index, channels, skips = 1, 1, [1]
     for level, m in enumerate(mult):
-        for _ in range(2):
+        for _ in range(resnets):
             keys += resnet(f"input_blocks.{index}.0", channels != m)
             keys += transformer(f"input_blocks.{index}.1", depth[level]) if attention[level] else []
             index, channels = index + 1, m
@@ -86,21 +86,21 @@ def unet_encoder(mult, attention, depth, label):
     return keys, skips
 
 
-def unet_decoder(mult, attention, depth):
+def unet_decoder(mult, attention, depth, resnets=2):
     keys, index = [], 0
     for level in reversed(range(len(mult))):
-        for i in range(3):
+        for i in range(resnets + 1):
             keys += resnet(f"output_blocks.{index}.0", True)
             keys += transformer(f"output_blocks.{index}.1", depth[level]) if attention[level] else []
-            if level and i == 2:
+            if level and i == resnets:
                 keys += params(f"output_blocks.{index}.{2 if attention[level] else 1}.conv")
             index += 1
     return keys + params("out.0", "out.2")
 
 
-def unet_keys(mult, attention, depth, label):
-    encoder, _ = unet_encoder(mult, attention, depth, label)
-    return encoder + unet_decoder(mult, attention, depth)
+def unet_keys(mult, attention, depth, label, resnets=2):
+    encoder, _ = unet_encoder(mult, attention, depth, label, resnets)
+    return encoder + unet_decoder(mult, attention, depth, resnets)
 
 
 def controlnet_keys(*arguments):
@@ -109,7 +109,7 @@ def controlnet_keys(*arguments):
     return encoder + hints + params(*(f"zero_convs.{i}.0" for i in range(len(skips))), "middle_block_out.0")
 
 
-def vae_keys(mult):
+def vae_keys(mult, resnets=2):
     def block(path, has_shortcut):
         return params(*(f"{path}.{name}" for name in ["norm1", "conv1", "norm2", "conv2"] + ["nin_shortcut"] * has_shortcut))
 
@@ -121,9 +121,9 @@ def vae_keys(mult):
     for side in ("encoder", "decoder"):
         keys += params(*(f"{side}.{name}" for name in ("conv_in", "norm_out", "conv_out"))) + middle(side)
     for level, m in enumerate(mult):
-        for j in range(2):
+        for j in range(resnets):
             keys += block(f"encoder.down.{level}.block.{j}", j == 0 and m != mult[max(level - 1, 0)])
-        for j in range(3):
+        for j in range(resnets + 1):
             keys += block(f"decoder.up.{level}.block.{j}", j == 0 and m != mult[min(level + 1, last)])
         keys += params(f"encoder.down.{level}.downsample.conv") if level != last else []
         keys += params(f"decoder.up.{level}.upsample.conv") if level else []

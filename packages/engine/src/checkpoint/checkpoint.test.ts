@@ -221,7 +221,7 @@ describe('says what is wrong with a folder', () => {
     [
       'a single-file checkpoint',
       { 'dream.safetensors': ['a'] },
-      /dream.safetensors looks like a single-file checkpoint/,
+      /dream.safetensors in it looks like a single-file checkpoint; name that file/,
     ],
     ['an empty model_index', { 'model_index.json': ' ' }, /model_index.json is empty/],
     ['a damaged model_index', { 'model_index.json': '{"a": ' }, /model_index.json is not JSON/],

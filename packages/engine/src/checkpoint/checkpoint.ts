@@ -1,49 +1,21 @@
-import { readdir } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { CheckpointError } from './checkpoint-error.ts'
-import { type ComponentWeights, openComponentWeights, type WeightsOptions } from './component-weights.ts'
+import type { Checkpoint, CheckpointOptions, Component } from './component.ts'
+import { openComponentWeights } from './component-weights.ts'
 import { displayName } from './display-name.ts'
 import { isMissing, type JsonObject, readJsonObject } from './json-file.ts'
+import { openComponentFile, openSingleFile } from './single-file.ts'
 
-export interface CheckpointOptions {
-  /** Precision variant of the weight files, `fp16` in `model.fp16.safetensors`; components without it use the plain files. */
-  readonly variant?: string
-}
-
-/** A diffusers folder: `model_index.json` and one folder for each component. */
-export interface Checkpoint {
-  readonly folder: string
-  /** The pipeline class that saved it: `StableDiffusionPipeline`. */
-  readonly className: string
-  readonly modelIndex: JsonObject
-  /** Class name of each component that is there, by component name. */
-  readonly components: ReadonlyMap<string, string>
-  /** @throws CheckpointError when the checkpoint has no such component */
-  component(name: string): Component
-}
-
-/** One folder of a checkpoint: a model, the scheduler, a tokenizer. */
-export interface Component {
-  /** `unet` */
-  readonly name: string
-  readonly folder: string
-  /** What messages call the checkpoint. */
-  readonly source: string
-  /**
-   * Its `config.json` or the like, with the class that the checkpoint names for it.
-   * @throws CheckpointError when there is none, or it is no JSON object
-   */
-  config(): Promise<JsonObject>
-  /** @throws CheckpointError or WeightFileError when there are none, or files are missing or damaged */
-  weights(options?: WeightsOptions): Promise<ComponentWeights>
-}
+export type { Checkpoint, CheckpointOptions, Component } from './component.ts'
 
 /**
- * Opens a diffusers folder, hub snapshots (symlinks into `blobs`) included. Weights are not touched.
- * @throws CheckpointError when the folder is no diffusers checkpoint
+ * Opens a diffusers folder, hub snapshots (symlinks into `blobs`) included, or a single-file checkpoint. Weights are not touched.
+ * @throws CheckpointError when it is neither; WeightFileError when a single file is damaged
  */
-export async function openCheckpoint(folder: string, options: CheckpointOptions = {}): Promise<Checkpoint> {
-  const root = resolve(folder)
+export async function openCheckpoint(path: string, options: CheckpointOptions = {}): Promise<Checkpoint> {
+  const root = resolve(path)
+  if (await isFile(root)) return openSingleFile(root, options)
   const modelIndex = await readJsonObject(join(root, 'model_index.json'))
   const source = displayName(root)
   if (!modelIndex) throw new CheckpointError(await describeForeignFolder(root, source), { path: root })
@@ -72,11 +44,12 @@ export async function openCheckpoint(folder: string, options: CheckpointOptions 
 
 /**
  * A component that stands alone: its `config.json` is in the folder itself or in the subfolder `name`, where a whole checkpoint
- * keeps it (a UNet that replaces a pipeline's own comes in both forms).
- * @throws CheckpointError when neither place has a config.json
+ * keeps it (a UNet that replaces a pipeline's own comes in both forms); or a file of weights, whose config is read off its tensors.
+ * @throws CheckpointError when neither place has a config.json, or the file holds no such model
  */
-export async function openComponent(folder: string, name: string, options: CheckpointOptions = {}): Promise<Component> {
-  const root = resolve(folder)
+export async function openComponent(path: string, name: string, options: CheckpointOptions = {}): Promise<Component> {
+  const root = resolve(path)
+  if (await isFile(root)) return openComponentFile(root, name, options)
   const source = displayName(root)
   for (const place of [root, join(root, name)]) {
     if (await readJsonObject(join(place, 'config.json'))) return component(place, name, { ...options, source })
@@ -84,6 +57,13 @@ export async function openComponent(folder: string, name: string, options: Check
   throw new CheckpointError(`there is no ${name} in ${source}: neither config.json nor ${name}/config.json is there`, {
     path: root,
   })
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  )
 }
 
 const CONFIG_FILES = ['config.json', 'scheduler_config.json', 'preprocessor_config.json', 'tokenizer_config.json']
@@ -136,5 +116,5 @@ async function describeForeignFolder(root: string, source: string): Promise<stri
   if (names.includes('snapshots'))
     return `${message}. It is a hub cache entry; name the folder under snapshots/ instead`
   const single = names.find((name) => /\.(safetensors|ckpt)$/.test(name))
-  return single ? `${message}. ${single} looks like a single-file checkpoint, which is another layout` : message
+  return single ? `${message}. ${single} in it looks like a single-file checkpoint; name that file instead` : message
 }

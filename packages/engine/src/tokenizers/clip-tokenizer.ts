@@ -159,10 +159,18 @@ function anyOf(tokens: readonly string[]): RegExp {
 /**
  * The tokenizer of a `tokenizer` folder in diffusers' layout.
  *
+ * @param padToken instead of the folder's: the models of a family share their vocabulary, but not what they are padded with
  * @throws TokenizerError that names the file or token that is missing or unreadable
  */
-export async function loadClipTokenizer(folder: string): Promise<ClipTokenizer> {
-  return new ClipTokenizer(await readTokenizerFiles(folder))
+export async function loadClipTokenizer(folder: string, padToken?: string): Promise<ClipTokenizer> {
+  const files = await readTokenizerFiles(folder)
+  if (padToken === undefined) return new ClipTokenizer(files)
+  const others = files.addedTokens.filter(({ content }) => content !== padToken)
+  return new ClipTokenizer({
+    ...files,
+    roles: { ...files.roles, pad_token: padToken },
+    addedTokens: [...others, { content: padToken, normalized: false }],
+  })
 }
 
 const WORD_END = '</w>'
