@@ -26,6 +26,7 @@ export async function openCheckpoint(path: string, options: CheckpointOptions = 
   const components = listComponents(modelIndex)
   return {
     folder: root,
+    source,
     className,
     modelIndex,
     components,

@@ -14,6 +14,8 @@ export interface CheckpointOptions {
 export interface Checkpoint {
   /** The folder, or the one that the single file lies in. */
   readonly folder: string
+  /** What messages call it. */
+  readonly source: string
   /** The pipeline class that saved it: `StableDiffusionPipeline`. */
   readonly className: string
   readonly modelIndex: JsonObject

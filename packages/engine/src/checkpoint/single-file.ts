@@ -108,6 +108,7 @@ export async function openSingleFile(path: string, options: CheckpointOptions = 
   const className = family.classNames[inputChannels === 9 ? 1 : 0]
   return {
     folder,
+    source,
     className,
     modelIndex: { _class_name: className, force_zeros_for_empty_prompt: true },
     components,

@@ -1,7 +1,13 @@
 import { openLora, type ScaledLora } from '../adapters/lora.ts'
 import { recordLayers } from '../adapters/lora-branches.ts'
 import type { BaseWeights } from '../adapters/lora-match.ts'
-import { type Checkpoint, type Component, openCheckpoint, openComponent } from '../checkpoint/checkpoint.ts'
+import {
+  type Checkpoint,
+  type CheckpointOptions,
+  type Component,
+  openCheckpoint,
+  openComponent,
+} from '../checkpoint/checkpoint.ts'
 import { CheckpointError } from '../checkpoint/checkpoint-error.ts'
 import { openWeightFile } from '../checkpoint/component-weights.ts'
 import type { Graph } from '../graph/graph.ts'
@@ -21,10 +27,8 @@ import type { StableDiffusion } from './stable-diffusion.ts'
 import { TextEncoder, TextEncoders } from './text-encoders.ts'
 import { UNet } from './unet.ts'
 
-export interface LoadOptions {
-  /** Precision variant of the weight files, `fp16`. */
-  readonly variant?: string
-  /** Folder of a UNet that takes the place of the checkpoint's own. */
+export interface LoadOptions extends CheckpointOptions {
+  /** Folder or file of a UNet that takes the place of the checkpoint's own. */
   readonly unet?: string
   /** Merged into the weights in order, for good: what a base model is always used with. */
   readonly loras?: readonly LoraFile[]
@@ -47,22 +51,21 @@ const PIPELINES: Readonly<Record<string, StableDiffusion['kind']>> = {
 }
 
 /**
- * Loads a diffusers checkpoint of the Stable Diffusion family. Configs and weight headers are checked now, sessions are made
+ * Loads a checkpoint of the Stable Diffusion family: a diffusers folder, or a single file of the original layout. Configs and weight headers are checked now, sessions are made
  * when they are first used.
  * @throws CheckpointError, ModelConfigError, WeightFileError: one message that names the file, the tensor and the likely cause
  */
 export async function loadStableDiffusion(
   engine: Engine,
-  folder: string,
+  path: string,
   options: LoadOptions = {},
 ): Promise<StableDiffusion> {
-  const { variant, loras = [], icLight, onWarning, signal } = options
-  const variantOption = variant === undefined ? {} : { variant }
-  const checkpoint = await openCheckpoint(folder, variantOption)
+  const { unet: otherUNet, loras = [], icLight, onWarning, signal, ...checkpointOptions } = options
+  const checkpoint = await openCheckpoint(path, checkpointOptions)
   const kind = PIPELINES[checkpoint.className]
   if (kind === undefined) {
     throw new CheckpointError(
-      `${folder} is a ${checkpoint.className}; expected one of ${Object.keys(PIPELINES).join(', ')}`,
+      `${checkpoint.source} is a ${checkpoint.className}; expected one of ${Object.keys(PIPELINES).join(', ')}`,
     )
   }
   const prepare = {
@@ -71,12 +74,12 @@ export async function loadStableDiffusion(
     ...(signal && { signal }),
   }
   const vae = await loadAutoencoder(engine, checkpoint, prepare)
-  const ownUNet = options.unet === undefined ? undefined : await openComponent(options.unet, 'unet', variantOption)
+  const unetComponent =
+    otherUNet === undefined
+      ? checkpoint.component('unet')
+      : await openOtherUNet(otherUNet, checkpoint.component('unet'), checkpointOptions)
   const offsets = icLight === undefined ? undefined : await openWeightFile('ic_light', icLight)
-  const unet = await loadUNet(engine, ownUNet ?? checkpoint.component('unet'), {
-    ...prepare,
-    ...(offsets && { offsets }),
-  })
+  const unet = await loadUNet(engine, unetComponent, { ...prepare, ...(offsets && { offsets }) })
   const schedulerConfig = await checkpoint.component('scheduler').config()
   const { sampleSize } = unet.config
   return {
@@ -92,6 +95,27 @@ export async function loadStableDiffusion(
       kind === 'stable-diffusion-xl' && checkpoint.modelIndex.force_zeros_for_empty_prompt !== false,
     createScheduler: ({ name, overrides }) => createScheduler(name, schedulerConfig, overrides),
   }
+}
+
+/** Fields of a UNet's config that its tensors do not show: a file without a config is like the checkpoint's own UNet in these. */
+const UNSHOWN_FIELDS: readonly string[] = [
+  'attention_head_dim',
+  'num_attention_heads',
+  'norm_num_groups',
+  'norm_eps',
+  'addition_time_embed_dim',
+  'flip_sin_to_cos',
+  'freq_shift',
+  'downsample_padding',
+  'sample_size',
+]
+
+async function openOtherUNet(path: string, own: Component, options: CheckpointOptions): Promise<Component> {
+  const config = Object.entries(await own.config()).filter(([field]) => UNSHOWN_FIELDS.includes(field))
+  return openComponent(path, 'unet', {
+    ...options,
+    configs: { unet: { ...Object.fromEntries(config), ...options.configs?.unet } },
+  })
 }
 
 async function openScaledLora({ path, scale }: LoraFile): Promise<ScaledLora> {
@@ -150,7 +174,14 @@ async function loadTextEncoder(
   const layers = recordLayers()
   const graph = buildTextEncoderGraph(config, { batch: 1, tokens: 1, outputs }, () => layers.hook)
   const weights = await prepareWeights(engine, component, [graph], { ...options, renames: CLIP_TEXT_RENAMES })
-  const tokenizer = await loadClipTokenizer(checkpoint.component(`tokenizer${suffix}`).folder)
+  const { folder, padToken, source } = checkpoint.component(`tokenizer${suffix}`)
+  const tokenizer = await loadClipTokenizer(folder, padToken)
+  if (tokenizer.vocabSize > config.vocabSize) {
+    throw new CheckpointError(
+      `the tokenizer of ${source} knows ${tokenizer.vocabSize} tokens and its ${name} ${config.vocabSize}: they do not belong together`,
+      { path: folder },
+    )
+  }
   return new TextEncoder(tokenizer, config, weights, engine.sessions, {
     layers: layers.shapes,
     parameters: parametersOf(graph),
