@@ -19,14 +19,17 @@ from conditioning_models import DATA
 from diffusers import ControlNetModel
 from diffusers.image_processor import IPAdapterMaskProcessor
 from diffusers.models.controlnets.multicontrolnet import MultiControlNetModel
+from lora import apply_lora
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
-PROMPT, NEGATIVE = "a red house by the sea", "night"
+PROMPT, NEGATIVE = "a red <cat-toy> house by the sea", "night"
+EMBEDDING = DATA.parent / "textual-inversion/diffusers.safetensors"
 DEFAULTS = {
     "checkpoint": "tiny-sd15", "width": 64, "height": 48, "steps": 4, "guidance_scale": 5.0, "clip_skip": 0, "seed": 7,
     "controlnets": [], "guess_mode": False, "image_prompts": [], "tile": None, "ic_light": None,
+    "loras": [], "embedding": False,
 }  # fmt: skip
 CONTROL = {"model": "controlnet-sd15", "image": 1, "scale": 1.0, "start": 0.0, "end": 1.0, "mask": None, "tokens": None}
 POOLED = {**CONTROL, "model": "controlnet-pooled", "image": 2}
@@ -60,13 +63,14 @@ CASES = [
     {"name": "face-id", "image_prompts": [{**PROMPT_IMAGE, "adapter": "face-id", "images": None, "faces": [5, 6]}]},
     {"name": "face-id-plus", "image_prompts": [{**PROMPT_IMAGE, "adapter": "face-id-plus", "faces": [5]}]},
     {"name": "face-id-plus-v1", "image_prompts": [{**PROMPT_IMAGE, "adapter": "face-id-plus", "faces": [5], "shortcut": False}]},
+    {"name": "face-id-lora", "image_prompts": [{**PROMPT_IMAGE, "adapter": "face-id-lora", "images": None, "faces": [5]}]},
     {"name": "instantid", "checkpoint": "tiny-sdxl", "controlnets": [{**SDXL_CONTROL, "tokens": 0}],
      "image_prompts": [{**PROMPT_IMAGE, "adapter": "instantid-sdxl", "images": None, "faces": [8]}]},
     {"name": "tiles", "tile": TILE},
     {"name": "tiles-sdxl", "checkpoint": "tiny-sdxl", "tile": TILE, "controlnets": [SDXL_CONTROL]},
     {"name": "ic-light-fc", "ic_light": {"model": "ic-light-fc", "image": 1, "background": None}},
     {"name": "ic-light-fbc", "tile": TILE, "ic_light": {"model": "ic-light-fbc", "image": 1, "background": 2}},
-    {"name": "everything", "clip_skip": 1, "tile": TILE, "controlnets": [{**CONTROL, "mask": "top"}, {**POOLED, "scale": 0.5}],
+    {"name": "everything", "clip_skip": 1, "loras": [["plain-kohya", 0.8], ["attention-processors", -0.5]], "embedding": True, "tile": TILE, "controlnets": [{**CONTROL, "mask": "top"}, {**POOLED, "scale": 0.5}],
      "image_prompts": [{**PROMPT_IMAGE, "masks": ["left"]}, {**PROMPT_IMAGE, "adapter": "plus", "images": [4]}]},
     {"name": "everything-sdxl", "checkpoint": "tiny-sdxl", "tile": TILE, "clip_skip": 1,
      "controlnets": [{**SDXL_CONTROL, "scale": 0.6}, {**SDXL_CONTROL, "model": "controlnet-sdxl-small", "image": 2, "start": 0.5}],
@@ -132,6 +136,8 @@ def apply_image_prompts(pipe, case):
     adapters = [two_level(load_file(DATA / f"{prompt['adapter']}.safetensors")) for prompt in prompts]
     pipe.unet._load_ip_adapter_weights(adapters, low_cpu_mem_usage=False)
     pipe.set_ip_adapter_scale([prompt["scale_json"] or prompt["scale"] for prompt in prompts])
+    for index, factors in pipe.unet._load_ip_adapter_loras(adapters).items():
+        pipe.load_lora_weights(factors, adapter_name=f"faceid_{index}")
     arguments = {}
     guided = case["guidance_scale"] > 1
     if any(prompt["faces"] for prompt in prompts):
@@ -283,6 +289,12 @@ def apply_ic_light(pipe, ic_light, width, height):
 def run(case):
     pipe, models = load_pipeline(case)
     width, height = case["width"], case["height"]
+    if case["embedding"]:
+        pipe.load_textual_inversion(load_file(EMBEDDING), token="<cat-toy>")
+    for i, (name, scale) in enumerate(case["loras"]):
+        apply_lora(pipe, name, f"a{i}", scale)
+    if case["loras"]:
+        pipe.set_adapters([f"a{i}" for i in range(len(case["loras"]))], [scale for _, scale in case["loras"]])
     arguments = apply_image_prompts(pipe, case)
     channels = apply_ic_light(pipe, case["ic_light"], width, height) if case["ic_light"] else None
     patch(pipe, models, case, channels)

@@ -109,21 +109,39 @@ def save_adapter(name, adapter):
     save_file({k: v.contiguous() for k, v in flat(adapter).items()}, DATA / f"{name}.safetensors", metadata={"format": "pt"})
 
 
+def unet():
+    return UNet2DConditionModel.from_pretrained(CHECKPOINTS / "tiny-sd15/unet").eval()
+
+
+def with_lora(adapter, seed, rank=2):
+    """FaceID files bring a LoRA of all attentions along, numbered as these are."""
+    model = unet()
+    w = Weights(seed)
+    for index, name in enumerate(model.attn_processors):
+        attention = model.get_submodule(name.removesuffix(".processor"))
+        layers = {"q": attention.to_q, "k": attention.to_k, "v": attention.to_v, "out": attention.to_out[0]}
+        for layer_name, layer in layers.items():
+            w.linear(f"{index}.to_{layer_name}_lora.down", rank, layer.in_features, bias=False)
+            w.linear(f"{index}.to_{layer_name}_lora.up", layer.out_features, rank, bias=False)
+    factors = {key: 0.3 * value for key, value in w.tensors.items()}
+    return {**adapter, "ip_adapter": {**adapter["ip_adapter"], **factors}}
+
+
 def ip_adapter_case(name, kind, seed, features, face_states=None, shortcut=None, **options):
-    unet = UNet2DConditionModel.from_pretrained(CHECKPOINTS / "tiny-sd15/unet").eval()
-    adapter = ip_adapter(unet, kind, seed, **options)
-    unet._load_ip_adapter_weights([adapter], low_cpu_mem_usage=False)
-    assert isinstance(unet.encoder_hid_proj, MultiIPAdapterImageProjection)
-    layer = unet.encoder_hid_proj.image_projection_layers[0]
+    model = unet()
+    adapter = ip_adapter(model, kind, seed, **options)
+    model._load_ip_adapter_weights([adapter], low_cpu_mem_usage=False)
+    assert isinstance(model.encoder_hid_proj, MultiIPAdapterImageProjection)
+    layer = model.encoder_hid_proj.image_projection_layers[0]
     inputs = {"features": features}
     if face_states is not None:
         inputs["face_states"] = face_states
         layer.clip_embeds = face_states[:, None]
         layer.shortcut = shortcut
     # One picture a row; diffusers takes [rows, pictures, …].
-    tokens = unet.encoder_hid_proj([features[:, None]])[0][:, 0]
+    tokens = model.encoder_hid_proj([features[:, None]])[0][:, 0]
     expected = {"tokens": tokens}
-    for processor_name, processor in unet.attn_processors.items():
+    for processor_name, processor in model.attn_processors.items():
         if processor_name.endswith("attn2.processor"):
             path = processor_name.removesuffix(".processor")
             expected[f"{path}.key"] = processor.to_k_ip[0](tokens)
@@ -169,6 +187,7 @@ def ip_adapters():
     sdxl = UNet2DConditionModel.from_pretrained(CHECKPOINTS / "tiny-sdxl/unet")
     save_adapter("base-sdxl", ip_adapter(sdxl, "base", 21))
     save_adapter("instantid-sdxl", ip_adapter(sdxl, "instantid", 23, image_channels=12))
+    save_adapter("face-id-lora", with_lora(ip_adapter(unet(), "face-id", 25, image_channels=14), 26))
     for version, shortcut in ((1, False), (2, True)):
         ip_adapter_case(f"face-id-plus-v{version}", "face-id-plus", 13, random(13, 2, 14), random(14, 2, 10, 20), shortcut)
 

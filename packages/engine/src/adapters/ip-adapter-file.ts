@@ -2,26 +2,21 @@ import { CheckpointError } from '../checkpoint/checkpoint-error.ts'
 import type { ComponentWeights } from '../checkpoint/component-weights.ts'
 import type { AttentionLayer } from '../models/attention-layers.ts'
 import { detectImageProjection, type ImageProjectionConfig } from '../models/image-projection-config.ts'
-
-/** The factors of a LoRA that a FaceID adapter brings along for one linear layer of the UNet. */
-export interface BundledLoraModule {
-  /** `down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q` */
-  readonly path: string
-  /** Keys of the file. */
-  readonly down: string
-  readonly up: string
-}
+import { type Lora, readLora } from './lora.ts'
 
 /** What an IP-Adapter file holds, by the names of its tensors. */
 export interface IPAdapterFile {
   readonly weights: ComponentWeights
   readonly projection: ImageProjectionConfig
-  /** Applied with scale 1 beside the adapter (FaceID); empty for all others. */
-  readonly lora: readonly BundledLoraModule[]
+  /** Of the UNet, applied with scale 1 beside the adapter: FaceID files have one. */
+  readonly lora: Lora | undefined
 }
 
+/** A LoRA's factor among an IP-Adapter's keys: the attention's number, its layer, `down` or `up`. */
+const BUNDLED_FACTOR = /^ip_adapter\.(\d+)\.to_(q|k|v|out)_lora\.(down|up)\.weight$/
+
 /** Keys of an IP-Adapter file that no graph of the adapter uses. */
-export const IP_ADAPTER_LORA_KEYS = /^ip_adapter\.\d+\.to_(q|k|v|out)_lora\./
+export const IP_ADAPTER_LORA_KEYS = BUNDLED_FACTOR
 
 /**
  * Reads what an IP-Adapter's tensors are: `image_proj.*`, the projection, and `ip_adapter.<id>.*`, keys and values of the UNet's
@@ -29,7 +24,10 @@ export const IP_ADAPTER_LORA_KEYS = /^ip_adapter\.\d+\.to_(q|k|v|out)_lora\./
  * @param layers the attentions of the UNet that it is for
  * @throws CheckpointError when it is no IP-Adapter or one for another UNet; ModelConfigError for a projection that is not known
  */
-export function readIPAdapter(weights: ComponentWeights, layers: readonly AttentionLayer[]): IPAdapterFile {
+export async function readIPAdapter(
+  weights: ComponentWeights,
+  layers: readonly AttentionLayer[],
+): Promise<IPAdapterFile> {
   const shapes = new Map(
     [...weights.tensors].flatMap(([key, { shape }]) =>
       key.startsWith('image_proj.') ? [[key.slice('image_proj.'.length), shape] as const] : [],
@@ -42,7 +40,7 @@ export function readIPAdapter(weights: ComponentWeights, layers: readonly Attent
   }
   const projection = detectImageProjection(shapes, weights.source)
   requireSameUNet(weights, layers)
-  return { weights, projection, lora: bundledLora(weights, layers) }
+  return { weights, projection, lora: await bundledLora(weights, layers) }
 }
 
 function requireSameUNet(weights: ComponentWeights, layers: readonly AttentionLayer[]): void {
@@ -59,13 +57,16 @@ function familyOf(crossAttentions: number): string {
   return { 16: 'SD1.5', 70: 'SDXL' }[crossAttentions] ?? 'another family'
 }
 
-function bundledLora(weights: ComponentWeights, layers: readonly AttentionLayer[]): BundledLoraModule[] {
-  return layers.flatMap(({ path }, id) =>
-    ['q', 'k', 'v', 'out'].flatMap((name) => {
-      const prefix = `ip_adapter.${id}.to_${name}_lora`
-      const [down, up] = [`${prefix}.down.weight`, `${prefix}.up.weight`]
-      if (!weights.tensors.has(down) || !weights.tensors.has(up)) return []
-      return [{ path: `${path}.to_${name === 'out' ? 'out.0' : name}`, down, up }]
+/** The factors that stand beside keys and values, `ip_adapter.<id>.to_q_lora.down.weight`, under the names that LoRA files have. */
+async function bundledLora(weights: ComponentWeights, layers: readonly AttentionLayer[]): Promise<Lora | undefined> {
+  const tensors = new Map(
+    [...weights.tensors].flatMap(([key, tensor]) => {
+      const [, id, projection, factor] = BUNDLED_FACTOR.exec(key) ?? []
+      const path = layers[Number(id)]?.path
+      if (path === undefined) return []
+      const layer = projection === 'out' ? 'to_out.0' : `to_${projection}`
+      return [[`unet.${path}.${layer}.lora.${factor}.weight`, tensor] as const]
     }),
   )
+  return tensors.size === 0 ? undefined : readLora(weights.source, { ...weights, tensors })
 }

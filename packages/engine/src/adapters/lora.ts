@@ -30,7 +30,14 @@ const MAX_KEYS = 50_000
  * @throws CheckpointError when it holds no LoRA; WeightFileError when it is damaged
  */
 export async function openLora(path: string): Promise<Lora> {
-  const file = await openWeightFile('lora', path)
+  return readLora(path, await openWeightFile('lora', path))
+}
+
+/**
+ * Understands the header of a LoRA that is a file, or a part of one.
+ * @throws as `openLora`
+ */
+export async function readLora(path: string, file: ComponentWeights): Promise<Lora> {
   if (file.tensors.size > MAX_KEYS) {
     throw new CheckpointError(
       `${file.source} has ${file.tensors.size} keys; a LoRA of the largest model has some thousands`,

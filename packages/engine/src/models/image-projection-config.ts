@@ -50,13 +50,16 @@ export type ProjectionShapes = ReadonlyMap<string, Shape>
  * @throws ModelConfigError for keys of none of the kinds
  */
 export function detectImageProjection(shapes: ProjectionShapes, name: string): ImageProjectionConfig {
-  const size = (key: string, axis: number): number => {
+  const size = (key: string, axis: number, unit = 1): number => {
     const found = shapes.get(key)?.[axis]
-    if (found === undefined) throw new ModelConfigError(`${name}: image_proj.${key} is missing or has too few axes`)
-    return found
+    if (found !== undefined && found > 0 && found % unit === 0) return found / unit
+    const expected = unit === 1 ? 'a size' : `a multiple of ${unit}`
+    throw new ModelConfigError(
+      `${name}: axis ${axis} of image_proj.${key} must be ${expected}, found ${found ?? 'none'}`,
+    )
   }
   if (shapes.has('proj.weight')) {
-    const channels = size('proj.weight', 0) / LINEAR_TOKENS
+    const channels = size('proj.weight', 0, LINEAR_TOKENS)
     return { kind: 'linear', imageChannels: size('proj.weight', 1), channels, tokens: LINEAR_TOKENS }
   }
   if (shapes.has('proj.3.weight')) {
@@ -70,7 +73,7 @@ export function detectImageProjection(shapes: ProjectionShapes, name: string): I
       hiddenChannels: size('proj.0.weight', 0),
       resampler,
       channels: resampler.outChannels,
-      tokens: size('proj.2.weight', 0) / resampler.channels,
+      tokens: size('proj.2.weight', 0, resampler.channels),
     }
   }
   if (shapes.has('norm.weight')) {
@@ -80,7 +83,7 @@ export function detectImageProjection(shapes: ProjectionShapes, name: string): I
       imageChannels: size('proj.0.weight', 1),
       hiddenChannels: size('proj.0.weight', 0),
       channels,
-      tokens: size('proj.2.weight', 0) / channels,
+      tokens: size('proj.2.weight', 0, channels),
     }
   }
   if (shapes.has('latents')) {
@@ -96,7 +99,7 @@ export function detectImageProjection(shapes: ProjectionShapes, name: string): I
 function resamplerConfig(
   shapes: ProjectionShapes,
   prefix: string,
-  size: (key: string, axis: number) => number,
+  size: (key: string, axis: number, unit?: number) => number,
 ): ResamplerConfig {
   const layers = new Set(
     [...shapes.keys()].flatMap((key) => /^layers\.(\d+)\./.exec(key.slice(prefix.length))?.[1] ?? []),
@@ -105,7 +108,7 @@ function resamplerConfig(
     imageChannels: size(`${prefix}proj_in.weight`, 1),
     channels: size(`${prefix}proj_in.weight`, 0),
     outChannels: size(`${prefix}proj_out.weight`, 0),
-    heads: size(`${prefix}layers.0.0.to_q.weight`, 0) / RESAMPLER_HEAD_CHANNELS,
+    heads: size(`${prefix}layers.0.0.to_q.weight`, 0, RESAMPLER_HEAD_CHANNELS),
     layers: layers.size,
   }
 }

@@ -6,6 +6,9 @@ import { buildDecoderGraph, buildEncoderGraph } from './autoencoder-kl.ts'
 import { parseAutoencoderConfig } from './autoencoder-kl-config.ts'
 import { buildTextEncoderGraph } from './clip-text.ts'
 import { parseClipTextConfig } from './clip-text-config.ts'
+import { smallestControlNetGraphs } from './controlnet.ts'
+import { parseControlNetConfig } from './controlnet-config.ts'
+import { skipShapes } from './skip-shapes.ts'
 import { buildUNetGraph } from './unet-2d-condition.ts'
 import { parseUNetConfig } from './unet-2d-condition-config.ts'
 
@@ -69,6 +72,28 @@ test('the SDXL UNet', () => {
     ['text_embeds', [2, 1280]],
     ['time_ids', [2, 6]],
   ])
+})
+
+test.each([
+  ['SD1.5', { ...SD15_UNET, _class_name: 'ControlNetModel' }, { tensors: 340, parameters: 361_279_120 }, 13],
+  ['SDXL', { ...SDXL_UNET, _class_name: 'ControlNetModel' }, { tensors: 844, parameters: 1_251_014_160 }, 10],
+  [
+    'SDXL, small',
+    {
+      ...SDXL_UNET,
+      _class_name: 'ControlNetModel',
+      down_block_types: ['DownBlock2D', 'DownBlock2D', 'DownBlock2D'],
+      mid_block_type: 'UNetMidBlock2D',
+    },
+    { tensors: 124, parameters: 125_690_640 },
+    10,
+  ],
+])('the ControlNet of %s', (_, json, expected, residuals) => {
+  const config = parseControlNetConfig(json)
+  const graphs = smallestControlNetGraphs(config)
+  expect(size(...graphs)).toEqual(expected)
+  expect(graphs[1]?.outputs.length).toBe(residuals)
+  expect(skipShapes(config.encoder, 64, 64).length).toBe(residuals)
 })
 
 test('the autoencoder of SD1.5 and SDXL', () => {

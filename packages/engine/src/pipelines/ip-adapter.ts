@@ -1,5 +1,6 @@
 import type { KeysAndValues } from '../adapters/image-prompt-adapter.ts'
-import { IP_ADAPTER_LORA_KEYS, type IPAdapterFile, readIPAdapter } from '../adapters/ip-adapter-file.ts'
+import { IP_ADAPTER_LORA_KEYS, readIPAdapter } from '../adapters/ip-adapter-file.ts'
+import type { Lora } from '../adapters/lora.ts'
 import type { Component } from '../checkpoint/checkpoint.ts'
 import type { Weights } from '../checkpoint/prepared-weights.ts'
 import { type AttentionLayer, attentionLayers } from '../models/attention-layers.ts'
@@ -63,7 +64,8 @@ export class IPAdapter {
 /** An IP-Adapter and what else its file holds. */
 export interface LoadedIPAdapter {
   readonly adapter: IPAdapter
-  readonly file: IPAdapterFile
+  /** FaceID's: to be applied with scale 1 wherever the adapter is (`applyLoras`). */
+  readonly lora: Lora | undefined
 }
 
 /**
@@ -78,8 +80,8 @@ export async function loadIPAdapter(
   options: Pick<PrepareWeightsOptions, 'signal'> = {},
 ): Promise<LoadedIPAdapter> {
   const layers = attentionLayers(unet)
-  const file = readIPAdapter(await component.weights(), layers)
+  const file = await readIPAdapter(await component.weights(), layers)
   const graph = buildIPAdapterGraph(file.projection, layers, { batch: 1, length: 1 })
   const weights = await prepareWeights(engine, component, [graph], { ...options, ignoredKeys: IP_ADAPTER_LORA_KEYS })
-  return { adapter: new IPAdapter(file.projection, layers, weights, engine.sessions), file }
+  return { adapter: new IPAdapter(file.projection, layers, weights, engine.sessions), lora: file.lora }
 }

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { ScaledLora } from '../../src/adapters/lora.ts'
 import type { UNetInput } from '../../src/adapters/unet-adapter.ts'
 import { openComponent } from '../../src/checkpoint/checkpoint.ts'
 import { openWeightFile } from '../../src/checkpoint/component-weights.ts'
@@ -6,8 +7,10 @@ import { readSafetensors, readTensor } from '../../src/formats/safetensors.ts'
 import { greyToRgb } from '../../src/image/grey.ts'
 import type { RgbImage } from '../../src/image/rgb-image.ts'
 import { applyControlNets } from '../../src/pipelines/apply-controlnets.ts'
+import { applyEmbeddings } from '../../src/pipelines/apply-embeddings.ts'
 import { applyIcLight } from '../../src/pipelines/apply-ic-light.ts'
 import { type AppliedImagePrompts, applyImagePrompts } from '../../src/pipelines/apply-image-prompts.ts'
+import { applyLoras, sortLoras } from '../../src/pipelines/apply-loras.ts'
 import { loadControlNet } from '../../src/pipelines/controlnet.ts'
 import type { Engine } from '../../src/pipelines/engine.ts'
 import { loadImageEncoder } from '../../src/pipelines/image-encoder.ts'
@@ -20,6 +23,7 @@ import { type FloatTensor, float32 } from '../../src/tensor/tensor.ts'
 import golden from './data/conditioning/pipelines.json' with { type: 'json' }
 import { DATA } from './model-case.ts'
 
+const EMBEDDING = join(DATA, 'textual-inversion/diffusers.safetensors')
 const FOLDER = join(DATA, 'conditioning')
 
 /** One request that scripts/golden/conditioning.py drew. */
@@ -56,12 +60,17 @@ function icLightPictures({ ic_light }: ConditioningCase) {
 /** Draws a case with this engine; models are loaded anew for each, their sessions are shared. */
 export async function drawConditioned(engine: Engine, request: ConditioningCase): Promise<FloatTensor> {
   const { width, height, tile } = request
-  const model = await loadModel(engine, request)
+  const base = await loadModel(engine, request)
+  const model = request.embedding ? await applyEmbeddings(base, [{ path: EMBEDDING }]) : base
   const images = request.image_prompts.length > 0 ? await imagePrompts(engine, model, request) : undefined
-  const controls = request.controlnets.length > 0 ? [await controlNets(engine, model, request, images)] : []
+  const controls = request.controlnets.length > 0 ? [await controlNets(engine, model, request, images?.applied)] : []
+  const loras = await sortLoras(model, request.loras.map(loraFile))
+  const beside = [...loras.beside, ...(images?.loras ?? [])]
+  const { unet, textEncoders } = await applyLoras(model, beside)
   const adapters = [
+    ...(unet ?? []),
     ...controls,
-    ...(images ? [images.adapter] : []),
+    ...(images ? [images.applied.adapter] : []),
     ...(request.ic_light ? [await applyIcLight(model, icLightPictures(request), { width, height })] : []),
   ]
   const run = textToImage(model, {
@@ -74,13 +83,17 @@ export async function drawConditioned(engine: Engine, request: ConditioningCase)
     seed: BigInt(request.seed),
     width,
     height,
-    adapters: { unet: adapters },
+    adapters: { unet: adapters, ...(textEncoders && { textEncoders }) },
     ...(tile && { tiling: tilingOf(tile as [number, number, number, number]) }),
   })
   for (;;) {
     const next = await run.next()
     if (next.done) return next.value[0]?.latents as FloatTensor
   }
+}
+
+function loraFile([name, scale]: readonly (string | number)[]) {
+  return { path: join(DATA, `lora/${name}.safetensors`), scale: Number(scale) }
 }
 
 function tilingOf([tileWidth, tileHeight, tileStrideWidth, tileStrideHeight]: [number, number, number, number]) {
@@ -113,10 +126,12 @@ async function controlNets(
 async function imagePrompts(engine: Engine, model: StableDiffusion, request: ConditioningCase) {
   const encoder = await loadImageEncoder(engine, await openComponent(join(FOLDER, 'image-encoder'), 'image_encoder'))
   const prompts = []
+  const loras: ScaledLora[] = []
   for (const prompt of request.image_prompts) {
     const path = join(FOLDER, `${prompt.adapter}.safetensors`)
     const component = { name: 'ip_adapter', weights: () => openWeightFile('ip_adapter', path) }
-    const { adapter } = await loadIPAdapter(engine, model.unet.config, component)
+    const { adapter, lora } = await loadIPAdapter(engine, model.unet.config, component)
+    if (lora) loras.push({ lora })
     const faceSize = prompt.adapter.startsWith('instantid') ? 12 : 14
     prompts.push({
       adapter,
@@ -131,7 +146,7 @@ async function imagePrompts(engine: Engine, model: StableDiffusion, request: Con
       projectionShortcut: prompt.shortcut,
     })
   }
-  return applyImagePrompts(model, prompts, request)
+  return { applied: await applyImagePrompts(model, prompts, request), loras }
 }
 
 /** The pictures and masks of the script, computed from integers. */

@@ -23,7 +23,7 @@ test.each([
   const { tensors, weights, tolerance } = await readCase(`${name}-case`, 'conditioning')
   const layers = attentionLayers(parseUNetConfig(await readConfig('checkpoints/tiny-sd15/unet')))
   const path = join(DATA, weights)
-  const { projection } = readIPAdapter(await openWeightFile('ip_adapter', path), layers)
+  const { projection } = await readIPAdapter(await openWeightFile('ip_adapter', path), layers)
   expect(projection.kind).toBe(kind)
   const [batch] = shapeOf(tensors, 'features')
   const sequence = tensors.get('face_states') ?? tensors.get('features')
