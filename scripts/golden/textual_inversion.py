@@ -15,7 +15,8 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-from pipelines import load
+from lora import apply_lora
+from pipelines import DEFAULTS, load, run
 
 OUT = pathlib.Path(__file__).parents[2] / "packages/engine/test/golden/data/textual-inversion"
 WIDTHS = {"tiny-sd15": [16], "tiny-sdxl": [16, 24]}
@@ -52,6 +53,37 @@ PROMPTS = {
     ("EasyNegative",): ["easynegative", "a house, easynegative, " + "red house and sea " * 25 + "easynegative"],
     ("Style",): ["a house in style, by the sea", "style " * 40],
 }
+
+
+# Final latents, with LoRAs of data/lora too.
+LATENTS = [
+    {"name": "sd15", "file": "bare.pt", "prompt": "a photo of <s0><s1> by the sea", "negative_prompt": "night"},
+    {"name": "sdxl", "file": "pivotal.safetensors", "prompt": "a photo of <s0><s1> by the sea", "negative_prompt": "night"},
+    {
+        "name": "sd15-loras",
+        "file": "web-ui.safetensors",
+        "prompt": "a red house by the sea",
+        "negative_prompt": "easynegative, night",
+        "clip_skip": 1,
+        "loras": [["plain-kohya", 0.8], ["attention-processors", -0.5]],
+    },
+]
+
+
+def latents(expected):
+    by_name = {name: (content, checkpoint, tokens) for name, content, checkpoint, tokens in FILES}
+    for case in LATENTS:
+        content, checkpoint, tokens = by_name[case["file"]]
+        pipe = load(checkpoint, False, None)
+        for i, (name, scale) in enumerate(case.setdefault("loras", [])):
+            apply_lora(pipe, name, f"a{i}", scale)
+        if case["loras"]:
+            pipe.set_adapters([f"a{i}" for i in range(len(case["loras"]))], [scale for _, scale in case["loras"]])
+        load_into(pipe, content, tokens)
+        case["clip_skip"] = case.get("clip_skip", 0)
+        case |= {"checkpoint": checkpoint, "tokens": tokens}
+        request = {**DEFAULTS, "scheduler": "Euler", **case}
+        expected[f"{case['name']}.latents"] = torch.from_numpy(run(pipe, pipe.scheduler.config, None, request)[0])
 
 
 def matrix_of(value):
@@ -106,12 +138,15 @@ def main():
                     embeds, _ = pipe.encode_prompt(prompt, "cpu", 1, False)
             expected[f"{key}.embeds"] = embeds.contiguous()
             cases.append({"key": key, "file": name, "checkpoint": checkpoint, "tokens": tokens, "prompt": prompt})
+    latents(expected)
     save_file(expected, OUT / "expected.safetensors")
     header = {
         "versions": {m.__name__: m.__version__ for m in (torch, diffusers, transformers)},
         "tolerance": 2e-5,
         "toleranceReason": "relative to the largest value: float32 sums of three layers in another order",
         "cases": cases,
+        "latents": LATENTS,
+        "latentsTolerance": 1e-4,
     }
     (OUT / "cases.json").write_text(json.dumps(header, indent=1) + "\n")
     for path in OUT.iterdir():

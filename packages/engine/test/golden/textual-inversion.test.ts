@@ -6,9 +6,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readEmbedding } from '../../src/adapters/textual-inversion.ts'
 import { readSafetensors, readTensor, writeSafetensors } from '../../src/formats/safetensors.ts'
 import { applyEmbeddings } from '../../src/pipelines/apply-embeddings.ts'
+import { applyLoras, sortLoras } from '../../src/pipelines/apply-loras.ts'
 import { openEngine } from '../../src/pipelines/engine.ts'
 import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.ts'
 import type { StableDiffusion } from '../../src/pipelines/stable-diffusion.ts'
+import { textToImage } from '../../src/pipelines/text-to-image.ts'
 import { type FloatTensor, float32, type Shape } from '../../src/tensor/tensor.ts'
 import { DATA, relativeError } from './model-case.ts'
 
@@ -21,6 +23,17 @@ interface Golden {
     readonly tokens: readonly string[] | null
     readonly prompt: string
   }[]
+  readonly latents: readonly {
+    readonly name: string
+    readonly file: string
+    readonly checkpoint: string
+    readonly tokens: readonly string[]
+    readonly prompt: string
+    readonly negative_prompt: string
+    readonly clip_skip: number
+    readonly loras: readonly (readonly [string, number])[]
+  }[]
+  readonly latentsTolerance: number
 }
 
 const FOLDER = join(DATA, 'textual-inversion')
@@ -52,6 +65,29 @@ test.each(golden.cases)('$key: $prompt', async ({ key, file, checkpoint, tokens,
   if (pooledEmbeds) {
     expect(relativeError(pooledEmbeds, await readTensor(expected, `${key}.pooled`))).toBeLessThan(golden.tolerance)
   }
+})
+
+test.each(golden.latents)('$name: final latents are those of diffusers', async (request) => {
+  const base = await load(request.checkpoint)
+  const loras = request.loras.map(([name, scale]) => ({ path: join(DATA, 'lora', `${name}.safetensors`), scale }))
+  const embedding = { path: join(FOLDER, request.file), tokens: request.tokens }
+  const model = await applyEmbeddings(base, [embedding])
+  const run = textToImage(model, {
+    prompt: request.prompt,
+    negativePrompt: request.negative_prompt,
+    scheduler: { name: 'Euler' },
+    schedule: { numInferenceSteps: 4 },
+    guidanceScale: 5,
+    clipSkip: request.clip_skip,
+    seed: 7n,
+    width: 64,
+    height: 48,
+    adapters: await applyLoras(model, (await sortLoras(model, loras)).beside),
+  })
+  let next = await run.next()
+  while (!next.done) next = await run.next()
+  const wanted = await readTensor(expected, `${request.name}.latents`)
+  expect(relativeError(next.value[0]?.latents, wanted)).toBeLessThan(golden.latentsTolerance)
 })
 
 describe('what comes of files', () => {
