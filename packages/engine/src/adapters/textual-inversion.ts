@@ -1,10 +1,10 @@
 import { CheckpointError } from '../checkpoint/checkpoint-error.ts'
 import { readStoredTensor } from '../checkpoint/component-weights.ts'
 import { displayName } from '../checkpoint/display-name.ts'
-import { PickledTensor, type PickleValue } from '../formats/pickle-values.ts'
+import type { PickleValue } from '../formats/pickle-values.ts'
 import { readSafetensors } from '../formats/safetensors.ts'
 import type { TensorEntry, WeightFile } from '../formats/stored-tensor.ts'
-import { namedTensors, readTorchFile } from '../formats/torch-file.ts'
+import { BARE_TENSOR, namedTensors, readTorchFile } from '../formats/torch-file.ts'
 import { startsAsTorchFile } from '../formats/weight-file.ts'
 import { elementCount, type FloatTensor, float32, rows } from '../tensor/tensor.ts'
 
@@ -82,9 +82,8 @@ interface EmbeddingEntries {
   readonly tensors: ReadonlyMap<string, TensorEntry>
 }
 
-const BARE = ''
 const WEB_UI_PREFIX = 'string_to_param.'
-const WEB_UI_KEYS: ReadonlySet<string> = new Set(['emb_params', BARE])
+const KEYS_OF_NO_TOKEN: ReadonlySet<string> = new Set(['emb_params', BARE_TENSOR])
 
 async function readEntries(path: string): Promise<EmbeddingEntries> {
   if (!(await startsAsTorchFile(path))) {
@@ -92,10 +91,6 @@ async function readEntries(path: string): Promise<EmbeddingEntries> {
     return { token: undefined, file, tensors: file.tensors }
   }
   const saved = await readTorchFile(path)
-  if (saved.value instanceof PickledTensor) {
-    const tensors = new Map([[BARE, saved.value.entry]])
-    return { token: undefined, file: { path, size: saved.size, tensors, metadata: {} }, tensors }
-  }
   const file = namedTensors(saved)
   const parameters = [...file.tensors].filter(([key]) => key.startsWith(WEB_UI_PREFIX))
   return parameters.length > 0
@@ -111,11 +106,11 @@ function webUiName(value: PickleValue): string | undefined {
 
 /** diffusers' key is the token. */
 function tokenOfKey(key: string): string | undefined {
-  return key.startsWith(WEB_UI_PREFIX) || WEB_UI_KEYS.has(key) ? undefined : key
+  return key.startsWith(WEB_UI_PREFIX) || KEYS_OF_NO_TOKEN.has(key) ? undefined : key
 }
 
 async function readVectors(file: WeightFile, source: string, key: string, entry: TensorEntry): Promise<FloatTensor> {
-  const what = key === BARE ? source : `${source}: ${key}`
+  const what = key === BARE_TENSOR ? source : `${source}: ${key}`
   const { shape } = entry
   const width = shape.at(-1) ?? 0
   const count = width === 0 ? 0 : elementCount(shape) / width

@@ -290,7 +290,7 @@ describe('archives that lie', () => {
     ['a missing storage', archive(pickle(storage('0', 4))), /storage "0" is missing/],
     ['a short storage', archive(pickle(storage('0', 5)), four), /has 16 bytes instead of 20/],
     ['one storage of two sizes', archive(pickle('(', storage('0', 4), storage('0', 3), 't'), four), /two forms/],
-    ['nothing named', archive(pickle(tensor(sizes(1), sizes(1))), four), /no named tensors/],
+    ['nothing named', archive(pickle('(', tensor(sizes(1), sizes(1)), 't'), four), /no named tensors/],
   ])('%s', async (_, content, message) => {
     expect(await problemOf(content)).toMatch(message)
   })

@@ -157,6 +157,9 @@ function loadLegacyStorage(
 const MAX_DEPTH = 8
 const MAX_KEY_LENGTH = 512
 
+/** Key of a tensor that was saved alone (a textual inversion). */
+export const BARE_TENSOR = ''
+
 /**
  * The named tensors of a saved state dict: that of a `state_dict` entry where there is one (training checkpoints), dicts within it
  * flattened with dots (`image_proj.latents`), everything else left out.
@@ -181,6 +184,7 @@ export function namedTensors({ path, size, value }: TorchFile): WeightFile {
     root = root.get('state_dict') ?? null
   }
   if (root instanceof Map) visit(root, '', 0)
+  if (root instanceof PickledTensor) tensors.set(BARE_TENSOR, root.entry)
   if (tensors.size === 0) throw new WeightFileError(path, 'it holds no named tensors')
   return { path, size, tensors, metadata: {} }
 }

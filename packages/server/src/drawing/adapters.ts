@@ -1,13 +1,15 @@
 import {
   type Adapters,
+  applyEmbeddings,
   applyLoras,
+  type EmbeddingFile,
   type LoraFile,
   type SortedLoras,
   type StableDiffusion,
   sortLoras,
 } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
-import type { AdaptersRequest, LoraRequest } from './adapted-request.ts'
+import type { AdaptersRequest, EmbeddingRequest, LoraRequest } from './adapted-request.ts'
 import type { BaseModel } from './base-model.ts'
 import { toWireError } from './engine-errors.ts'
 import { findWeights, pathOf } from './find-weights.ts'
@@ -30,10 +32,13 @@ export async function openAdapters(
   context: HandlerContext,
 ): Promise<AdaptedModel> {
   const files = await findLoras(engine, request.loras, context)
+  const embeddings = await findEmbeddings(engine, request.embeddings, context)
+  const warn = (message: string) => context.log(message, 'WARN')
   try {
-    const { beside, merged } = await sortLoras(base.model, files, (message) => context.log(message, 'WARN'))
+    const { beside, merged } = await sortLoras(base.model, files, warn)
     const model = merged.length > 0 ? await engine.model({ ...base.choice, loras: merged }, context.log) : base.model
-    return { model, adapters: await lorasBeside(engine, base, model, beside) }
+    const adapters = await lorasBeside(engine, base, model, beside)
+    return { model: await applyEmbeddings(model, embeddings, warn), adapters }
   } catch (error) {
     throw toWireError(error)
   }
@@ -47,6 +52,19 @@ async function findLoras(
   const files: LoraFile[] = []
   for (const { path, scale } of loras) {
     files.push({ path: pathOf(await findWeights(engine.store, path, { kind: 'lora' }, context)), scale })
+  }
+  return files
+}
+
+async function findEmbeddings(
+  engine: ImageEngine,
+  embeddings: readonly EmbeddingRequest[],
+  context: HandlerContext,
+): Promise<EmbeddingFile[]> {
+  const files: EmbeddingFile[] = []
+  for (const { path, tokens } of embeddings) {
+    const found = await findWeights(engine.store, path, { kind: 'embedding' }, context)
+    files.push({ path: pathOf(found), ...(tokens.length > 0 && { tokens }) })
   }
   return files
 }

@@ -1,10 +1,13 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createFalClient, type FalClient } from '@fal-ai/client'
 import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readSafetensors, readTensor } from '../../../engine/src/formats/safetensors.ts'
+import { encodeSafetensors, readSafetensors, readTensor } from '../../../engine/src/formats/safetensors.ts'
+import { float32 } from '../../../engine/src/tensor/tensor.ts'
+import loraGolden from '../../../engine/test/golden/data/lora/lora.json' with { type: 'json' }
+import embeddingGolden from '../../../engine/test/golden/data/textual-inversion/cases.json' with { type: 'json' }
 import { relativeError } from '../../../engine/test/golden/model-case.ts'
 import { type PipelineCase, readPipelineCases } from '../../../engine/test/golden/pipeline-cases.ts'
 import { readConfig } from '../../src/config/config.ts'
@@ -12,6 +15,17 @@ import { type RunningServer, startServer } from '../../src/processes/server-proc
 
 const GOLDEN = new URL('../../../engine/test/golden/data/', import.meta.url).pathname
 const { cases, expected } = await readPipelineCases(join(GOLDEN, 'pipelines'))
+
+const ADAPTED = {
+  prompt: 'a red house by the sea',
+  negative_prompt: 'night',
+  scheduler: 'Euler',
+  num_inference_steps: 4,
+  guidance_scale: 5,
+  seed: 7,
+  image_size: { width: 64, height: 48 },
+  debug_latents: true,
+} as const
 
 /** The whole server drawing with the tiny checkpoints that diffusers answered for, asked as an app asks. */
 describe('fal-ai/lora against diffusers', { timeout: 120_000 }, () => {
@@ -68,6 +82,63 @@ describe('fal-ai/lora against diffusers', { timeout: 120_000 }, () => {
       'width',
       'height',
     ])
+  })
+
+  async function weights(name: string): Promise<string> {
+    const bytes = await readFile(join(GOLDEN, name))
+    return `data:application/octet-stream;base64,${bytes.toString('base64')}`
+  }
+
+  async function loraWeights(loras: readonly (readonly (string | number)[])[]) {
+    const weigh = async ([name, scale]: readonly (string | number)[]) => ({
+      path: await weights(`lora/${name}.safetensors`),
+      scale: Number(scale),
+    })
+    return Promise.all(loras.map(weigh))
+  }
+
+  it.each(loraGolden.latents)('LoRAs: $name', async ({ name, checkpoint, loras }) => {
+    const input = { ...ADAPTED, model_name: checkpoint, loras: await loraWeights(loras) }
+    const { data } = await fal.subscribe('fal-ai/lora', { input, pollInterval: 50 })
+    const wanted = await readTensor(await readSafetensors(join(GOLDEN, 'lora/latents.safetensors')), name)
+    expect(relativeError(await latentsOf(data.debug_latents), wanted)).toBeLessThan(1e-4)
+  })
+
+  it.each(embeddingGolden.latents)('embeddings: $name', async (request) => {
+    const { name, checkpoint, file, tokens, prompt, negative_prompt, clip_skip, loras } = request
+    const input = {
+      ...ADAPTED,
+      model_name: checkpoint,
+      prompt,
+      negative_prompt,
+      clip_skip,
+      loras: await loraWeights(loras),
+      embeddings: [{ path: await weights(`textual-inversion/${file}`), tokens }],
+    }
+    const { data } = await fal.subscribe('fal-ai/lora', { input, pollInterval: 50 })
+    const expectedFile = await readSafetensors(join(GOLDEN, 'textual-inversion/expected.safetensors'))
+    const wanted = await readTensor(expectedFile, `${name}.latents`)
+    expect(relativeError(await latentsOf(data.debug_latents), wanted)).toBeLessThan(1e-4)
+  })
+
+  it('weights of another base are a 422 with a sentence', async () => {
+    const wide = Buffer.from(encodeSafetensors({ '<x>': float32([768]) })).toString('base64')
+    const refused = [
+      [
+        { loras: await loraWeights([['attention-processors', 1]]) },
+        /^Target modules of .* not found in the base model/,
+      ],
+      [
+        { embeddings: [{ path: `data:application/octet-stream;base64,${wide}`, tokens: ['<x>'] }] },
+        /vectors of 768 numbers and the model takes 16 or 24; the embedding is for another base model$/,
+      ],
+      [{ embeddings: [{ path: await weights('lora/kohya.safetensors'), tokens: ['<x>'] }] }, /is a LoRA/],
+    ] satisfies readonly [object, RegExp][]
+    for (const [adapters, message] of refused) {
+      const input = { ...ADAPTED, model_name: 'tiny-sdxl', ...adapters }
+      const failed = fal.subscribe('fal-ai/lora', { input, pollInterval: 50 })
+      await expect(failed).rejects.toMatchObject({ status: 422, body: { detail: expect.stringMatching(message) } })
+    }
   })
 })
 
