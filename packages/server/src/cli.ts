@@ -130,7 +130,8 @@ function addGenerate(darkroom: Command): void {
   darkroom
     .command('generate')
     .description('draw one prompt with a checkpoint, without a server')
-    .requiredOption('--checkpoint <folder>', 'diffusers checkpoint')
+    .requiredOption('--checkpoint <path>', 'diffusers folder, or a single .safetensors or .ckpt file')
+    .option('--tokenizer <folder>', "of a single file: folder with CLIP's vocab.json and merges.txt")
     .requiredOption('--prompt <text>', 'what to draw')
     .requiredOption('--output <file>', 'picture to write, .png or .jpg; several are numbered')
     .option('--negative-prompt <text>', 'what to keep out; absent is not the same as empty')

@@ -123,7 +123,7 @@ export async function openSingleFile(path: string, options: CheckpointOptions = 
       if (place) return { ...bare(name, place, source), ...(padToken !== undefined && { padToken }) }
       throw new CheckpointError(
         `${source} is a single file, which has no vocabulary: CLIP's vocab.json and merges.txt are missing; ` +
-          'pull a checkpoint of the family that has a tokenizer folder, or put that folder beside the file',
+          'openai/clip-vit-large-patch14 and every diffusers folder of Stable Diffusion have them; put such a folder `tokenizer` beside the file',
         { path: file.path },
       )
     },

@@ -40,6 +40,7 @@ export interface GenerateOptions {
   readonly strength: number
   readonly lora: readonly string[]
   readonly variant?: string
+  readonly tokenizer?: string
   readonly output: string
   readonly latents?: string
   /** Where prepared weights are kept between runs. */
@@ -62,6 +63,7 @@ export async function generate(options: GenerateOptions, signal: AbortSignal): P
       loras: options.lora.map(parseLora),
       onWarning: (message) => console.error(message),
       ...(options.variant !== undefined && { variant: options.variant }),
+      ...(options.tokenizer !== undefined && { tokenizer: options.tokenizer }),
     })
     const images = await draw(model, options, signal)
     const paths = images.map((_, i) => outputPath(options.output, i, images.length))

@@ -2,6 +2,7 @@ import { type Adapters, type Engine, loadStableDiffusion, type StableDiffusion }
 import type { ModelRegistry } from '../models/model-registry.ts'
 import type { ModelStore } from '../models/model-store.ts'
 import type { LocalCheckpoint } from './checkpoint-choice.ts'
+import { clipVocabulary } from './clip-vocabulary.ts'
 import { LeastRecentlyUsed } from './least-recently-used.ts'
 import { PromptExpansion } from './prompt-expansion.ts'
 import { SafetyCheckers } from './safety-checkers.ts'
@@ -23,6 +24,7 @@ export type EngineLog = (message: string, level?: 'INFO' | 'WARN') => void
 
 /** A checkpoint to draw with, and LoRA files that are merged into it for good. */
 export interface ModelChoice {
+  /** A diffusers folder, or a single file. */
   readonly folder: string
   /** What responses, logs and the banner call it. */
   readonly label: string
@@ -69,10 +71,12 @@ export class ImageEngine {
    */
   model({ folder, label, loras = [], variant, unet }: ModelChoice, log: EngineLog): Promise<StableDiffusion> {
     const key = JSON.stringify([label, folder, variant, unet, loras.map(({ path, scale }) => [path, scale])])
-    return this.#models.get(key, () => {
+    return this.#models.get(key, async () => {
       log(`Loading ${label}${loras.length > 0 ? ' with a LoRA merged in' : ''}`)
+      const tokenizer = await clipVocabulary(this.registry, folder)
       return loadStableDiffusion(this.engine, folder, {
         loras,
+        ...(tokenizer !== undefined && { tokenizer }),
         ...(variant !== undefined && { variant }),
         ...(unet !== undefined && { unet }),
         onWarning: (message) => log(message, 'WARN'),
