@@ -23,7 +23,7 @@ export interface OnnxFile {
   readonly outputs: readonly OnnxValueInfo[]
 }
 
-/** A file that is no ONNX model, is cut off, or is another model than the one it was taken for. */
+/** A file that is no ONNX model, is cut off, or is another model than the one it was taken for: the message has its name, not its place. */
 export class OnnxFileError extends EngineError {
   override readonly name = 'OnnxFileError'
   readonly kind = 'model'
@@ -58,7 +58,7 @@ export async function readOnnxFile(path: string): Promise<OnnxFile> {
   const handle = await open(path, 'r')
   try {
     const { size, mtimeMs } = await handle.stat()
-    const ports = await readPorts(new FileWindow(path, handle, size), size)
+    const ports = await readPorts(new FileWindow(basename(path), handle, size), size)
     const name = basename(path).replace(/\.onnx$/i, '')
     return { path, name, size, identity: `${path} ${size} ${mtimeMs}`, ...ports }
   } finally {
@@ -74,11 +74,11 @@ async function readPorts(file: FileWindow, size: number): Promise<Pick<OnnxFile,
     if (model.field !== MODEL_GRAPH) continue
     for await (const { field, start, end } of fields(file, model.start, model.end)) {
       if (field === GRAPH.initializer) initializers.add(await tensorName(file, start, end))
-      else if (field === GRAPH.input) inputs.push(valueInfo(file.path, await file.bytes(start, end)))
-      else if (field === GRAPH.output) outputs.push(valueInfo(file.path, await file.bytes(start, end)))
+      else if (field === GRAPH.input) inputs.push(valueInfo(file.label, await file.bytes(start, end)))
+      else if (field === GRAPH.output) outputs.push(valueInfo(file.label, await file.bytes(start, end)))
     }
   }
-  if (outputs.length === 0) throw new OnnxFileError(`${file.path} is no ONNX model: it has no outputs`)
+  if (outputs.length === 0) throw new OnnxFileError(`${file.label} is no ONNX model: it has no outputs`)
   return { inputs: inputs.filter(({ name }) => !initializers.has(name)), outputs }
 }
 
@@ -103,8 +103,8 @@ async function* fields(file: FileWindow, start: number, end: number): AsyncGener
       const length = await file.varint(content)
       first = length.end
       last = first + length.value
-    } else if (last === content) throw new OnnxFileError(`${file.path} is no ONNX model`)
-    if (last > end) throw new OnnxFileError(`${file.path} is no ONNX model, or its end is missing`)
+    } else if (last === content) throw new OnnxFileError(`${file.label} is no ONNX model`)
+    if (last > end) throw new OnnxFileError(`${file.label} is no ONNX model, or its end is missing`)
     yield { field: Math.floor(tag.value / 8), start: first, end: last }
     position = last
   }
@@ -118,7 +118,7 @@ async function tensorName(file: FileWindow, start: number, end: number): Promise
 }
 
 /** ValueInfoProto: name = 1, type = 2 { tensor_type = 1 { elem_type = 1, shape = 2 { dim = 1 { dim_value = 1 } } } }. */
-function valueInfo(path: string, bytes: Uint8Array): OnnxValueInfo {
+function valueInfo(label: string, bytes: Uint8Array): OnnxValueInfo {
   let name = ''
   let code = 0
   const shape: number[] = []
@@ -130,7 +130,7 @@ function valueInfo(path: string, bytes: Uint8Array): OnnxValueInfo {
       return true
     })
   } catch (cause) {
-    throw new OnnxFileError(`${path} is no ONNX model: a value's description is damaged`, { cause })
+    throw new OnnxFileError(`${label} is no ONNX model: a value's description is damaged`, { cause })
   }
   function tensorType(outer: number, typeReader: protobuf.Reader): boolean {
     if (outer !== 1) return false
@@ -143,7 +143,7 @@ function valueInfo(path: string, bytes: Uint8Array): OnnxValueInfo {
     return true
   }
   const dtype = DTYPES[code]
-  if (!dtype) throw new OnnxFileError(`${path}: ${name} has ONNX's element type ${code}, which is not supported`)
+  if (!dtype) throw new OnnxFileError(`${label}: ${name} has ONNX's element type ${code}, which is not supported`)
   return { name, dtype, shape }
 }
 
@@ -176,21 +176,22 @@ function eachField(bytes: Uint8Array, visit: (field: number, reader: protobuf.Re
 
 /** Reads a file by a window that moves forward. */
 class FileWindow {
-  readonly path: string
+  /** The file's name. */
+  readonly label: string
   readonly #handle: FileHandle
   readonly #size: number
   #start = 0
   #bytes = new Uint8Array(0)
 
-  constructor(path: string, handle: FileHandle, size: number) {
-    this.path = path
+  constructor(label: string, handle: FileHandle, size: number) {
+    this.label = label
     this.#handle = handle
     this.#size = size
   }
 
   async bytes(start: number, end: number): Promise<Uint8Array> {
     if (end - start > MAX_VALUE_INFO_BYTES || end > this.#size) {
-      throw new OnnxFileError(`${this.path} is no ONNX model, or its end is missing`)
+      throw new OnnxFileError(`${this.label} is no ONNX model, or its end is missing`)
     }
     if (start < this.#start || end > this.#start + this.#bytes.length) {
       const buffer = new Uint8Array(Math.min(Math.max(end - start, 16_384), this.#size - start))
@@ -209,6 +210,6 @@ class FileWindow {
       value += (byte & 0x7f) * 2 ** (7 * i)
       if (byte < 0x80) return { value, end: position + i + 1 }
     }
-    throw new OnnxFileError(`${this.path} is no ONNX model, or its end is missing`)
+    throw new OnnxFileError(`${this.label} is no ONNX model, or its end is missing`)
   }
 }

@@ -13,51 +13,57 @@ const STRONG = 2
  * @param low whole number; edges above it count where they join one above `high`
  */
 export function cannyEdges(image: RgbImage, low = 100, high = 200): GreyImage {
-  const gradients = steepestGradients(image)
-  const kinds = suppressNonMaxima(gradients, low, high)
-  traceEdges(kinds, image.width + 2)
   const { width, height } = image
+  const gradients = steepestGradients(image)
+  const kinds = suppressNonMaxima(gradients, Math.min(low, high), Math.max(low, high))
+  traceEdges(kinds, gradients.stride)
   const data = new Uint8Array(width * height)
   for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) data[y * width + x] = kinds[gradients.at(x, y)] === STRONG ? 255 : 0
+    const row = (y + 1) * gradients.stride + 1
+    for (let x = 0; x < width; x++) data[y * width + x] = kinds[row + x] === STRONG ? 255 : 0
   }
   return { width, height, data }
 }
 
-/** Horizontal and vertical Sobel derivatives and |dx| + |dy| on a canvas with a border of zeros, one pixel wide. */
+/** Sobel derivatives and |dx| + |dy|, with a border of zeros one pixel wide. */
 interface Gradients {
   readonly width: number
   readonly height: number
+  /** From a pixel to the one below. */
+  readonly stride: number
   readonly dx: Int16Array
   readonly dy: Int16Array
-  readonly magnitude: Int32Array
-  /** Index of a pixel on the canvas. */
-  at(x: number, y: number): number
+  readonly magnitude: Int16Array
 }
 
 function steepestGradients({ width, height, data }: RgbImage): Gradients {
   const stride = width + 2
   const size = stride * (height + 2)
-  const at = (x: number, y: number) => (y + 1) * stride + x + 1
   const result = {
     width,
     height,
+    stride,
     dx: new Int16Array(size),
     dy: new Int16Array(size),
-    magnitude: new Int32Array(size),
-    at,
+    magnitude: new Int16Array(size),
   }
   for (let y = 0; y < height; y++) {
     // Outside, the border pixels go on.
-    const rows = [Math.max(y - 1, 0) * width, y * width, Math.min(y + 1, height - 1) * width] as const
+    const above = Math.max(y - 1, 0) * width * 3
+    const below = Math.min(y + 1, height - 1) * width * 3
     for (let x = 0; x < width; x++) {
-      const columns = [Math.max(x - 1, 0), x, Math.min(x + 1, width - 1)] as const
-      const to = at(x, y)
+      const [left, right] = [Math.max(x - 1, 0) * 3, Math.min(x + 1, width - 1) * 3]
+      const [at, to] = [y * width * 3, (y + 1) * stride + x + 1]
       let steepest = -1
-      for (let channel = 2; channel >= 0; channel--) {
-        const p = (row: 0 | 1 | 2, column: 0 | 1 | 2) => data[(rows[row] + columns[column]) * 3 + channel] as number
-        const dx = p(0, 2) + 2 * p(1, 2) + p(2, 2) - p(0, 0) - 2 * p(1, 0) - p(2, 0)
-        const dy = p(2, 0) + 2 * p(2, 1) + p(2, 2) - p(0, 0) - 2 * p(0, 1) - p(0, 2)
+      for (let c = 2; c >= 0; c--) {
+        const topLeft = data[above + left + c] as number
+        const topRight = data[above + right + c] as number
+        const bottomLeft = data[below + left + c] as number
+        const bottomRight = data[below + right + c] as number
+        const across = 2 * ((data[at + right + c] as number) - (data[at + left + c] as number))
+        const down = 2 * ((data[below + x * 3 + c] as number) - (data[above + x * 3 + c] as number))
+        const dx = topRight - topLeft + across + bottomRight - bottomLeft
+        const dy = bottomLeft - topLeft + down + bottomRight - topRight
         const magnitude = Math.abs(dx) + Math.abs(dy)
         if (magnitude <= steepest) continue
         steepest = magnitude
@@ -72,19 +78,18 @@ function steepestGradients({ width, height, data }: RgbImage): Gradients {
 
 /** Keeps the pixels that are steeper than their neighbours across the edge. */
 function suppressNonMaxima(gradients: Gradients, low: number, high: number): Uint8Array {
-  const { width, height, magnitude } = gradients
+  const { width, height, stride, magnitude } = gradients
   const kinds = new Uint8Array(magnitude.length)
   for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      const i = gradients.at(x, y)
+    for (let i = (y + 1) * stride + 1; i <= (y + 1) * stride + width; i++) {
       const own = magnitude[i] as number
-      if (own > low && isMaximum(gradients, i, width + 2)) kinds[i] = own > high ? STRONG : WEAK
+      if (own > low && isMaximum(gradients, i)) kinds[i] = own > high ? STRONG : WEAK
     }
   }
   return kinds
 }
 
-function isMaximum({ dx, dy, magnitude }: Gradients, i: number, stride: number): boolean {
+function isMaximum({ dx, dy, magnitude, stride }: Gradients, i: number): boolean {
   const own = magnitude[i] as number
   const across = Math.abs(dx[i] as number)
   const down = Math.abs(dy[i] as number) * 32768
@@ -101,12 +106,15 @@ function isMaximum({ dx, dy, magnitude }: Gradients, i: number, stride: number):
 function traceEdges(kinds: Uint8Array, stride: number): void {
   const neighbours = [-stride - 1, -stride, -stride + 1, -1, 1, stride - 1, stride, stride + 1]
   const stack: number[] = []
-  for (const [i, kind] of kinds.entries()) if (kind === STRONG) stack.push(i)
-  for (let i = stack.pop(); i !== undefined; i = stack.pop()) {
-    for (const step of neighbours) {
-      if (kinds[i + step] !== WEAK) continue
-      kinds[i + step] = STRONG
-      stack.push(i + step)
+  for (let start = 0; start < kinds.length; start++) {
+    if (kinds[start] !== STRONG) continue
+    for (let i: number | undefined = start; i !== undefined; i = stack.pop()) {
+      for (let k = 0; k < neighbours.length; k++) {
+        const next = i + (neighbours[k] as number)
+        if (kinds[next] !== WEAK) continue
+        kinds[next] = STRONG
+        stack.push(next)
+      }
     }
   }
 }

@@ -26,15 +26,29 @@ interface DepthProcessor extends Omit<PixelValuesOptions, 'size' | 'crop'> {
 
 const CONFIG_NAME = 'preprocessor_config.json'
 
-/** DPTImageProcessor's own. */
-const DEFAULTS: DepthProcessor = {
-  size: { width: 384, height: 384 },
-  filter: 'bicubic',
-  rescaleFactor: 1 / 255,
-  mean: [0.5, 0.5, 0.5],
-  std: [0.5, 0.5, 0.5],
-  keepsProportions: false,
-  multiple: 1,
+/** What a depth network is prepared for where no file says it. */
+export type DepthNetwork = 'dpt' | 'depth-anything'
+
+/** DPTImageProcessor's own, and what Depth-Anything's repositories say. */
+const DEFAULTS: Readonly<Record<DepthNetwork, DepthProcessor>> = {
+  dpt: {
+    size: { width: 384, height: 384 },
+    filter: 'bicubic',
+    rescaleFactor: 1 / 255,
+    mean: [0.5, 0.5, 0.5],
+    std: [0.5, 0.5, 0.5],
+    keepsProportions: false,
+    multiple: 1,
+  },
+  'depth-anything': {
+    size: { width: 518, height: 518 },
+    filter: 'bicubic',
+    rescaleFactor: 1 / 255,
+    mean: [0.485, 0.456, 0.406],
+    std: [0.229, 0.224, 0.225],
+    keepsProportions: true,
+    multiple: 14,
+  },
 }
 
 /** Pillow's numbers of its filters. */
@@ -43,14 +57,19 @@ const FILTERS: readonly ResampleFilter[] = ['nearest', 'lanczos', 'bilinear', 'b
 /**
  * Opens a DPT or Depth-Anything network as an ONNX file; preprocessor_config.json beside it or one folder up says how pictures are
  * prepared, as in the hub's ONNX repositories.
+ * @param kind whose preparation holds where there is no such file
  * @throws OnnxFileError, CheckpointError or ModelConfigError
  */
-export async function openDepthEstimator(sessions: SessionCache, path: string): Promise<DepthEstimator> {
+export async function openDepthEstimator(
+  sessions: SessionCache,
+  path: string,
+  kind: DepthNetwork = 'dpt',
+): Promise<DepthEstimator> {
   const network = await openOnnxNetwork(sessions, path, 'a depth network', 1)
   const folder = dirname(path)
   const json =
     (await readJsonObject(join(folder, CONFIG_NAME))) ?? (await readJsonObject(join(dirname(folder), CONFIG_NAME)))
-  const processor = json ? parseProcessor(json) : DEFAULTS
+  const processor = json ? parseProcessor(json) : DEFAULTS[kind]
   return { estimate: (image) => estimate(network, processor, image) }
 }
 
@@ -59,20 +78,20 @@ function parseProcessor(json: JsonObject): DepthProcessor {
   for (const step of ['do_resize', 'do_rescale', 'do_normalize']) fields.refuse(step, true)
   fields.refuse('do_pad', false)
   return {
-    size: parseSize(fields.value('size') ?? DEFAULTS.size),
-    filter: FILTERS[fields.number('resample', FILTERS.indexOf(DEFAULTS.filter))] ?? DEFAULTS.filter,
-    rescaleFactor: fields.number('rescale_factor', DEFAULTS.rescaleFactor),
-    mean: fields.list('image_mean', DEFAULTS.mean, isFiniteNumber, 3),
-    std: fields.list('image_std', DEFAULTS.std, isFiniteNumber, 3),
-    keepsProportions: fields.boolean('keep_aspect_ratio', DEFAULTS.keepsProportions),
-    multiple: fields.size('ensure_multiple_of', DEFAULTS.multiple),
+    size: parseSize(fields.value('size') ?? DEFAULTS.dpt.size),
+    filter: FILTERS[fields.number('resample', FILTERS.indexOf(DEFAULTS.dpt.filter))] ?? DEFAULTS.dpt.filter,
+    rescaleFactor: fields.number('rescale_factor', DEFAULTS.dpt.rescaleFactor),
+    mean: fields.list('image_mean', DEFAULTS.dpt.mean, isFiniteNumber, 3),
+    std: fields.list('image_std', DEFAULTS.dpt.std, isFiniteNumber, 3),
+    keepsProportions: fields.boolean('keep_aspect_ratio', DEFAULTS.dpt.keepsProportions),
+    multiple: fields.size('ensure_multiple_of', DEFAULTS.dpt.multiple),
   }
 }
 
 function parseSize(value: unknown): Size {
   if (typeof value === 'number') return { width: value, height: value }
   const size = new ConfigFields(`${CONFIG_NAME}: size`, value)
-  return { width: size.size('width', DEFAULTS.size.width), height: size.size('height', DEFAULTS.size.height) }
+  return { width: size.size('width', DEFAULTS.dpt.size.width), height: size.size('height', DEFAULTS.dpt.size.height) }
 }
 
 async function estimate(network: OnnxNetwork, processor: DepthProcessor, image: RgbImage): Promise<GreyImage> {

@@ -1,3 +1,4 @@
+import { basename } from 'node:path'
 import { type OnnxFile, OnnxFileError, readOnnxFile } from '../formats/onnx-file.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
 import { DYNAMIC, type FloatTensor } from '../tensor/tensor.ts'
@@ -31,7 +32,7 @@ export async function openOnnxNetwork(
     const found = (values: OnnxFile['inputs']) =>
       values.map(({ name, dtype, shape }) => `${name} ${dtype} [${shape.join(', ')}]`).join(', ')
     throw new OnnxFileError(
-      `${path} is not ${what}: it takes ${found(file.inputs)} and gives ${found(file.outputs)}, expected one picture ` +
+      `${basename(path)} is not ${what}: it takes ${found(file.inputs)} and gives ${found(file.outputs)}, expected one picture ` +
         `float32 [1, 3, height, width] and ${outputs} float32 output${outputs === 1 ? '' : 's'}`,
     )
   }

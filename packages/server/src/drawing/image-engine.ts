@@ -6,6 +6,7 @@ import { clipVocabulary } from './clip-vocabulary.ts'
 import { LeastRecentlyUsed } from './least-recently-used.ts'
 import { PromptExpansion } from './prompt-expansion.ts'
 import { SafetyCheckers } from './safety-checkers.ts'
+import { Vision } from './vision.ts'
 
 export interface ImageEngineOptions {
   readonly engine: Engine
@@ -48,6 +49,7 @@ export class ImageEngine {
   readonly loras = new LeastRecentlyUsed<Adapters>(LORA_LIMIT)
   readonly safetyCheckers: SafetyCheckers
   readonly promptExpansion: PromptExpansion
+  readonly vision: Vision
   readonly engine: Engine
   readonly #models: LeastRecentlyUsed<StableDiffusion>
 
@@ -56,6 +58,7 @@ export class ImageEngine {
     this.store = options.store
     this.safetyCheckers = new SafetyCheckers(options)
     this.promptExpansion = new PromptExpansion(options)
+    this.vision = new Vision(options)
     this.engine = options.engine
     this.#models = new LeastRecentlyUsed(options.modelLimit ?? DEFAULT_MODEL_LIMIT)
   }

@@ -1,6 +1,7 @@
 import type { ImageEngine } from '../drawing/image-engine.ts'
 import type { EndpointSchema, RunnableEndpoint } from '../endpoints/endpoint.ts'
 import { fastLcmDiffusion, fastLcmDiffusionImageToImage } from '../endpoints/fal-ai/fast-lcm-diffusion/schema.ts'
+import { canny, depthAnything, dwPose, midasDepth } from '../endpoints/fal-ai/image-preprocessors/schema.ts'
 import { lcmSd15ImageToImage } from '../endpoints/fal-ai/lcm-sd15-i2i/schema.ts'
 import { lora, loraImageToImage, loraInpaint } from '../endpoints/fal-ai/lora/schema.ts'
 
@@ -20,6 +21,10 @@ export const ENDPOINT_FOLDERS: readonly EndpointFolder[] = [
   {
     schemas: [lora, loraImageToImage, loraInpaint],
     handlers: () => import('../endpoints/fal-ai/lora/handler.ts'),
+  },
+  {
+    schemas: [canny, depthAnything, midasDepth, dwPose],
+    handlers: () => import('../endpoints/fal-ai/image-preprocessors/handler.ts'),
   },
 ]
 

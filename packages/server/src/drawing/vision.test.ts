@@ -1,0 +1,152 @@
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { cannyEdges, decodeImage, greyToRgb, openEngine, type RgbImage } from '@darkroom/engine'
+import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { localModels } from '../../test/fakes/local-models.ts'
+import type { EndpointSchema, HandlerContext } from '../endpoints/endpoint.ts'
+import { createEndpoints } from '../endpoints/fal-ai/image-preprocessors/handler.ts'
+import { canny, depthAnything, dwPose, midasDepth } from '../endpoints/fal-ai/image-preprocessors/schema.ts'
+import { ModelRegistry } from '../models/model-registry.ts'
+import { ImageEngine } from './image-engine.ts'
+
+const NETWORKS = join(import.meta.dirname, '../../../engine/test/golden/data/vision')
+const BUNDLED = join(import.meta.dirname, '../../../../models')
+const photograph = new Uint8Array(await readFile(join(NETWORKS, 'astronaut.jpg')))
+
+const shared = openEngine({ threads: 1 })
+const created: string[] = []
+let models: string
+let engine: ImageEngine
+let log: string[]
+let files: Map<string, Uint8Array>
+
+beforeEach(async () => {
+  models = await mkdtemp(join(tmpdir(), 'darkroom-vision-'))
+  created.push(models)
+  const registry = new ModelRegistry({ modelFolders: [models], hubCaches: [], bundledFolder: BUNDLED })
+  engine = new ImageEngine({ engine: shared, registry, store: localModels(models).store })
+  log = []
+  files = new Map()
+})
+
+afterAll(async () => {
+  await shared.dispose()
+  for (const folder of created) await rm(folder, { recursive: true, force: true })
+})
+
+async function install(network: string, reference: string): Promise<void> {
+  const path = join(models, reference)
+  await mkdir(dirname(path), { recursive: true })
+  await copyFile(join(NETWORKS, network), path)
+}
+
+const context: HandlerContext = {
+  requestId: 'request',
+  signal: new AbortController().signal,
+  streaming: false,
+  inlineBytes: false,
+  log: (message) => log.push(message),
+  async saveFile(bytes, contentType, extension) {
+    const fileName = `${files.size}.${extension}`
+    files.set(fileName, bytes)
+    return { url: `http://127.0.0.1/${fileName}`, contentType, fileName, fileSize: bytes.length }
+  },
+  readFile: async (url) => (url === 'text' ? new TextEncoder().encode('no picture') : photograph),
+  openOwnFile: async () => undefined,
+  setHeader() {},
+}
+
+/** The control image that an endpoint makes of the photograph. */
+async function run(schema: EndpointSchema, input: object = {}): Promise<RgbImage> {
+  const endpoint = createEndpoints(engine).find((one) => one.schema === schema)
+  const parsed = schema.input.parse({ image_url: 'https://example.com/a.jpg', ...input })
+  const { value } = (await endpoint?.handler(parsed, context).next()) ?? {}
+  const { image } = value as { image: { file_name: string; content_type: string; width: number } }
+  expect(image).toMatchObject({ content_type: 'image/png', width: 512, height: 512 })
+  return decodeImage(files.get(image.file_name) ?? new Uint8Array())
+}
+
+/** Comparing arrays of a million elements by `toEqual` takes a minute. */
+const isSame = (a: RgbImage, b: RgbImage) => a.width === b.width && Buffer.compare(a.data, b.data) === 0
+
+describe('without any model', () => {
+  test('canny draws the edges, by the thresholds', async () => {
+    const picture = await decodeImage(photograph)
+    expect(isSame(await run(canny), greyToRgb(cannyEdges(picture, 100, 200)))).toBe(true)
+    const more = await run(canny, { low_threshold: 20, high_threshold: 60 })
+    expect(isSame(more, greyToRgb(cannyEdges(picture, 20, 60)))).toBe(true)
+  })
+
+  test('depth and pose say what to fetch', async () => {
+    await expect(run(depthAnything)).rejects.toMatchObject({
+      status: 422,
+      message: expect.stringContaining('darkroom pull onnx-community/depth-anything-v2-small/onnx/model.onnx'),
+    })
+    await expect(run(midasDepth)).rejects.toThrow('darkroom pull Xenova/dpt-hybrid-midas/onnx/model.onnx')
+    await expect(run(dwPose)).rejects.toThrow('darkroom pull yzd-v/DWPose/yolox_l.onnx')
+  })
+
+  test('faces are found in photographs, but not told apart', async () => {
+    const detector = await engine.vision.faceDetector(context)
+    const [face, ...others] = await detector.detect(await decodeImage(photograph))
+    expect(others).toEqual([])
+    expect(face?.box.left).toBeCloseTo(180, 0)
+    expect(log).toEqual([])
+    await expect(engine.vision.faceEmbedder(context)).rejects.toThrow('darkroom pull DIAMONIK7777/antelopev2')
+  })
+
+  test('what is no picture is the field’s error', async () => {
+    await expect(run(canny, { image_url: 'text' })).rejects.toMatchObject({
+      status: 422,
+      detail: [expect.objectContaining({ loc: ['body', 'image_url'], type: 'image_load_error' })],
+    })
+  })
+})
+
+describe('with models on this machine', () => {
+  test('depth comes from the wanted network, or the one that is here', async () => {
+    await install('depth-anything/onnx/model.onnx', 'onnx-community/depth-anything-v2-small/onnx/model.onnx')
+    await install(
+      'depth-anything/preprocessor_config.json',
+      'onnx-community/depth-anything-v2-small/preprocessor_config.json',
+    )
+    const anything = await run(depthAnything)
+    expect(isSame(await run(midasDepth), anything)).toBe(true)
+    expect(new Set(anything.data).size).toBeGreaterThan(100)
+    await install('dpt/model.onnx', 'Xenova/dpt-hybrid-midas/onnx/model.onnx')
+    expect(isSame(await run(midasDepth), anything)).toBe(false)
+  })
+
+  test('poses are drawn; other drawings are refused by the field', async () => {
+    await install('yolox.onnx', 'yzd-v/DWPose/yolox_l.onnx')
+    await install('simcc.onnx', 'yzd-v/DWPose/dw-ll_ucoco_384.onnx')
+    const drawn = await run(dwPose)
+    expect(drawn.data.some((value) => value === 255)).toBe(true)
+    await expect(run(dwPose, { draw_mode: 'hand-pose' })).rejects.toMatchObject({
+      detail: [expect.objectContaining({ loc: ['body', 'draw_mode'] })],
+    })
+  })
+
+  test('insightface’s pack goes before the bundled detector and says what its licence forbids', async () => {
+    await install('scrfd.onnx', 'insightface/buffalo_l/det_10g.onnx')
+    await install('arcface.onnx', 'insightface/buffalo_l/w600k_r50.onnx')
+    const detector = await engine.vision.faceDetector(context)
+    expect(await engine.vision.faceDetector(context)).toBe(detector)
+    expect(log).toEqual(['insightface/buffalo_l is licensed for non-commercial research only'])
+    const embedder = await engine.vision.faceEmbedder(context)
+    const [face] = await detector.detect(await decodeImage(photograph))
+    if (!face) throw new Error('the tiny detector sees faces everywhere')
+    expect((await embedder.embed(await decodeImage(photograph), face.keyPoints)).shape).toEqual([1, 32])
+  })
+
+  test('a file that is another model is an error with its name', async () => {
+    await install('yolox.onnx', 'insightface/antelopev2/scrfd_10g_bnkps.onnx')
+    await expect(engine.vision.faceDetector(context)).rejects.toMatchObject({
+      status: 422,
+      message: expect.stringMatching(/scrfd_10g_bnkps\.onnx is not an SCRFD face detector/),
+    })
+    await writeFile(join(models, 'insightface/antelopev2/scrfd_10g_bnkps.onnx'), '<html>')
+    await expect(engine.vision.faceDetector(context)).rejects.toMatchObject({ status: 422 })
+  })
+})

@@ -1,0 +1,27 @@
+/** The networks that see: where each is to be had, best first. Names are references of the model store, or in a models folder. */
+
+/** Face detectors with their recognition networks: packs of insightface, for non-commercial research, which are never fetched unasked. */
+export const FACE_PACKS = [
+  { folder: 'insightface/antelopev2', detector: 'scrfd_10g_bnkps.onnx', embedder: 'glintr100.onnx' },
+  { folder: 'DIAMONIK7777/antelopev2', detector: 'scrfd_10g_bnkps.onnx', embedder: 'glintr100.onnx' },
+  { folder: 'insightface/buffalo_l', detector: 'det_10g.onnx', embedder: 'w600k_r50.onnx' },
+  { folder: 'public-data/insightface/models/buffalo_l', detector: 'det_10g.onnx', embedder: 'w600k_r50.onnx' },
+] as const
+
+/** What a message tells to fetch. */
+export const PULLED_FACE_PACK = 'DIAMONIK7777/antelopev2'
+
+/** DWPose, Apache-2.0. */
+export const POSE_NETWORKS = {
+  detector: 'yzd-v/DWPose/yolox_l.onnx',
+  poser: 'yzd-v/DWPose/dw-ll_ucoco_384.onnx',
+} as const
+
+/** Depth networks: both Apache-2.0. */
+export const DEPTH_NETWORKS = [
+  { kind: 'depth-anything', reference: 'onnx-community/depth-anything-v2-small/onnx/model.onnx' },
+  { kind: 'dpt', reference: 'Xenova/dpt-hybrid-midas/onnx/model.onnx' },
+] as const
+
+/** The folder of the face detector that comes with the repository. */
+export const BUNDLED_FACE_DETECTOR = 'mtcnn'
