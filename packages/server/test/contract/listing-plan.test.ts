@@ -2,7 +2,7 @@ import { CompiledQuery, sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Database } from '../../src/db/database.ts'
 import type { ListingOrder } from '../../src/queue/request-queue.ts'
-import { pageStatement } from '../../src/queue/statements/list.ts'
+import { pageStatement } from '../../src/queue/statements/listing.ts'
 import { BACKENDS, type Opened } from './backends.ts'
 import { ENDPOINT } from './queue-samples.ts'
 

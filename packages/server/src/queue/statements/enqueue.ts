@@ -4,7 +4,7 @@ import { requestError } from '../../errors/errors.ts'
 import type { QueueContext } from '../context.ts'
 import type { Submission } from '../request-queue.ts'
 import { priorityOf, submissionColumns } from '../rows.ts'
-import { countAhead } from './position.ts'
+import { countAhead } from './read.ts'
 
 /** Stores a request at the end of its endpoint's queue; resolves with the number of requests ahead, once on disk. */
 export async function enqueue(context: QueueContext, submission: Submission): Promise<number> {

@@ -3,8 +3,10 @@ import { bigint } from '../../db/clock.ts'
 import type { Query } from '../../db/database.ts'
 import { inState } from '../../db/in-state.ts'
 import type { RequestsTable } from '../../db/schema.ts'
+import { announceChange } from '../announce.ts'
 import type { QueueContext } from '../context.ts'
-import type { Outcome } from '../request-queue.ts'
+import { CANCELLED } from '../outcomes.ts'
+import type { CancelAnswer, ClaimToken, Outcome } from '../request-queue.ts'
 import { outcomeColumns } from '../rows.ts'
 import { aroundPayload, webhookPayload } from '../webhook-payload.ts'
 
@@ -135,4 +137,41 @@ function dueNow(context: QueueContext) {
 /** Milliseconds that a finished request is kept. */
 export function retention(context: QueueContext, storeIo: boolean): number {
   return (storeIo ? context.options.payloadRetentionSeconds : context.options.resultRetentionSeconds) * 1000
+}
+
+/** Ends a claimed request. @returns false when the attempt is stale: nothing was changed */
+export async function complete(context: QueueContext, claim: ClaimToken, outcome: Outcome): Promise<boolean> {
+  const expected = { requestId: claim.requestId, state: 'running', attempt: claim.attempt } as const
+  const ended = await finishAlone(context, expected, outcome)
+  if (ended === undefined) return false
+  announceChange(context, ended)
+  return true
+}
+
+/**
+ * Ends a waiting request at once; asks the runner of a running one to stop, which it learns from its heartbeat (and
+ * earlier from the request's change event).
+ */
+export async function cancel(context: QueueContext, requestId: string): Promise<CancelAnswer> {
+  const row = await context.database.atomically('synced', async (query) => {
+    const row = await lockRequest(context, query, requestId)
+    if (row?.state === 'queued') await finish(context, query, { requestId, state: 'queued' }, CANCELLED)
+    else if (row?.state === 'running')
+      await query.updateTable('requests').set({ cancel_requested: 1 }).where('request_id', '=', requestId).execute()
+    return row
+  })
+  if (row === undefined) return 'not_found'
+  if (row.state === 'completed') return 'already_completed'
+  announceChange(context, row)
+  return 'requested'
+}
+
+/** Reads a request's row and, where several write at once, holds it until the unit of work ends. */
+export function lockRequest(context: QueueContext, query: Query, requestId: string) {
+  return query
+    .selectFrom('requests')
+    .select(['request_id', 'endpoint_id', 'state', 'attempt', 'losses', 'retry', 'cancel_requested', 'webhook_url'])
+    .where('request_id', '=', requestId)
+    .$if(context.database.capabilities.rowLocks, (select) => select.forUpdate())
+    .executeTakeFirst()
 }

@@ -1,8 +1,9 @@
 import { sql } from 'kysely'
+import { inState } from '../../db/in-state.ts'
 import { announceChange } from '../announce.ts'
 import type { QueueContext } from '../context.ts'
-import type { RunnerAdvertisement } from '../request-queue.ts'
-import { loseAttempt } from './lose-attempt.ts'
+import type { ClaimToken, RunnerAdvertisement } from '../request-queue.ts'
+import { loseAttempt } from './give-back.ts'
 
 export async function advertise(context: QueueContext, runner: RunnerAdvertisement): Promise<void> {
   const row = { advertisement: JSON.stringify(runner), heard_at: context.now() }
@@ -38,4 +39,27 @@ export async function runners(context: QueueContext): Promise<RunnerAdvertisemen
     query.selectFrom('runners').select('advertisement').where('heard_at', '>', alive).orderBy('runner_id').execute(),
   )
   return rows.map((row) => JSON.parse(row.advertisement))
+}
+
+/** Renews the leases of what a runner works on; resolves with the request ids that it should stop. */
+export async function heartbeat(
+  context: QueueContext,
+  runnerId: string,
+  claims: readonly ClaimToken[],
+): Promise<string[]> {
+  const now = context.now()
+  const held = await context.database.atomically('relaxed', async (query) => {
+    await query.updateTable('runners').set({ heard_at: now }).where('runner_id', '=', runnerId).execute()
+    if (claims.length === 0) return []
+    return query
+      .updateTable('requests')
+      .set({ lease_until: sql`${now} + ${context.options.leaseSeconds * 1000}` })
+      .where(inState('running'))
+      .where('runner_id', '=', runnerId)
+      .where((eb) => eb.or(claims.map((claim) => eb.and({ request_id: claim.requestId, attempt: claim.attempt }))))
+      .returning(['request_id', 'cancel_requested'])
+      .execute()
+  })
+  const going = new Set(held.filter((row) => row.cancel_requested === 0).map((row) => row.request_id))
+  return claims.map((claim) => claim.requestId).filter((id) => !going.has(id))
 }

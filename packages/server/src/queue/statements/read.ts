@@ -2,6 +2,39 @@ import { sql } from 'kysely'
 import type { Query } from '../../db/database.ts'
 import { inState } from '../../db/in-state.ts'
 import type { QueueContext } from '../context.ts'
+import type { EndpointLoad, RequestRecord, RequestStatus } from '../request-queue.ts'
+import { toRecord, toStatus } from '../rows.ts'
+
+/** A request of the queue, or of either kind, with its bodies. */
+export function get(
+  context: QueueContext,
+  requestId: string,
+  kinds: readonly ('queue' | 'run')[] = ['queue'],
+): Promise<RequestRecord | undefined> {
+  return context.database.read(async (query) => {
+    const row = await query
+      .selectFrom('requests')
+      .innerJoin('payloads', 'payloads.request_id', 'requests.request_id')
+      .selectAll('requests')
+      .select(['payloads.input', 'payloads.output'])
+      .where('requests.request_id', '=', requestId)
+      .where('requests.kind', 'in', kinds)
+      .executeTakeFirst()
+    return row === undefined ? undefined : toRecord(row)
+  })
+}
+
+export function status(context: QueueContext, requestId: string): Promise<RequestStatus | undefined> {
+  return context.database.read(async (query) => {
+    const row = await query
+      .selectFrom('requests')
+      .selectAll()
+      .where('request_id', '=', requestId)
+      .where('kind', '=', 'queue')
+      .executeTakeFirst()
+    return row === undefined ? undefined : toStatus(row)
+  })
+}
 
 /** Requests ahead are counted one by one up to here (0.5 ms on libsql, 3 ms on PostgreSQL), and estimated beyond. */
 const COUNTED = 10_000
@@ -43,4 +76,27 @@ async function countWaiting(query: Query, endpointId: string, priority: number, 
   const last = await waiting.orderBy('seq', 'desc').limit(1).executeTakeFirstOrThrow()
   // Everything accepted between the two, of any endpoint, ended or not: never too few, and it falls as the queue moves.
   return COUNTED + last.seq - first.seq + 1
+}
+
+/** How many requests of each endpoint wait and run. */
+export async function load(context: QueueContext): Promise<EndpointLoad[]> {
+  const [queued, running] = await Promise.all([counts(context, 'queued'), counts(context, 'running')])
+  const endpointIds = [...new Set([...queued.keys(), ...running.keys()])].sort()
+  return endpointIds.map((endpointId) => ({
+    endpointId,
+    queued: queued.get(endpointId) ?? 0,
+    running: running.get(endpointId) ?? 0,
+  }))
+}
+
+async function counts(context: QueueContext, state: 'queued' | 'running'): Promise<Map<string, number>> {
+  const rows = await context.database.read((query) =>
+    query
+      .selectFrom('requests')
+      .select((eb) => ['endpoint_id', eb.fn.countAll<number>().as('count')])
+      .where('state', '=', sql.lit(state))
+      .groupBy('endpoint_id')
+      .execute(),
+  )
+  return new Map(rows.map((row) => [row.endpoint_id, row.count]))
 }

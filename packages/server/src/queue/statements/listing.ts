@@ -3,8 +3,9 @@ import { bigint } from '../../db/clock.ts'
 import type { Query } from '../../db/database.ts'
 import type { RequestsTable, Schema } from '../../db/schema.ts'
 import type { QueueContext } from '../context.ts'
-import type { ListingOrder, RequestFilter, RequestPage } from '../request-queue.ts'
-import { toStatus } from '../rows.ts'
+import type { AnsweredRun, ListingOrder, RequestFilter, RequestPage } from '../request-queue.ts'
+import { outcomeColumns, submissionColumns, toStatus } from '../rows.ts'
+import { lockRequest, retention } from './finish.ts'
 
 /** HTTP statuses of each result, the end not included. */
 const STATUSES = { success: [200, 300], user_error: [400, 500], error: [500, 600] } as const
@@ -67,4 +68,44 @@ function cursorAt({ seq, completed_at, started_at }: Row, order: ListingOrder | 
   if (order === undefined) return String(seq)
   const ended = completed_at ?? 0
   return `${order}.${order === 'ended' ? ended : ended - (started_at ?? ended)}.${seq}`
+}
+
+/** Keeps synchronously answered requests for the listings: all of them or none. */
+export async function record(context: QueueContext, runs: readonly AnsweredRun[]): Promise<void> {
+  const payloads = runs.map((run) => ({ request_id: run.requestId, input: run.input, output: run.outcome.body }))
+  const requests = runs.map((run) => requestRow(context, run))
+  await context.database.atomically('relaxed', async (query) => {
+    await query.insertInto('payloads').values(payloads).execute()
+    await query.insertInto('requests').values(requests).execute()
+  })
+}
+
+function requestRow(context: QueueContext, run: AnsweredRun) {
+  const completedAt = run.completedAt.getTime()
+  return {
+    ...submissionColumns(run),
+    ...outcomeColumns(run.outcome),
+    kind: 'run',
+    state: 'completed',
+    attempt: 1,
+    accepted_at: run.acceptedAt.getTime(),
+    started_at: run.startedAt?.getTime() ?? null,
+    completed_at: completedAt,
+    expires_at: completedAt + retention(context, run.storeIo),
+  } as const
+}
+
+/** Erases the bodies and logs of a finished request, whose row stays. @returns false when there is none */
+export function erasePayload(context: QueueContext, requestId: string): Promise<boolean> {
+  return context.database.atomically('synced', async (query) => {
+    const row = await lockRequest(context, query, requestId)
+    if (row?.state !== 'completed') return false
+    await query
+      .updateTable('payloads')
+      .set({ input: sql.lit('null'), output: null })
+      .where('request_id', '=', requestId)
+      .execute()
+    await query.deleteFrom('logs').where('request_id', '=', requestId).execute()
+    return true
+  })
 }

@@ -5,10 +5,10 @@ import { announceChange } from '../announce.ts'
 import type { QueueContext } from '../context.ts'
 import { runTimeout, START_TIMEOUT } from '../outcomes.ts'
 import { finish } from './finish.ts'
-import { loseAttempt } from './lose-attempt.ts'
+import { loseAttempt } from './give-back.ts'
 
 /** Requests handled in one unit of work: its row locks and SQLite's write lock are held for a moment only. */
-const BATCH = 100
+const REAP_BATCH = 100
 
 type ReapedRow = Pick<Selectable<RequestsTable>, 'request_id' | 'webhook_url'>
 
@@ -20,8 +20,8 @@ type ReapedRow = Pick<Selectable<RequestsTable>, 'request_id' | 'webhook_url'>
 export async function reap(context: QueueContext, leasesHold: () => boolean): Promise<void> {
   await pullBackFuture(context)
   const held = leasesHold()
-  while ((await batch(context, (query) => endRunning(context, query, held))) === BATCH);
-  while ((await batch(context, (query) => endUnstarted(context, query))) === BATCH);
+  while ((await batch(context, (query) => endRunning(context, query, held))) === REAP_BATCH);
+  while ((await batch(context, (query) => endUnstarted(context, query))) === REAP_BATCH);
 }
 
 async function batch(context: QueueContext, work: (query: Query) => Promise<ReapedRow[]>): Promise<number> {
@@ -77,7 +77,7 @@ async function endRunning(context: QueueContext, query: Query, leasesHold: boole
     .where((eb) =>
       leasesHold ? eb('run_deadline', '<=', now) : eb.or([eb('lease_until', '<=', now), eb('run_deadline', '<=', now)]),
     )
-    .limit(BATCH)
+    .limit(REAP_BATCH)
     .$if(context.database.capabilities.rowLocks, (select) => select.forUpdate().skipLocked())
     .execute()
   for (const row of rows) {
@@ -94,9 +94,42 @@ async function endUnstarted(context: QueueContext, query: Query): Promise<Reaped
     .select(['request_id', 'webhook_url'])
     .where('state', '=', sql.lit('queued'))
     .where('start_deadline', '<=', context.now())
-    .limit(BATCH)
+    .limit(REAP_BATCH)
     .$if(context.database.capabilities.rowLocks, (select) => select.forUpdate().skipLocked())
     .execute()
   for (const row of rows) await finish(context, query, { requestId: row.request_id, state: 'queued' }, START_TIMEOUT)
   return rows
+}
+
+/** Requests erased in one unit of work: its locks are held for a moment only. */
+const SWEEP_BATCH = 200
+
+/** A runner that was not heard of for so long has been replaced, not lost. */
+const RUNNER_MEMORY_SECONDS = 3600
+
+/** Erases requests whose retention is over, with their payloads, logs and finished webhooks; and runners long gone. */
+export async function sweep(context: QueueContext): Promise<void> {
+  while ((await context.database.atomically('relaxed', (query) => eraseBatch(context, query))) === SWEEP_BATCH);
+  const forgotten = sql<number>`${context.now()} - ${RUNNER_MEMORY_SECONDS * 1000}`
+  await context.database.execute('relaxed', (query) =>
+    query.deleteFrom('runners').where('heard_at', '<', forgotten).execute(),
+  )
+}
+
+async function eraseBatch(context: QueueContext, query: Query): Promise<number> {
+  const rows = await query
+    .selectFrom('requests')
+    .select('request_id')
+    .where('state', '=', sql.lit('completed'))
+    .where('expires_at', '<=', context.now())
+    .limit(SWEEP_BATCH)
+    .$if(context.database.capabilities.rowLocks, (select) => select.forUpdate().skipLocked())
+    .execute()
+  if (rows.length === 0) return 0
+  const ids = rows.map((row) => row.request_id)
+  await query.deleteFrom('logs').where('request_id', 'in', ids).execute()
+  await query.deleteFrom('payloads').where('request_id', 'in', ids).execute()
+  await query.deleteFrom('webhook_deliveries').where('request_id', 'in', ids).where('state', '!=', 'pending').execute()
+  await query.deleteFrom('requests').where('request_id', 'in', ids).execute()
+  return rows.length
 }

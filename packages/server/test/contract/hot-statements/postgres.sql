@@ -1,0 +1,27 @@
+-- enqueue
+with "payload" as (insert into "payloads" ("request_id", "input", "output") values ($1, $2, $3) returning "request_id") insert into "requests" ("request_id", "endpoint_id", "priority", "losses", "not_before", "run_timeout_ms", "cancel_requested", "retry", "store_io", "key_id", "files_url", "webhook_url", "runner_hint", "object_lifecycle", "kind", "state", "attempt", "accepted_at", "start_deadline") values ($4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, cast($21 as bigint), $22) returning "seq";
+
+-- claim
+select "advertisement" from "runners" where "heard_at" > cast($1 as bigint) - $2 order by "runner_id";
+update "requests" set "state" = $1, "attempt" = "attempt" + $2, "runner_id" = $3, "started_at" = cast($4 as bigint), "lease_until" = cast($5 as bigint) + $6, "run_deadline" = cast($7 as bigint) + run_timeout_ms where "seq" = (select "seq" from "requests" where "seq" in (select head.seq from unnest($8::text[], $9::bigint[]) as source (endpoint_id, patience) cross join lateral (select seq from requests where state = 'queued' and endpoint_id = source.endpoint_id and not_before <= cast($10 as bigint) and (start_deadline is null or start_deadline > cast($11 as bigint)) and (source.patience = 0 or accepted_at <= cast($12 as bigint) - source.patience) order by priority, seq limit 8) as head) and state || '' = $13 order by "priority", accepted_at - case when endpoint_id in ($14) or runner_hint in ($15) then cast($16 as bigint) else 0 end, "seq" limit $17 for update skip locked) returning *, (select "input" from "payloads" where "payloads"."request_id" = "requests"."request_id") as "input";
+select 1 where exists (select head.seq from unnest($1::text[], $2::bigint[]) as source (endpoint_id, patience) cross join lateral (select seq from requests where state = 'queued' and endpoint_id = source.endpoint_id and not_before <= cast($3 as bigint) and (start_deadline is null or start_deadline > cast($4 as bigint)) and (source.patience = 0 or accepted_at <= cast($5 as bigint) - source.patience) order by priority, seq limit 1) as head);
+
+-- heartbeat
+update "runners" set "heard_at" = cast($1 as bigint) where "runner_id" = $2;
+update "requests" set "lease_until" = cast($1 as bigint) + $2 where state || '' = $3 and "runner_id" = $4 and ("request_id" = $5 and "attempt" = $6) returning "request_id", "cancel_requested";
+
+-- append logs
+select "seq" from "requests" where "request_id" = $1 and "attempt" = $2 and state || '' = $3;
+
+-- complete
+with "ended" as (update "requests" set "state" = $1, "completed_at" = cast($2 as bigint), "expires_at" = cast($3 as bigint) + case store_io when 1 then cast($4 as bigint) else cast($5 as bigint) end, "lease_until" = $6, "run_deadline" = $7, "status" = $8, "headers" = $9, "error_message" = $10, "error_type" = $11, "inference_seconds" = $12 where "request_id" = $13 and state || '' = $14 and "attempt" = $15 returning "request_id", "endpoint_id", "webhook_url"), "result" as (select $16::text as "body"), "stored" as (update "payloads" set "output" = "result"."body" from "ended", "result" where "payloads"."request_id" = "ended"."request_id"), "webhook" as (insert into "webhook_deliveries" ("request_id", "url", "payload", "state", "next_attempt_at", "created_at") select "ended"."request_id", "ended"."webhook_url", $17::text || result.body || $18::text as "payload", 'pending' as "state", cast($19 as bigint) as "next_attempt_at", cast($20 as bigint) as "created_at" from "ended", "result" where "ended"."webhook_url" is not null) select * from "ended";
+
+-- status
+select * from "requests" where "request_id" = $1 and "kind" = $2;
+
+-- position
+select "endpoint_id", "priority", "seq" from "requests" where "request_id" = $1 and state || '' = $2;
+
+-- result
+select "requests".*, "payloads"."input", "payloads"."output" from "requests" inner join "payloads" on "payloads"."request_id" = "requests"."request_id" where "requests"."request_id" = $1 and "requests"."kind" in ($2);
+
