@@ -25,7 +25,7 @@ describe.each(BACKENDS)('webhooks on $name', (backend) => {
 
   beforeAll(async () => {
     opened = await backend.open()
-  })
+  }, 120_000) // PGlite's first start takes 4 s of a core, more on a busy machine.
   beforeEach(async () => {
     await clear(opened.database)
     key = await loadSigningKey(opened.database)
