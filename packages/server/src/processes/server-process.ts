@@ -95,7 +95,7 @@ export async function startGatewayAlone(
  * The stores of a process that has a gateway. On the embedded database it is the only such process of the data folder.
  * @throws DatabaseError when another server has it
  */
-export async function openGatewayStores(config: Config, open: OpenParts): Promise<BackingStores> {
+async function openGatewayStores(config: Config, open: OpenParts): Promise<BackingStores> {
   if (config.databaseUrl !== undefined) return openedStores(config, open)
   const lock = lockDataFolder(config.dataFolder)
   open.add(() => lock.release())
@@ -111,7 +111,7 @@ async function openedStores(config: Config, open: OpenParts): Promise<BackingSto
 }
 
 /** What a process has opened so far, closed in the opposite order: also when the next part could not be opened. */
-export class OpenParts {
+class OpenParts {
   readonly #closing: (() => Promise<void> | void)[] = []
 
   add(close: () => Promise<void> | void): void {

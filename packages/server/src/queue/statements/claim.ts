@@ -126,11 +126,7 @@ export interface ClaimSource {
  * PostgreSQL plans a union anew and longer with every branch (0.8 ms for twelve endpoints, against 0.2 ms for the
  * lateral join); SQLite has no lateral joins and plans a branch in microseconds.
  */
-export function candidates(
-  context: QueueContext,
-  sources: readonly ClaimSource[],
-  perEndpoint: number,
-): RawBuilder<number> {
+function candidates(context: QueueContext, sources: readonly ClaimSource[], perEndpoint: number): RawBuilder<number> {
   if (context.database.capabilities.lateralJoins) {
     const endpointIds = sources.map((source) => source.endpointId)
     const patience = sources.map((source) => source.patience)

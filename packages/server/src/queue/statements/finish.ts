@@ -36,11 +36,7 @@ export function finish(
 }
 
 /** `finish` as a unit of work of its own, on disk when it resolves. */
-export function finishAlone(
-  context: QueueContext,
-  expected: Expected,
-  outcome: Outcome,
-): Promise<EndedRow | undefined> {
+function finishAlone(context: QueueContext, expected: Expected, outcome: Outcome): Promise<EndedRow | undefined> {
   const { database } = context
   const end = (query: Query) => finish(context, query, expected, outcome)
   return database.capabilities.writingWith ? database.execute('synced', end) : database.atomically('synced', end)
