@@ -63,6 +63,18 @@ describe('a server with the demo checkpoint', { timeout: 120_000 }, () => {
     expect(new Set(first?.data).size).toBeGreaterThan(50)
   })
 
+  it('draws the colours that the prompt names', async () => {
+    const input = { ...SMALL, prompt: 'a red circle on a yellow background', seed: 3, format: 'png' } as const
+    const { data } = await fal.run(ENDPOINT, { input: { ...input, num_inference_steps: 4 } })
+    const { data: pixels, width } = await download((data.images[0] as { url: string }).url)
+    const colour = (x: number, y: number) => [...pixels.subarray(3 * (y * width + x), 3 * (y * width + x) + 3)]
+    const [middle, corner] = [colour(256, 256), colour(40, 40)] as [number[], number[]]
+    expect(middle[0]).toBeGreaterThan(150)
+    expect(Math.max(...middle.slice(1))).toBeLessThan(110)
+    expect(Math.min(...corner.slice(0, 2))).toBeGreaterThan(160)
+    expect(corner[2]).toBeLessThan(140)
+  })
+
   it('answers at the size asked for although the checkpoint draws multiples of 32', async () => {
     const input = { ...SMALL, prompt: 'a house', image_size: { width: 500, height: 380 } }
     const { data } = await fal.run(ENDPOINT, { input })
