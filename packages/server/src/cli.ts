@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { gateway } from './cli/gateway.ts'
 import { generate } from './cli/generate.ts'
 import { createKey, listKeys, revokeKey } from './cli/keys.ts'
+import { addModelCommands } from './cli/models/commands.ts'
 import { runEndpoint } from './cli/run.ts'
 import { runner } from './cli/runner.ts'
 import { serve } from './cli/serve.ts'
@@ -9,6 +10,7 @@ import { UserError } from './cli/user-error.ts'
 import { ConfigError, type ConfigOverrides, readConfig } from './config/config.ts'
 import { DatabaseError } from './db/database-error.ts'
 import { WireError } from './errors/errors.ts'
+import { ModelError } from './models/model-error.ts'
 import { preparedWeightsFolder } from './processes/image-endpoints.ts'
 import { StorageError } from './storage/storage-error.ts'
 
@@ -30,6 +32,7 @@ function program(): Command {
   addRoles(darkroom)
   addGenerate(darkroom)
   addRun(darkroom)
+  addModelCommands(darkroom, withInterrupt)
   addKeys(darkroom)
   return darkroom
 }
@@ -215,7 +218,7 @@ async function describe(error: unknown): Promise<string> {
   return `darkroom: ${error.message}${path}`
 }
 
-const MENDABLE = [ConfigError, DatabaseError, StorageError, UserError, WireError]
+const MENDABLE = [ConfigError, DatabaseError, ModelError, StorageError, UserError, WireError]
 
 async function isMendable(error: Error): Promise<boolean> {
   if (MENDABLE.some((kind) => error instanceof kind)) return true

@@ -12,7 +12,7 @@ import {
   symlink,
   writeFile,
 } from 'node:fs/promises'
-import { dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 
 const COMMIT = /^[0-9a-f]{40}$/
 
@@ -124,6 +124,25 @@ export class HubCache {
       const [owner, rest] = /^models--(.+?)--(.+)$/.exec(name)?.slice(1) ?? []
       return owner === undefined || rest === undefined ? [] : [`${owner}/${rest}`]
     })
+  }
+
+  /** Names of the blobs that files of snapshots lead to. */
+  async linkedBlobs(repository: string): Promise<ReadonlySet<string>> {
+    const root = join(this.repositoryFolder(repository), 'snapshots')
+    const entries = await readdir(root, { recursive: true, withFileTypes: true }).catch(() => [])
+    const links = entries.filter((entry) => entry.isSymbolicLink())
+    const targets = await Promise.all(links.map((entry) => readlink(join(entry.parentPath, entry.name))))
+    return new Set(targets.map((target) => basename(target)))
+  }
+
+  /** Bytes of all blobs of a repository, unfinished ones included. */
+  async blobBytes(repository: string): Promise<number> {
+    const folder = join(this.repositoryFolder(repository), 'blobs')
+    const names = await readdir(folder).catch((): string[] => [])
+    const sizes = await Promise.all(
+      names.map(async (name) => (await stat(join(folder, name)).catch(() => undefined))?.size),
+    )
+    return sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0)
   }
 
   /** Removes a repository with all of its revisions. */

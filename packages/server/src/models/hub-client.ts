@@ -103,6 +103,12 @@ export class HubClient {
     })
   }
 
+  /** A small JSON file of a repository, without keeping it. */
+  async json(repository: string, commit: string, path: string, signal: AbortSignal): Promise<unknown> {
+    const escaped = path.split('/').map(encodeURIComponent).join('/')
+    return (await this.#json(`/${repository}/resolve/${commit}/${escaped}`, repository, commit, signal)).value
+  }
+
   async #tree(repository: string, commit: string, signal: AbortSignal): Promise<HubFile[]> {
     const files: HubFile[] = []
     let next: string | undefined = `/api/models/${repository}/tree/${commit}?recursive=true`

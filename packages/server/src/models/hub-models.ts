@@ -2,12 +2,13 @@ import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { listFolder, readJsonFile } from './folder-listing.ts'
 import type { HubCache } from './hub-cache.ts'
-import type { HubClient, HubRepository } from './hub-client.ts'
+import type { HubClient } from './hub-client.ts'
 import type { CachedFile, HubDownloads } from './hub-download.ts'
-import { chooseModel, type ModelChoice, type ModelWish } from './model-choice.ts'
+import { chooseModel, likelyKind, type ModelChoice, type ModelWish } from './model-choice.ts'
 import { ModelError } from './model-error.ts'
 import { type HubReference, movedTo } from './reference.ts'
 import { sizeText } from './size-text.ts'
+import type { WeightsKind } from './weights-kind.ts'
 import type { ListedFile } from './weights-selection.ts'
 
 export interface HubModelsOptions {
@@ -28,6 +29,12 @@ export interface HubFetchOptions {
   readonly onProgress?: (doneBytes: number, file: ListedFile, fileBytes: number) => void
   /** Called for each file that was not here before. */
   readonly onFetched?: (file: CachedFile) => void
+}
+
+/** A repository's files at one commit, and its licence as its card names it. */
+export interface HubListing {
+  readonly files: readonly ListedFile[]
+  readonly license?: string
 }
 
 /** What is needed of a repository, and where it is or will be. */
@@ -67,7 +74,7 @@ export class HubModels {
       const snapshot = await cache.snapshot(repository, reference.revision)
       if (snapshot === undefined) continue
       const { commit, folder } = snapshot
-      const listing = await this.#readListing(repository, commit)
+      const listing = (await this.listing(repository, commit))?.files
       const wanted = { ...wish, ...(reference.path !== undefined && { path: reference.path }) }
       const choose = chooseModel(listing ?? (await listFolder(folder)), wanted, label, (path) =>
         readJsonFile(join(folder, path)),
@@ -87,19 +94,25 @@ export class HubModels {
   }
 
   /**
-   * What would be fetched of a repository. Its `model_index.json`, which says what it is made of, is.
+   * What would be fetched of a repository.
    * @throws ModelError; the signal's reason
    */
-  async plan(reference: HubReference, wish: ModelWish, label: string, signal: AbortSignal): Promise<HubPlan> {
-    const { cache, client, downloads } = this.#options
+  async plan(
+    reference: HubReference,
+    wish: Omit<ModelWish, 'kind'> & { readonly kind?: WeightsKind },
+    label: string,
+    signal: AbortSignal,
+  ): Promise<HubPlan> {
+    const { cache, client } = this.#options
     const repository = movedTo(reference.repository)
     const { commit, files, license } = await client.repository(repository, reference.revision ?? 'main', signal)
-    await this.#writeListing({ repository, commit, files })
+    await this.#writeListing(repository, commit, { files, ...(license !== undefined && { license }) })
     const readIndex = async (path: string) => {
-      const file = await downloads.fetch({ repository, revision: commit, path, maxBytes: MAX_INDEX_BYTES, signal })
-      return readJsonFile(file.path)
+      const value = await client.json(repository, commit, path, signal)
+      return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
     }
-    const wanted = { ...wish, ...(reference.path !== undefined && { path: reference.path }) }
+    const kind = wish.kind ?? likelyKind(files, reference.path)
+    const wanted = { ...wish, kind, ...(reference.path !== undefined && { path: reference.path }) }
     const choice = await chooseModel(files, wanted, label, readIndex)
     if (choice.missing.length > 0) {
       throw new ModelError('not-found', `${label} lacks what it would need: ${choice.missing.slice(0, 3).join(', ')}.`)
@@ -180,17 +193,18 @@ export class HubModels {
     return missing
   }
 
-  async #readListing(repository: string, commit: string): Promise<ListedFile[] | undefined> {
+  /** What a repository has at a commit, as far as its hub was asked from here. */
+  async listing(repository: string, commit: string): Promise<HubListing | undefined> {
     const text = await readFile(this.#listingPath(repository, commit), 'utf8').catch(() => undefined)
-    return text === undefined ? undefined : (JSON.parse(text) as ListedFile[])
+    return text === undefined ? undefined : (JSON.parse(text) as HubListing)
   }
 
   /** Kept: whether a name is ambiguous is a question of what the repository has, not of what has been fetched of it. */
-  async #writeListing({ repository, commit, files }: HubRepository): Promise<void> {
+  async #writeListing(repository: string, commit: string, listing: HubListing): Promise<void> {
     const path = this.#listingPath(repository, commit)
     await mkdir(dirname(path), { recursive: true })
     const written = `${path}.${process.pid}~`
-    await writeFile(written, JSON.stringify(files))
+    await writeFile(written, JSON.stringify(listing))
     await rename(written, path)
   }
 
@@ -198,5 +212,3 @@ export class HubModels {
     return join(this.#options.listingsFolder, `${repository.replaceAll('/', '--')}@${commit}.json`)
   }
 }
-
-const MAX_INDEX_BYTES = 1024 * 1024

@@ -65,6 +65,15 @@ export async function chooseModel(
   return chooseComponent(files, folder, wish) ?? chooseFile(files, folder, wish, label)
 }
 
+/** What a repository or folder looks like to somebody who does not say what it is for. */
+export function likelyKind(files: readonly ListedFile[], folder = ''): WeightsKind {
+  const names = filesIn(files, folder).map(({ path }) => nameOf(path))
+  if (names.includes('model_index.json')) return 'base'
+  // Any kind whose configuration may lie at the root.
+  if (names.includes('config.json')) return 'unet'
+  return names.some((name) => name.startsWith('learned_embeds.')) ? 'embedding' : 'lora'
+}
+
 function chooseComponent(files: readonly ListedFile[], folder: string, wish: ModelWish): ModelChoice | undefined {
   const places = folder === '' ? COMPONENT_FOLDERS[wish.kind] : COMPONENT_FOLDERS[wish.kind] && [folder]
   for (const place of places ?? []) {

@@ -5,6 +5,8 @@ import { HubCache } from './hub-cache.ts'
 import { HubClient } from './hub-client.ts'
 import { HubDownloads } from './hub-download.ts'
 import { HubModels } from './hub-models.ts'
+import { Inventory } from './inventory.ts'
+import { ModelPulls } from './model-pull.ts'
 import { type DownloadPolicy, ModelStore } from './model-store.ts'
 import type { TransferTuning } from './transfer.ts'
 import { UrlDownloads } from './url-downloads.ts'
@@ -35,9 +37,9 @@ export const PUBLIC_HUB = 'https://huggingface.co'
 
 export interface OpenedStore {
   readonly store: ModelStore
-  readonly hub: HubModels
+  readonly pulls: ModelPulls
+  readonly inventory: Inventory
   readonly cache: HubCache
-  readonly urls: UrlDownloads
   readonly usage: UsageLedger
   close(): Promise<void>
 }
@@ -58,6 +60,7 @@ export function openModelStore(settings: ModelStoreSettings, tuning: Partial<Tra
     tuning,
     ...(settings.now && { now: settings.now }),
   })
+  const civitai = new CivitaiClient({ http, token: settings.civitaiToken })
   const usage = new UsageLedger(join(settings.dataFolder, 'model-usage'), settings.now)
   const listingsFolder = join(settings.dataFolder, 'hub-listings')
   const store = new ModelStore({
@@ -65,7 +68,7 @@ export function openModelStore(settings: ModelStoreSettings, tuning: Partial<Tra
     client,
     downloads,
     urls,
-    civitai: new CivitaiClient({ http, token: settings.civitaiToken }),
+    civitai,
     hubEndpoint,
     isOffline: settings.hubOffline,
     modelFolders: settings.modelFolders,
@@ -76,11 +79,12 @@ export function openModelStore(settings: ModelStoreSettings, tuning: Partial<Tra
     usage,
     listingsFolder,
   })
+  const hub = new HubModels({ cache, client, downloads, listingsFolder })
   return {
     store,
-    hub: new HubModels({ cache, client, downloads, listingsFolder }),
+    pulls: new ModelPulls({ hub, urls, civitai, usage, hubEndpoint, isOffline: settings.hubOffline }),
+    inventory: new Inventory({ modelFolders: settings.modelFolders, cache, hub, urls, usage }),
     cache,
-    urls,
     usage,
     async close() {
       await Promise.all([http.close(), hubHttp.close()])

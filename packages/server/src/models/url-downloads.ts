@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { OutboundHttp, OutboundResponse } from '../security/outbound-http.ts'
 import { withFileLock } from './file-lock.ts'
@@ -131,6 +131,13 @@ export class UrlDownloads {
         })
       },
     )
+  }
+
+  /** Every file that is here, and how it was called when it came. */
+  async all(): Promise<(KeptFile & { readonly label: string })[]> {
+    const keys = await readdir(this.folder).catch((): string[] => [])
+    const read = await Promise.all(keys.map((key) => this.#read(key)))
+    return read.flatMap((known) => (known === undefined ? [] : [{ ...known.file, label: known.record.label }]))
   }
 
   /** Removes a file. */

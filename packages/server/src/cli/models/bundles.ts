@@ -1,0 +1,47 @@
+import type { WeightsKind } from '../../models/weights-kind.ts'
+
+/** A model that an endpoint draws with. */
+export interface BundlePart {
+  readonly reference: string
+  readonly kind: WeightsKind
+  /** What it is for, in a few words. */
+  readonly purpose: string
+  /** Not needed for an endpoint's default input. */
+  readonly isOptional?: boolean
+  /** As its authors name it, where the hub's card does not. */
+  readonly license?: string
+}
+
+const SDXL: BundlePart = { reference: 'stabilityai/stable-diffusion-xl-base-1.0', kind: 'base', purpose: 'base model' }
+const SD15: BundlePart = {
+  reference: 'stable-diffusion-v1-5/stable-diffusion-v1-5',
+  kind: 'base',
+  purpose: 'base model',
+}
+const LCM_SDXL: BundlePart = { reference: 'latent-consistency/lcm-lora-sdxl', kind: 'lora', purpose: 'few steps' }
+const LCM_SD15: BundlePart = { reference: 'latent-consistency/lcm-lora-sdv1-5', kind: 'lora', purpose: 'few steps' }
+const CHECKER_V1: BundlePart = {
+  reference: 'CompVis/stable-diffusion-safety-checker',
+  kind: 'safety-checker',
+  purpose: 'safety checker v1',
+}
+const CHECKER_V2: BundlePart = {
+  reference: 'Falconsai/nsfw_image_detection',
+  kind: 'safety-checker',
+  purpose: 'safety checker v2',
+}
+const optional = (part: BundlePart): BundlePart => ({ ...part, isOptional: true })
+
+const FAST_LCM = [SDXL, LCM_SDXL, CHECKER_V1, optional(CHECKER_V2), optional(SD15), optional(LCM_SD15)]
+const LCM_SD15_I2I = [SD15, LCM_SD15, CHECKER_V1, optional(CHECKER_V2), optional(SDXL), optional(LCM_SDXL)]
+const LORA = [SDXL, optional(SD15), optional(CHECKER_V1)]
+
+/** What endpoints draw with, by their ids. */
+export const BUNDLES: Readonly<Record<string, readonly BundlePart[]>> = {
+  'fal-ai/fast-lcm-diffusion': FAST_LCM,
+  'fal-ai/fast-lcm-diffusion/image-to-image': FAST_LCM,
+  'fal-ai/lcm-sd15-i2i': LCM_SD15_I2I,
+  'fal-ai/lora': LORA,
+  'fal-ai/lora/image-to-image': LORA,
+  'fal-ai/lora/inpaint': LORA,
+}

@@ -1,0 +1,116 @@
+import { createInterface } from 'node:readline/promises'
+import type { Config } from '../../config/config.ts'
+import type { ModelPulls, PullPlan, PullWish } from '../../models/model-pull.ts'
+import { sizeText } from '../../models/size-text.ts'
+import { createModelStore } from '../../processes/model-store.ts'
+import { UserError } from '../user-error.ts'
+import { BUNDLES, type BundlePart } from './bundles.ts'
+import { downloadBars } from './download-bars.ts'
+
+export interface PullArguments {
+  /** Ids of models, URLs, or ids of endpoints. */
+  readonly references: readonly string[]
+  readonly variant?: string
+  /** What the model is for, where its files do not tell. */
+  readonly kind?: PullWish['kind']
+  readonly dryRun: boolean
+  /** Endpoints: what their default input does not need, too. */
+  readonly all: boolean
+  readonly yes: boolean
+}
+
+/** Models pulled at the same time. */
+const AT_ONCE = 2
+
+/** `darkroom pull`: fetches models, or all that an endpoint draws with. */
+export async function pullModels(config: Config, options: PullArguments, signal: AbortSignal): Promise<void> {
+  const opened = createModelStore(config)
+  try {
+    const plans = await planAll(opened.pulls, options, signal)
+    printPlans(plans)
+    const bytes = sum(plans.flatMap(({ plan }) => plan.missing.map(({ size }) => size)))
+    const isWhole = plans.every(({ plan }) => plan.source.type === 'hub' && plan.missing.length === 0)
+    if (isWhole) console.log('Everything is here already.')
+    if (options.dryRun || isWhole) return
+    if (options.references.some((reference) => reference in BUNDLES)) await requireConsent(bytes, options.yes)
+    await fetchAll(opened.pulls, plans, signal)
+  } finally {
+    await opened.close()
+  }
+}
+
+interface NamedPlan {
+  readonly plan: PullPlan
+  readonly purpose?: string
+}
+
+async function planAll(pulls: ModelPulls, options: PullArguments, signal: AbortSignal): Promise<NamedPlan[]> {
+  const parts = options.references.flatMap((reference): (BundlePart | { reference: string })[] => {
+    const bundle = BUNDLES[reference]
+    return bundle?.filter(({ isOptional }) => options.all || isOptional !== true) ?? [{ reference }]
+  })
+  const unique = parts.filter(({ reference }, i) => parts.findIndex((part) => part.reference === reference) === i)
+  const { variant, kind } = options
+  return Promise.all(
+    unique.map(async (part) => {
+      const own = 'kind' in part ? part.kind : kind
+      const wish = { ...(variant !== undefined && { variant }), ...(own !== undefined && { kind: own }) }
+      const plan = await pulls.plan(part.reference, wish, signal)
+      return { plan, ...('purpose' in part && { purpose: part.purpose }) }
+    }),
+  )
+}
+
+function printPlans(plans: readonly NamedPlan[]): void {
+  for (const { plan, purpose } of plans) {
+    const { label, files, missing, license } = plan
+    const size = files.length === 0 ? 'size not known' : sizeText(sum(files.map((file) => file.size)))
+    const notes = [purpose, size, license && `licence ${license}`].filter((note) => note !== undefined && note !== '')
+    console.log(`${label}  (${notes.join(', ')})`)
+    for (const file of files) {
+      const state = missing.some(({ path }) => path === file.path) ? '' : '  here'
+      console.log(`  ${sizeText(file.size).padStart(10)}  ${file.path}${state}`)
+    }
+  }
+}
+
+async function requireConsent(bytes: number, isGiven: boolean): Promise<void> {
+  if (isGiven) return
+  if (!process.stdin.isTTY) throw new UserError(`this fetches ${sizeText(bytes)}; add --yes to agree`)
+  const prompt = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    const answer = await prompt.question(`Fetch ${sizeText(bytes)} under these licences? [y/N] `)
+    if (!/^y(es)?$/i.test(answer.trim())) throw new UserError('nothing was fetched')
+  } finally {
+    prompt.close()
+  }
+}
+
+async function fetchAll(pulls: ModelPulls, plans: readonly NamedPlan[], signal: AbortSignal): Promise<void> {
+  const bars = downloadBars()
+  const queue = [...plans]
+  const failures: unknown[] = []
+  const work = async () => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      const { plan } = next
+      const onProgress = (file: string, done: number, total: number | undefined) =>
+        bars.update(`${plan.label} ${file}`, file, done, total)
+      // One model that cannot be fetched does not keep the others away.
+      await pulls.fetch(plan, { signal, onProgress }).catch((error) => failures.push(error))
+    }
+  }
+  try {
+    await Promise.all(Array.from({ length: Math.min(AT_ONCE, queue.length) }, work))
+  } finally {
+    bars.stop()
+  }
+  signal.throwIfAborted()
+  if (failures.length > 0) {
+    throw new UserError(failures.map((error) => (error instanceof Error ? error.message : String(error))).join('\n'))
+  }
+  for (const { plan } of plans) console.log(`${plan.label} is here`)
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0)
+}
