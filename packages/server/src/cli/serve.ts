@@ -40,7 +40,8 @@ async function printBanner({ url, authorityFile }: RunningServer, config: Config
     lines.push(
       '  models The demo checkpoints Pinhole (512 and 1024) draw in place of:',
       ...missing.map((name) => `           ${name}`),
-      `         Put a model into ${config.modelsFolder}/owner/name to use it.`,
+      `         Fetch what an endpoint draws with: darkroom pull fal-ai/fast-lcm-diffusion`,
+      `         Or put a model into ${config.modelsFolder}/owner/name.`,
     )
   }
   console.log(lines.join('\n'))

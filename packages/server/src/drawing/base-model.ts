@@ -1,11 +1,10 @@
 import type { StableDiffusion } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
-import { ModelError, type ModelErrorReason } from '../models/model-error.ts'
 import type { FoundModel } from '../models/model-store.ts'
 import type { BaseModelRequest } from './adapted-request.ts'
 import { standInFor } from './checkpoint-choice.ts'
 import { toWireError } from './engine-errors.ts'
-import { findWeights, pathOf } from './find-weights.ts'
+import { findBaseModel, findWeights, pathOf } from './find-weights.ts'
 import type { ImageEngine, ModelChoice } from './image-engine.ts'
 import type { PictureSize } from './picture-size.ts'
 
@@ -29,31 +28,16 @@ export async function openBaseModel(
   context: HandlerContext,
 ): Promise<BaseModel> {
   const { log } = context
-  const found = await findBase(engine, asked, context)
-  const choice = found ? await withUNet(engine, choiceOf(found), asked, context) : standInFor(engine.registry, size)
+  const found = await findBaseModel(engine.store, asked, context)
+  const choice =
+    found.type === 'absent'
+      ? standInFor(engine.registry, size, found, context)
+      : await withUNet(engine, choiceOf(found), asked, context)
   context.setHeader('x-darkroom-model', choice.label)
   const model = await engine.model(choice, log).catch((error) => {
     throw toWireError(error, { model: 'model_name' })
   })
-  return { model, choice, standIn: found === undefined }
-}
-
-/** Not here, and not to be fetched for a request: the operator's to change, not the client's. */
-const NOT_FETCHED: readonly ModelErrorReason[] = ['downloads-off', 'offline']
-
-async function findBase(
-  engine: ImageEngine,
-  { name, variant }: BaseModelRequest,
-  context: HandlerContext,
-): Promise<FoundModel | undefined> {
-  try {
-    return await findWeights(engine.store, name, { kind: 'base', ...(variant && { variant }) }, context)
-  } catch (error) {
-    const reason = error instanceof Error && error.cause instanceof ModelError ? error.cause.reason : undefined
-    if (reason === undefined || !NOT_FETCHED.includes(reason)) throw error
-    context.log(`${(error as Error).message} A demo checkpoint draws in its place.`, 'WARN')
-    return undefined
-  }
+  return { model, choice, standIn: found.type === 'absent' }
 }
 
 function choiceOf(found: FoundModel): ModelChoice {

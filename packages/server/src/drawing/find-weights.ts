@@ -1,6 +1,6 @@
 import type { HandlerContext } from '../endpoints/endpoint.ts'
 import { WireError } from '../errors/errors.ts'
-import { ModelError } from '../models/model-error.ts'
+import { ModelError, type ModelErrorReason } from '../models/model-error.ts'
 import type { FindOptions, FoundModel, ModelStore } from '../models/model-store.ts'
 
 /** What is wanted of a reference. */
@@ -20,6 +20,55 @@ export async function findWeights(
     return await store.find(reference, { ...wish, signal, log: (message) => log(message), openOwnFile })
   } catch (error) {
     throw toWireError(error)
+  }
+}
+
+/** Not here, and not to be fetched for a request: the operator's to change, not the client's. */
+const NOT_FETCHED: readonly ModelErrorReason[] = ['downloads-off', 'offline']
+
+/** A base model that a demo checkpoint stands in for. */
+export interface AbsentModel {
+  readonly type: 'absent'
+  /** A sentence that says what to do. */
+  readonly why: string
+}
+
+/**
+ * The base model that a request names, or why it is not on this machine and is not fetched.
+ * @throws WireError 422 when the reference leads to something that is no base model
+ */
+export async function findBaseModel(
+  store: ModelStore,
+  { name, variant }: { readonly name: string; readonly variant?: string | undefined },
+  context: HandlerContext,
+): Promise<FoundModel | AbsentModel> {
+  try {
+    return await findWeights(store, name, { kind: 'base', ...(variant && { variant }) }, context)
+  } catch (error) {
+    if (!(error instanceof WireError) || !isNotFetched(error.cause)) throw error
+    return { type: 'absent', why: error.message }
+  }
+}
+
+function isNotFetched(cause: unknown): boolean {
+  return cause instanceof ModelError && NOT_FETCHED.includes(cause.reason)
+}
+
+/**
+ * The LCM-LoRA of a base model.
+ * @returns undefined, and a warning in the request's log, where it cannot be had: pictures are drawn without
+ */
+export async function findLcmLora(
+  store: ModelStore,
+  name: string,
+  context: HandlerContext,
+): Promise<string | undefined> {
+  try {
+    return pathOf(await findWeights(store, name, { kind: 'lora' }, context))
+  } catch (error) {
+    if (!(error instanceof WireError && error.cause instanceof ModelError)) throw error
+    context.log(`Pictures of few steps will look unfinished: ${error.message}`, 'WARN')
+    return undefined
   }
 }
 

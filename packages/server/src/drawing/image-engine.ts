@@ -88,8 +88,8 @@ export class ImageEngine {
   }
 
   /** The checkpoint with its LCM-LoRA merged in. */
-  latentConsistencyModel({ folder, label, lcmLora }: LocalCheckpoint, log: EngineLog): Promise<StableDiffusion> {
-    return this.model({ folder, label, loras: lcmLora === undefined ? [] : [{ path: lcmLora, scale: 1 }] }, log)
+  latentConsistencyModel({ lcmLora, ...checkpoint }: LocalCheckpoint, log: EngineLog): Promise<StableDiffusion> {
+    return this.model({ ...checkpoint, loras: lcmLora === undefined ? [] : [{ path: lcmLora, scale: 1 }] }, log)
   }
 
   async dispose(): Promise<void> {

@@ -11,7 +11,7 @@ import {
 import type { HandlerContext } from '../endpoints/endpoint.ts'
 import type { LcmModelName } from '../endpoints/shared/latent-consistency.ts'
 import { MODEL } from '../protocol/headers.ts'
-import { chooseCheckpoint, type LocalCheckpoint } from './checkpoint-choice.ts'
+import { chooseCheckpoint } from './checkpoint-choice.ts'
 import { toWireError } from './engine-errors.ts'
 import type { ImageEngine } from './image-engine.ts'
 import { atSize, type OutputPicture, outputPicture, type PictureFormat } from './picture-output.ts'
@@ -59,8 +59,8 @@ export async function* drawLatentConsistency(
   context: HandlerContext,
 ): AsyncGenerator<OutputPicture, LcmResult> {
   const lcmLora = LCM_LORAS[request.modelName]
-  const checkpoint = await chooseCheckpoint(engine.registry, request.modelName, lcmLora, request.size)
-  announce(checkpoint, request.modelName, lcmLora, context)
+  const checkpoint = await chooseCheckpoint(engine, request.modelName, lcmLora, request.size, context)
+  context.setHeader(MODEL, checkpoint.label)
   const model = await engine.latentConsistencyModel(checkpoint, context.log).catch((error) => {
     throw toWireError(error)
   })
@@ -94,19 +94,4 @@ function startRun(
   if (request.start === undefined) return textToImage(model, { ...parameters, width, height }, signal)
   const image = resizeRgb(request.start.image, width, height, 'lanczos')
   return imageToImage(model, { ...parameters, image, strength: request.start.strength }, signal)
-}
-
-/** Says which model draws: in a response header and, where it is not the one asked for, in the request's log. */
-function announce(
-  checkpoint: LocalCheckpoint,
-  asked: string,
-  lcmLora: string,
-  { setHeader, log }: HandlerContext,
-): void {
-  setHeader(MODEL, checkpoint.label)
-  if (checkpoint.standIn) {
-    log(`${asked} is not on this machine: the demo checkpoint ${checkpoint.label} draws in its place`, 'WARN')
-  } else if (checkpoint.lcmLora === undefined) {
-    log(`${lcmLora} is not on this machine: pictures of few steps will look unfinished`, 'WARN')
-  }
 }
