@@ -122,8 +122,17 @@ const AUTOENCODER_ATTENTION: readonly Pair[] = [
   ['to_out.0', 'proj_out'],
 ]
 
+/** The names of an AutoencoderKL, from its original keys (without `first_stage_model.`). */
+export function autoencoderNamesOf(names: readonly string[]): LayoutNames {
+  const count = (pattern: RegExp) => {
+    const indices = names.map((name) => Number(pattern.exec(name)?.[1] ?? -1)).filter((index) => index <= MAX_INDEX)
+    return 1 + indices.reduce((largest, index) => Math.max(largest, index), -1)
+  }
+  return autoencoderNames(count(/^decoder\.up\.(\d+)\./), count(/^decoder\.up\.0\.block\.(\d+)\./) - 1)
+}
+
 /** The names of an AutoencoderKL of so many levels (`block_out_channels`); `layersPerBlock` resnets in a level of its encoder. */
-export function autoencoderNames(levels: number, layersPerBlock: number): LayoutNames {
+function autoencoderNames(levels: number, layersPerBlock: number): LayoutNames {
   const side = (name: string): Pair[] => [
     [`${name}.conv_in`, `${name}.conv_in`],
     [`${name}.conv_norm_out`, `${name}.norm_out`],
@@ -184,13 +193,16 @@ function counted<Item>(count: number, make: (index: number) => Item): Item[] {
   return Array.from({ length: count }, (_, i) => make(i))
 }
 
+/** Numbers in keys beyond this are no layers: a hostile file must not have a name made for each number below. */
+const MAX_INDEX = 63
+
 /** The structure of a UNet or ControlNet, read off its diffusers keys or module paths. */
 export function structureOfDiffusers(names: Iterable<string>): UNetStructure {
   const found = { down: new Map<number, Block>(), up: new Map<number, Block>() }
   for (const name of names) {
     const [, side, block, kind, layer] =
       /^(down|up)_blocks\.(\d+)\.(resnets|attentions)\.(\d+)\./.exec(`${name}.`) ?? []
-    if (side === undefined) continue
+    if (side === undefined || Number(block) > MAX_INDEX || Number(layer) > MAX_INDEX) continue
     noteLayer(found[side as 'down' | 'up'], Number(block), Number(layer), kind === 'attentions')
   }
   return { downBlocks: inOrder(found.down), upBlocks: inOrder(found.up) }

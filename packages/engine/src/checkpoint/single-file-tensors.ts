@@ -2,7 +2,7 @@
 import { rowMajorStrides, type TensorEntry, type WeightFile } from '../formats/stored-tensor.ts'
 import { CheckpointError } from './checkpoint-error.ts'
 import { asLinear, type KeyRenames, renameKey, type StoredTensor } from './component-weights.ts'
-import { autoencoderNames, controlNetNames, type LayoutNames, structureOfLdm, unetNames } from './ldm-keys.ts'
+import { autoencoderNamesOf, controlNetNames, type LayoutNames, structureOfLdm, unetNames } from './ldm-keys.ts'
 import { type OpenClipPart, openClipParts } from './open-clip-keys.ts'
 import type { FilePart, PartName } from './single-file-parts.ts'
 
@@ -59,8 +59,7 @@ function translation(name: PartName, { layout, storedKeys }: FilePart): Translat
 function ldmNames(name: PartName, keys: readonly string[]): LayoutNames {
   if (name === 'unet') return unetNames(structureOfLdm(keys))
   if (name === 'controlnet') return controlNetNames(structureOfLdm(keys))
-  const count = (pattern: RegExp) => 1 + Math.max(-1, ...keys.map((key) => Number(pattern.exec(key)?.[1] ?? -1)))
-  return autoencoderNames(count(/^decoder\.up\.(\d+)\./), count(/^decoder\.up\.0\.block\.(\d+)\./) - 1)
+  return autoencoderNamesOf(keys)
 }
 
 /** A range of a tensor's rows, or its transpose, in the same bytes. */

@@ -15,8 +15,8 @@ import {
 } from './stored-tensor.ts'
 import { WeightFileError } from './weight-file-error.ts'
 
-/** The reference implementation's limit; a header this long is a damaged length field. */
-const MAX_HEADER_BYTES = 100_000_000
+/** A header longer than this is a damaged length field: SDXL's has 300 KB, and trainers add some megabytes of notes. */
+const MAX_HEADER_BYTES = 32 * 2 ** 20
 
 /**
  * Reads the header and checks it against the file's size: every tensor lies inside the file, none overlap, and together they

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import {
-  autoencoderNames,
+  autoencoderNamesOf,
   controlNetNames,
   type LayoutNames,
   structureOfDiffusers,
@@ -53,7 +53,7 @@ describe.each(MODELS)('%s', (name, prefix, namesOf, count) => {
 
 test('an autoencoder’s names', async () => {
   const keys = await goldenKeys('vae', 'first_stage_model.')
-  expectNames(autoencoderNames(4, 2), keys)
+  expectNames(autoencoderNamesOf(keys.map(({ ldm }) => ldm)), keys)
 })
 
 test('OpenCLIP’s tensors', async () => {
@@ -79,4 +79,17 @@ test('module names as kohya’s SDXL LoRA files have them', async () => {
   expect(names.toLdm('up_blocks.0.upsamplers.0.conv')).toBe('output_blocks.2.2.conv')
   expect(names.toLdm('down_blocks.7.resnets.0.conv1')).toBeUndefined()
   expect(names.toLdm('')).toBeUndefined()
+})
+
+test('a number of a hostile file is no number of layers', () => {
+  const huge = '4294967294'
+  const diffusers = structureOfDiffusers([`down_blocks.0.resnets.${huge}.conv1`, `down_blocks.${huge}.resnets.0.conv1`])
+  expect(diffusers).toEqual({ downBlocks: [], upBlocks: [] })
+  const ldm = structureOfLdm(['input_blocks.0.0.weight', `input_blocks.${huge}.0.in_layers.0.weight`])
+  expect(ldm.downBlocks).toEqual([{ resnets: 1, crossAttention: null }])
+  const names = autoencoderNamesOf([
+    `decoder.up.${huge}.block.0.norm1.weight`,
+    `decoder.up.0.block.${huge}.norm1.weight`,
+  ])
+  expect(names.toDiffusers('quant_conv.weight')).toBe('quant_conv.weight')
 })

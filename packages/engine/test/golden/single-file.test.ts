@@ -1,5 +1,5 @@
 /** Single files of the original layout, written with diffusers' key maps, against the diffusers folders that they were made of. */
-import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -12,6 +12,7 @@ import {
   textEncoderConfig,
   unetConfig,
 } from '../../src/checkpoint/config-from-shapes.ts'
+import { WeightCache } from '../../src/checkpoint/prepared-weights.ts'
 import { familyOf, type PartName, partsOf } from '../../src/checkpoint/single-file-parts.ts'
 import { partTensors } from '../../src/checkpoint/single-file-tensors.ts'
 import { readSafetensors, readTensor, writeSafetensors } from '../../src/formats/safetensors.ts'
@@ -141,6 +142,18 @@ describe.each(TINY)('%s', (name) => {
     ])
     expect(wanted).toMatchObject(found)
   })
+})
+
+test('float32 tensors are mapped in the file itself; only a transpose is written anew', async () => {
+  const cache = new WeightCache({ folder: join(folder, 'prepared') })
+  const path = await realpath(singleFile('tiny-sdxl'))
+  const file = await openCheckpoint(path, options('tiny-sdxl'))
+  for (const component of Object.keys(TINY_CONFIGS['tiny-sdxl'])) {
+    const weights = await file.component(component).weights()
+    const prepared = await cache.prepare(weights)
+    const elsewhere = [...weights.tensors.keys()].filter((key) => prepared.locate(key).path !== path)
+    expect(elsewhere).toEqual(component === 'text_encoder_2' ? ['text_projection.weight'] : [])
+  }
 })
 
 test('each part of a file has an identity of its own', async () => {
