@@ -83,7 +83,7 @@ export const PACKAGE_RULES: readonly PackageRules[] = [
     layers: {
       schema: [],
       api: ['schema'],
-      parts: ['api'],
+      parts: ['api', 'inputs', 'schema'],
       form: ['api', 'parts', 'schema'],
       run: ['api', 'inputs', 'parts', 'schema'],
       inputs: ['api', 'schema'],

@@ -2,6 +2,7 @@ import { lazy, Suspense, useEffect, useRef } from 'react'
 import { Route, Routes, useLocation, useParams } from 'react-router'
 import { EndpointPage } from './pages/endpoint-page.tsx'
 import { EndpointsPage } from './pages/endpoints-page.tsx'
+import { PictureRestore } from './parts/picture-restore.tsx'
 import { SiteHeader } from './parts/site-header.tsx'
 
 const RealtimePage = lazy(() => import('./pages/realtime-page.tsx'))
@@ -37,6 +38,7 @@ export function App() {
           </Routes>
         </Suspense>
       </main>
+      <PictureRestore />
     </>
   )
 }

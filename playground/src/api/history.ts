@@ -26,6 +26,11 @@ export interface HistoryFilter {
 }
 
 const PER_PAGE = 24
+const UNDER_WAY_MS = 1500
+
+function isUnderWay({ items }: RequestsPage): boolean {
+  return items.some(({ ended_at }) => ended_at === null)
+}
 
 /** Requests that the server has kept, newest first, a page at a time. */
 export function useHistory({ endpointId, status }: HistoryFilter) {
@@ -40,6 +45,8 @@ export function useHistory({ endpointId, status }: HistoryFilter) {
       return (await callServer(`/v1/models/requests/by-endpoint?${query}`)).json()
     },
     getNextPageParam: ({ has_more, next_cursor }) => (has_more ? (next_cursor ?? undefined) : undefined),
+    // What is under way ends while one looks.
+    refetchInterval: ({ state }) => (state.data?.pages.some(isUnderWay) ? UNDER_WAY_MS : false),
   })
 }
 

@@ -35,8 +35,6 @@ export function PaintView({ under, isMask, onPicture }: PaintViewProps) {
     painter.current = new Painter(canvas.current, background)
   }, [size, background])
 
-  useEffect(() => painter.current?.setBrush(brush, colour), [brush, colour])
-
   return (
     <>
       <div className="paint-area">
@@ -47,7 +45,7 @@ export function PaintView({ under, isMask, onPicture }: PaintViewProps) {
           aria-label={isMask ? 'Mask: white is drawn anew' : 'Drawing'}
           onPointerDown={(event) => {
             event.currentTarget.setPointerCapture(event.pointerId)
-            painter.current?.begin(event.nativeEvent)
+            painter.current?.begin(event.nativeEvent, { width: brush, colour })
           }}
           onPointerMove={(event) => painter.current?.move(event.nativeEvent)}
           onPointerUp={() => painter.current?.end()}

@@ -1,10 +1,15 @@
+export interface StrokeStyle {
+  /** Diameter of the brush in pixels of the canvas. */
+  readonly width: number
+  readonly colour: string
+}
+
 /** Strokes on a canvas, in the canvas's own pixels however large it is shown. */
 export class Painter {
   readonly #canvas: HTMLCanvasElement
   readonly #context: CanvasRenderingContext2D
   readonly #background: string
-  #brush = 24
-  #colour = '#000000'
+  #stroke: StrokeStyle = { width: 1, colour: '#000000' }
   #last: { readonly x: number; readonly y: number } | undefined
 
   /** Fills the canvas with the background. */
@@ -17,15 +22,10 @@ export class Painter {
     this.clear()
   }
 
-  /** @param brush diameter in pixels of the canvas */
-  setBrush(brush: number, colour: string): void {
-    this.#brush = brush
-    this.#colour = colour
-  }
-
-  begin(event: PointerEvent): void {
+  begin(event: PointerEvent, stroke: StrokeStyle): void {
+    this.#stroke = stroke
     this.#last = this.#at(event)
-    this.#stroke(this.#last, this.#last)
+    this.#draw(this.#last, this.#last)
   }
 
   /** @returns whether anything was painted */
@@ -35,7 +35,7 @@ export class Painter {
     const events = event.getCoalescedEvents?.() ?? []
     for (const point of events.length > 0 ? events : [event]) {
       const at = this.#at(point)
-      this.#stroke(this.#last, at)
+      this.#draw(this.#last, at)
       this.#last = at
     }
     return true
@@ -68,10 +68,10 @@ export class Painter {
     }
   }
 
-  #stroke(from: { readonly x: number; readonly y: number }, to: { readonly x: number; readonly y: number }): void {
+  #draw(from: { readonly x: number; readonly y: number }, to: { readonly x: number; readonly y: number }): void {
     const context = this.#context
-    context.strokeStyle = this.#colour
-    context.lineWidth = this.#brush
+    context.strokeStyle = this.#stroke.colour
+    context.lineWidth = this.#stroke.width
     context.lineCap = 'round'
     context.lineJoin = 'round'
     context.beginPath()

@@ -1,6 +1,7 @@
 import { Link } from 'react-router'
 import { useCatalogue } from '../api/catalogue.ts'
 import { usePageTitle } from '../parts/page-title.ts'
+import { RestoreButton } from '../parts/picture-restore.tsx'
 
 /** Every endpoint of the server. */
 export function EndpointsPage() {
@@ -9,6 +10,7 @@ export function EndpointsPage() {
   return (
     <>
       <h1>What would you like to draw?</h1>
+      <RestoreButton />
       {error === null ? null : (
         <p className="error" role="alert">
           {error.message}

@@ -23,7 +23,6 @@ export function LiveCanvas({ onPainted }: LiveCanvasProps) {
     if (canvas.current === null) return
     painter.current = new Painter(canvas.current, '#e9e4da')
   }, [])
-  useEffect(() => painter.current?.setBrush(brush, colour), [brush, colour])
 
   const publish = () => {
     // Strokes come faster than a canvas is encoded; the one that is being encoded is followed by the newest.
@@ -49,7 +48,7 @@ export function LiveCanvas({ onPainted }: LiveCanvasProps) {
         aria-label="What the picture is made from: paint with the pointer"
         onPointerDown={(event) => {
           event.currentTarget.setPointerCapture(event.pointerId)
-          painter.current?.begin(event.nativeEvent)
+          painter.current?.begin(event.nativeEvent, { width: brush, colour })
           publish()
         }}
         onPointerMove={(event) => {

@@ -30,6 +30,8 @@ export interface Config {
   readonly allowedOrigins: readonly string[] | undefined
   /** Whether webhooks and input URLs may point at private addresses. */
   readonly allowPrivateTargets: boolean
+  /** Whether pictures carry the request that they come from. */
+  readonly recordsRequests: boolean
   readonly logLevel: LogLevel
   /** Seconds that a stopping process gives what it is working on before it hands it back or cuts it off. */
   readonly drainSeconds: number
@@ -137,6 +139,7 @@ export function readConfig(overrides: ConfigOverrides = {}, environment: Environ
     auth,
     allowedOrigins: readOrigins(env),
     allowPrivateTargets: overrides.allowPrivateTargets ?? readFlag(env, 'DARKROOM_ALLOW_PRIVATE_TARGETS') ?? false,
+    recordsRequests: readFlag(env, 'DARKROOM_PICTURE_RECORDS') ?? true,
     logLevel: overrides.logLevel ?? readChoice(env, 'DARKROOM_LOG_LEVEL', LOG_LEVELS) ?? 'info',
     drainSeconds: readInteger(env, 'DARKROOM_DRAIN_SECONDS', 0, 3600) ?? 30,
     runners: readRunners(overrides.runners ?? {}, env),

@@ -51,7 +51,7 @@ export async function* drawAdapted(
   const options = { numImages: request.numImages, fields: FIELDS, mayShow: safety.mayShow }
   const drawn = yield* runSteps(model, run, options, context)
   const { pictures, nsfwFlags } = await safety.screen(drawn.map(({ image }) => atSize(image, request.size)))
-  const images = await Promise.all(pictures.map((image) => filePicture(image, request.format, context)))
+  const images = await Promise.all(pictures.map((image) => filePicture(image, request, context)))
   return {
     images,
     nsfwFlags: nsfwFlags ?? images.map(() => false),

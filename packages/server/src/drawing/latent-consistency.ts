@@ -71,7 +71,7 @@ export async function* drawLatentConsistency(
   const drawn = yield* runSteps(model, run, options, context)
   const inferenceSeconds = (performance.now() - startedAt) / 1000
   const { pictures, nsfwFlags } = await safety.screen(drawn.map(({ image }) => atSize(image, request.size)))
-  const images = await Promise.all(pictures.map((image) => outputPicture(image, request.format, context)))
+  const images = await Promise.all(pictures.map((image) => outputPicture(image, request, context)))
   return { images, ...(nsfwFlags && { nsfwFlags }), inferenceSeconds }
 }
 

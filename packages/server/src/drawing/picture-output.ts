@@ -1,11 +1,18 @@
 import { encodeImage, type RgbImage, resizeRgb } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
+import { withRecord } from './picture-record.ts'
 import type { PictureSize } from './picture-size.ts'
 
 export interface PictureFormat {
   readonly format: 'jpeg' | 'png'
   /** The picture goes into the answer as a `data:` URI and is not stored. */
   readonly syncMode: boolean
+}
+
+/** A picture to hand out, and the seed that its request was drawn from. */
+export interface PictureOrder {
+  readonly format: PictureFormat
+  readonly seed: bigint
 }
 
 /** fal's fast/LCM image object; key order as the live service sends it. */
@@ -21,13 +28,15 @@ export interface OutputPicture {
 /** Encodes a picture and puts it where the caller wants it: into the frame, into a `data:` URI, or into storage. */
 export async function outputPicture(
   image: RgbImage,
-  { format, syncMode }: PictureFormat,
+  { format: { format, syncMode }, seed }: PictureOrder,
   context: HandlerContext,
 ): Promise<OutputPicture> {
-  const bytes = await encodeImage(image, format)
+  const plain = await encodeImage(image, format)
   const contentType = `image/${format}`
   const described = { width: image.width, height: image.height, content_type: contentType }
-  if (context.inlineBytes) return { content: bytes, ...described }
+  // Frames are to be small and quick, and nobody keeps them.
+  if (context.inlineBytes) return { content: plain, ...described }
+  const bytes = withRecord(plain, format, context.record, seed)
   if (syncMode) return { url: dataUri(bytes, contentType), ...described }
   const file = await context.saveFile(bytes, contentType, format === 'jpeg' ? 'jpg' : 'png')
   return { url: file.url, ...described }
@@ -46,10 +55,10 @@ export interface FilePicture {
 /** Encodes a picture and stores it, or puts it into a `data:` URI. */
 export async function filePicture(
   image: RgbImage,
-  { format, syncMode }: PictureFormat,
+  { format: { format, syncMode }, seed }: PictureOrder,
   context: HandlerContext,
 ): Promise<FilePicture> {
-  const bytes = await encodeImage(image, format)
+  const bytes = withRecord(await encodeImage(image, format), format, context.record, seed)
   const contentType = `image/${format}`
   const extension = format === 'jpeg' ? 'jpg' : 'png'
   const file = syncMode

@@ -35,11 +35,20 @@ export type OwnFile =
   | { readonly refusal: 'missing' | 'forbidden' | 'too_large' }
   | { readonly key: string; readonly body: ReadableStream<Uint8Array> }
 
+/** A request as a picture carries it. */
+export interface RequestRecord {
+  readonly endpointId: string
+  /** The validated input. */
+  readonly input: unknown
+}
+
 /** What a handler may do besides computing. */
 export interface HandlerContext {
   readonly requestId: string
   /** Aborts on cancel, on a lost claim and on shutdown. */
   readonly signal: AbortSignal
+  /** What the pictures are to say of the request that they come from; absent where they are to say nothing. */
+  readonly record?: RequestRecord
   /** True for `/stream`, where intermediate outputs are wanted; false for realtime, where each input has one result. */
   readonly streaming: boolean
   /** Realtime: pictures go into the frame as bytes instead of a URL. */

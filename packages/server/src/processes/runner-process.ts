@@ -63,6 +63,7 @@ export async function runRunner(config: Config, log: Logger, served: ServedEndpo
     device: 'cpu',
     memoryBytes: machineMemory(),
     warm: served.warm,
+    recordsRequests: config.recordsRequests,
     listen: { host, port, advertisedHost: advertisedHost(config.runners) },
   })
   log.info({ runnerId: runner.runnerId, address: runner.address }, 'runner ready')

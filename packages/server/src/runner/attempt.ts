@@ -2,7 +2,7 @@ import type { SessionOptions } from '../channel/direct-channel.ts'
 import type { EndpointSchema, HandlerContext, RunnableEndpoint } from '../endpoints/endpoint.ts'
 import { WireError } from '../errors/errors.ts'
 import type { LogEntry } from '../queue/request-queue.ts'
-import { failedResult, type HandlerResult, runHandler, stopError } from './run-handler.ts'
+import { failedResult, type HandlerResult, type HandlerRun, runHandler, stopError } from './run-handler.ts'
 import type { RunnerLogger } from './runner-logger.ts'
 import { StopReason } from './stop-reason.ts'
 
@@ -23,6 +23,8 @@ export interface AttemptEnvironment {
   readonly endpoints: ReadonlyMap<string, RunnableEndpoint>
   readonly validation: InputValidation
   readonly files: (request: FileRequest) => Pick<HandlerContext, 'saveFile' | 'readFile' | 'openOwnFile'>
+  /** Whether pictures are to carry the request that they come from. */
+  readonly recordsRequests: boolean
   /** Seconds that an aborted handler may take to stop before it counts as stuck. */
   readonly abortGraceSeconds: number
   /** A handler did not stop: what it holds (a native call, memory) is only got back by ending the process. */
@@ -67,7 +69,7 @@ export async function answerAttempt(attempt: Attempt, environment: AttemptEnviro
 
 function handlerRun(attempt: Attempt, endpoint: RunnableEndpoint, environment: AttemptEnvironment) {
   const { request, readInput, streaming, inlineBytes, controller, onStarted, onPartial, onLog } = attempt
-  const context: Omit<HandlerContext, 'setHeader'> = {
+  const context: HandlerRun['context'] = {
     requestId: request.requestId,
     signal: controller.signal,
     streaming,
@@ -82,7 +84,8 @@ function handlerRun(attempt: Attempt, endpoint: RunnableEndpoint, environment: A
       endpointId: request.endpointId,
       error,
     })
-  return { endpoint, readInput, context, onStarted, onPartial, onDefect }
+  const { recordsRequests } = environment
+  return { endpoint, readInput, context, recordsRequests, onStarted, onPartial, onDefect }
 }
 
 /** Answers for a handler that does not stop within its grace after the abort, and reports it. */

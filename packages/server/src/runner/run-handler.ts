@@ -22,7 +22,9 @@ export interface HandlerRun {
   /** The validated input. @throws WireError 422 */
   readonly readInput: (endpoint: RunnableEndpoint) => unknown
   /** The context but for the headers, which are collected here. Its signal is aborted with a `StopReason`. */
-  readonly context: Omit<HandlerContext, 'setHeader'>
+  readonly context: Omit<HandlerContext, 'setHeader' | 'record'>
+  /** Whether pictures are to carry the request that they come from. */
+  readonly recordsRequests: boolean
   /** Called when the input is valid and the handler begins. */
   readonly onStarted: () => void
   readonly onPartial: (output: unknown) => void
@@ -43,7 +45,8 @@ export async function runHandler(run: HandlerRun): Promise<HandlerResult> {
     const input = run.readInput(run.endpoint)
     run.onStarted()
     const startedAt = performance.now()
-    const output = await drive(run.endpoint.handler(input, { ...run.context, setHeader }), run.onPartial)
+    const record = run.recordsRequests && { record: { endpointId: run.endpoint.schema.id, input } }
+    const output = await drive(run.endpoint.handler(input, { ...run.context, ...record, setHeader }), run.onPartial)
     return { status: 200, headers, output, inferenceSeconds: (performance.now() - startedAt) / 1000 }
   } catch (error) {
     return failedResult(answerable(error, run), headers)

@@ -35,6 +35,8 @@ export interface RunnerOptions extends Partial<InputValidation> {
   readonly runTimeoutSeconds?: number
   /** Seconds that an aborted handler may take to stop before the process counts as stuck; 120 when absent. */
   readonly abortGraceSeconds?: number
+  /** Whether pictures are to carry the request that they come from; they are not unless told so. */
+  readonly recordsRequests?: boolean
   /** A handler did not stop in time: ends the process when absent, for a supervisor to start a new one. */
   readonly onStuck?: (endpointId: string) => void
   /** Milliseconds between lease renewals (and cancel checks); when absent 1000, or less for a short lease. */
@@ -111,6 +113,7 @@ class EndpointRunner implements Runner {
       logFlushMs: options.logFlushMs ?? 100,
       runTimeoutSeconds: options.runTimeoutSeconds ?? 3_600,
       abortGraceSeconds: options.abortGraceSeconds ?? 120,
+      recordsRequests: options.recordsRequests ?? false,
       onStuck: (endpointId) => this.#onStuck(endpointId),
     }
     this.#dispatcher = new Dispatcher({

@@ -94,6 +94,17 @@ describe('a server with the demo checkpoint', { timeout: 120_000 }, () => {
     expect(images[0]?.url).toMatch(/^data:image\/jpeg;base64,/)
   })
 
+  it('writes into the file which request drew it', async () => {
+    const { data } = await fal.run(ENDPOINT, { input: { ...SMALL, prompt: 'a tram', format: 'png' } })
+    const file = Buffer.from(await (await fetch((data.images[0] as { url: string }).url)).arrayBuffer())
+    const at = file.indexOf('tEXtdarkroom\0') + 'tEXtdarkroom\0'.length
+    const text = file.toString('latin1', at, file.indexOf('IDAT', at) - 8)
+    expect(JSON.parse(text)).toMatchObject({
+      endpoint_id: ENDPOINT,
+      input: { prompt: 'a tram', seed: data.seed, num_inference_steps: 2, image_size: 'square' },
+    })
+  })
+
   it('redraws a picture that was uploaded', async () => {
     const { data: drawn } = await fal.run(ENDPOINT, { input: { ...SMALL, prompt: 'a boat', seed: 1, format: 'png' } })
     const bytes = await (await fetch((drawn.images[0] as { url: string }).url)).blob()

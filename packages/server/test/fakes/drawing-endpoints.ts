@@ -52,7 +52,7 @@ function painting(schema: EndpointSchema): RunnableEndpoint {
       const images = []
       for (let index = 0n; index < input.num_images; index++) {
         const format = { format: input.format ?? 'jpeg', syncMode: input.sync_mode }
-        images.push(await outputPicture(plainImage(width, height, seed + index), format, context))
+        images.push(await outputPicture(plainImage(width, height, seed + index), { format, seed }, context))
       }
       context.setHeader('x-darkroom-model', 'paint')
       return { images, timings: { inference: 0.01 }, seed, ...echo }

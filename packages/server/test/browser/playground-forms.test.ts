@@ -1,0 +1,234 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { decodeImage, encodeImage, withPictureText } from '@darkroom/engine'
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { type RunnableEndpoint, runnable } from '../../src/endpoints/endpoint.ts'
+import { loraInpaint } from '../../src/endpoints/fal-ai/lora/schema.ts'
+import { DRAWING_ENDPOINTS } from '../fakes/drawing-endpoints.ts'
+import { FAKE_ENDPOINTS } from '../fakes/endpoints.ts'
+import { startWholeServer, type WholeServer } from '../fakes/whole-server.ts'
+import { CHROMIUM, launchBrowser } from './chromium.ts'
+import { openPage } from './open-page.ts'
+
+const INPAINT = '/models/fal-ai/lora/inpaint'
+const LCM = '/models/fal-ai/fast-lcm-diffusion'
+
+/** The endpoint with the largest schema, which answers without drawing. */
+const inpaint: RunnableEndpoint = runnable(loraInpaint, async function* ({ seed }) {
+  yield* []
+  return { images: [], seed: seed ?? 1n, has_nsfw_concepts: [] }
+})
+
+const ENDPOINTS = [...DRAWING_ENDPOINTS, inpaint, ...FAKE_ENDPOINTS]
+
+/** Forms, pictures and keys, against the whole server with endpoints that paint instead of drawing. */
+describe.skipIf(CHROMIUM === undefined)('the forms of the playground', { timeout: 60_000 }, () => {
+  let server: WholeServer
+  let browser: Browser
+  let page: Page
+  let problems: string[]
+
+  beforeAll(async () => {
+    ;[server, browser] = await Promise.all([startWholeServer({ endpoints: ENDPOINTS, auth: 'none' }), launchBrowser()])
+  }, 120_000)
+
+  afterAll(async () => {
+    await browser?.close()
+    await server?.close()
+  })
+
+  beforeEach(async () => {
+    ;({ page, problems } = await openPage(browser, server.url))
+  })
+
+  afterEach(async () => {
+    await page.close()
+    expect(problems).toEqual([])
+  })
+
+  async function inputAsJson(): Promise<Record<string, unknown>> {
+    await page.getByRole('tab', { name: 'JSON' }).click()
+    const text = await page.getByLabel('Input as JSON').inputValue()
+    await page.getByRole('tab', { name: 'Form' }).click()
+    return JSON.parse(text)
+  }
+
+  /** The page's policy forbids what `page.waitForFunction` does. */
+  const until = (test: string) => expect.poll(() => page.evaluate(test), { timeout: 10_000 }).toBe(true)
+  const imageUrl = 'document.querySelector("#field-image_url").value'
+  const fieldAt = (path: string) => page.locator(`.field[data-path="${path}"]`)
+  const picture = async () => ({
+    name: 'picture.png',
+    mimeType: 'image/png',
+    buffer: Buffer.from(
+      await encodeImage({ width: 64, height: 48, data: new Uint8Array(64 * 48 * 3).fill(99) }, 'png'),
+    ),
+  })
+
+  it('adds, fills, moves and removes the elements of nested lists', async () => {
+    await page.goto(INPAINT)
+    const add = page.locator('[data-add="loras"]')
+    await add.click()
+    await fieldAt('loras.0.path').getByRole('textbox').fill('first')
+    await add.click()
+    await fieldAt('loras.1.path').getByRole('textbox').fill('second')
+    await fieldAt('loras.1.scale').getByRole('spinbutton').fill('0.5')
+    expect((await inputAsJson()).loras).toMatchObject([{ path: 'first' }, { path: 'second', scale: 0.5 }])
+    await page.getByRole('button', { name: 'Move Lora 2 up' }).click()
+    await page.getByRole('button', { name: 'Remove Lora 2' }).click()
+    expect((await inputAsJson()).loras).toMatchObject([{ path: 'second', scale: 0.5 }])
+    await page.getByRole('button', { name: 'Remove Lora 1' }).click()
+    expect(await inputAsJson()).not.toHaveProperty('loras')
+  })
+
+  it('shows the error of a nested field at that field, opening what hides it', async () => {
+    await page.goto(INPAINT)
+    await page.getByRole('tab', { name: 'JSON' }).click()
+    const input = {
+      model_name: 'a/b',
+      prompt: 'x',
+      image_url: 'data:,',
+      mask_url: 'data:,',
+      clip_skip: 9,
+      loras: [{ path: 1, scale: 'x' }],
+    }
+    await page.getByLabel('Input as JSON').fill(JSON.stringify(input))
+    await page.getByRole('button', { name: 'Draw', exact: true }).click()
+    await page.getByText('Some fields are not valid.').waitFor()
+    await page.getByRole('tab', { name: 'Form' }).click()
+    expect(await fieldAt('loras.0.scale').locator('.error').textContent()).toContain('float')
+    expect(await fieldAt('clip_skip').locator('.error').isVisible()).toBe(true)
+  })
+
+  it('paints a mask on the picture, white on black at the picture’s size', async () => {
+    await page.goto(INPAINT)
+    await fieldAt('image_url')
+      .locator('input[type=file]')
+      .setInputFiles(await picture())
+    await until('document.querySelector("#field-image_url").value.includes("/cdn/files/")')
+    await page.getByRole('button', { name: 'Paint mask' }).click()
+    const canvas = page.getByLabel('Mask: white is drawn anew')
+    await until('document.querySelector(".mask-canvas").width === 64')
+    await canvas.click({ position: { x: 10, y: 10 } })
+    await page.getByRole('button', { name: 'Use it' }).click()
+    await until('document.querySelector("#field-mask_url").value.includes("/cdn/files/")')
+    const { mask_url: url } = await inputAsJson()
+    const mask = await decodeImage(new Uint8Array(await (await fetch(String(url))).arrayBuffer()))
+    expect([mask.width, mask.height]).toEqual([64, 48])
+    expect([Math.min(...mask.data), Math.max(...mask.data)]).toEqual([0, 255])
+  })
+
+  it('takes a picture that is pasted, photographed, painted or drawn before', async () => {
+    await page.goto('/models/fal-ai/lcm-sd15-i2i')
+    const url = () => page.getByLabel('Image Url required').inputValue()
+    await page.locator('.picture-field').first().waitFor()
+    await page.evaluate(`(async () => {
+      const canvas = document.createElement('canvas')
+      const blob = await new Promise((resolve) => canvas.toBlob(resolve))
+      const data = new DataTransfer()
+      data.items.add(new File([blob], 'a.png', { type: 'image/png' }))
+      const event = new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true })
+      document.querySelector('.picture-field').dispatchEvent(event)
+    })()`)
+    await until(`${imageUrl}.includes("/cdn/files/")`)
+    const pasted = await url()
+    await page.getByRole('button', { name: 'Camera' }).click()
+    await until('document.querySelector("video").videoWidth > 0')
+    await page.getByRole('button', { name: 'Take picture' }).click()
+    await until(`${imageUrl} !== ${JSON.stringify(pasted)}`)
+    const photographed = await url()
+    await page.getByRole('button', { name: 'Paint', exact: true }).click()
+    await page.getByRole('button', { name: 'Use it' }).click()
+    await until(`${imageUrl} !== ${JSON.stringify(photographed)}`)
+    await page.getByRole('button', { name: 'Clear' }).first().click()
+    await until(`${imageUrl} === ""`)
+  })
+
+  it('takes up the request of a dropped picture, and tells one that carries none', async () => {
+    await page.goto('/')
+    const record =
+      '{"endpoint_id": "fal-ai/lcm-sd15-i2i", "input": {"prompt": "a tram", "seed": 5}, "omitted": ["image_url"]}'
+    const plain = await picture()
+    const file = { ...plain, buffer: Buffer.from(withPictureText(plain.buffer, 'png', record)) }
+    const chooser = page.getByLabel('Take up a picture’s request')
+    await chooser.setInputFiles(plain)
+    await page.getByText('carries no request').waitFor()
+    const bytes = JSON.stringify([...file.buffer])
+    await page.evaluate(`(() => {
+      const data = new DataTransfer()
+      data.items.add(new File([new Uint8Array(${bytes})], 'a.png', { type: 'image/png' }))
+      document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }))
+    })()`)
+    await page.waitForURL('**/models/fal-ai/lcm-sd15-i2i')
+    expect(await page.getByLabel('Prompt required').inputValue()).toBe('a tram')
+    await page.getByText('Not in the picture: image_url').waitFor()
+  })
+
+  it('cancels a request that is being drawn', async () => {
+    await page.goto(LCM)
+    await page.getByLabel('Num Inference Steps', { exact: true }).fill('50')
+    await page.getByRole('button', { name: 'Draw', exact: true }).click()
+    await page.getByText(/Drawing: step/).waitFor()
+    await page.getByRole('button', { name: 'Cancel' }).click()
+    await page.getByRole('link', { name: 'History' }).click()
+    await page.getByText('Cancelled').first().waitFor()
+  })
+
+  it('gives the request as a command that runs', async () => {
+    await page.goto(LCM)
+    await page.getByLabel('Prompt required').fill("it's a king")
+    await page.getByRole('tab', { name: 'Code' }).click()
+    await page.getByLabel('Language').selectOption('curl')
+    const command = (await page.getByTestId('code').textContent()) ?? ''
+    const { stdout } = await promisify(execFile)('bash', ['-c', command])
+    expect(JSON.parse(stdout)).toMatchObject({ prompt: "it's a king", images: [{ width: 1024 }] })
+  })
+
+  it('works below a path of a reverse proxy by the document’s base alone', async () => {
+    await page.goto(`${INPAINT}/`)
+    await page.getByRole('heading', { level: 1 }).waitFor()
+    expect(await page.evaluate('document.baseURI')).toBe(`${server.url}/`)
+  })
+})
+
+describe.skipIf(CHROMIUM === undefined)('the playground of a server with keys', { timeout: 60_000 }, () => {
+  let server: WholeServer
+  let browser: Browser
+
+  beforeAll(async () => {
+    ;[server, browser] = await Promise.all([startWholeServer({ endpoints: ENDPOINTS }), launchBrowser()])
+  }, 120_000)
+
+  afterAll(async () => {
+    await browser?.close()
+    await server?.close()
+  })
+
+  it('asks for a key, says that a wrong one is wrong, and draws with a right one', async () => {
+    const { page, problems } = await openPage(browser, server.url)
+    await page.goto(LCM)
+    await page.getByRole('button', { name: 'Draw', exact: true }).click()
+    await page.getByText('This server wants a key.').waitFor()
+    await page.getByLabel('Key, as id:secret').fill('wrong:key')
+    await page.getByRole('button', { name: 'Use this key' }).click()
+    await page.getByRole('button', { name: 'Draw', exact: true }).click()
+    await page.getByText('knows no such key').waitFor()
+    await page.getByLabel('Key, as id:secret').fill(server.key)
+    await page.getByRole('button', { name: 'Use this key' }).click()
+    await page.getByRole('button', { name: 'Draw', exact: true }).click()
+    await page.locator('.facts').waitFor()
+    expect(
+      await page.evaluate('[localStorage.getItem("darkroom-key"), sessionStorage.getItem("darkroom-key")]'),
+    ).toEqual([null, server.key])
+    expect(problems).toEqual([])
+    await page.close()
+  })
+
+  it.each(['/history', '/realtime'])('asks at %s as well', async (path) => {
+    const { page } = await openPage(browser, server.url)
+    await page.goto(path)
+    await page.getByText('This server wants a key.').waitFor()
+    await page.close()
+  })
+})

@@ -1,0 +1,80 @@
+import { useCallback, useEffect, useState } from 'react'
+import { useNavigate } from 'react-router'
+import { storeInput } from '../inputs/input-store.ts'
+import { readPictureRecord } from '../schema/picture-record.ts'
+
+const SHOWN_MS = 6000
+
+/** Takes up the request that a dropped picture carries, wherever on the pages it is dropped but on a picture field. */
+export function PictureRestore() {
+  const [message, setMessage] = useState('')
+  const restore = useRestore(setMessage)
+  useEffect(() => {
+    const allow = (event: DragEvent) => event.preventDefault()
+    const take = (event: DragEvent) => {
+      // A picture field has taken it.
+      if (event.defaultPrevented) return
+      event.preventDefault()
+      const [file] = event.dataTransfer?.files ?? []
+      if (file !== undefined) void restore(file)
+    }
+    window.addEventListener('dragover', allow)
+    window.addEventListener('drop', take)
+    return () => {
+      window.removeEventListener('dragover', allow)
+      window.removeEventListener('drop', take)
+    }
+  }, [restore])
+  useEffect(() => {
+    if (message === '') return
+    const timer = setTimeout(() => setMessage(''), SHOWN_MS)
+    return () => clearTimeout(timer)
+  }, [message])
+  return (
+    <div className={message === '' ? 'notice' : 'notice shown'} role="status">
+      {message}
+    </div>
+  )
+}
+
+/** The same by a file dialog, for those who drag nothing. */
+export function RestoreButton() {
+  const [message, setMessage] = useState('')
+  const restore = useRestore(setMessage)
+  return (
+    <p className="hint">
+      <label className="button small file-button">
+        Take up a picture’s request
+        <input
+          type="file"
+          accept="image/png,image/jpeg"
+          className="visually-hidden"
+          onChange={(event) => {
+            const [file] = event.target.files ?? []
+            if (file !== undefined) void restore(file)
+            event.target.value = ''
+          }}
+        />
+      </label>{' '}
+      or drop a picture that Darkroom drew anywhere on these pages. <span role="status">{message}</span>
+    </p>
+  )
+}
+
+function useRestore(tell: (message: string) => void): (file: File) => Promise<void> {
+  const navigate = useNavigate()
+  return useCallback(
+    async (file) => {
+      const record = readPictureRecord(new Uint8Array(await file.arrayBuffer()))
+      if (record === undefined) {
+        tell('This picture carries no request of Darkroom’s.')
+        return
+      }
+      storeInput(record.endpointId, record.input)
+      const missing = record.omitted.length === 0 ? '' : ` Not in the picture: ${record.omitted.join(', ')}.`
+      tell(`Its request is in the form.${missing}`)
+      await navigate(`/models/${record.endpointId}`)
+    },
+    [navigate, tell],
+  )
+}
