@@ -97,8 +97,8 @@ describe('a server with the demo checkpoint', { timeout: 120_000 }, () => {
   it('writes into the file which request drew it', async () => {
     const { data } = await fal.run(ENDPOINT, { input: { ...SMALL, prompt: 'a tram', format: 'png' } })
     const file = Buffer.from(await (await fetch((data.images[0] as { url: string }).url)).arrayBuffer())
-    const at = file.indexOf('tEXtdarkroom\0') + 'tEXtdarkroom\0'.length
-    const text = file.toString('latin1', at, file.indexOf('IDAT', at) - 8)
+    const chunk = file.indexOf('tEXtdarkroom\0')
+    const text = file.toString('latin1', chunk + 'tEXtdarkroom\0'.length, chunk + 4 + file.readUInt32BE(chunk - 4))
     expect(JSON.parse(text)).toMatchObject({
       endpoint_id: ENDPOINT,
       input: { prompt: 'a tram', seed: data.seed, num_inference_steps: 2, image_size: 'square' },
