@@ -9,10 +9,10 @@ export interface PictureFormat {
   readonly syncMode: boolean
 }
 
-/** A picture to hand out, and the seed that its request was drawn from. */
+/** A picture to hand out, and the seed that its request was drawn from, where it was drawn. */
 export interface PictureOrder {
   readonly format: PictureFormat
-  readonly seed: bigint
+  readonly seed?: bigint
 }
 
 /** fal's fast/LCM image object; key order as the live service sends it. */

@@ -13,16 +13,16 @@ export function withRecord(
   file: Uint8Array,
   format: 'png' | 'jpeg',
   record: RequestRecord | undefined,
-  seed: bigint,
+  seed: bigint | undefined,
 ): Uint8Array {
   if (record === undefined) return file
   const text = recordText(record, seed)
   return text.length > LONGEST_PICTURE_TEXT ? file : withPictureText(file, format, text)
 }
 
-function recordText({ endpointId, input }: RequestRecord, seed: bigint): string {
+function recordText({ endpointId, input }: RequestRecord, seed: bigint | undefined): string {
   const omitted: string[] = []
-  const kept = withoutFiles({ ...(input as Record<string, unknown>), seed }, '', omitted)
+  const kept = withoutFiles({ ...(input as Record<string, unknown>), ...(seed !== undefined && { seed }) }, '', omitted)
   return dumpsJson({ endpoint_id: endpointId, input: kept, ...(omitted.length > 0 && { omitted }) })
 }
 

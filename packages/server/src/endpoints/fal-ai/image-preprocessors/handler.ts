@@ -42,6 +42,6 @@ function preprocessor<I extends z.ZodObject<{ image_url: z.ZodString }>>(
     const image = await process(picture, input, context).catch((error: unknown) => {
       throw toWireError(error)
     })
-    return { image: await filePicture(image, { format: 'png', syncMode: false }, context) }
+    return { image: await filePicture(image, { format: { format: 'png', syncMode: false } }, context) }
   })
 }
