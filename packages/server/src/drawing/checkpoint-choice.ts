@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
 import type { ModelRegistry } from '../models/model-registry.ts'
+import type { ModelStore } from '../models/model-store.ts'
 import { type AbsentModel, findBaseModel, findLcmLora, pathOf } from './find-weights.ts'
-import type { ImageEngine } from './image-engine.ts'
 import type { PictureSize } from './picture-size.ts'
 
 /** A checkpoint on this machine. */
@@ -32,7 +32,7 @@ const BUNDLED = [
  * @throws WireError 422 where the model is here and cannot be used
  */
 export async function chooseCheckpoint(
-  { store, registry }: Pick<ImageEngine, 'store' | 'registry'>,
+  { store, registry }: { readonly store: ModelStore; readonly registry: ModelRegistry },
   name: string,
   lcmLoraName: string,
   size: PictureSize,
