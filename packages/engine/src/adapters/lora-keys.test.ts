@@ -38,11 +38,11 @@ test.each([
 })
 
 test.each([
-  ['conv_in.weight', 'unknown kind of key'],
-  ['lora_unet_mid.oft_blocks', 'OFT or BOFT, which is not supported'],
-  ['lora_unet_mid.a1.weight', 'GLoRA, which is not supported'],
-  ['bundle_emb.name.string_to_param.*', 'an embedding bundled with the LoRA, which is not supported'],
-  ['elsewhere.lora_A.weight', 'unknown kind of key'],
+  ['conv_in.weight', 'no LoRA has such a key'],
+  ['lora_unet_mid.oft_blocks', 'OFT or BOFT is not supported'],
+  ['lora_unet_mid.a1.weight', 'GLoRA is not supported'],
+  ['bundle_emb.name.string_to_param.*', 'an embedding bundled with the LoRA is not supported'],
+  ['elsewhere.lora_A.weight', 'no LoRA has such a key'],
 ])('%s is of no LoRA', (key, reason) => {
   expect(parseLoraKey(key)).toBeUndefined()
   expect(describeUnknownKey(key)).toBe(reason)

@@ -126,7 +126,7 @@ const OTHER_METHODS: readonly (readonly [end: RegExp, method: string])[] = [
   [/\.(?:oft_blocks|oft_diag|oft_r|rescale)(?:\.weight)?$/, 'OFT or BOFT'],
   [/\.(?:a1|a2|b1|b2)\.weight$/, 'GLoRA'],
   [/\.on_input$/, 'IA3'],
-  [/\.lora_embedding_[AB]$/, 'peft’s factors of an embedding table'],
+  [/\.lora_embedding_[AB]$/, 'a factor of an embedding table'],
   [/^bundle_emb\./, 'an embedding bundled with the LoRA'],
 ]
 
@@ -157,7 +157,7 @@ export function parseLoraKey(key: string): LoraKey | undefined {
 /** Why `parseLoraKey` makes nothing of a key, for people. */
 export function describeUnknownKey(key: string): string {
   const method = OTHER_METHODS.find(([end]) => end.test(key))?.[1]
-  return method === undefined ? 'unknown kind of key' : `${method}, which is not supported`
+  return method === undefined ? 'no LoRA has such a key' : `${method} is not supported`
 }
 
 function withoutWrapper(text: string): string {

@@ -53,10 +53,10 @@ test('what fits is used, the rest is named with its reason', async () => {
     'mid.to_k.weight',
     'mid.to_k.bias',
   ])
-  const noModule = "the base's unet has no module mid_to_z"
+  const noModule = "the base's unet has no such module"
   const misfit = 'factors [4,2] and [2,4] do not fit the weight [4,9]'
   expect(Object.fromEntries(unused.map(({ key, reason }) => [key, reason]))).toEqual({
-    position_ids: 'unknown kind of key',
+    position_ids: 'no LoRA has such a key',
     'lora_te2_text_model_x.lora_down.weight': 'the base has no text_encoder_2',
     'lora_te2_text_model_x.lora_up.weight': 'the base has no text_encoder_2',
     'lora_unet_mid_to_z.lora_down.weight': noModule,
@@ -67,10 +67,13 @@ test('what fits is used, the rest is named with its reason', async () => {
   })
   // An inpainting UNet has more input channels than its LoRAs were made for.
   expect(() => requireOwnBase(file, matches)).not.toThrow()
-  expect(describeUnused(file, unused)).toBe(
-    'some-lora.safetensors: position_ids and 7 more of its keys changed nothing: unknown kind of key',
-  )
-  expect(describeUnused(file, [])).toBeUndefined()
+  expect(describeUnused(file, unused)).toEqual([
+    'some-lora.safetensors: not applied, because no LoRA has such a key: position_ids',
+    'some-lora.safetensors: not applied, because the base has no text_encoder_2: lora_te2_text_model_x.lora_down.weight, lora_te2_text_model_x.lora_up.weight',
+    "some-lora.safetensors: not applied, because the base's unet has no such module: lora_unet_mid_to_z.lora_down.weight, lora_unet_mid_to_z.lora_up.weight",
+    `some-lora.safetensors: not applied, because ${misfit}: lora_unet_conv_in.lora_down.weight, lora_unet_conv_in.lora_up.weight`,
+    "some-lora.safetensors: not applied, because the base's mid.proj has no bias: lora_unet_mid_proj.diff_b",
+  ])
 })
 
 test('a LoRA whose modules have another size is refused', async () => {

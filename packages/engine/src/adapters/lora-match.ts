@@ -65,7 +65,7 @@ export function matchLora(lora: Lora, component: LoraComponent, base: BaseWeight
   for (const module of lora.modules.filter((candidate) => candidate.component === component)) {
     const path = names.get(module.name)
     if (path === undefined) {
-      const reason = `the base's ${component} has no module ${module.name}`
+      const reason = `the base's ${component} has no such module`
       unused.push(...module.keys.map((key) => ({ key, reason })))
       continue
     }
@@ -185,12 +185,12 @@ export function requireOwnBase(lora: Lora, matches: readonly LoraMatch[]): void 
   )
 }
 
-/** One line for a user about what of a LoRA changes nothing; undefined when all of it does something. */
-export function describeUnused(lora: Lora, unused: readonly UnusedKey[]): string | undefined {
-  const [first] = unused
-  if (!first) return undefined
-  const others = unused.length > 1 ? ` and ${unused.length - 1} more of its keys` : ''
-  return `${displayName(lora.path)}: ${first.key}${others} changed nothing: ${first.reason}`
+/** Lines for a user about what of a LoRA changes nothing: one for each reason, with the first few keys. */
+export function describeUnused(lora: Lora, unused: readonly UnusedKey[]): string[] {
+  const byReason = new Map<string, string[]>()
+  for (const { key, reason } of unused) byReason.set(reason, [...(byReason.get(reason) ?? []), key])
+  const name = displayName(lora.path)
+  return [...byReason].map(([reason, keys]) => `${name}: not applied, because ${reason}: ${summary(keys)}`)
 }
 
 /** The first few of many names. */

@@ -77,17 +77,17 @@ test('halves of changes, second changes and other methods are named', async () =
   expect(file.modules.map(({ name }) => name)).toEqual(['mid_to_q'])
   expect(Object.fromEntries(file.unused.map(({ key, reason }) => [key, reason]))).toEqual({
     'lora_unet_mid_to_q.diff': 'the weight of this module has another change already',
-    'unet.mid_to_q.lora_A.weight': 'the same as lora_unet_mid_to_q.lora_down.weight',
+    'unet.mid_to_q.lora_A.weight': 'it repeats lora_unet_mid_to_q.lora_down.weight',
     'lora_unet_mid_to_v.hada_w1_a': 'its other half, or another part of the change, is missing',
     'lora_unet_mid_to_k.lora_up.weight': 'its other half, or another part of the change, is missing',
-    'lora_unet_mid_to_o.oft_blocks': 'OFT or BOFT, which is not supported',
-    'conv.weight': 'unknown kind of key',
+    'lora_unet_mid_to_o.oft_blocks': 'OFT or BOFT is not supported',
+    'conv.weight': 'no LoRA has such a key',
   })
 })
 
 describe('files that are refused, in one sentence', () => {
   test.each<[string, Record<string, Tensor>, RegExp]>([
-    ['another model', { 'conv.weight': filled([1]) }, /holds no LoRA: conv.weight: unknown kind of key$/],
+    ['another model', { 'conv.weight': filled([1]) }, /holds no LoRA: conv.weight: no LoRA has such a key$/],
     ['nothing', {}, /holds no LoRA: it has no tensors$/],
     [
       'halves alone',

@@ -55,7 +55,7 @@ export async function readLora(path: string, file: ComponentWeights): Promise<Lo
     const module = found.get(id) ?? { ...parsed, parts: new Map() }
     const other = module.parts.get(parsed.part)
     if (other === undefined) module.parts.set(parsed.part, key)
-    else unused.push({ key, reason: `the same as ${other}` })
+    else unused.push({ key, reason: `it repeats ${other}` })
     found.set(id, module)
   }
   const shapeOf = (key: string): Shape => storedTensor(file, key).shape

@@ -1,4 +1,4 @@
-import { openLora, type ScaledLora } from '../adapters/lora.ts'
+import { type Lora, openLora, type ScaledLora } from '../adapters/lora.ts'
 import { LoraBranches } from '../adapters/lora-branches.ts'
 import { loraChanges } from '../adapters/lora-changes.ts'
 import type { LoraComponent } from '../adapters/lora-keys.ts'
@@ -42,14 +42,23 @@ export async function sortLoras(
   const [beside, merged]: [ScaledLora[], LoraFile[]] = [[], []]
   for (const { path, scale } of files) {
     const lora = await openLora(path)
-    const match = matchLoraToBase(lora, baseOf(model))
-    requireOwnBase(lora, match.matches)
-    const warning = describeUnused(lora, match.unused)
-    if (warning !== undefined) onWarning?.(warning)
+    const match = holdAgainst(model, lora, onWarning)
     if (runsBeside(model, match)) beside.push({ lora, scale })
     else merged.push({ path, scale })
   }
   return { beside, merged }
+}
+
+/**
+ * What a LoRA changes of a model.
+ * @param onWarning told of keys that change nothing
+ * @throws CheckpointError for a LoRA of another base
+ */
+export function holdAgainst(model: StableDiffusion, lora: Lora, onWarning?: (message: string) => void): BaseMatch {
+  const match = matchLoraToBase(lora, baseOf(model))
+  requireOwnBase(lora, match.matches)
+  for (const line of describeUnused(lora, match.unused)) onWarning?.(line)
+  return match
 }
 
 /**

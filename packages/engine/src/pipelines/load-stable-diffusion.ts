@@ -19,7 +19,7 @@ import { buildUNetGraph } from '../models/unet-2d-condition.ts'
 import { parseUNetConfig } from '../models/unet-2d-condition-config.ts'
 import { createScheduler } from '../schedulers/from-config.ts'
 import { loadClipTokenizer } from '../tokenizers/clip-tokenizer.ts'
-import type { LoraFile } from './apply-loras.ts'
+import { holdAgainst, type LoraFile } from './apply-loras.ts'
 import { Autoencoder } from './autoencoder.ts'
 import type { Engine } from './engine.ts'
 import { type PrepareWeightsOptions, prepareWeights } from './prepare-weights.ts'
@@ -70,7 +70,6 @@ export async function loadStableDiffusion(
   }
   const prepare = {
     loras: await Promise.all(loras.map(openScaledLora)),
-    ...(onWarning && { onWarning }),
     ...(signal && { signal }),
   }
   const vae = await loadAutoencoder(engine, checkpoint, prepare)
@@ -82,7 +81,7 @@ export async function loadStableDiffusion(
   const unet = await loadUNet(engine, unetComponent, { ...prepare, ...(offsets && { offsets }) })
   const schedulerConfig = await checkpoint.component('scheduler').config()
   const { sampleSize } = unet.config
-  return {
+  const model: StableDiffusion = {
     kind,
     folder: checkpoint.folder,
     defaultSize: sampleSize
@@ -95,6 +94,8 @@ export async function loadStableDiffusion(
       kind === 'stable-diffusion-xl' && checkpoint.modelIndex.force_zeros_for_empty_prompt !== false,
     createScheduler: ({ name, overrides }) => createScheduler(name, schedulerConfig, overrides),
   }
+  for (const { lora } of prepare.loras) holdAgainst(model, lora, onWarning)
+  return model
 }
 
 /** Fields of a UNet's config that its tensors do not show: a file without a config is like the checkpoint's own UNet in these. */

@@ -1,6 +1,6 @@
 import type { ScaledLora } from '../adapters/lora.ts'
 import { loraEdits } from '../adapters/lora-edits.ts'
-import { describeUnused, requireFit } from '../adapters/lora-match.ts'
+import { requireFit } from '../adapters/lora-match.ts'
 import { checkWeights, type WeightUser } from '../checkpoint/check-weights.ts'
 import type { Component } from '../checkpoint/checkpoint.ts'
 import type { ComponentWeights, WeightsOptions } from '../checkpoint/component-weights.ts'
@@ -15,8 +15,6 @@ export interface PrepareWeightsOptions extends WeightsOptions {
   readonly offsets?: ComponentWeights
   /** Keys that may be there although no graph uses them. */
   readonly ignoredKeys?: RegExp
-  /** Told of LoRA keys that change nothing. */
-  readonly onWarning?: (message: string) => void
   readonly signal?: AbortSignal
 }
 
@@ -29,18 +27,14 @@ export async function prepareWeights(
   { weightCache, runtime, keepsPreparedWeights }: Engine,
   component: Pick<Component, 'weights'>,
   graphs: readonly WeightUser[],
-  { loras = [], offsets, ignoredKeys, onWarning, signal, ...options }: PrepareWeightsOptions = {},
+  { loras = [], offsets, ignoredKeys, signal, ...options }: PrepareWeightsOptions = {},
 ): Promise<Weights> {
   const own = await component.weights(options)
   const changed = offsets && addOffsets(own, offsets)
   const stored = changed?.stored ?? own
   checkWeights(stored, graphs, ignoredKeys ? { ignoredKeys } : {})
   const { edits: merges, matches } = loraEdits(stored, loras, runtime)
-  for (const { lora, match } of matches) {
-    requireFit(lora, [match])
-    const warning = describeUnused(lora, match.unused)
-    if (warning !== undefined) onWarning?.(warning)
-  }
+  for (const { lora, match } of matches) requireFit(lora, [match])
   const edits = changed && merges ? composeEdits(changed.edits, merges) : (changed?.edits ?? merges)
   const convolutionBlock = keepsPreparedWeights ? await runtime.convolutionBlock() : undefined
   return weightCache.prepare(stored, {

@@ -160,3 +160,19 @@ test.each(['pinhole-512', 'pinhole-1024'])('every module of the demo LCM-LoRA is
   const { weights, unused } = matchLora(lora, 'unet', tensors)
   expect({ modules: weights.length, unused: [...unused, ...lora.unused] }).toEqual({ modules: 129, unused: [] })
 })
+
+test('a model is not loaded with a LoRA of another base, and says which keys change nothing', async () => {
+  const warnings: string[] = []
+  const loading = (name: string) =>
+    loadStableDiffusion(engine, `${DATA}/checkpoints/tiny-sdxl`, {
+      loras: [{ path: data(name), scale: 1 }],
+      onWarning: (message) => warnings.push(message),
+    })
+  await expect(loading('attention-processors')).rejects.toThrow('the LoRA is for another base model')
+  await loading('peft-metadata')
+  expect(warnings).toEqual([
+    expect.stringMatching(
+      /^peft-metadata.safetensors: not applied, because the base's unet has no such module: unet.down_blocks.0.attentions.0.*and \d more$/,
+    ),
+  ])
+})
