@@ -92,15 +92,17 @@ export async function weightDelta(
   if (product.length !== weight.data.length) {
     throw new CheckpointError(`a ${change.form.kind} change of ${product.length} values does not fit [${weight.shape}]`)
   }
-  const delta = float32(weight.shape, scaled(product, change.scale * scale))
-  return change.magnitude ? normedDelta(delta, weight, change.magnitude) : delta
+  scaleInPlace(product, change.scale * scale)
+  const delta = float32(weight.shape, product)
+  if (change.magnitude) bringToNorms(delta, weight, change.magnitude)
+  return delta
 }
 
-/** The form's product, unscaled and in the order of the weight's elements. */
+/** The form's product, unscaled and in the order of the weight's elements; in memory of its own. */
 async function formProduct(form: ChangeForm<FloatTensor>, out: number, multiply: MatrixProduct): Promise<Float32Array> {
   switch (form.kind) {
     case 'full':
-      return form.difference.data
+      return form.difference.data.slice()
     case 'low-rank': {
       const rank = form.up.data.length / out
       const down = form.mid ? withCore(form.down, form.mid) : form.down.data
@@ -109,7 +111,9 @@ async function formProduct(form: ChangeForm<FloatTensor>, out: number, multiply:
     case 'loha': {
       const first = await pairProduct(form.first, multiply)
       const second = await pairProduct(form.second, multiply)
-      return first.data.map((value, i) => value * (second.data[i] as number))
+      const product = first.data
+      for (let i = 0; i < product.length; i++) product[i] = (product[i] as number) * (second.data[i] as number)
+      return product
     }
     case 'lokr': {
       const first = await kroneckerFactor(form.first, multiply)
@@ -162,24 +166,31 @@ function kronecker(first: Matrix, second: Matrix): Float32Array {
   return result
 }
 
-/** DoRA: m · (W + Δ) / ‖W + Δ‖ − W, the norms taken over each output's weights, or each input's. */
-function normedDelta(delta: FloatTensor, weight: FloatTensor, { norms, isByRow }: Magnitude<FloatTensor>): FloatTensor {
+/** DoRA: Δ becomes m · (W + Δ) / ‖W + Δ‖ − W, the norms taken over each output's weights, or each input's. */
+function bringToNorms(delta: FloatTensor, weight: FloatTensor, { norms, isByRow }: Magnitude<FloatTensor>): void {
   const [out = 1, inputs = 1] = weight.shape
   const area = weight.data.length / out / inputs
   const byRow = isByRow || normsByRow(norms.shape, weight.shape)
-  const lineOf = byRow ? (i: number) => Math.floor(i / (inputs * area)) : (i: number) => Math.floor(i / area) % inputs
-  const squares = new Float64Array(byRow ? out : inputs)
-  const result = float32(weight.shape)
-  for (let i = 0; i < result.data.length; i++) {
-    const value = (weight.data[i] as number) + (delta.data[i] as number)
-    result.data[i] = value
-    squares[lineOf(i)] = (squares[lineOf(i)] as number) + value * value
+  // Runs of elements that share a norm: a whole row, or one input's kernel in it.
+  const run = byRow ? inputs * area : area
+  const lines = byRow ? out : inputs
+  const squares = new Float64Array(lines)
+  for (let start = 0, line = 0; start < delta.data.length; start += run, line = (line + 1) % lines) {
+    let sum = 0
+    for (let i = start; i < start + run; i++) {
+      const value = (weight.data[i] as number) + (delta.data[i] as number)
+      delta.data[i] = value
+      sum += value * value
+    }
+    squares[line] = (squares[line] as number) + sum
   }
   const factors = squares.map((square, line) => (square === 0 ? 0 : (norms.data[line] as number) / Math.sqrt(square)))
-  for (let i = 0; i < result.data.length; i++) {
-    result.data[i] = (result.data[i] as number) * (factors[lineOf(i)] as number) - (weight.data[i] as number)
+  for (let start = 0, line = 0; start < delta.data.length; start += run, line = (line + 1) % lines) {
+    const factor = factors[line] as number
+    for (let i = start; i < start + run; i++) {
+      delta.data[i] = (delta.data[i] as number) * factor - (weight.data[i] as number)
+    }
   }
-  return result
 }
 
 /** LyCORIS stores norms of outputs as [out, 1, …] and norms of inputs as [1, in, …]. */
@@ -188,5 +199,13 @@ export function normsByRow(norms: Shape, weight: Shape): boolean {
 }
 
 function scaled(values: Float32Array, scale: number): Float32Array {
-  return scale === 1 ? values : values.map((value) => value * scale)
+  if (scale === 1) return values
+  const copy = values.slice()
+  scaleInPlace(copy, scale)
+  return copy
+}
+
+function scaleInPlace(values: Float32Array, scale: number): void {
+  if (scale === 1) return
+  for (let i = 0; i < values.length; i++) values[i] = (values[i] as number) * scale
 }

