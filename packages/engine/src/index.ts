@@ -59,5 +59,6 @@ export { type DepthEstimator, type DepthNetwork, openDepthEstimator } from './vi
 export { openDwPose } from './vision/dwpose.ts'
 export { type Face, type FaceDetector, type FaceKeyPoints, largestFace } from './vision/face.ts'
 export { drawFaceKeyPoints } from './vision/face-drawing.ts'
+export { openMoveNet } from './vision/movenet.ts'
 export { openMtcnn } from './vision/mtcnn.ts'
 export { openScrfd } from './vision/scrfd.ts'

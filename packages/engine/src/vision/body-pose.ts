@@ -8,6 +8,18 @@ import type { KeyPoint } from './face.ts'
  */
 export type BodyPose = readonly (KeyPoint | undefined)[]
 
+/** COCO's joints in OpenPose's order; the neck, which COCO lacks, is between the shoulders. */
+const NECK = -1
+const OPENPOSE_ORDER = [0, NECK, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3]
+const [LEFT_SHOULDER, RIGHT_SHOULDER] = [5, 6]
+
+/** A pose of COCO's 17 joints (nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles, left before right); more are left out. */
+export function openPoseJoints(coco: readonly (KeyPoint | undefined)[]): BodyPose {
+  const [left, right] = [coco[LEFT_SHOULDER], coco[RIGHT_SHOULDER]]
+  const neck = left && right && { x: (left.x + right.x) / 2, y: (left.y + right.y) / 2 }
+  return OPENPOSE_ORDER.map((joint) => (joint === NECK ? neck : coco[joint]))
+}
+
 /** Finds people in pictures. */
 export interface PoseDetector {
   detect(image: RgbImage): Promise<BodyPose[]>

@@ -2,8 +2,8 @@ import { warpAffine } from '../image/affine.ts'
 import type { RgbImage } from '../image/rgb-image.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
 import type { FloatTensor } from '../tensor/tensor.ts'
-import type { BodyPose, PoseDetector } from './body-pose.ts'
-import type { Box, KeyPoint } from './face.ts'
+import { type BodyPose, openPoseJoints, type PoseDetector } from './body-pose.ts'
+import type { Box } from './face.ts'
 import { letterbox } from './letterbox.ts'
 import { networkInput } from './network-input.ts'
 import { type OnnxNetwork, openOnnxNetwork } from './onnx-network.ts'
@@ -28,11 +28,6 @@ const MIN_VISIBLE = 0.3
 
 const RAW = { mean: [0, 0, 0], std: [1, 1, 1], channels: 'bgr' } as const
 const IMAGENET = { mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375] } as const
-
-/** COCO's joints in OpenPose's order; the neck, which COCO lacks, is between the shoulders. */
-const NECK = -1
-const OPENPOSE_ORDER = [0, NECK, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3]
-const SHOULDERS = [5, 6] as const
 
 /**
  * Opens DWPose (arXiv 2307.15880, Apache-2.0): a YOLOX person detector and a whole-body pose network, `yolox_l.onnx` and
@@ -107,27 +102,13 @@ async function findPose(network: OnnxNetwork, image: RgbImage, box: Box): Promis
   const [columns, rows] = outputs as [FloatTensor, FloatTensor]
   const joints = Array.from({ length: columns.shape[1] as number }, (_, joint) => {
     const [x, y] = [peak(columns, joint), peak(rows, joint)]
-    const score = Math.min(x.value, y.value)
+    if (!(Math.min(x.value, y.value) > MIN_VISIBLE)) return undefined
     return {
       x: (x.index / BINS_PER_PIXEL - width / 2) / scale + centre.x,
       y: (y.index / BINS_PER_PIXEL - height / 2) / scale + centre.y,
-      isVisible: score > MIN_VISIBLE,
     }
   })
-  return OPENPOSE_ORDER.map((joint) => (joint === NECK ? neckOf(joints) : visible(joints[joint])))
-}
-
-interface Joint extends KeyPoint {
-  readonly isVisible: boolean
-}
-
-function visible(joint: Joint | undefined): KeyPoint | undefined {
-  return joint?.isVisible ? { x: joint.x, y: joint.y } : undefined
-}
-
-function neckOf(joints: readonly Joint[]): KeyPoint | undefined {
-  const [left, right] = [visible(joints[SHOULDERS[0]]), visible(joints[SHOULDERS[1]])]
-  return left && right && { x: (left.x + right.x) / 2, y: (left.y + right.y) / 2 }
+  return openPoseJoints(joints)
 }
 
 /** The largest of a joint's classes, the first of equals. */

@@ -5,7 +5,9 @@ import { decodeImage } from '../../src/image/decode.ts'
 import { resizeRgb } from '../../src/image/resize.ts'
 import { blackImage, type RgbImage } from '../../src/image/rgb-image.ts'
 import { openEngine } from '../../src/pipelines/engine.ts'
+import { openPoseJoints } from '../../src/vision/body-pose.ts'
 import { type Face, largestFace } from '../../src/vision/face.ts'
+import { openMoveNet } from '../../src/vision/movenet.ts'
 import { openMtcnn } from '../../src/vision/mtcnn.ts'
 import { DATA } from './model-case.ts'
 
@@ -16,6 +18,11 @@ interface FaceCase {
   readonly height: number
   readonly boxes: readonly (readonly number[])[]
   readonly points: readonly (readonly (readonly [number, number])[])[]
+}
+
+/** Written by scripts/golden/movenet.py: x, y and score of COCO's joints. */
+interface PoseCase extends Omit<FaceCase, 'boxes' | 'points'> {
+  readonly points: readonly (readonly [number, number, number])[]
 }
 
 const FOLDER = join(DATA, 'vision')
@@ -37,6 +44,29 @@ test.each(cases.map((one) => [`${one.name} ${one.width}x${one.height}`, one] as 
       // In pixels, of float32 sums in another order.
       for (const [k, value] of expected.entries()) expect(actual[k]).toBeCloseTo(value, 2)
       expect(face.score).toBeCloseTo(boxes[i]?.[4] ?? 0, 4)
+    }
+  },
+)
+
+const poses: readonly PoseCase[] = JSON.parse(await readFile(join(FOLDER, 'poses.json'), 'utf8'))
+
+test.each(poses.map((one) => [`${one.name} ${one.width}x${one.height}`, one] as const))(
+  'the pose in %s is what MoveNet’s own graph finds',
+  async (_, { name, width, height, points }) => {
+    const path = join(import.meta.dirname, '../../../../models/movenet/lightning.onnx')
+    const poser = await openMoveNet(engine.sessions, path)
+    const found = await poser.detect(resizeRgb(await photograph(name), width, height, 'bilinear'))
+    const coco = points.map(([x, y, score]) => (score > 0.3 ? { x, y } : undefined))
+    if (coco.every((joint) => joint === undefined)) {
+      expect(found).toEqual([])
+      return
+    }
+    const expected = openPoseJoints(coco)
+    expect(found).toHaveLength(1)
+    for (const [i, joint] of expected.entries()) {
+      // In pixels; JPEG decoders and float32 sums differ in their last bits.
+      expect(Math.abs((found[0]?.[i]?.x ?? -1) - (joint?.x ?? -1)), `joint ${i}`).toBeLessThan(0.2)
+      expect(Math.abs((found[0]?.[i]?.y ?? -1) - (joint?.y ?? -1)), `joint ${i}`).toBeLessThan(0.2)
     }
   },
 )

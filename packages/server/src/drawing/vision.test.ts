@@ -78,13 +78,21 @@ describe('without any model', () => {
     expect(isSame(more, greyToRgb(cannyEdges(picture, 20, 60)))).toBe(true)
   })
 
-  test('depth and pose say what to fetch', async () => {
+  test('depth says what to fetch', async () => {
     await expect(run(depthAnything)).rejects.toMatchObject({
       status: 422,
       message: expect.stringContaining('darkroom pull onnx-community/depth-anything-v2-small/onnx/model.onnx'),
     })
     await expect(run(midasDepth)).rejects.toThrow('darkroom pull Xenova/dpt-hybrid-midas/onnx/model.onnx')
-    await expect(run(dwPose)).rejects.toThrow('darkroom pull yzd-v/DWPose/yolox_l.onnx')
+  })
+
+  test('the bundled network draws the pose, and the log says what would see more', async () => {
+    const { data } = await run(dwPose)
+    const colours = new Set<string>()
+    for (let i = 0; i < data.length; i += 3) colours.add(String(data.subarray(i, i + 3)))
+    // The discs of the nose, the neck and both shoulders.
+    for (const colour of ['255,0,0', '255,85,0', '255,170,0', '85,255,0']) expect(colours).toContain(colour)
+    expect(log).toEqual([expect.stringContaining('darkroom pull yzd-v/DWPose/yolox_l.onnx')])
   })
 
   test('faces are found in photographs, but not told apart', async () => {

@@ -7,6 +7,7 @@ import {
   openArcFace,
   openDepthEstimator,
   openDwPose,
+  openMoveNet,
   openMtcnn,
   openScrfd,
   type PoseDetector,
@@ -18,6 +19,7 @@ import type { ModelRegistry } from '../models/model-registry.ts'
 import type { ModelStore } from '../models/model-store.ts'
 import {
   BUNDLED_FACE_DETECTOR,
+  BUNDLED_POSE_DETECTOR,
   DEPTH_NETWORKS,
   FACE_PACKS,
   POSE_NETWORKS,
@@ -73,11 +75,19 @@ export class Vision {
     return this.#once(pack.path, () => openArcFace(sessions, pack.path), licenceNote(pack, context))
   }
 
-  /** @throws WireError 422 that says what to fetch */
+  /** DWPose where it is on this machine or may be fetched, else the bundled network, which sees one person. */
   async poseDetector(context: HandlerContext): Promise<PoseDetector> {
-    const detector = await this.#find(POSE_NETWORKS.detector, context)
-    const poser = await this.#find(POSE_NETWORKS.poser, context)
-    return this.#once(`${detector}\n${poser}`, () => openDwPose(this.#options.engine.sessions, detector, poser))
+    const { engine, registry } = this.#options
+    try {
+      const detector = await this.#find(POSE_NETWORKS.detector, context)
+      const poser = await this.#find(POSE_NETWORKS.poser, context)
+      return await this.#once(`${detector}\n${poser}`, () => openDwPose(engine.sessions, detector, poser))
+    } catch (error) {
+      if (!isMissing(error)) throw error
+      context.log(`The bundled MoveNet looks for one person, because DWPose is not to be had: ${error.message}`, 'WARN')
+      const bundled = registry.bundled(BUNDLED_POSE_DETECTOR)
+      return this.#once(bundled, () => openMoveNet(engine.sessions, bundled))
+    }
   }
 
   /**
@@ -129,6 +139,12 @@ export class Vision {
       throw toWireError(error)
     }
   }
+}
+
+/** Not on this machine and not to be fetched, for whatever reason; what is here and cannot be used is another matter. */
+function isMissing(error: unknown): error is WireError {
+  const cause = error instanceof WireError ? error.cause : undefined
+  return cause instanceof ModelError && !['not-weights', 'wrong-kind', 'corrupt'].includes(cause.reason)
 }
 
 function licenceNote({ name }: { readonly name: string }, context: HandlerContext): () => void {

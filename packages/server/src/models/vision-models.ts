@@ -23,5 +23,6 @@ export const DEPTH_NETWORKS = [
   { kind: 'dpt', reference: 'Xenova/dpt-hybrid-midas/onnx/model.onnx' },
 ] as const
 
-/** The folder of the face detector that comes with the repository. */
+/** What comes with the repository: a folder of networks that find faces, and a file that finds one person's pose. */
 export const BUNDLED_FACE_DETECTOR = 'mtcnn'
+export const BUNDLED_POSE_DETECTOR = 'movenet/lightning.onnx'

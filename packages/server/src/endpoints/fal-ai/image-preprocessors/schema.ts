@@ -81,7 +81,8 @@ export const dwPose = {
   ...PREPROCESSORS,
   id: 'fal-ai/dwpose',
   title: 'DWPose',
-  description: 'The skeletons of the people in a picture, as pose ControlNets take them.',
+  description:
+    'The skeletons of the people in a picture, as pose ControlNets take them. Without DWPose, of one of them.',
   input: z
     .object({
       image_url: imageUrl,
