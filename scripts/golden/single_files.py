@@ -7,20 +7,25 @@ Written to packages/engine/test/golden/data/single-files/:
                                     <LDM key> <component> <diffusers key> [0/3 (part of the rows), transposed, or 1x1 (a convolution there)]
     tiny-sd15-half.ckpt             a training checkpoint in half precision: state_dict beside other values, old names of the text encoder,
                                     EMA weights, a loss, unused tensors
+    small.safetensors               a model of its own, small but with what is the same in every SD1.x model (eight heads, groups of 32, the
+                                    scheduler), in half precision
+    small-latents.safetensors       what diffusers draws with it: latents [1, 4, h, w] of `REQUEST`
 
 Names are counted off as in ldm_keys.py and held against diffusers' converters, which must give the diffusers tensors back.
 """
 
 import json
+import tempfile
+from pathlib import Path
 
 import torch
 from accelerate import init_empty_weights
-from checkpoints import DATA
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from checkpoints import DATA, SD_BETAS, TOKENIZER, text_encoder, unet, vae
+from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.loaders import single_file_utils as convert
 from ldm_keys import converted, unet_keys, vae_keys
-from safetensors.torch import load_file
-from transformers import CLIPTextConfig, CLIPTextModelWithProjection
+from safetensors.torch import load_file, save_file
+from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
 
 OUT = DATA.parent / "single-files"
 PREFIX = {"unet": "model.diffusion_model.", "vae": "first_stage_model."}
@@ -31,9 +36,9 @@ CLASSES = {"unet": UNet2DConditionModel, "vae": AutoencoderKL}
 LINES = {}
 
 
-def model_tensors(name, component, ldm_keys):
+def model_tensors(name, component, ldm_keys, root=DATA):
     """A UNet's or VAE's tensors under their original names, by the converter read backwards."""
-    folder = DATA / name / component
+    folder = root / name / component
     config = json.loads((folder / "config.json").read_text())
     with init_empty_weights():
         model = CLASSES[component].from_config(config)
@@ -52,8 +57,8 @@ def note(name, ldm, component, key, text=""):
     LINES.setdefault(name, []).append(" ".join([ldm, component, key, text]).rstrip())
 
 
-def clip(name, folder, prefix):
-    tensors = load_file(DATA / name / folder / "model.safetensors")
+def clip(name, folder, prefix, root=DATA):
+    tensors = load_file(root / name / folder / "model.safetensors")
     renamed = {prefix + key.removeprefix("text_model."): value for key, value in tensors.items()}
     for key in tensors:
         note(name, prefix + key.removeprefix("text_model."), folder, key)
@@ -99,6 +104,50 @@ def open_clip(name, folder, prefix):
     return renamed
 
 
+REQUEST = {
+    "prompt": "a red house by the sea",
+    "negative_prompt": "night",
+    "num_inference_steps": 4,
+    "guidance_scale": 5.0,
+    "width": 32,
+    "height": 24,
+}
+
+
+def small_model(root):
+    """Written as a diffusers folder and as one file; both with weights that half precision holds exactly."""
+    text = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 1}
+    types = {"down_block_types": ["CrossAttnDownBlock2D"], "up_block_types": ["CrossAttnUpBlock2D"]}
+    shape = {"block_out_channels": [32], "layers_per_block": 1}
+    pipeline = StableDiffusionPipeline(
+        unet=unet(70, sample_size=64, cross_attention_dim=32, attention_head_dim=8, **shape, **types),
+        vae=vae(71, sample_size=512, **shape),
+        text_encoder=text_encoder(72, **text),
+        tokenizer=CLIPTokenizer.from_pretrained(TOKENIZER),
+        scheduler=PNDMScheduler(**SD_BETAS, skip_prk_steps=True, set_alpha_to_one=False, steps_offset=1),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    for model in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
+        model.half().float()
+    pipeline.save_pretrained(root / "small")
+    tensors = {
+        **model_tensors("small", "unet", unet_keys((1,), (True,), (1,), False, resnets=1), root),
+        **model_tensors("small", "vae", vae_keys((1,), resnets=1), root),
+        **clip("small", "text_encoder", "cond_stage_model.transformer.text_model.", root),
+    }
+    save_file({key: value.half().contiguous() for key, value in tensors.items()}, OUT / "small.safetensors")
+
+
+def draw_small(root):
+    """By diffusers' own reading of the single file."""
+    pipeline = StableDiffusionPipeline.from_single_file(OUT / "small.safetensors", config=str(root / "small"), safety_checker=None)
+    generator = torch.Generator().manual_seed(7)
+    latents = pipeline(**REQUEST, generator=generator, output_type="latent").images
+    save_file({"latents": latents.float().contiguous()}, OUT / "small-latents.safetensors")
+
+
 if __name__ == "__main__":
     OUT.mkdir(parents=True, exist_ok=True)
     sd15 = {
@@ -119,3 +168,6 @@ if __name__ == "__main__":
         "alphas_cumprod": torch.linspace(1, 0, 4),
     }
     torch.save({"epoch": 1, "global_step": 470000, "state_dict": state, "lr_schedulers": []}, OUT / "tiny-sd15-half.ckpt")
+    with tempfile.TemporaryDirectory() as folder:
+        small_model(Path(folder))
+        draw_small(Path(folder))
