@@ -18,7 +18,7 @@ import { ARCHITECTURES } from './architectures.ts'
 
 /** The graphs that together use every weight of a component. */
 function graphsOf(name: string, config: Readonly<Record<string, unknown>>): Graph[] {
-  if (name === 'unet') return [buildUNetGraph(parseUNetConfig(config), { batch: 1, height: 8, width: 8, tokens: 77 })]
+  if (name === 'unet') return [buildUNetGraph(parseUNetConfig(config), { batch: 1, height: 8, width: 8 })]
   if (name === 'vae') {
     const [parsed, size] = [parseAutoencoderConfig(config), { batch: 1, height: 64, width: 64 }]
     return [buildEncoderGraph(parsed, size), buildDecoderGraph(parsed, size)]

@@ -10,7 +10,13 @@ import { WeightCache } from '../../packages/engine/src/checkpoint/prepared-weigh
 import { buildUNetGraph } from '../../packages/engine/src/models/unet-2d-condition.ts'
 import { parseUNetConfig } from '../../packages/engine/src/models/unet-2d-condition-config.ts'
 import { WorkerRuntime } from '../../packages/engine/src/runtime/worker-runtime.ts'
-import { elementCount, type FloatTensor, float32, type Shape } from '../../packages/engine/src/tensor/tensor.ts'
+import {
+  DYNAMIC,
+  elementCount,
+  type FloatTensor,
+  float32,
+  type Shape,
+} from '../../packages/engine/src/tensor/tensor.ts'
 import { median, timed } from '../statistics.ts'
 import { startPeer } from './peer.ts'
 
@@ -58,7 +64,7 @@ const convolutionBlock = await runtime.convolutionBlock()
 
 async function load() {
   const weights = await cache.prepare(await component.weights(), { convolutionBlock })
-  const graph = buildUNetGraph(config, { batch: 1, height: size, width: size, tokens: 77 })
+  const graph = buildUNetGraph(config, { batch: 1, height: size, width: size })
   return runtime.createSession(graph, weights)
 }
 
@@ -73,7 +79,7 @@ const session = await load()
 const feeds = Object.fromEntries(
   session.inputs.map(({ name, shape }) => [
     name,
-    name === 'timestep' ? float32([1], Float32Array.of(500)) : wave(shape),
+    name === 'timestep' ? float32([1], Float32Array.of(500)) : wave(shape.map((d) => (d === DYNAMIC ? 77 : d))),
   ]),
 )
 const peer =

@@ -3,7 +3,7 @@ import { add, mul, multiHeadAttention } from '../graph/ops.ts'
 import { type AttentionLayer, attentionLayers, levelSizes } from '../models/attention-layers.ts'
 import type { UNetConfig } from '../models/unet-2d-condition-config.ts'
 import type { UNetHooks } from '../models/unet-hooks.ts'
-import { concatenate, type FloatTensor, type Tensor } from '../tensor/tensor.ts'
+import { concatenate, DYNAMIC, type FloatTensor, type Tensor } from '../tensor/tensor.ts'
 import { cropMaps, scaleWindow } from '../tensor/window.ts'
 import { maskForQueries } from './image-prompt-mask.ts'
 import type { UNetAdapter, UNetInput, UNetStep } from './unet-adapter.ts'
@@ -13,7 +13,6 @@ export type KeysAndValues = ReadonlyMap<string, { readonly key: FloatTensor; rea
 
 /** Pictures that are attended to together, apart from the prompt and from other groups. */
 export interface ImagePromptGroup {
-  readonly tokens: number
   /** Values are scaled by the adapter's scale at each attention. */
   readonly positive: KeysAndValues
   /** Asked for where guidance is on. */
@@ -31,8 +30,8 @@ export interface ImagePromptMask {
 
 /**
  * The image prompts of a request (IP-Adapter's decoupled attention, diffusers' IPAdapterAttnProcessor2_0): each group's attention is
- * added to the prompt's own. Keys and values are inputs of the UNet's session, which therefore serves every adapter and picture of
- * the same numbers of tokens.
+ * added to the prompt's own. Keys and values are inputs of the UNet's session, of any number of tokens, so one session serves every
+ * adapter and picture.
  */
 export class ImagePromptAdapter implements UNetAdapter {
   readonly variant: string
@@ -48,7 +47,7 @@ export class ImagePromptAdapter implements UNetAdapter {
     this.#factor = factor
     const cross = attentionLayers(config).filter(({ kind }) => kind === 'cross')
     this.#layers = new Map(cross.map((layer) => [layer.path, layer]))
-    this.variant = `image-prompts ${groups.map(({ tokens, mask }) => `${tokens}${mask ? 'm' : ''}`).join()}`
+    this.variant = `image-prompts ${groups.map(({ mask }) => (mask ? 'masked' : 'everywhere')).join()}`
   }
 
   extend(graph: Graph, { batch, height, width }: { batch: number; height: number; width: number }): UNetHooks {
@@ -59,15 +58,15 @@ export class ImagePromptAdapter implements UNetAdapter {
           ? queries.map(([level, count]) => [level, graph.input(maskInput(i, level), 'float32', [1, count, 1])])
           : [],
       ),
-      shape: (channels: number) => [batch, group.tokens, channels],
     }))
     return {
       crossAttention: (path, query, heads) => {
         const layer = this.#layers.get(path)
         if (!layer) return undefined
-        const parts = groups.map(({ masks, shape }, i) => {
-          const key = graph.input(promptInput(i, path, 'key'), 'float32', shape(layer.channels))
-          const value = graph.input(promptInput(i, path, 'value'), 'float32', shape(layer.channels))
+        const shape = [batch, DYNAMIC, layer.channels]
+        const parts = groups.map(({ masks }, i) => {
+          const key = graph.input(promptInput(i, path, 'key'), 'float32', shape)
+          const value = graph.input(promptInput(i, path, 'value'), 'float32', shape)
           const attended = multiHeadAttention(query, key, value, heads)
           const mask = masks.get(layer.level)
           return mask ? mul(attended, mask) : attended

@@ -2,7 +2,7 @@
  * ONNX operators on values, with the shape each result has. Nodes are named after the value they extend, so a profile or
  * an error message of the runtime says which layer it speaks of.
  */
-import { elementCount, float32, int64, type Shape } from '../tensor/tensor.ts'
+import { DYNAMIC, elementCount, float32, int64, type Shape } from '../tensor/tensor.ts'
 import type { NodeSpec, Value } from './graph.ts'
 
 /** Where a value belongs: `resnets.1` for the node `resnets.1/Add` and for the weight `resnets.1.bias`. */
@@ -89,11 +89,13 @@ export const reduceMean = (x: Value, axis: number): Value => reduce('ReduceMean'
 /** The sum of squares along one axis, which stays with size 1. */
 export const reduceSumSquare = (x: Value, axis: number): Value => reduce('ReduceSumSquare', x, axis)
 
-/** Reshapes; one dimension may be −1. */
+/** Reshapes; one dimension may be −1, which stays open where `x` has an open one. */
 export function reshape(x: Value, shape: Shape): Value {
   const known = shape.reduce((product, d) => (d < 0 ? product : product * d), 1)
-  const resolved = shape.map((d) => (d < 0 ? elementCount(x.shape) / known : d))
-  if (elementCount(resolved) !== elementCount(x.shape)) throw new Error(`cannot reshape [${x.shape}] to [${shape}]`)
+  const isOpen = x.shape.includes(DYNAMIC)
+  const resolved = isOpen ? shape : shape.map((d) => (d < 0 ? elementCount(x.shape) / known : d))
+  const fits = isOpen ? shape.filter((d) => d < 0).length === 1 : elementCount(resolved) === elementCount(x.shape)
+  if (!fits) throw new Error(`cannot reshape [${x.shape}] to [${shape}]`)
   const target = x.graph.constant(int64([resolved.length], resolved))
   return x.graph.node(pathOf(x), {
     opType: 'Reshape',

@@ -1,4 +1,4 @@
-import { elementCount, float32, type Shape } from '../tensor/tensor.ts'
+import { DYNAMIC, elementCount, float32, type Shape } from '../tensor/tensor.ts'
 import type { Graph, Value } from './graph.ts'
 import { add, div, mul, reduceMean, reduceSumSquare, reshape, scalar, sqrt, sub } from './ops.ts'
 
@@ -61,13 +61,13 @@ export class Scope {
   }
 
   /**
-   * torch.nn.Linear: x [..., in] → [..., out]. One Gemm over the flattened rows: it reads the checkpoint's [out, in] matrix as
+   * torch.nn.Linear: x [..., in] → [..., out], where one dimension may be open. One Gemm over the flattened rows: it reads the checkpoint's [out, in] matrix as
    * it lies (transB) and adds the bias in the same kernel; a MatMul would need the matrix transposed at load.
    */
   linear(x: Value, outFeatures: number, options: { readonly bias?: boolean } = {}): Value {
     const inFeatures = x.shape.at(-1) as number
     const weight = this.weight('weight', [outFeatures, inFeatures])
-    const rows = elementCount(x.shape) / inFeatures
+    const rows = x.shape.includes(DYNAMIC) ? DYNAMIC : elementCount(x.shape) / inFeatures
     const flat = x.shape.length === 2 ? x : reshape(x, [rows, inFeatures])
     const y = this.graph.node(this.path, {
       opType: 'Gemm',

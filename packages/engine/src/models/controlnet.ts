@@ -60,7 +60,7 @@ export function smallestControlNetGraphs(config: ControlNetConfig): Graph[] {
   const factor = conditioningFactor(config)
   return [
     buildControlImageGraph(config, side * factor, side * factor),
-    buildControlNetGraph(config, { batch: 1, height: side, width: side, tokens: 1 }),
+    buildControlNetGraph(config, { batch: 1, height: side, width: side }),
   ]
 }
 

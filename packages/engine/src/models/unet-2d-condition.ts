@@ -1,6 +1,7 @@
 import { Graph, type Value } from '../graph/graph.ts'
 import { add, concat, mul, reshape, scalar, silu, sub } from '../graph/ops.ts'
 import { Scope } from '../graph/scope.ts'
+import { DYNAMIC } from '../tensor/tensor.ts'
 import { sinusoids, timestepEmbedding } from './embeddings.ts'
 import { type Conditioning, downBlock2D, midBlock2D, upBlock2D } from './unet-2d-blocks.ts'
 import { TIME_IDS, type UNetConfig } from './unet-2d-condition-config.ts'
@@ -11,7 +12,7 @@ export interface UNetInputs {
   readonly sample: Value
   /** float32 [1], or [B] */
   readonly timestep: Value
-  /** [B, tokens, crossAttentionChannels] */
+  /** [B, tokens, crossAttentionChannels], as many tokens as come */
   readonly encoderHiddenStates: Value
   /** [B, timeCondProjChannels], where the config has them */
   readonly timestepCond?: Value
@@ -27,15 +28,13 @@ export interface UNetShape {
   readonly height: number
   /** Width of the latents. */
   readonly width: number
-  /** Length of `encoder_hidden_states`. */
-  readonly tokens: number
 }
 
 /** Declares what an adapter needs of a UNet's graph and says where it adds to it. */
 export type UNetExtension = (graph: Graph, shape: UNetShape) => UNetHooks
 
 /**
- * A graph that predicts noise: `sample` [B, C, h, w], `timestep` float32 [1], `encoder_hidden_states` [B, tokens, X] and,
+ * A graph that predicts noise: `sample` [B, C, h, w], `timestep` float32 [1], `encoder_hidden_states` [B, tokens, X] of any length and,
  * where the config asks for them, `timestep_cond` [B, dim], `text_embeds` [B, P], `time_ids` [B, 6] → `noise_pred`.
  * @param extend adds the inputs and branches of adapters
  */
@@ -49,13 +48,13 @@ export function buildUNetGraph(config: UNetConfig, shape: UNetShape, extend?: UN
 
 /** Declares the inputs that UNets and ControlNets share, in the names that `buildUNetGraph` lists. */
 export function declareUNetInputs(graph: Graph, config: UNetConfig, shape: UNetShape): UNetInputs {
-  const { batch, height, width, tokens } = shape
+  const { batch, height, width } = shape
   const { timeCondProjChannels, textTime } = config
   const sample = graph.input('sample', 'float32', [batch, config.inChannels, height, width])
   const timestep = graph.input('timestep', 'float32', [1])
   const encoderHiddenStates = graph.input('encoder_hidden_states', 'float32', [
     batch,
-    tokens,
+    DYNAMIC,
     config.crossAttentionChannels,
   ])
   return {

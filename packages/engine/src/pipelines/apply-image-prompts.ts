@@ -60,15 +60,13 @@ function groupsOf(
   count: number,
   masks: readonly ImagePromptMask[] | undefined,
 ): ImagePromptGroup[] {
-  const tokens = positive.tokens.shape[1] as number
   const nothing = async (times: number) =>
     scaleAndJoin((await negative()).keysAndValues, scales, (t) => joinRows(t, times))
   if (!masks) {
     const joined = scaleAndJoin(positive.keysAndValues, scales, (t) => joinRows(t, 1))
-    return [{ tokens: count * tokens, positive: joined, negative: once(() => nothing(count)) }]
+    return [{ positive: joined, negative: once(() => nothing(count)) }]
   }
   return masks.map((mask, i) => ({
-    tokens,
     positive: scaleAndJoin(positive.keysAndValues, scales, (t) => rows(t, i, i + 1)),
     negative: once(() => nothing(1)),
     mask,

@@ -43,9 +43,8 @@ export class ControlNet implements ControlModel {
 
   async residuals(input: UNetInput, embedding: FloatTensor): Promise<FloatTensor[]> {
     const [batch, , height, width] = input.sample.shape as [number, number, number, number]
-    const tokens = input.encoderHiddenStates.shape[1] as number
-    const session = await this.#sessions.get(this.#weights, `${batch}x${height}x${width} ${tokens}`, () =>
-      buildControlNetGraph(this.config, { batch, height, width, tokens }),
+    const session = await this.#sessions.get(this.#weights, `${batch}x${height}x${width}`, () =>
+      buildControlNetGraph(this.config, { batch, height, width }),
     )
     const hasTextTime = this.config.encoder.textTime !== null
     const results = await session.run({

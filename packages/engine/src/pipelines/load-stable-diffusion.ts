@@ -129,7 +129,7 @@ async function loadUNet(engine: Engine, component: Component, options: PrepareWe
   const config = parseUNetConfig(inChannels === undefined ? json : { ...json, in_channels: inChannels })
   const side = 2 ** (config.downBlocks.length - 1)
   const layers = recordLayers()
-  const smallest = buildUNetGraph(config, { batch: 1, height: side, width: side, tokens: 1 }, () => ({
+  const smallest = buildUNetGraph(config, { batch: 1, height: side, width: side }, () => ({
     layer: layers.hook,
   }))
   const weights = await prepareWeights(engine, component, [smallest], options)

@@ -32,7 +32,7 @@ export class UNet implements Adaptable {
   /** The predicted noise (or v), [B, C, h, w]. */
   async predict(input: UNetInput, adapters: readonly UNetAdapter[], step: UNetStep): Promise<FloatTensor> {
     const [batch, , height, width] = input.sample.shape as [number, number, number, number]
-    const shape = { batch, height, width, tokens: input.encoderHiddenStates.shape[1] as number }
+    const shape = { batch, height, width }
     const samples = [input.sample]
     for (const adapter of adapters) if (adapter.channels) samples.push(await adapter.channels(input, step))
     const sample = concatenate(samples, 1)
@@ -58,8 +58,8 @@ export class UNet implements Adaptable {
   }
 
   #session(shape: UNetShape, adapters: readonly UNetAdapter[]) {
-    const { batch, height, width, tokens } = shape
-    const variant = [`${batch}x${height}x${width}`, tokens, ...adapters.map((adapter) => adapter.variant)].join(' ')
+    const { batch, height, width } = shape
+    const variant = [`${batch}x${height}x${width}`, ...adapters.map((adapter) => adapter.variant)].join(' ')
     return this.#sessions.get(this.#weights, variant, () =>
       buildUNetGraph(this.config, shape, (graph) =>
         composeHooks(adapters.flatMap((adapter) => adapter.extend?.(graph, shape) ?? [])),

@@ -1,6 +1,10 @@
 import { afterAll, beforeEach, expect, test, vi } from 'vitest'
 import { openEngine } from '../../src/pipelines/engine.ts'
+import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.ts'
+import { textToImage } from '../../src/pipelines/text-to-image.ts'
 import { type ConditioningCase, conditioningCases, drawConditioned } from './conditioning-cases.ts'
+
+import { DATA } from './model-case.ts'
 
 const engine = openEngine({ threads: 1 })
 afterAll(() => engine.dispose())
@@ -35,7 +39,25 @@ test('another picture or scale costs no session, and another IP-Adapter only its
   created.mockClear()
   await drawConditioned(engine, withPrompt({ images: [9], scale: 0.1 }))
   expect(sessions()).toEqual([])
-  // FaceID has four tokens as well.
-  await drawConditioned(engine, withPrompt({ adapter: 'face-id', images: null, faces: [5] }))
-  expect(sessions()).toEqual(['ip_adapter'])
+  await drawConditioned(engine, withPrompt({ adapter: 'face-id', images: null, faces: [5, 6] }))
+  expect(new Set(sessions())).toEqual(new Set(['ip_adapter']))
+})
+
+test('a prompt of another length costs no session of the UNet', async () => {
+  const model = await loadStableDiffusion(engine, `${DATA}/checkpoints/tiny-sdxl`)
+  for (const prompt of ['a (red:1.2) house', 'a red house by the sea and a (boat)', 'boat '.repeat(90)]) {
+    const run = textToImage(model, {
+      prompt,
+      negativePrompt: '',
+      promptWeighting: true,
+      schedule: { numInferenceSteps: 1 },
+      guidanceScale: 2,
+      seed: 1n,
+      width: 32,
+      height: 32,
+    })
+    let next = await run.next()
+    while (!next.done) next = await run.next()
+  }
+  expect(sessions().filter((name) => name === 'unet').length).toBe(1)
 })

@@ -367,7 +367,7 @@ describe('the published models', () => {
     expect(unetParsed.crossAttentionChannels).toBe(context)
     expect(unetParsed.sampleSize).toEqual([sample, sample])
     expect(unetParsed.downBlocks.slice(0, 3).map(({ crossAttention }) => crossAttention?.heads)).toEqual(heads)
-    checkWeights(model('unet', unetTensors), [buildUNetGraph(unetParsed, { ...side, tokens: 77 })])
+    checkWeights(model('unet', unetTensors), [buildUNetGraph(unetParsed, side)])
 
     const vaeTensors = tensorsOf(file, 'vae')
     const vae = parseAutoencoderConfig(autoencoderConfig(vaeTensors))
@@ -393,7 +393,7 @@ describe('the published models', () => {
     const config = parseControlNetConfig(controlNetConfig(tensors))
     expect(config.conditioningOutChannels).toEqual([16, 32, 96, 256])
     checkWeights(model('controlnet', tensors), [
-      buildControlNetGraph(config, { ...side, tokens: 77 }),
+      buildControlNetGraph(config, side),
       buildControlImageGraph(config, 64, 64),
     ])
   })

@@ -59,7 +59,7 @@ test('the UNet of seed 0 predicts the published noise', async () => {
     down_block_types: ['DownBlock2D', 'CrossAttnDownBlock2D'],
     up_block_types: ['CrossAttnUpBlock2D', 'UpBlock2D'],
   })
-  const graph = buildUNetGraph(config, { batch: 1, height: 16, width: 16, tokens: 77 })
+  const graph = buildUNetGraph(config, { batch: 1, height: 16, width: 16 })
   const { weights, count, remove } = await weightsOf([graph], ['conv_in', 'time_embedding', ''])
   expect(count).toBe(16_928)
   const generator = new TorchGenerator(0)
