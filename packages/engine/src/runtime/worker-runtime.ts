@@ -101,7 +101,7 @@ class SessionThread {
   #end: string | undefined
 
   constructor() {
-    this.#worker = new Worker(new URL('./session-worker.mjs', import.meta.url))
+    this.#worker = new Worker(workerModule())
     this.#worker.unref()
     this.#worker.on('message', (reply: ReplyMessage) => this.#settle(reply))
     this.#worker.on('error', (error) => this.#lose(`stopped: ${error.message}`))
@@ -148,4 +148,10 @@ class SessionThread {
   #lostError(what: string): SessionLostError {
     return new SessionLostError(`cannot ${what}: the thread that holds the session ${this.#end}`)
   }
+}
+
+/** In sources a module that registers tsx first; what is compiled needs none. */
+function workerModule(): URL {
+  const name = import.meta.url.endsWith('.ts') ? './session-worker.mjs' : './session-worker.js'
+  return new URL(name, import.meta.url)
 }

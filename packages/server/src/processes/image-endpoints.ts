@@ -1,17 +1,16 @@
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { openEngine } from '@darkroom/engine'
 import type { Config } from '../config/config.ts'
 import { ImageEngine } from '../drawing/image-engine.ts'
 import type { RunnableEndpoint } from '../endpoints/endpoint.ts'
 import { ModelRegistry } from '../models/model-registry.ts'
 import { ENDPOINT_FOLDERS } from './endpoints.ts'
+import { bundled } from './installation.ts'
 import { createModelStore } from './model-store.ts'
 import { engineMemory } from './runner-memory.ts'
 
 /** The demo checkpoints that come with the repository. */
-const BUNDLED_MODELS = fileURLToPath(new URL('../../../../models', import.meta.url))
 
 /** Endpoints with their handlers, and what these run on. */
 export interface ServedEndpoints {
@@ -26,7 +25,7 @@ export function createModelRegistry(config: Config): ModelRegistry {
   return new ModelRegistry({
     modelFolders: [config.modelsFolder],
     hubCaches: [config.hubCacheFolder],
-    bundledFolder: BUNDLED_MODELS,
+    bundledFolder: bundled('models'),
   })
 }
 

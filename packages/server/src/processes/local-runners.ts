@@ -7,6 +7,7 @@ import { type Config, ConfigError } from '../config/config.ts'
 import { dataFolderIsServed } from '../db/data-folder-lock.ts'
 import type { RequestQueue } from '../queue/request-queue.ts'
 import { type Supervisor, superviseRunner } from '../runner/supervisor.ts'
+import { entryModule } from './installation.ts'
 import { requireLocalDisk } from './local-disk.ts'
 import { runnerLogger } from './logger.ts'
 import { runnerMemory } from './runner-memory.ts'
@@ -21,7 +22,7 @@ export interface LocalRunners {
 }
 
 /** The module that a runner's process runs: it calls `runRunner`. */
-export const RUNNER_ENTRY: URL = new URL('../runner-main.ts', import.meta.url)
+export const RUNNER_ENTRY: URL = entryModule('runner-main')
 
 /** A drain hands back what it could not finish, which takes a moment of its own. */
 const HAND_BACK_SECONDS = 5
@@ -60,10 +61,9 @@ interface Supervision {
 }
 
 function superviseOne(config: Config, { stores, log, entry, onDeath }: Supervision): Supervisor {
-  const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
   return superviseRunner({
     entry: fileURLToPath(entry),
-    execArgv: ['--import', tsx],
+    execArgv: nodeOptionsOf(entry),
     logger: runnerLogger(log),
     memoryLimitBytes: runnerMemory(config.runners),
     stopSeconds: config.drainSeconds + HAND_BACK_SECONDS,
@@ -77,6 +77,12 @@ function superviseOne(config: Config, { stores, log, entry, onDeath }: Supervisi
       if (runnerId !== undefined && code !== 0) onDeath(runnerId)
     },
   })
+}
+
+/** TypeScript is run through tsx, which an installed package neither needs nor has. */
+function nodeOptionsOf(entry: URL): readonly string[] {
+  if (!entry.pathname.endsWith('.ts')) return []
+  return ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href]
 }
 
 /** Returns what a dead runner held to the queue; where the database is away for longer, its leases run out. */

@@ -1,13 +1,9 @@
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { Logger } from 'pino'
 import type { PlaygroundBundle } from '../gateway/playground-bundle.ts'
+import { bundled, IS_CLONE } from './installation.ts'
 import { buildPlayground } from './playground-build.ts'
-
-/** The bundle inside an installed package, and the clone that these sources lie in otherwise. */
-const PACKAGED = fileURLToPath(new URL('../../playground', import.meta.url))
-const CLONE = fileURLToPath(new URL('../../../..', import.meta.url))
 
 let loading: Promise<PlaygroundBundle> | undefined
 
@@ -26,12 +22,9 @@ export function preparePlayground(log: Logger): void {
   loadPlayground().catch((err) => log.warn({ err }, 'the playground could not be built; the API works without it'))
 }
 
+/** A package carries its bundle; a clone makes it. */
 async function findBundle(): Promise<string> {
-  const isPackaged = await stat(join(PACKAGED, 'index.html')).then(
-    () => true,
-    () => false,
-  )
-  return isPackaged ? PACKAGED : buildPlayground(CLONE)
+  return IS_CLONE ? buildPlayground(bundled('')) : bundled('playground')
 }
 
 async function readBundle(folder: string): Promise<PlaygroundBundle> {

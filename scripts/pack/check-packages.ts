@@ -1,0 +1,136 @@
+/**
+ * Packs, installs the tarballs into an empty project outside this clone, and uses them there as a newcomer would: the server by its
+ * command, the client from JavaScript, the types from TypeScript.
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { packAll } from './pack.ts'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+const CONSUMER = `import { createDarkroomClient } from '@darkroom/client'
+
+const fal = createDarkroomClient({ url: process.env.DARKROOM_URL ?? '' })
+const input = { prompt: 'a king', image_size: { width: 128, height: 128 }, num_inference_steps: 1, sync_mode: false }
+const { data } = await fal.subscribe('fal-ai/fast-lcm-diffusion', { input })
+if (data.images[0]?.width !== 128) throw new Error('no picture: ' + JSON.stringify(data))
+const connection = fal.realtime.connect('fal-ai/fast-lcm-diffusion', {
+  throttleInterval: 0,
+  onResult: () => process.exit(0),
+  onError: (error) => { throw error },
+})
+connection.send(input)
+`
+
+const TYPED = `import { createDarkroomClient, type DarkroomClientConfig } from '@darkroom/client'
+import { encodeImage, type RgbImage } from '@darkroom/engine'
+
+const config: DarkroomClientConfig = { url: 'http://localhost:3010' }
+const image: RgbImage = { width: 1, height: 1, data: new Uint8Array(3) }
+export const used: [ReturnType<typeof createDarkroomClient>, Promise<Uint8Array>] = [createDarkroomClient(config), encodeImage(image, 'png')]
+// @ts-expect-error a url is wanted
+createDarkroomClient({})
+`
+
+async function check(): Promise<void> {
+  const project = mkdtempSync(join(tmpdir(), 'darkroom-packages-'))
+  const run = (command: string, args: readonly string[], env: Record<string, string> = {}) =>
+    execFileSync(command, args, {
+      cwd: project,
+      stdio: ['ignore', 'inherit', 'inherit'],
+      env: { ...process.env, ...env },
+    })
+  try {
+    const tarballs = await packAll(join(project, 'tarballs'))
+    writeFileSync(join(project, 'package.json'), '{"name": "newcomer", "private": true, "type": "module"}')
+    run('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', ...tarballs])
+    refuseStrayFiles(join(project, 'node_modules', '@darkroom'))
+    checkTypes(project, run)
+    writeFileSync(join(project, 'use.js'), CONSUMER)
+    const server = serve(project)
+    try {
+      const url = await addressOf(server)
+      const page = await fetch(url)
+      if (!(await page.text()).includes('<base href="./" />')) throw new Error(`GET / answered ${page.status}, no page`)
+      run(process.execPath, ['use.js'], { DARKROOM_URL: url })
+    } finally {
+      server.kill('SIGTERM')
+      await new Promise((resolve) => server.once('exit', resolve))
+    }
+    console.log(`the packages work with Node ${process.version}`)
+  } finally {
+    rmSync(project, { recursive: true, force: true })
+  }
+}
+
+/** Sources and tests stay here; the demo checkpoints, the playground and the types go along. */
+function refuseStrayFiles(packages: string): void {
+  const files = readdirSync(packages, { recursive: true }).map(String)
+  const stray = files.filter((file) => /(\.test\.|(^|[\\/])test[\\/]|golden)/.test(file) || /(?<!\.d)\.ts$/.test(file))
+  if (stray.length > 0) throw new Error(`files that belong to the clone: ${stray.join(', ')}`)
+  const wanted = [
+    'server/models/pinhole-512/model_index.json',
+    'server/playground/index.html',
+    'engine/dist/index.d.ts',
+    'engine/dist/index.js.map',
+  ]
+  const missing = wanted.filter((file) => !existsSync(join(packages, file)))
+  if (missing.length > 0) throw new Error(`not in the packages: ${missing.join(', ')}`)
+}
+
+function checkTypes(project: string, run: (command: string, args: readonly string[]) => void): void {
+  writeFileSync(join(project, 'typed.ts'), TYPED)
+  const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')
+  const types = [
+    '--types',
+    'node',
+    '--typeRoots',
+    join(ROOT, 'node_modules', '@types'),
+    '--skipLibCheck',
+    '--noEmit',
+    '--strict',
+  ]
+  for (const resolution of ['nodenext', 'bundler']) {
+    const module = resolution === 'nodenext' ? 'nodenext' : 'esnext'
+    run(process.execPath, [
+      tsc,
+      ...types,
+      '--target',
+      'es2023',
+      '--module',
+      module,
+      '--moduleResolution',
+      resolution,
+      'typed.ts',
+    ])
+  }
+}
+
+function serve(project: string): ChildProcess {
+  const env = {
+    ...process.env,
+    DARKROOM_DATA: join(project, 'data'),
+    HF_HUB_CACHE: join(project, 'none'),
+    DARKROOM_PORT: '0',
+  }
+  const command = join(project, 'node_modules', '.bin', 'darkroom')
+  return spawn(command, ['serve'], { cwd: project, env, stdio: ['ignore', 'pipe', 'inherit'] })
+}
+
+/** The address that the banner names. */
+function addressOf(server: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = ''
+    server.stdout?.on('data', (chunk: Buffer) => {
+      text += chunk
+      const [, url] = /serves \d+ endpoints at (\S+)/.exec(text) ?? []
+      if (url !== undefined) resolve(url)
+    })
+    server.once('exit', (code) => reject(new Error(`the server ended with ${code}: ${text}`)))
+  })
+}
+
+await check()
