@@ -32,6 +32,8 @@ export interface Config {
   readonly allowPrivateTargets: boolean
   /** Whether pictures carry the request that they come from. */
   readonly recordsRequests: boolean
+  /** Whether a request that wants its pictures checked is refused where the safety checker is missing. */
+  readonly requireSafetyChecker: boolean
   readonly logLevel: LogLevel
   /** Seconds that a stopping process gives what it is working on before it hands it back or cuts it off. */
   readonly drainSeconds: number
@@ -140,6 +142,7 @@ export function readConfig(overrides: ConfigOverrides = {}, environment: Environ
     allowedOrigins: readOrigins(env),
     allowPrivateTargets: overrides.allowPrivateTargets ?? readFlag(env, 'DARKROOM_ALLOW_PRIVATE_TARGETS') ?? false,
     recordsRequests: readFlag(env, 'DARKROOM_PICTURE_RECORDS') ?? true,
+    requireSafetyChecker: readFlag(env, 'DARKROOM_REQUIRE_SAFETY_CHECKER') ?? false,
     logLevel: overrides.logLevel ?? readChoice(env, 'DARKROOM_LOG_LEVEL', LOG_LEVELS) ?? 'info',
     drainSeconds: readInteger(env, 'DARKROOM_DRAIN_SECONDS', 0, 3600) ?? 30,
     runners: readRunners(overrides.runners ?? {}, env),

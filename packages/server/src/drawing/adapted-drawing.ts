@@ -54,7 +54,7 @@ export async function* drawAdapted(
   const images = await Promise.all(pictures.map((image) => filePicture(image, request, context)))
   return {
     images,
-    nsfwFlags: nsfwFlags ?? images.map(() => false),
+    nsfwFlags,
     ...(request.debug.final && { debugLatents: await recorder.saveFinal(context) }),
     ...(request.debug.passes && { debugPerPassLatents: await recorder.saveAll(context) }),
   }

@@ -18,6 +18,8 @@ export interface ImageEngineOptions {
    * take gigabytes, have a budget of bytes of their own in the engine. Default 8.
    */
   readonly modelLimit?: number
+  /** Whether a request that wants its pictures checked is refused where the checker is missing. Default false. */
+  readonly requireSafetyChecker?: boolean
 }
 
 /** Told what happens while a model loads. */

@@ -44,8 +44,8 @@ export interface LcmRequest extends SafetyRequest {
 
 export interface LcmResult {
   readonly images: readonly OutputPicture[]
-  /** One per picture; absent when nothing looked at them. */
-  readonly nsfwFlags?: readonly boolean[]
+  /** One per picture. */
+  readonly nsfwFlags: readonly boolean[]
   readonly inferenceSeconds: number
 }
 
@@ -72,7 +72,7 @@ export async function* drawLatentConsistency(
   const inferenceSeconds = (performance.now() - startedAt) / 1000
   const { pictures, nsfwFlags } = await safety.screen(drawn.map(({ image }) => atSize(image, request.size)))
   const images = await Promise.all(pictures.map((image) => outputPicture(image, request, context)))
-  return { images, ...(nsfwFlags && { nsfwFlags }), inferenceSeconds }
+  return { images, nsfwFlags, inferenceSeconds }
 }
 
 function startRun(

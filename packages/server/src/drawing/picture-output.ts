@@ -18,7 +18,7 @@ export interface PictureOrder {
 /** fal's fast/LCM image object; key order as the live service sends it. */
 export interface OutputPicture {
   readonly url?: string
-  /** Realtime: the file's bytes, in place of a URL. */
+  /** Realtime: the file's bytes, in place of a URL; the gateway adds one. */
   readonly content?: Uint8Array
   readonly width: number
   readonly height: number

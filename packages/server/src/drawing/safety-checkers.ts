@@ -5,6 +5,8 @@ import { type SafetyCheckerVersion, safetyCheckerFolder } from '../models/safety
 export interface SafetyCheckersOptions {
   readonly engine: Engine
   readonly registry: ModelRegistry
+  /** Whether a request that wants its pictures checked is refused where the checker is missing. Default false. */
+  readonly requireSafetyChecker?: boolean
 }
 
 /** The safety checkers on this machine, each loaded on first use. */
@@ -14,6 +16,11 @@ export class SafetyCheckers {
 
   constructor(options: SafetyCheckersOptions) {
     this.#options = options
+  }
+
+  /** Whether nothing may be drawn unchecked that was to be checked. */
+  get areRequired(): boolean {
+    return this.#options.requireSafetyChecker ?? false
   }
 
   /**

@@ -192,9 +192,9 @@ describe('with a checker on this machine', () => {
     await install('tiny-safety-base', MODEL)
     await setV1('flag', `${MODEL}/safety_checker`)
     expect((await draw()).output.has_nsfw_concepts).toEqual([true, true])
-    expect((await draw({ safety_checker_version: 'v2' })).output).not.toHaveProperty('has_nsfw_concepts')
+    expect((await draw({ safety_checker_version: 'v2' })).output.has_nsfw_concepts).toEqual([false, false])
     await rm(join(models, MODEL, 'safety_checker', 'model.safetensors'))
-    expect((await draw()).output).not.toHaveProperty('has_nsfw_concepts')
+    expect((await draw()).output.has_nsfw_concepts).toEqual([false, false])
   })
 
   it('draws nothing when the checker cannot be used', async () => {
@@ -208,16 +208,32 @@ describe('with a checker on this machine', () => {
 })
 
 describe('without a checker on this machine', () => {
-  it('has no flags, and says in a header and the log that nobody looked', async () => {
+  it('flags nothing, and says in a header and the log that nobody looked', async () => {
     const { output, headers, log, previews } = await draw({}, true)
-    expect(output).not.toHaveProperty('has_nsfw_concepts')
+    expect(output.has_nsfw_concepts).toEqual([false, false])
     expect(headers['x-darkroom-safety-checker']).toBe('not-installed')
     expect(log).toContain(`${V1} is not on this machine: the pictures are not checked`)
     expect(previews).toBe(2)
   })
 
+  it('refuses where one is required, but for requests that want none', async () => {
+    const registry = new ModelRegistry({ modelFolders: [models], hubCaches: [], bundledFolder: join(models, 'none') })
+    engine = new ImageEngine({ engine: shared, registry, store: engine.store, requireSafetyChecker: true })
+    await expect(draw()).rejects.toMatchObject({
+      status: 422,
+      message: expect.stringContaining('draws nothing that is'),
+    })
+    expect((await draw({ enable_safety_checker: false })).output.has_nsfw_concepts).toEqual([false, false])
+  })
+
+  it('serves lcm-sd15-i2i with one flag a picture', async () => {
+    const parsed = lcmSd15ImageToImage.input.parse({ prompt: 'a king', image_url: 'http://x/y.png', num_images: 2 })
+    const { output } = await run(createLcmSd15ImageToImage(engine), parsed)
+    expect(output.nsfw_content_detected).toEqual([false, false])
+  })
+
   it('finds one that is added later', async () => {
-    expect((await draw()).output).not.toHaveProperty('has_nsfw_concepts')
+    expect((await draw()).output.has_nsfw_concepts).toEqual([false, false])
     await install('tiny-safety-v1', V1)
     await setV1('flag')
     expect((await draw()).output.has_nsfw_concepts).toEqual([true, true])

@@ -1,5 +1,6 @@
 import { blackImage, type RgbImage, type SafetyChecker } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
+import { WireError } from '../errors/errors.ts'
 import { SAFETY_CHECKER_MODELS, type SafetyCheckerVersion } from '../models/safety-checker-folder.ts'
 import { toWireError } from './engine-errors.ts'
 import type { SafetyCheckers } from './safety-checkers.ts'
@@ -13,8 +14,8 @@ export interface SafetyRequest {
 export interface ScreenedPictures {
   /** Flagged ones are black pictures of the same size. */
   readonly pictures: readonly RgbImage[]
-  /** One for each picture; absent when nothing looked at them. */
-  readonly nsfwFlags?: readonly boolean[]
+  /** One for each picture, false as well where nothing looked at it: typed clients require them. */
+  readonly nsfwFlags: readonly boolean[]
 }
 
 /** What the pictures of one request go through before anyone sees them. */
@@ -26,10 +27,10 @@ export interface SafetyScreen {
 }
 
 /**
- * Switched off, every flag is false, as fal has it. Switched on without a checker on this machine there are no flags at all: a
- * header and the log say that nobody looked.
+ * Switched off, every flag is false, as fal has it. Switched on without a checker on this machine they are false, too, and a header
+ * and the log say that nobody looked; a server that requires a checker refuses instead.
  * @param checkpointFolder the model that draws, which may have a checker of its own
- * @throws WireError 422 when there is a checker that cannot be used
+ * @throws WireError 422 when there is a checker that cannot be used, or none and one is required
  */
 export async function openSafetyScreen(
   checkers: SafetyCheckers,
@@ -37,29 +38,23 @@ export async function openSafetyScreen(
   checkpointFolder: string,
   context: HandlerContext,
 ): Promise<SafetyScreen> {
-  if (!checkSafety) return passing((count) => new Array<boolean>(count).fill(false))
+  if (!checkSafety) return UNCHECKED
   try {
     const checker = await checkers.find(version, checkpointFolder, context.log)
     if (checker) return checking(checker, context)
   } catch (error) {
     throw toWireError(error)
   }
+  const missing = `The safety checker ${SAFETY_CHECKER_MODELS[version]} is not on this machine`
+  if (checkers.areRequired) throw new WireError(422, `${missing}, and this server draws nothing that is not checked`)
   context.setHeader('x-darkroom-safety-checker', 'not-installed')
-  context.log(
-    `The safety checker ${SAFETY_CHECKER_MODELS[version]} is not on this machine: the pictures are not checked`,
-    'WARN',
-  )
-  return passing(() => undefined)
+  context.log(`${missing}: the pictures are not checked`, 'WARN')
+  return UNCHECKED
 }
 
-function passing(flags: (count: number) => readonly boolean[] | undefined): SafetyScreen {
-  return {
-    async screen(pictures) {
-      const nsfwFlags = flags(pictures.length)
-      return { pictures, ...(nsfwFlags && { nsfwFlags }) }
-    },
-    mayShow: async () => true,
-  }
+const UNCHECKED: SafetyScreen = {
+  screen: async (pictures) => ({ pictures, nsfwFlags: pictures.map(() => false) }),
+  mayShow: async () => true,
 }
 
 function checking(checker: SafetyChecker, { log }: HandlerContext): SafetyScreen {

@@ -1,6 +1,8 @@
 import { decode, encode } from '@msgpack/msgpack'
-import { WireError } from '../errors/errors.ts'
+import { fieldError, WireError } from '../errors/errors.ts'
+import { MAX_NESTING } from '../protocol/json-parse.ts'
 import { stringifyJson } from '../protocol/json-text.ts'
+import type { JsonInput } from '../validation/request-body.ts'
 import { parseInput } from '../validation/validate-input.ts'
 
 /** A message of a client: binary frames hold MessagePack, text frames JSON. Each is answered in its own kind. */
@@ -18,19 +20,46 @@ export interface FrameInput {
   readonly requestId: unknown
 }
 
-/** @throws WireError 400, 422 for a message that cannot be read */
+/** @throws WireError 422 for a message that cannot be read */
 export function decodeFrame({ data, binary }: Frame): FrameInput {
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
   if (!binary) {
-    const json = parseInput(new TextDecoder().decode(bytes))
+    const json = parseText(new TextDecoder().decode(bytes))
     return { input: json, requestId: requestIdOf(json.value) }
   }
+  const input = decodeMessagePack(bytes)
+  if (isNestedDeeper(input, MAX_NESTING)) {
+    throw fieldError([], 'value_error.msgpack', `expected a message nested at most ${MAX_NESTING} deep, found deeper`)
+  }
+  return { input, requestId: requestIdOf(input) }
+}
+
+/** As a body of HTTP, whose text beyond the limits is answered 400: a socket's messages have one status for what cannot be read. */
+function parseText(text: string): JsonInput {
   try {
-    const input = decode(bytes, { useBigInt64: true })
-    return { input, requestId: requestIdOf(input) }
+    return parseInput(text)
+  } catch (error) {
+    if (!(error instanceof WireError && error.status === 400)) throw error
+    throw fieldError([], 'value_error.jsondecode', `the message cannot be read: ${error.message}`)
+  }
+}
+
+function decodeMessagePack(bytes: Uint8Array): unknown {
+  try {
+    return decode(bytes, { useBigInt64: true })
   } catch (error) {
     throw new WireError(422, [{ loc: ['body'], msg: UNREADABLE, type: 'value_error.msgpack' }], { cause: error })
   }
+}
+
+/** Level by level: what is nested too deep to be read would also be too deep for a recursion. */
+function isNestedDeeper(value: unknown, most: number): boolean {
+  let level = [value]
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > most) return true
+    level = level.flatMap((each) => (Array.isArray(each) || isRecord(each) ? Object.values(each) : []))
+  }
+  return false
 }
 
 function requestIdOf(input: unknown): unknown {
@@ -39,7 +68,7 @@ function requestIdOf(input: unknown): unknown {
 
 /** An output as a frame's payload: `Uint8Array` for MessagePack, string for JSON. */
 export function encodeOutput(output: unknown, binary: boolean): Uint8Array | string {
-  if (binary) return encode(withWideIntegers(output), { useBigInt64: true, ignoreUndefined: true })
+  if (binary) return encode(withWideIntegers(withUrls(output)), { useBigInt64: true, ignoreUndefined: true })
   return stringifyJson(withDataUris(output))
 }
 
@@ -57,15 +86,29 @@ function fitsIn32Bits(value: number | bigint): boolean {
   return value <= 0xffff_ffff && value >= -0x8000_0000
 }
 
-/** JSON has no bytes: a picture that came as `content` goes out as a data URI in `url`, as `sync_mode` has it. */
+/**
+ * A picture that came as `content` has a data URI in `url` as well: fal's own realtime page draws the bytes, most other programs read
+ * the URL whatever the frame's kind. It makes a frame 1.3 times larger again and costs a tenth of a millisecond.
+ */
+function withUrls(value: unknown): unknown {
+  if (isRecord(value) && value.content instanceof Uint8Array && value.url === undefined) {
+    return { url: pictureUri(value, value.content), ...value }
+  }
+  return mapMembers(value, withUrls)
+}
+
+/** JSON has no bytes: such a picture goes out with its data URI alone. */
 function withDataUris(value: unknown): unknown {
   if (value instanceof Uint8Array) return dataUri(value, 'application/octet-stream')
   if (isRecord(value) && value.content instanceof Uint8Array) {
     const { content, ...rest } = value
-    const type = typeof value.content_type === 'string' ? value.content_type : 'application/octet-stream'
-    return { url: dataUri(value.content, type), ...rest }
+    return { url: pictureUri(value, value.content), ...rest }
   }
   return mapMembers(value, withDataUris)
+}
+
+function pictureUri({ content_type: type }: Record<string, unknown>, content: Uint8Array): string {
+  return dataUri(content, typeof type === 'string' ? type : 'application/octet-stream')
 }
 
 function dataUri(bytes: Uint8Array, type: string): string {

@@ -115,13 +115,13 @@ describe('realtime frames', () => {
     expect((await client.message(0)).value.request_id).toBe('abc')
   })
 
-  it('sends pictures as bytes in MessagePack and as data URIs in JSON', async () => {
+  it('sends pictures as bytes and data URIs in MessagePack, and as data URIs in JSON', async () => {
     await start()
     const client = await connect('/run/fake/picture/realtime')
     client.send({ size: 3 })
     client.socket.send('{"size":3}')
     expect((await client.message(0)).value.images).toEqual([
-      { content: Uint8Array.of(7, 7, 7), content_type: 'image/png' },
+      { url: 'data:image/png;base64,BwcH', content: Uint8Array.of(7, 7, 7), content_type: 'image/png' },
     ])
     expect((await client.message(1)).value.images).toEqual([
       { url: 'data:image/png;base64,BwcH', content_type: 'image/png' },

@@ -40,6 +40,7 @@ export async function createImageEndpoints(config: Config): Promise<ServedEndpoi
     }),
     registry: createModelRegistry(config),
     store: models.store,
+    requireSafetyChecker: config.requireSafetyChecker,
   })
   const handlers = await Promise.all(ENDPOINT_FOLDERS.map(({ handlers }) => handlers()))
   const endpoints = handlers.flatMap(({ createEndpoints }) => createEndpoints(engine))

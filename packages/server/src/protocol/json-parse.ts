@@ -44,7 +44,10 @@ export interface JsonLimits {
 }
 
 /** CPython gives up at its recursion limit of 1000, less the frames of the server: about here. */
-const DEFAULT_LIMITS: JsonLimits = { depth: 950, values: 1_000_000 }
+/** Lists and objects within each other; beyond it, reading one would run out of stack. */
+export const MAX_NESTING = 950
+
+const DEFAULT_LIMITS: JsonLimits = { depth: MAX_NESTING, values: 1_000_000 }
 /** CPython's `sys.int_info.default_max_str_digits`. */
 const MAX_INTEGER_DIGITS = 4300
 

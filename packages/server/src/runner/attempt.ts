@@ -1,6 +1,7 @@
 import type { SessionOptions } from '../channel/direct-channel.ts'
 import type { EndpointSchema, HandlerContext, RunnableEndpoint } from '../endpoints/endpoint.ts'
 import { WireError } from '../errors/errors.ts'
+import { BILLABLE_UNITS } from '../protocol/headers.ts'
 import type { LogEntry } from '../queue/request-queue.ts'
 import { failedResult, type HandlerResult, type HandlerRun, runHandler, stopError } from './run-handler.ts'
 import type { RunnerLogger } from './runner-logger.ts'
@@ -60,7 +61,8 @@ export async function answerAttempt(attempt: Attempt, environment: AttemptEnviro
   const watch = watchStuck(attempt, environment)
   try {
     const result = await Promise.race([runHandler(handlerRun(attempt, endpoint, environment)), watch.stuck])
-    return { ...result, headers: { 'x-fal-served-from': environment.runnerId, ...result.headers } }
+    const billed = result.status < 400 ? { [BILLABLE_UNITS]: '1' } : {}
+    return { ...result, headers: { 'x-fal-served-from': environment.runnerId, ...billed, ...result.headers } }
   } finally {
     clearTimeout(timer)
     watch.stop()

@@ -50,7 +50,11 @@ describe('startRunner', () => {
     const { runner } = await start(queue)
     const { outcome } = await answer(queue, 'fake/echo', '{"seed":12345678901234567890,"text":"Zürich"}')
     expect(outcome).toMatchObject({ status: 200, body: '{"seed":12345678901234567890,"text":"Zürich"}' })
-    expect(outcome.headers).toEqual({ 'x-darkroom-model': 'echo', 'x-fal-served-from': runner.runnerId })
+    expect(outcome.headers).toEqual({
+      'x-darkroom-model': 'echo',
+      'x-fal-billable-units': '1',
+      'x-fal-served-from': runner.runnerId,
+    })
     expect(outcome.inferenceSeconds).toBeGreaterThanOrEqual(0)
   })
 

@@ -100,7 +100,7 @@ describe('realtime through the unmodified client', () => {
     connection.send({ size: 3, seed: 7, request_id: 'r1' })
     await until(() => results.length === 1)
     expect(results[0]).toEqual({
-      images: [{ content: Uint8Array.of(7, 7, 7), content_type: 'image/png' }],
+      images: [{ url: 'data:image/png;base64,BwcH', content: Uint8Array.of(7, 7, 7), content_type: 'image/png' }],
       seed: 7,
       request_id: 'r1',
     })

@@ -17,7 +17,8 @@ export function runRoutes(dependencies: GatewayDependencies): RouteGroup {
   const routes = new Hono<GatewayEnv>()
   // The live service answers a path without an application as its web framework does.
   routes.use('/*', async (c, next) => {
-    if (parseEndpointId(endpointPath(c)) === undefined) return c.text('404: Not Found', 404)
+    if (parseEndpointId(endpointPath(c)) === undefined)
+      return c.text('404: Not Found', 404, { 'content-type': 'text/plain; charset=utf-8' })
     return next()
   })
   routes.use('/*', requireKeyOrToken(dependencies, SURFACE_PREFIX.run))

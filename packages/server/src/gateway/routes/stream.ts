@@ -2,7 +2,7 @@ import { Hono } from 'hono'
 import type { DirectSession } from '../../channel/direct-channel.ts'
 import { toErrorAnswer } from '../../errors/error-answer.ts'
 import { requestError } from '../../errors/errors.ts'
-import { REQUEST_ID } from '../../protocol/headers.ts'
+import { BILLABLE_UNITS, REQUEST_ID } from '../../protocol/headers.ts'
 import { stringifyJson } from '../../protocol/json-text.ts'
 import { validateInput } from '../../validation/validate-input.ts'
 import { requireKeyOrToken } from '../authentication.ts'
@@ -58,6 +58,9 @@ async function stream(dependencies: GatewayDependencies, c: GatewayContext, call
   }
 }
 
+/** As recorded: a unit of every stream, and that its last event is what a sync run would answer. */
+const HEADERS_OF_STREAMS = { [BILLABLE_UNITS]: '1', 'x-fal-sse-last-event-as-body': '1' }
+
 interface BegunStream {
   readonly call: DirectCall
   readonly work: WorkStream
@@ -73,7 +76,7 @@ function streamOutputs(
   { call, work, session, leaving, beginning }: BegunStream,
 ): Response {
   const { config, metrics } = dependencies
-  const headers = { [REQUEST_ID]: c.var.requestId, ...beginning.headers }
+  const headers = { [REQUEST_ID]: c.var.requestId, ...HEADERS_OF_STREAMS, ...beginning.headers }
   const { keepAliveSeconds } = config.limits
   metrics.openStreams.inc({ kind: 'output' })
   return eventStreamResponse({ signal: c.req.raw.signal, keepAliveSeconds, headers }, async (send, gone) => {

@@ -29,7 +29,7 @@ interface Output {
   readonly images: readonly OutputPicture[]
   readonly timings: Readonly<Record<string, number>>
   readonly seed: bigint
-  readonly has_nsfw_concepts?: readonly boolean[]
+  readonly has_nsfw_concepts: readonly boolean[]
   readonly prompt: string
   readonly request_id?: string
 }
@@ -59,13 +59,15 @@ async function* answer(
   const echo = { prompt, ...(input.request_id !== '' && { request_id: input.request_id }) }
   const run = drawLatentConsistency(engine, request, context)
   let next = await run.next()
-  for (; !next.done; next = await run.next()) yield { images: [next.value], timings: {}, seed, ...echo }
+  for (; !next.done; next = await run.next()) {
+    yield { images: [next.value], timings: {}, seed, has_nsfw_concepts: [false], ...echo }
+  }
   const { images, inferenceSeconds, nsfwFlags } = next.value
   return {
     images,
     timings: { inference: inferenceSeconds },
     seed,
-    ...(nsfwFlags && { has_nsfw_concepts: nsfwFlags }),
+    has_nsfw_concepts: nsfwFlags,
     ...echo,
   }
 }

@@ -65,9 +65,9 @@ const output = z
     images: z.array(fastImage).meta({ title: 'Images', description: 'The generated images.' }),
     timings: timings(),
     seed: seedOutput(),
-    has_nsfw_concepts: z.array(z.boolean()).optional().meta({
+    has_nsfw_concepts: z.array(z.boolean()).meta({
       title: 'Has Nsfw Concepts',
-      description: 'Whether each image was flagged; absent when no checker looked at them.',
+      description: 'Whether each image was flagged.',
     }),
     prompt: z.string().meta({ title: 'Prompt', description: 'The prompt used for generating the image.' }),
     request_id: z.string().optional().meta({ title: 'Request Id', description: 'The request_id of the input.' }),

@@ -32,14 +32,16 @@ export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[
       )
       const echo = { num_inference_steps: input.num_inference_steps, request_id: input.request_id }
       let next = await run.next()
-      for (; !next.done; next = await run.next()) yield { images: [next.value], timings: {}, seed, ...echo }
+      for (; !next.done; next = await run.next()) {
+        yield { images: [next.value], timings: {}, seed, ...echo, nsfw_content_detected: [false] }
+      }
       const { images, nsfwFlags, inferenceSeconds } = next.value
       return {
         images,
         timings: { inference: inferenceSeconds },
         seed,
         ...echo,
-        ...(nsfwFlags && { nsfw_content_detected: nsfwFlags }),
+        nsfw_content_detected: nsfwFlags,
       }
     }),
   ]

@@ -72,9 +72,9 @@ export const lcmSd15ImageToImage = {
         description: 'The number of inference steps of the input.',
       }),
       request_id: z.string().default('').meta({ title: 'Request Id', description: 'The request_id of the input.' }),
-      nsfw_content_detected: z.array(z.boolean()).optional().meta({
+      nsfw_content_detected: z.array(z.boolean()).meta({
         title: 'Nsfw Content Detected',
-        description: 'Whether each image was flagged; absent when no checker looked at them.',
+        description: 'Whether each image was flagged.',
       }),
     })
     .meta({ title: 'LcmSd15I2iOutput' }),
