@@ -15,6 +15,8 @@ SIZES = [((7, 5), (3, 9)), ((6, 8), (6, 8)), ((16, 12), (5, 4)), ((3, 2), (8, 8)
 # Picture (height, width) and number of queries; the last two do not fit the picture's proportions.
 MASKS = [((48, 64), 192), ((48, 64), 48), ((40, 72), 45), ((40, 72), 15), ((64, 64), 50), ((32, 96), 20)]
 
+REGIONS = [((128, 192), 24), ((128, 192), 96), ((64, 64), 64)]
+
 
 def values(seed, *shape):
     return torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(seed)).float() / 255
@@ -37,7 +39,14 @@ def main():
         mask = (values(100 + seed, 1, size[0] // 8, size[1] // 8) > 0.5).float().repeat_interleave(8, 1).repeat_interleave(8, 2)
         small = IPAdapterMaskProcessor.downsample(mask, 1, queries, 1)
         masks.append({"size": size, "queries": queries, "blocks": mask[0, ::8, ::8].int().flatten().tolist(), "expected": rounded(small)})
-    (DATA / "interpolate.json").write_text(json.dumps({"torch": torch.__version__, "maps": maps, "masks": masks}) + "\n")
+    region_masks = []
+    for seed, (size, queries) in enumerate(REGIONS):
+        mask = (values(200 + seed, 1, size[0] // 8, size[1] // 8) > 0.5).float().repeat_interleave(8, 1).repeat_interleave(8, 2)
+        # InstantID, ip_adapter/attention_processor.py: region control.
+        ratio = (size[0] * size[1] / queries) ** 0.5
+        small = torch.nn.functional.interpolate(mask[None], scale_factor=1 / ratio, mode="nearest").reshape(1, -1, 1)
+        region_masks.append({"size": size, "queries": queries, "blocks": mask[0, ::8, ::8].int().flatten().tolist(), "expected": rounded(small)})
+    (DATA / "interpolate.json").write_text(json.dumps({"torch": torch.__version__, "maps": maps, "masks": masks, "region_masks": region_masks}) + "\n")
 
 
 if __name__ == "__main__":

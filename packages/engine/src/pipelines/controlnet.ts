@@ -14,15 +14,20 @@ import type { SessionCache } from '../runtime/session-cache.ts'
 import { type FloatTensor, float32 } from '../tensor/tensor.ts'
 import type { Engine } from './engine.ts'
 import { prepareWeights } from './prepare-weights.ts'
+import { requireFinite } from './require-finite.ts'
 
 /** A loaded ControlNetModel. Sessions are made for each size when it is first used. */
 export class ControlNet implements ControlModel {
+  /** What messages call it. */
+  readonly source: string
   readonly config: ControlNetConfig
   readonly factor: number
   readonly #weights: Weights
   readonly #sessions: SessionCache
+  #isSound = false
 
-  constructor(config: ControlNetConfig, weights: Weights, sessions: SessionCache) {
+  constructor(source: string, config: ControlNetConfig, weights: Weights, sessions: SessionCache) {
+    this.source = source
     this.config = config
     this.factor = conditioningFactor(config)
     this.#weights = weights
@@ -55,7 +60,10 @@ export class ControlNet implements ControlModel {
       ...(hasTextTime && input.timeIds && { time_ids: input.timeIds }),
       embedding,
     })
-    return session.outputs.map((_, i) => results[residualName(i)] as FloatTensor)
+    const residuals = session.outputs.map((_, i) => results[residualName(i)] as FloatTensor)
+    if (!this.#isSound) requireFinite(residuals, this.source)
+    this.#isSound = true
+    return residuals
   }
 }
 
@@ -84,5 +92,5 @@ export async function loadControlNet(
   }
   const config = parseControlNetConfig(await component.config())
   const weights = await prepareWeights(engine, component, smallestControlNetGraphs(config), options)
-  return new ControlNet(config, weights, engine.sessions)
+  return new ControlNet(component.source, config, weights, engine.sessions)
 }

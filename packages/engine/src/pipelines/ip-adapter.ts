@@ -1,5 +1,5 @@
 import type { KeysAndValues } from '../adapters/image-prompt-adapter.ts'
-import { IP_ADAPTER_LORA_KEYS, readIPAdapter } from '../adapters/ip-adapter-file.ts'
+import { IP_ADAPTER_LORA_KEYS, type IPAdapterFile, readIPAdapter } from '../adapters/ip-adapter-file.ts'
 import type { Lora } from '../adapters/lora.ts'
 import type { Component } from '../checkpoint/checkpoint.ts'
 import type { Weights } from '../checkpoint/prepared-weights.ts'
@@ -11,6 +11,7 @@ import type { SessionCache } from '../runtime/session-cache.ts'
 import type { FloatTensor } from '../tensor/tensor.ts'
 import type { Engine } from './engine.ts'
 import { type PrepareWeightsOptions, prepareWeights } from './prepare-weights.ts'
+import { requireFinite } from './require-finite.ts'
 
 /** What a UNet gets of pictures: tokens [N, T, C], and keys and values [N, T, …] of each cross-attention. */
 export interface ProjectedImages {
@@ -20,17 +21,20 @@ export interface ProjectedImages {
 
 /** A loaded IP-Adapter, or InstantID's, for the UNet of one model. */
 export class IPAdapter {
+  /** What messages call it. */
+  readonly source: string
   readonly projection: ImageProjectionConfig
   readonly layers: readonly AttentionLayer[]
   readonly #weights: Weights
   readonly #sessions: SessionCache
 
   constructor(
-    projection: ImageProjectionConfig,
+    { projection, weights: { source } }: IPAdapterFile,
     layers: readonly AttentionLayer[],
     weights: Weights,
     sessions: SessionCache,
   ) {
+    this.source = source
     this.projection = projection
     this.layers = layers
     this.#weights = weights
@@ -52,6 +56,8 @@ export class IPAdapter {
       buildIPAdapterGraph(this.projection, this.layers, { batch, length, shortcut }),
     )
     const results = await session.run({ features, ...(face && { face_states: face.states }) })
+    // Tokens that are no numbers make keys that are none.
+    requireFinite(Object.values(results) as FloatTensor[], this.source)
     const of = (part: 'key' | 'value', path: string) => results[imagePromptOutput(part, path)] as FloatTensor
     const cross = this.layers.filter(({ kind }) => kind === 'cross')
     return {
@@ -83,5 +89,5 @@ export async function loadIPAdapter(
   const file = await readIPAdapter(await component.weights(), layers)
   const graph = buildIPAdapterGraph(file.projection, layers, { batch: 1, length: 1 })
   const weights = await prepareWeights(engine, component, [graph], { ...options, ignoredKeys: IP_ADAPTER_LORA_KEYS })
-  return { adapter: new IPAdapter(file.projection, layers, weights, engine.sessions), lora: file.lora }
+  return { adapter: new IPAdapter(file, layers, weights, engine.sessions), lora: file.lora }
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { openComponent } from '../../src/checkpoint/checkpoint.ts'
 import { openWeightFile } from '../../src/checkpoint/component-weights.ts'
-import { writeSafetensors } from '../../src/formats/safetensors.ts'
+import { readSafetensors, readTensor, writeSafetensors } from '../../src/formats/safetensors.ts'
 import { applyControlNets } from '../../src/pipelines/apply-controlnets.ts'
 import { applyIcLight, resizeAndCrop } from '../../src/pipelines/apply-ic-light.ts'
 import { applyImagePrompts } from '../../src/pipelines/apply-image-prompts.ts'
@@ -13,8 +13,9 @@ import { openEngine } from '../../src/pipelines/engine.ts'
 import { loadImageEncoder } from '../../src/pipelines/image-encoder.ts'
 import { loadIPAdapter } from '../../src/pipelines/ip-adapter.ts'
 import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.ts'
-import { float32 } from '../../src/tensor/tensor.ts'
-import { DATA } from './model-case.ts'
+import { textToImage } from '../../src/pipelines/text-to-image.ts'
+import { type FloatTensor, float32 } from '../../src/tensor/tensor.ts'
+import { DATA, relativeError } from './model-case.ts'
 import { noiseImage } from './noise-image.ts'
 
 const FOLDER = join(DATA, 'conditioning')
@@ -87,6 +88,50 @@ describe('what does not fit is refused by name', async () => {
     await expect(ipAdapter(await written('odd', ['image_proj.what.weight']))).rejects.toThrow(
       /image_proj has keys of no IP-Adapter that is known .*: what.weight/,
     )
+  })
+
+  test('adapters whose weights are no numbers', async () => {
+    const broken = async (source: string, key: string, target: string) => {
+      const file = await readSafetensors(source)
+      const tensors: Record<string, FloatTensor> = {}
+      for (const name of file.tensors.keys()) tensors[name] = await readTensor(file, name)
+      tensors[key]?.data.fill(Number.NaN)
+      await writeSafetensors(join(folder, target), tensors)
+      return join(folder, target)
+    }
+    const embedding = [float32([14])]
+    const path = await broken(join(FOLDER, 'face-id.safetensors'), 'image_proj.norm.bias', 'nan-face.safetensors')
+    const adapter = await ipAdapter(path)
+    await expect(applyImagePrompts(sd15, [{ adapter, faceEmbeddings: embedding }], SIZE)).rejects.toThrow(
+      'nan-face.safetensors gives values that are no finite numbers',
+    )
+    const weights = join(FOLDER, 'controlnet-sd15/diffusion_pytorch_model.safetensors')
+    const control = await broken(weights, 'controlnet_down_blocks.1.bias', 'nan-control.safetensors')
+    const component = await openComponent(join(FOLDER, 'controlnet-sd15'), 'controlnet')
+    const model = await loadControlNet(engine, { ...component, weights: () => openWeightFile('controlnet', control) })
+    const run = textToImage(sd15, {
+      prompt: '',
+      schedule: { numInferenceSteps: 2 },
+      guidanceScale: 1,
+      seed: 1n,
+      ...SIZE,
+      adapters: { unet: [applyControlNets(sd15, [{ model, image }], SIZE)] },
+    })
+    await expect(run.next()).rejects.toThrow('controlnet-sd15 gives values that are no finite numbers')
+  })
+
+  test('a picture of noise in place of none changes what guidance leads away from', async () => {
+    const encoder = await loadImageEncoder(engine, await openComponent(join(FOLDER, 'image-encoder'), 'image_encoder'))
+    const adapter = await adapterOf('base')
+    const negative = async (unconditionalNoise: number) => {
+      const prompt = { adapter, encoder, images: [image, image], unconditionalNoise }
+      const { tokens } = await applyImagePrompts(sd15, [prompt], SIZE)
+      return tokens[0]?.negative() as Promise<FloatTensor>
+    }
+    const [none, some, again] = [await negative(0), await negative(0.5), await negative(0.5)]
+    expect(some.shape).toEqual([1, 8, 16])
+    expect(some.data).toEqual(again.data)
+    expect(relativeError(some, none)).toBeGreaterThan(0.01)
   })
 
   test('image prompts without pictures, encoder or face, or with another encoder', async () => {

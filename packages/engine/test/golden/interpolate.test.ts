@@ -19,14 +19,22 @@ test.each(golden.maps)('$mode from $size to $target is torch’s', ({ size, targ
   expect(largestDifference(data, expected)).toBeLessThan(1e-6)
 })
 
-test.each(golden.masks)('a mask of $size for $queries queries is diffusers’', ({ size, queries, blocks, expected }) => {
-  const [height, width] = size as [number, number]
-  const columns = width / 8
-  const values = Float32Array.from({ length: height * width }, (_, i) => {
-    const [y, x] = [Math.floor(i / width), i % width]
-    return blocks[Math.floor(y / 8) * columns + Math.floor(x / 8)] as number
-  })
-  const { shape, data } = maskForQueries(float32([height, width], values), queries, 'bicubic')
-  expect(shape).toEqual([1, queries, 1])
-  expect(largestDifference(data, expected)).toBeLessThan(1e-6)
-})
+const masks = [
+  ...golden.masks.map((mask) => ({ ...mask, resampling: 'bicubic' as const })),
+  ...golden.region_masks.map((mask) => ({ ...mask, resampling: 'nearest' as const })),
+]
+
+test.each(masks)(
+  'a $resampling mask of $size for $queries queries',
+  ({ size, queries, blocks, expected, resampling }) => {
+    const [height, width] = size as [number, number]
+    const columns = width / 8
+    const values = Float32Array.from({ length: height * width }, (_, i) => {
+      const [y, x] = [Math.floor(i / width), i % width]
+      return blocks[Math.floor(y / 8) * columns + Math.floor(x / 8)] as number
+    })
+    const { shape, data } = maskForQueries(float32([height, width], values), queries, resampling)
+    expect(shape).toEqual([1, queries, 1])
+    expect(largestDifference(data, expected)).toBeLessThan(1e-6)
+  },
+)
