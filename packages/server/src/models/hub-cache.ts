@@ -72,10 +72,12 @@ export class HubCache {
     return (await isFolder(folder)) ? { commit, folder } : undefined
   }
 
-  /** The path of a snapshot's file, when its bytes are here. */
-  async file(repository: string, commit: string, path: string): Promise<string | undefined> {
-    const pointer = this.#pointer(repository, commit, path)
-    return (await exists(pointer)) ? pointer : undefined
+  /** Bytes of a snapshot's file; undefined when it is not here, or its blob is gone. */
+  async fileSize(repository: string, commit: string, path: string): Promise<number | undefined> {
+    return stat(this.#pointer(repository, commit, path)).then(
+      ({ size }) => size,
+      () => undefined,
+    )
   }
 
   /** Remembers what a branch or tag is at. */

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { listFolder, readJsonFile } from './folder-listing.ts'
 import type { HubCache } from './hub-cache.ts'
@@ -59,6 +59,7 @@ const FILES_AT_ONCE = 3
 /** Repositories of a hub: what of them is needed for a purpose, whether it is in the cache, and fetching it. */
 export class HubModels {
   readonly #options: HubModelsOptions
+  readonly #listings = new Map<string, HubListing>()
 
   constructor(options: HubModelsOptions) {
     this.#options = options
@@ -185,18 +186,21 @@ export class HubModels {
 
   async #missing(repository: string, commit: string, choice: ModelChoice): Promise<ListedFile[]> {
     const { cache } = this.#options
-    const missing: ListedFile[] = []
-    for (const file of choice.files) {
-      const path = await cache.file(repository, commit, file.path)
-      if (path === undefined || (await stat(path)).size !== file.size) missing.push(file)
-    }
-    return missing
+    const sizes = await Promise.all(choice.files.map(({ path }) => cache.fileSize(repository, commit, path)))
+    return choice.files.filter(({ size }, i) => sizes[i] !== size)
   }
 
   /** What a repository has at a commit, as far as its hub was asked from here. */
   async listing(repository: string, commit: string): Promise<HubListing | undefined> {
-    const text = await readFile(this.#listingPath(repository, commit), 'utf8').catch(() => undefined)
-    return text === undefined ? undefined : (JSON.parse(text) as HubListing)
+    const path = this.#listingPath(repository, commit)
+    // A commit does not change.
+    const known = this.#listings.get(path)
+    if (known !== undefined) return known
+    const text = await readFile(path, 'utf8').catch(() => undefined)
+    if (text === undefined) return undefined
+    const listing = JSON.parse(text) as HubListing
+    this.#listings.set(path, listing)
+    return listing
   }
 
   /** Kept: whether a name is ambiguous is a question of what the repository has, not of what has been fetched of it. */
