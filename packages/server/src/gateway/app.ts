@@ -21,6 +21,7 @@ import { storageRoutes } from './routes/storage.ts'
 import { storedFilesRoutes } from './routes/stored-files.ts'
 import { streamRoutes } from './routes/stream.ts'
 import { tokenRoutes } from './routes/tokens.ts'
+import { weightsRoutes } from './routes/weights.ts'
 import { routedPath, SURFACE_PREFIX } from './surface.ts'
 
 /** The whole HTTP API as one Hono app: three ways in (path prefix, Host header, proxy route), no port of its own. */
@@ -44,6 +45,7 @@ export function createApp(dependencies: GatewayDependencies): Hono<GatewayEnv> {
   app.route('/', modelsRoutes(dependencies))
   app.route('/', requestsRoutes(dependencies))
   app.route('/', keysRoutes(dependencies))
+  if (dependencies.weights) app.route('/', weightsRoutes(dependencies, dependencies.weights))
   app.route('/', openApiRoutes(dependencies))
   app.route('/', proxyRoutes(app))
   app.route('/', healthRoutes(dependencies))

@@ -6,6 +6,7 @@ import type { Catalogue } from '../endpoints/catalogue.ts'
 import type { RequestQueue } from '../queue/request-queue.ts'
 import type { LifecycleDefaults } from '../storage/lifecycle-defaults.ts'
 import type { KeyStore, VerifiedKey } from './key-store.ts'
+import type { LocalWeights } from './local-weights.ts'
 import type { GatewayMetrics } from './metrics.ts'
 import type { PlaygroundBundle } from './playground-bundle.ts'
 import type { RealtimeTokens } from './realtime-tokens.ts'
@@ -28,6 +29,8 @@ export interface GatewayDependencies {
   readonly webhookKeys: readonly object[]
   /** Gives the playground's files; without it there is no page. */
   readonly playground?: () => Promise<PlaygroundBundle>
+  /** The weights on this machine; without it there are no routes for them. */
+  readonly weights?: LocalWeights
   readonly metrics: GatewayMetrics
   readonly log: GatewayLog
   /** What must answer for the server to be ready, by name. */

@@ -18,6 +18,7 @@ import { WebhookDeliverer } from '../webhooks/webhook-deliverer.ts'
 import { WebhookOutbox } from '../webhooks/webhook-outbox.ts'
 import { ENDPOINT_SCHEMAS } from './endpoints.ts'
 import { startMaintenance } from './maintenance.ts'
+import { createModelStore } from './model-store.ts'
 import { loadPlayground } from './playground.ts'
 import { lifecycleDefaults, sharedSecret } from './settings.ts'
 import type { BackingStores } from './stores.ts'
@@ -60,11 +61,13 @@ export async function startGateway(
     channel.stopWaiting()
   }
   const signingKey = await loadSigningKey(database)
+  const weights = createModelStore(config)
   const gateway = await gatewayDependencies(config, stores, {
     channel,
     catalogue,
     log,
     webhookKeys: [signingKey.publicJwk],
+    weights,
     isLeaving: () => leaving,
   })
   const app = createApp(gateway)
@@ -108,11 +111,12 @@ export async function startGateway(
       await channel.close()
       stopMaintenance()
       await outbound.close()
+      await weights.close()
     },
   }
 }
 
-interface GatewayParts extends Pick<GatewayDependencies, 'channel' | 'catalogue' | 'log' | 'webhookKeys'> {
+interface GatewayParts extends Pick<GatewayDependencies, 'channel' | 'catalogue' | 'log' | 'webhookKeys' | 'weights'> {
   isLeaving(): boolean
 }
 
