@@ -57,13 +57,11 @@ export async function readEmbedding(path: string): Promise<TextualInversion> {
   const source = displayName(path)
   const { token, file, tensors } = await readEntries(path)
   const matrices: EmbeddingMatrix[] = []
-  const perEncoder = [...tensors].filter(([key]) => Object.hasOwn(ENCODER_KEYS, key))
-  if (perEncoder.length > 0) {
-    for (const [key, entry] of perEncoder) {
-      matrices.push({ component: ENCODER_KEYS[key], vectors: await readVectors(file, source, key, entry) })
-    }
-    return { source, token, matrices }
+  for (const [key, component] of Object.entries(ENCODER_KEYS)) {
+    const entry = tensors.get(key)
+    if (entry) matrices.push({ component, vectors: await readVectors(file, source, key, entry) })
   }
+  if (matrices.length > 0) return { source, token, matrices }
   const [only, ...others] = tensors
   if (!only || others.length > 0) {
     const keys = [...tensors.keys()].slice(0, 3).join(', ')

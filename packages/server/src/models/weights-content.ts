@@ -95,7 +95,7 @@ type Shapes = ReadonlyMap<string, readonly number[]>
 const KINDS: readonly (readonly [WeightsKind, RegExp])[] = [
   [
     'lora',
-    /(^lora_(unet|te\d?)_|\.lora(_linear_layer)?[._](A|B|up|down)\b|\.lora_(A|B|up|down|mid)\.|_lora\.(up|down)\.|\.hada_w[12]|\.lokr_w|\.oft_)/,
+    /(^(lora_(unet|te\d?)|lycoris)_|\.lora(_linear_layer)?[._](A|B|up|down)\b|\.lora_(A|B|up|down|mid)\.|_lora\.(up|down)\.|\.hada_w[12]|\.lokr_w|\.oft_)/,
   ],
   ['controlnet', /^(control_model\.|controlnet_|controlnet_cond_embedding\.|input_hint_block\.)/],
   ['base', /^(cond_stage_model\.|conditioner\.embedders\.)/],

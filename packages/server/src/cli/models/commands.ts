@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander'
 import { type Config, readConfig } from '../../config/config.ts'
 import { WEIGHTS_KINDS } from '../../models/weights-kind.ts'
+import { inspect } from '../inspect.ts'
 import { collectGarbage, listModels, removeModels, showModel } from './inventory.ts'
 import { pullModels } from './pull.ts'
 
@@ -39,6 +40,13 @@ export function addModelCommands(
     .argument('<id>')
     .option(...DATA)
     .action((id, options) => showModel(configOf(options), id))
+  darkroom
+    .command('inspect')
+    .description('tell what a file of weights is, and which of a LoRA’s keys a base model would use')
+    .argument('<file>', 'a path, or a model on this machine: owner/name[/file]')
+    .option('--base <id>', 'a base model: a folder, a file or an id')
+    .option(...DATA)
+    .action((reference, options) => inspect(configOf(options), reference, options.base))
   darkroom
     .command('rm')
     .description('remove models that were fetched')
