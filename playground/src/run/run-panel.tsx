@@ -20,7 +20,7 @@ export function RunPanel({ run, onVary, onRestore }: RunPanelProps) {
   const isRunning = active !== undefined
   // On a phone the result lies below the form.
   useEffect(() => {
-    if (isRunning) panel.current?.scrollIntoView({ block: 'nearest' })
+    if (isRunning && matchMedia('(max-width: 900px)').matches) panel.current?.scrollIntoView({ block: 'start' })
   }, [isRunning])
   const shown = finished.find(({ requestId }) => requestId === chosenId) ?? finished[0]
   return (

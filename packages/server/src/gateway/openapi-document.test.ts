@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { EndpointSchema } from '../endpoints/endpoint.ts'
 import { fastLcmDiffusion, fastLcmDiffusionImageToImage } from '../endpoints/fal-ai/fast-lcm-diffusion/schema.ts'
 import { lcmSd15ImageToImage } from '../endpoints/fal-ai/lcm-sd15-i2i/schema.ts'
+import { ENDPOINT_SCHEMAS } from '../processes/endpoints.ts'
 import { stringifyJson } from '../protocol/json-text.ts'
 import { type JsonObject, openApiDocument } from './openapi-document.ts'
 
@@ -96,3 +97,16 @@ describe('the OpenAPI document', () => {
     ])
   })
 })
+
+describe.each(ENDPOINT_SCHEMAS.map((endpoint) => [endpoint.id, endpoint] as const))(
+  'the document of %s',
+  (_, endpoint) => {
+    test('refers to components that it holds, each with its properties', () => {
+      const text = stringifyJson(openApiDocument(endpoint, URLS))
+      const schemas = componentsOf(endpoint)
+      for (const [, name = ''] of text.matchAll(/"#\/components\/schemas\/([^"]+)"/g)) {
+        expect(Object.keys(schemas[name]?.properties ?? {})).not.toEqual([])
+      }
+    })
+  },
+)

@@ -96,6 +96,8 @@ function dropSafeIntegerBounds(json: JsonObject): void {
 }
 
 function publishObject(shape: Readonly<Record<string, z.core.$ZodType>>, json: JsonObject): void {
+  // An object that was given a description of its own refers to the one it was made of, which holds the properties.
+  if (json.properties === undefined) return
   const properties = json.properties as Record<string, JsonObject>
   const hidden = Object.keys(shape).filter((name) => metaOf(shape[name])?.hidden === true)
   for (const name of hidden) delete properties[name]
