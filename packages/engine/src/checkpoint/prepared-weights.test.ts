@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { writeSafetensors } from '../formats/safetensors.ts'
 import { float32ToFloat16 } from '../tensor/float16.ts'
 import { float32, tensor } from '../tensor/tensor.ts'
+import { CheckpointError } from './checkpoint-error.ts'
 import { type ComponentWeights, openWeightFile } from './component-weights.ts'
 import { WeightCache, type WeightEdits, type WeightLocation } from './prepared-weights.ts'
 
@@ -174,7 +175,12 @@ test('nothing is left behind when preparing fails or is aborted', async () => {
 test('a cache folder that cannot be made is a clear error', async () => {
   await writeFile(join(root, 'file'), '')
   const cache = new WeightCache({ folder: join(root, 'file', 'below') })
-  await expect(cache.prepare(weights)).rejects.toThrow(/cannot create the folder .* for prepared weights/)
+  const error: unknown = await cache.prepare(weights).catch((reason: unknown) => reason)
+  expect(error).toBeInstanceOf(CheckpointError)
+  expect(error).toMatchObject({
+    message: 'the folder for prepared weights cannot be made',
+    path: join(root, 'file', 'below'),
+  })
 })
 
 test('the private folder goes with the cache', async () => {
@@ -190,7 +196,7 @@ test('a folder that could not be made is tried again', async () => {
   const blocker = join(folder, 'blocker')
   await writeFile(blocker, 'a file where a folder should be')
   const cache = new WeightCache({ folder: join(blocker, 'prepared') })
-  await expect(cache.prepare(weights)).rejects.toThrow(/blocker/)
+  await expect(cache.prepare(weights)).rejects.toThrow('the folder for prepared weights cannot be made')
   await rm(blocker)
   expect(await floatsAt((await cache.prepare(weights)).locate('half'))).toEqual([1, -2, 0.5])
 })

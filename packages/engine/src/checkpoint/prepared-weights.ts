@@ -184,8 +184,8 @@ export class WeightCache {
       if (!(cause instanceof Error) || !('code' in cause)) throw cause
       const { size } = planOf(tensors)
       throw new CheckpointError(
-        `cannot write the prepared weights of ${name} to ${folder} (${cause.message}); they need ${Math.ceil(size / 1e6)} MB there`,
-        { cause },
+        `the prepared weights of ${name} cannot be written (${cause.code}); they need ${Math.ceil(size / 1e6)} MB in this machine's cache folder`,
+        { cause, path: folder },
       )
     }
     await this.#evict(folder, path)
@@ -235,7 +235,7 @@ async function createFolder(folder: string): Promise<string> {
   try {
     await mkdir(path, { recursive: true })
   } catch (cause) {
-    throw new CheckpointError(`cannot create the folder ${path} for prepared weights`, { cause })
+    throw new CheckpointError('the folder for prepared weights cannot be made', { cause, path })
   }
   return path
 }

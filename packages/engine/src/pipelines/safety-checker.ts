@@ -126,12 +126,13 @@ function processorFolders({ folder }: Component): string[] {
   return basename(folder) === COMPONENT ? [folder, join(dirname(folder), 'feature_extractor')] : [folder]
 }
 
-function requireSide({ folder }: Component, { size, crop }: PixelValuesOptions, side: number): void {
+function requireSide({ source, folder }: Component, { size, crop }: PixelValuesOptions, side: number): void {
   const made = crop ?? ('width' in size ? size : undefined)
   if (made?.width === side && made.height === side) return
   const found = made ? `${made.width}x${made.height}` : 'pictures of any proportions'
   throw new CheckpointError(
-    `the preprocessor_config.json of ${folder} makes ${found}, but config.json says image_size ${side}; one of them is another model's`,
+    `the preprocessor_config.json of ${source} makes ${found}, but config.json says image_size ${side}; one of them is another model's`,
+    { path: folder },
   )
 }
 

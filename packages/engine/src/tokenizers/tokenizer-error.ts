@@ -4,4 +4,11 @@ import { EngineError } from '../errors/engine-error.ts'
 export class TokenizerError extends EngineError {
   override readonly name = 'TokenizerError'
   readonly kind = 'model'
+  override readonly path: string | undefined
+
+  /** @param options `path`: what the message calls by its name alone */
+  constructor(message: string, { path, ...options }: ErrorOptions & { readonly path?: string } = {}) {
+    super(message, options)
+    this.path = path
+  }
 }

@@ -1,6 +1,6 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { readTokenizerFiles } from './tokenizer-files.ts'
 
@@ -30,7 +30,7 @@ describe('readTokenizerFiles', () => {
 
   it('names the folder that holds no vocabulary', async () => {
     await write({ 'vocab.json': '{}' })
-    await expect(readTokenizerFiles(folder)).rejects.toThrow(`${folder}: expected vocab.json and merges.txt`)
+    await expect(readTokenizerFiles(folder)).rejects.toThrow(`${basename(folder)}: expected vocab.json and merges.txt`)
   })
 
   it.each([
@@ -39,6 +39,6 @@ describe('readTokenizerFiles', () => {
     ['tokenizer.json', { 'tokenizer.json': '{"model": {"type": "WordPiece", "vocab": {}}}' }, 'expected a BPE model'],
   ])('names %s where it is damaged', async (name, files, message) => {
     await write(files)
-    await expect(readTokenizerFiles(folder)).rejects.toThrow(`${join(folder, name)}: ${message}`)
+    await expect(readTokenizerFiles(folder)).rejects.toThrow(`${join(basename(folder), name)}: ${message}`)
   })
 })

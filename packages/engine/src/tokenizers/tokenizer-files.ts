@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { TokenizerError } from './tokenizer-error.ts'
 
 /**
@@ -56,17 +56,22 @@ export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles
     }
   }
   if (tokenizer === undefined) {
-    throw new TokenizerError(`${folder}: expected vocab.json and merges.txt, or tokenizer.json; found neither`)
+    throw fileError(folder, 'expected vocab.json and merges.txt, or tokenizer.json; found neither')
   }
   const model = asObject(tokenizer.model)
   if (typeof model.vocab !== 'object' || !Array.isArray(model.merges)) {
-    throw new TokenizerError(`${folder}/tokenizer.json: expected a BPE model with a vocabulary and merges, as CLIP's`)
+    throw fileError(join(folder, 'tokenizer.json'), "expected a BPE model with a vocabulary and merges, as CLIP's")
   }
   return {
     vocab: model.vocab as Record<string, number>,
-    merges: model.merges.map((merge) => asPair(merge, `${folder}/tokenizer.json`)),
+    merges: model.merges.map((merge) => asPair(merge, join(folder, 'tokenizer.json'))),
     ...specialTokens(config ?? {}, specialTokensMap ?? {}, asArray(tokenizer.added_tokens)),
   }
+}
+
+/** The message names the file and its folder, not where on this machine they lie: clients read it. */
+function fileError(path: string, problem: string, cause?: unknown): TokenizerError {
+  return new TokenizerError(`${join(basename(dirname(path)), basename(path))}: ${problem}`, { path, cause })
 }
 
 async function readText(path: string): Promise<string | undefined> {
@@ -84,7 +89,7 @@ async function readJson(path: string): Promise<Json | undefined> {
   try {
     return asObject(JSON.parse(text))
   } catch (cause) {
-    throw new TokenizerError(`${path}: not valid JSON`, { cause })
+    throw fileError(path, 'not valid JSON', cause)
   }
 }
 
@@ -92,13 +97,13 @@ function parseMerges(text: string, folder: string): [string, string][] {
   const lines = text.split('\n').map((line) => line.replace(/\r$/, ''))
   return lines
     .filter((line) => line !== '' && !line.startsWith('#version'))
-    .map((line) => asPair(line, `${folder}/merges.txt`))
+    .map((line) => asPair(line, join(folder, 'merges.txt')))
 }
 
 function asPair(merge: unknown, path: string): [string, string] {
   const [left, right, ...rest] = typeof merge === 'string' ? merge.split(' ') : asArray(merge)
   if (typeof left !== 'string' || typeof right !== 'string' || rest.length > 0) {
-    throw new TokenizerError(`${path}: expected merges of two tokens, found ${JSON.stringify(merge)}`)
+    throw fileError(path, `expected merges of two tokens, found ${JSON.stringify(merge)}`)
   }
   return [left, right]
 }

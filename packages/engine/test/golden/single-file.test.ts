@@ -433,6 +433,35 @@ describe('the published models', () => {
   })
 })
 
+test('SD2: OpenCLIP without its last layer and its projection, padding with "!"', async () => {
+  const [sd15, sdxl] = [await readSafetensors(singleFile('tiny-sd15')), await readSafetensors(singleFile('tiny-sdxl'))]
+  const tensors: Record<string, FloatTensor> = {}
+  for (const key of sd15.tensors.keys()) {
+    if (!key.startsWith('cond_stage_model.')) tensors[key] = await readTensor(sd15, key)
+  }
+  for (const key of sdxl.tensors.keys()) {
+    const [, name] = /^conditioner\.embedders\.1\.(.*)$/.exec(key) ?? []
+    if (name === undefined) continue
+    tensors[`cond_stage_model.${name}`] = await readTensor(sdxl, key)
+    if (name.includes('.resblocks.2.')) {
+      tensors[`cond_stage_model.${name.replace('.2.', '.23.')}`] = await readTensor(sdxl, key)
+    }
+  }
+  const path = join(folder, 'sd2.safetensors')
+  await writeSafetensors(path, tensors)
+  const opened = await openCheckpoint(path, { tokenizer: checkpoint('tiny-sd15') })
+  expect(Object.fromEntries(opened.components)).toMatchObject({
+    text_encoder: 'CLIPTextModel',
+    scheduler: 'DDIMScheduler',
+  })
+  expect(opened.component('tokenizer').padToken).toBe('!')
+  expect(await opened.component('scheduler').config()).toMatchObject({ prediction_type: 'v_prediction' })
+  const config = parseClipTextConfig(await opened.component('text_encoder').config())
+  expect(config).toMatchObject({ layers: 3, hiddenSize: 24, activation: 'gelu' })
+  const graph = buildTextEncoderGraph(config, { batch: 1, tokens: 1, outputs: ['last_hidden_state'] })
+  checkWeights(await opened.component('text_encoder').weights(), [graph])
+})
+
 test('inpainting and velocity prediction are seen in the file', async () => {
   const file = await readSafetensors(singleFile('tiny-sdxl'))
   const tensors: Record<string, FloatTensor> = { v_pred: float32([0]), ztsnr: float32([0]) }
