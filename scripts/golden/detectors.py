@@ -102,7 +102,7 @@ def make_yolox(path):
         if level:
             x = net.op("Relu", net.conv(x, 6, 6, 3, 2, 2))
         box = net.conv(x, 6, 4, 1, 1, 0.3, [0, 0, 1.2, 1.6])
-        scores = net.op("Sigmoid", net.conv(x, 6, 81, 1, 1, 1.5, -4))
+        scores = net.op("Sigmoid", net.conv(x, 6, 81, 1, 1, 1.5, -5.6))
         levels.append(net.reshape(net.op("Concat", box, scores, axis=1), 1, 85, -1))
     y = net.op("Transpose", net.op("Concat", *levels, axis=2), perm=[0, 2, 1])
     net.save(path, [("images", [1, 3, 640, 640])], [(y, [1, 8400, 85])])

@@ -32,7 +32,7 @@ interface PictureCase {
 
 const FOLDER = join(DATA, 'vision')
 const cases: readonly PictureCase[] = JSON.parse(await readFile(join(FOLDER, 'detectors.json'), 'utf8'))
-const pictures = cases.map((one) => [`${one.kind} ${one.width}x${one.height}`, one] as const)
+const pictures = cases.map((one) => [`${one.kind} ${one.width}x${one.height}`, one, paint(one)] as const)
 const engine = openEngine({ threads: 1 })
 afterAll(() => engine.dispose())
 
@@ -44,8 +44,7 @@ function difference(actual: readonly number[], expected: readonly number[]): num
   return Math.max(0, ...expected.map((value, i) => Math.abs(value - (actual[i] as number))))
 }
 
-test.each(pictures)('SCRFD and ArcFace see in %s what insightface’s code sees', async (_, one) => {
-  const image = paint(one)
+test.each(pictures)('SCRFD and ArcFace see in %s what insightface’s code sees', async (_, one, image) => {
   const detector = await openScrfd(engine.sessions, join(FOLDER, 'scrfd.onnx'))
   const faces = await detector.detect(image)
   expect(faces).toHaveLength(one.face_count)
@@ -70,9 +69,9 @@ test.each(pictures)('SCRFD and ArcFace see in %s what insightface’s code sees'
   expect(Math.hypot(...normalizeEmbedding(embedding).data)).toBeCloseTo(1, 6)
 })
 
-test.each(pictures)('DWPose sees in %s what its own code sees', async (_, one) => {
+test.each(pictures)('DWPose sees in %s what its own code sees', async (_, one, image) => {
   const detector = await openDwPose(engine.sessions, join(FOLDER, 'yolox.onnx'), join(FOLDER, 'simcc.onnx'))
-  const poses = await detector.detect(paint(one))
+  const poses = await detector.detect(image)
   expect(poses).toHaveLength(Math.max(1, one.people))
   const expected = one.poses.flat()
   const actual = poses.slice(0, one.poses.length).flat()
