@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { listFolder, readJsonFile } from './folder-listing.ts'
@@ -207,7 +208,8 @@ export class HubModels {
   async #writeListing(repository: string, commit: string, listing: HubListing): Promise<void> {
     const path = this.#listingPath(repository, commit)
     await mkdir(dirname(path), { recursive: true })
-    const written = `${path}.${process.pid}~`
+    // A name of its own: two files of one repository are often wanted at once.
+    const written = `${path}.${randomUUID()}~`
     await writeFile(written, JSON.stringify(listing))
     await rename(written, path)
   }

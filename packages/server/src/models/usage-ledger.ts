@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -111,7 +111,7 @@ export class UsageLedger {
   async #write(record: UsageRecord): Promise<void> {
     await mkdir(this.#folder, { recursive: true })
     const path = this.#path(record.key)
-    const written = `${path}.${process.pid}~`
+    const written = `${path}.${randomUUID()}~`
     await writeFile(written, JSON.stringify(record))
     await rename(written, path)
   }
