@@ -101,7 +101,9 @@ describe('without any model', () => {
     expect(others).toEqual([])
     expect(face?.box.left).toBeCloseTo(180, 0)
     expect(log).toEqual([])
-    await expect(engine.vision.faceEmbedder(context)).rejects.toThrow('darkroom pull DIAMONIK7777/antelopev2')
+    await expect(engine.vision.faceEmbedder(context)).rejects.toThrow(
+      'darkroom pull DIAMONIK7777/antelopev2/scrfd_10g_bnkps.onnx DIAMONIK7777/antelopev2/glintr100.onnx',
+    )
   })
 
   test('what is no picture is the field’s error', async () => {

@@ -65,10 +65,11 @@ export class Vision {
   async faceEmbedder(context: HandlerContext): Promise<FaceEmbedder> {
     const pack = await this.#facePack('embedder')
     if (!pack) {
+      const { folder, detector, embedder } = PULLED_FACE_PACK
       throw new WireError(
         422,
         'No network that tells faces apart is on this server; its operator can fetch one, for non-commercial research, with: ' +
-          `darkroom pull ${PULLED_FACE_PACK}`,
+          `darkroom pull ${folder}/${detector} ${folder}/${embedder}`,
       )
     }
     const { sessions } = this.#options.engine

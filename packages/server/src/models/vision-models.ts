@@ -8,8 +8,8 @@ export const FACE_PACKS = [
   { folder: 'public-data/insightface/models/buffalo_l', detector: 'det_10g.onnx', embedder: 'w600k_r50.onnx' },
 ] as const
 
-/** What a message tells to fetch. */
-export const PULLED_FACE_PACK = 'DIAMONIK7777/antelopev2'
+/** The pack that a message tells to fetch, file by file. */
+export const PULLED_FACE_PACK = FACE_PACKS[1]
 
 /** DWPose, Apache-2.0. */
 export const POSE_NETWORKS = {

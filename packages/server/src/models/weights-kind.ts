@@ -11,6 +11,7 @@ export const WEIGHTS_KINDS = [
   'ic-light',
   'safety-checker',
   'detector',
+  'prompt-expander',
 ] as const
 
 export type WeightsKind = (typeof WEIGHTS_KINDS)[number]
@@ -28,6 +29,7 @@ export const KIND_NAMES: Readonly<Record<WeightsKind, string>> = {
   'ic-light': 'an IC-Light model',
   'safety-checker': 'a safety checker',
   detector: 'a detector',
+  'prompt-expander': 'a prompt expander',
 }
 
 /** What a whole picture is drawn with; large, and fetched for requests only where the operator lets them. */
@@ -44,4 +46,5 @@ export const COMPONENT_FOLDERS: Readonly<Partial<Record<WeightsKind, readonly st
   controlnet: ['', 'controlnet'],
   'image-encoder': ['', 'image_encoder', 'models/image_encoder'],
   'safety-checker': ['', 'safety_checker'],
+  'prompt-expander': [''],
 }

@@ -1,3 +1,5 @@
+import { PROMPT_EXPANDER_MODELS } from '../../models/prompt-expander-folder.ts'
+import { DEPTH_NETWORKS, POSE_NETWORKS } from '../../models/vision-models.ts'
 import type { WeightsKind } from '../../models/weights-kind.ts'
 
 /** A model that an endpoint draws with. */
@@ -30,9 +32,21 @@ const CHECKER_V2: BundlePart = {
   kind: 'safety-checker',
   purpose: 'safety checker v2',
 }
+const [, FREE_EXPANDER] = PROMPT_EXPANDER_MODELS
+const EXPANDER: BundlePart = { reference: FREE_EXPANDER.name, kind: 'prompt-expander', purpose: 'expand_prompt' }
+const detector = (reference: string, purpose: string): BundlePart => ({ reference, kind: 'detector', purpose })
+const [DEPTH_ANYTHING, DPT] = DEPTH_NETWORKS
 const optional = (part: BundlePart): BundlePart => ({ ...part, isOptional: true })
 
-const FAST_LCM = [SDXL, LCM_SDXL, CHECKER_V1, optional(CHECKER_V2), optional(SD15), optional(LCM_SD15)]
+const FAST_LCM = [
+  SDXL,
+  LCM_SDXL,
+  CHECKER_V1,
+  optional(CHECKER_V2),
+  optional(SD15),
+  optional(LCM_SD15),
+  optional(EXPANDER),
+]
 const LCM_SD15_I2I = [SD15, LCM_SD15, CHECKER_V1, optional(CHECKER_V2), optional(SDXL), optional(LCM_SDXL)]
 const LORA = [SDXL, optional(SD15), optional(CHECKER_V1)]
 
@@ -44,4 +58,8 @@ export const BUNDLES: Readonly<Record<string, readonly BundlePart[]>> = {
   'fal-ai/lora': LORA,
   'fal-ai/lora/image-to-image': LORA,
   'fal-ai/lora/inpaint': LORA,
+  'fal-ai/image-preprocessors/canny': [],
+  'fal-ai/image-preprocessors/depth-anything/v2': [detector(DEPTH_ANYTHING.reference, 'depth')],
+  'fal-ai/imageutils/depth': [detector(DPT.reference, 'depth')],
+  'fal-ai/dwpose': [detector(POSE_NETWORKS.detector, 'people'), detector(POSE_NETWORKS.poser, 'poses')],
 }

@@ -112,6 +112,23 @@ test('an endpoint is pulled with its models when that is agreed to', async () =>
   expect(await darkroom('pull', 'fal-ai/lcm-sd15-i2i', '--yes')).toMatch(/lcm-lora-sdv1-5 is here/)
 })
 
+test('networks that see and expanders of prompts are pulled by an endpoint or by name', async () => {
+  const onnx = Buffer.of(8, 7, 0x12, 3, 0x61, 0x62, 0x63)
+  hub.add('yzd-v/DWPose', { 'yolox_l.onnx': onnx, 'dw-ll_ucoco_384.onnx': onnx, 'dw-mm_ucoco.onnx': onnx })
+  expect(await darkroom('pull', 'fal-ai/dwpose', '--yes')).toMatch(
+    /DWPose\/yolox_l\.onnx is here\n.*384\.onnx is here$/,
+  )
+  expect(await darkroom('pull', 'fal-ai/image-preprocessors/canny')).toBe('Everything is here already.')
+  hub.add('Gustavosta/MagicPrompt-Stable-Diffusion', {
+    'config.json': '{"model_type":"gpt2"}',
+    'vocab.json': '{}',
+    'merges.txt': '',
+    'pytorch_model.bin': 'gpt2',
+  })
+  const planned = await darkroom('pull', 'Gustavosta/MagicPrompt-Stable-Diffusion', '--dry-run')
+  for (const file of ['config.json', 'vocab.json', 'merges.txt', 'pytorch_model.bin']) expect(planned).toContain(file)
+})
+
 test('what cannot be pulled is one sentence', async () => {
   expect(await darkroom('pull', 'owner/nothing')).toMatch(
     /^darkroom: There is no model owner\/nothing on the hub, or it is private: check the name, or set HF_TOKEN/,
