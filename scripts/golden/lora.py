@@ -9,9 +9,7 @@ peft's or LyCORIS' layers, or the formula in float64. Final latents of diffusers
 
 import json
 import math
-import pathlib
 import shutil
-import tempfile
 
 import diffusers
 import lycoris.functional as lycoris
@@ -19,13 +17,11 @@ import peft
 import torch
 import transformers
 from lycoris.functional.general import weight_decompose
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from lora_pipelines import OUT, SCALE, apply_lora
 from pipelines import CHECKPOINTS, DEFAULTS, load, run
 
-OUT = pathlib.Path(__file__).parents[2] / "packages/engine/test/golden/data/lora"
-SCALE = 0.7
 TEXT_LAYER = "text_model.encoder.layers"
 BLOCK = "down_blocks.0.attentions.0.transformer_blocks.0"
 
@@ -69,10 +65,14 @@ class Case:
     def change(self, path, delta, component="unet", kind="weight"):
         self.deltas[f"{component}/{path}.{kind}"] = delta.float().contiguous()
 
-    def save(self, oracle):
-        save_file(self.tensors, OUT / f"{self.name}.safetensors", self.metadata or None)
+    def save(self, oracle, suffix="safetensors"):
+        file = OUT / f"{self.name}.{suffix}"
+        if suffix == "bin":
+            torch.save(self.tensors, file)
+        else:
+            save_file(self.tensors, file, self.metadata or None)
         save_file(self.deltas, OUT / f"{self.name}.deltas.safetensors")
-        return {"name": self.name, "checkpoint": self.checkpoint, "oracle": oracle}
+        return {"name": self.name, "file": file.name, "checkpoint": self.checkpoint, "oracle": oracle}
 
 
 def kohya_name(path):
@@ -152,7 +152,7 @@ def kohya_sgm():
     return case.save("float64")
 
 
-def attention_processors(name, prefix):
+def attention_processors(name, prefix, suffix="safetensors"):
     case = Case(name, "tiny-sd15", 3)
     for block in (BLOCK, "mid_block.attentions.0.transformer_blocks.0"):
         for attention in ("attn1", "attn2"):
@@ -162,7 +162,7 @@ def attention_processors(name, prefix):
                 stem = f"{prefix}{block}.{attention}.processor.{part}_lora"
                 case.tensors |= {f"{stem}.down.weight": down, f"{stem}.up.weight": up}
                 case.change(path, product(down, up, case.weight(path), SCALE))
-    return case.save("float64")
+    return case.save("float64", suffix)
 
 
 def old_text_encoder():
@@ -196,7 +196,7 @@ PEFT_CONFIG = {
 }
 
 
-def peft_alphas(prefix, infix=""):
+def peft_alphas():
     """Alphas in the metadata: of all, by pattern, over the root of the rank. What pattern is whose, peft itself says."""
     case = Case("peft-metadata", "tiny-sd15", 5)
     case.metadata = {"lora_adapter_metadata": json.dumps(PEFT_CONFIG)}
@@ -278,19 +278,17 @@ def loha():
         weights = [double["w1_b"], double["w1_a"], double["w2_b"], double["w2_a"], double.get("t1"), double.get("t2")]
         delta = lycoris.loha.diff_weight(*weights, gamma=SCALE * 1.5 / 2, backend="torch")
         case.change(path, delta.reshape(case.weight(path).shape))
-        if not is_tucker:
+        if not kernel:
             check_with_peft(peft.LoHaConfig, case, path, {f"hada_{part}": value for part, value in parts.items()}, 2, 1.5)
     return case.save("LyCORIS, peft")
 
 
-def check_with_peft(config, case, path, parts, rank, alpha, **options):
+def check_with_peft(config, case, path, parts, rank, alpha):
+    """That peft makes the same of a linear layer."""
     weight = case.weight(path)
-    layer = torch.nn.Linear(*weight.shape[::-1], bias=False) if weight.ndim == 2 else None
-    if layer is None:
-        return
-    layer.weight.data.copy_(weight)
-    holder = torch.nn.Sequential(layer)
-    peft.inject_adapter_in_model(config(r=rank, alpha=alpha, target_modules=["0"], **options), holder)
+    holder = torch.nn.Sequential(torch.nn.Linear(*weight.shape[::-1], bias=False))
+    holder[0].weight.data.copy_(weight)
+    peft.inject_adapter_in_model(config(r=rank, alpha=alpha, target_modules=["0"]), holder)
     for part, value in parts.items():
         getattr(holder[0], part)["default"].data.copy_(value)
     holder[0].set_scale("default", SCALE)
@@ -357,21 +355,20 @@ def peft_dora(weight, down, up, alpha, norms, scale):
 def dora():
     """Norms of rows as peft and LyCORIS store them, norms of columns, and norms over other kinds of changes."""
     case = Case("dora", "tiny-sd15", 10)
-    for i, path in enumerate([f"{BLOCK}.attn1.to_q", f"{BLOCK}.ff.net.0.proj", "down_blocks.1.resnets.0.conv1"]):
+    for path, is_kohya in ((f"{BLOCK}.attn1.to_q", True), (f"{BLOCK}.ff.net.0.proj", False), ("down_blocks.1.resnets.0.conv1", False)):
         weight = case.weight(path)
-        for prefix, suffix in (("lora_unet_", "dora_scale"), ("unet.", "lora_magnitude_vector")):
-            if (i == 0) == (prefix == "unet."):  # the first as kohya, the others as peft
-                continue
-            down, up = factors(weight, 3)
-            norms = weight.flatten(1).norm(dim=1) * (1 + numbers(weight.shape[0], size=0.2))
-            alpha = 2
-            is_kohya = prefix == "lora_unet_"
-            name = prefix + (kohya_name(path) if is_kohya else path)
-            low = ("lora_down", "lora_up") if is_kohya else ("lora_A", "lora_B")
-            shape = [-1, *[1] * (weight.ndim - 1)] if is_kohya else ([1, -1, 1, 1] if weight.ndim == 4 else [-1])
-            case.tensors |= {f"{name}.{low[0]}.weight": down, f"{name}.{low[1]}.weight": up, f"{name}.alpha": torch.tensor(float(alpha))}
-            case.tensors[f"{name}.{suffix}"] = norms.reshape(shape).contiguous()
-            case.change(path, peft_dora(weight, down, up, alpha, norms, SCALE))
+        down, up = factors(weight, 3)
+        norms = weight.flatten(1).norm(dim=1) * (1 + numbers(weight.shape[0], size=0.2))
+        if is_kohya:
+            name, parts = f"lora_unet_{kohya_name(path)}", ("lora_down.weight", "lora_up.weight", "dora_scale")
+            shape = [-1, *[1] * (weight.ndim - 1)]
+        else:
+            name, parts = f"unet.{path}", ("lora_A.weight", "lora_B.weight", "lora_magnitude_vector")
+            shape = [1, -1, 1, 1] if weight.ndim == 4 else [-1]
+        values = (down, up, norms.reshape(shape).contiguous())
+        case.tensors |= {f"{name}.{part}": value for part, value in zip(parts, values)}
+        case.tensors[f"{name}.alpha"] = torch.tensor(2.0)
+        case.change(path, peft_dora(weight, down, up, 2, norms, SCALE))
     columns("down_blocks.1.resnets.0.conv2", case)
     columns(f"{BLOCK}.attn2.to_k", case)
     path = "mid_block.resnets.0.conv1"
@@ -451,32 +448,6 @@ def plain_kohya():
     return case.save("float64")
 
 
-def apply_lora(pipe, name, adapter, scale):
-    """
-    The UNet's part with diffusers' loader, attention processors and metadata included. Encoders since transformers 5.6 lack the level
-    `text_model` that files name, so that diffusers 0.42 finds no module there: their changes, which are linear, are added here.
-    """
-    path = OUT / f"{name}.safetensors"
-    tensors, metadata = load_file(path), None
-    with safe_open(path, "pt") as file:
-        text = (file.metadata() or {}).get("lora_adapter_metadata")
-    if text:
-        metadata = {key: value for key, value in json.loads(text).items() if key.startswith("unet.")}
-    unet = {key: value for key, value in tensors.items() if not key.startswith(("lora_te", "text_encoder"))}
-    with tempfile.TemporaryDirectory() as folder:
-        save_file(unet, f"{folder}/unet.safetensors", metadata and {"lora_adapter_metadata": json.dumps(metadata)})
-        pipe.load_lora_weights(folder, weight_name="unet.safetensors", adapter_name=adapter)
-    for key, delta in load_file(OUT / f"{name}.deltas.safetensors").items():
-        component, _, place = key.partition("/")
-        if component == "unet":
-            continue
-        encoder = getattr(pipe, component)
-        parameters = dict(encoder.named_parameters())
-        parameter = parameters.get(place, parameters.get(place.removeprefix("text_model.")))
-        with torch.no_grad():
-            parameter.add_(delta * (scale / SCALE))
-
-
 def latents():
     tensors = {}
     for case in LATENTS:
@@ -498,8 +469,8 @@ def main():
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
     cases = [
-        kohya(), kohya_sgm(), attention_processors("attention-processors", "unet."), attention_processors("attention-processors-bare", ""),
-        old_text_encoder(), peft_alphas("unet"), peft_wrapped(), locon(), loha(), lokr(), dora(), full(), plain_kohya(),
+        kohya(), kohya_sgm(), attention_processors("attention-processors", "unet."), attention_processors("attention-processors-bare", "", "bin"),
+        old_text_encoder(), peft_alphas(), peft_wrapped(), locon(), loha(), lokr(), dora(), full(), plain_kohya(),
     ]  # fmt: skip
     latents()
     versions = {m.__name__: m.__version__ for m in (torch, diffusers, transformers, peft)}
@@ -513,6 +484,8 @@ def main():
         "latentsTolerance": 1e-4,
     }
     (OUT / "lora.json").write_text(json.dumps(header, indent=2) + "\n")
+    for path in OUT.iterdir():
+        path.chmod(0o644)
 
 
 if __name__ == "__main__":

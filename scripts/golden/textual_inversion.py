@@ -15,7 +15,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-from lora import apply_lora
+from lora_pipelines import apply_lora
 from pipelines import DEFAULTS, load, run
 
 OUT = pathlib.Path(__file__).parents[2] / "packages/engine/test/golden/data/textual-inversion"

@@ -20,9 +20,9 @@ export interface AssemblyContext {
   readonly shapeOf: (key: string) => Shape
 }
 
-/** What an alpha is divided by, and what metadata is asked for: of factors alone. */
 interface RankedForm {
   readonly form: ChangeForm<string>
+  /** What an alpha is divided by; changes without factors have none. */
   readonly rank: number | undefined
 }
 
@@ -71,7 +71,7 @@ export function assembleModule(
     ...(magnitude && { magnitude }),
   }
   const bias = takeBias(taker, scale)
-  if (weight) taker.takeOptional('alpha')
+  if (weight || bias) taker.takeOptional('alpha')
   const reason = weight
     ? 'the weight of this module has another change already'
     : 'its other half, or another part of the change, is missing'

@@ -55,7 +55,9 @@ function describeKinds(modules: readonly LoraModule[]): KindDescription[] {
   const kinds = new Map<string, LoraModule[]>()
   for (const module of modules) {
     const kind = kindOf(module)
-    kinds.set(kind, [...(kinds.get(kind) ?? []), module])
+    const known = kinds.get(kind)
+    if (known) known.push(module)
+    else kinds.set(kind, [module])
   }
   return [...kinds]
     .map(([kind, all]) => ({

@@ -188,7 +188,11 @@ export function requireOwnBase(lora: Lora, matches: readonly LoraMatch[]): void 
 /** Lines for a user about what of a LoRA changes nothing: one for each reason, with the first few keys. */
 export function describeUnused(lora: Lora, unused: readonly UnusedKey[]): string[] {
   const byReason = new Map<string, string[]>()
-  for (const { key, reason } of unused) byReason.set(reason, [...(byReason.get(reason) ?? []), key])
+  for (const { key, reason } of unused) {
+    const keys = byReason.get(reason)
+    if (keys) keys.push(key)
+    else byReason.set(reason, [key])
+  }
   const name = displayName(lora.path)
   return [...byReason].map(([reason, keys]) => `${name}: not applied, because ${reason}: ${summary(keys)}`)
 }

@@ -21,7 +21,7 @@ import { DATA, relativeError } from './model-case.ts'
 interface Header {
   readonly scale: number
   readonly tolerance: number
-  readonly cases: readonly { readonly name: string; readonly checkpoint: string }[]
+  readonly cases: readonly { readonly name: string; readonly file: string; readonly checkpoint: string }[]
   readonly latents: readonly {
     readonly name: string
     readonly checkpoint: string
@@ -93,10 +93,10 @@ async function mergedErrors(
   return errors
 }
 
-describe.each(header.cases)('$name', ({ name, checkpoint }) => {
+describe.each(header.cases)('$name', ({ name, file, checkpoint }) => {
   test('every key is used and changes what it should, by what it should', async () => {
     const base = await openBase(checkpoint)
-    const lora = await openLora(data(name))
+    const lora = await openLora(`${DATA}/lora/${file}`)
     const { matches, unused } = matchLoraToBase(lora, tensorsOf(base))
     expect(unused).toEqual([])
     requireOwnBase(lora, matches)
