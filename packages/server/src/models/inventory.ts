@@ -178,7 +178,10 @@ export class Inventory {
       const snapshot = await cache.snapshot(name)
       if (snapshot === undefined) return []
       const { folder, commit } = snapshot
-      const contents = await this.#contents(folder, await listFolder(folder))
+      const files = await listFolder(folder)
+      // Links whose blobs were removed to make room.
+      if (files.length === 0) return []
+      const contents = await this.#contents(folder, files)
       const license = (await hub.listing(name, commit))?.license
       const bytes = await cache.blobBytes(name)
       const isWhole = await this.#isWhole(name, likelyKind(contents.files))

@@ -334,6 +334,7 @@ describe('other references', () => {
     [{ status: 403, body: '' }, 'gated', /HTTP 403/],
     [{ status: 302, headers: { location: 'http://169.254.169.254/x' }, body: '' }, 'blocked', /does not fetch from/],
     [{ body: SAMPLE_WEIGHTS.controlnet }, 'wrong-kind', /is a ControlNet/],
+    [{ body: 'packed', headers: { 'content-encoding': 'gzip' } }, 'not-weights', /sends it packed \(gzip\)/],
   ])('%j fail as %s', async (given, value, message) => {
     answer = given
     await expect(store().find(`${filesUrl}/x`, wish())).rejects.toEqual(reason(value, message))

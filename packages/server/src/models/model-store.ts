@@ -333,7 +333,7 @@ function rootLabelOf({ type, repository, revision }: HubReference): string {
 function answers(kind: WeightsKind, wanted: WeightsKind): boolean {
   if (kind === wanted || wanted === 'detector') return true
   if (kind === 'base') return wanted === 'unet' || wanted === 'vae'
-  return kind === 'unet' && (wanted === 'base' || wanted === 'ic-light')
+  return kind === 'unet' && wanted === 'ic-light'
 }
 
 function forbidden(label: string): ModelError {

@@ -51,7 +51,8 @@ export function openModelStore(settings: ModelStoreSettings, tuning: Partial<Tra
   // The operator named this hub, which may well stand in the same network; the public one has no business there.
   const hubHttp = new OutboundHttp({ allowPrivateTargets: allowPrivateTargets || hubEndpoint !== PUBLIC_HUB })
   const cache = new HubCache(settings.hubCacheFolder)
-  const timing = { backoffMilliseconds: 500, attempts: 5, ...tuning }
+  // Questions are asked while somebody waits: where there is no network, the answer is not long in coming.
+  const timing = { backoffMilliseconds: 500, attempts: 3, ...tuning }
   const client = new HubClient({ http: hubHttp, endpoint: hubEndpoint, token: hubToken, timing })
   const downloads = new HubDownloads({ cache, client, http: hubHttp, tuning })
   const urls = new UrlDownloads({

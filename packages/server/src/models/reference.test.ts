@@ -82,6 +82,7 @@ describe('Civitai', () => {
       { versionId: '9208', query: 'type=Model&format=SafeTensor' },
     ],
     ['https://civitai.com/models/7808/easynegative', { modelId: '7808' }],
+    ['http://civitai.com/models/7808', { modelId: '7808' }],
     ['https://civitai.com/models/7808?modelVersionId=9208', { modelId: '7808', versionId: '9208' }],
   ])('%s', (text, expected) => {
     expect(parse(text)).toEqual({ type: 'civitai', origin: 'https://civitai.com', ...expected })

@@ -141,7 +141,8 @@ function civitaiPage(segments: readonly string[], url: URL): ModelReference | un
   }
   return {
     type: 'civitai',
-    origin: url.origin,
+    // A token goes there: never in the clear.
+    origin: `https://${url.host}`,
     ...(page !== undefined && { modelId: page }),
     ...(version !== undefined && { versionId: version }),
     ...(download !== undefined && query.size > 0 && { query: query.toString() }),

@@ -210,6 +210,7 @@ class Transfer {
       const remote = await this.#source(signal)
       await this.#exchange(remote, {}, signal, async (response, isAlive) => {
         assertSuccess(response)
+        this.#refusePacked(response)
         const declared = lengthOf(response.headers['content-length'])
         const expected = declared ?? remote.size
         if (expected !== undefined && expected > maxBytes) throw tooLarge(label, expected, maxBytes)
@@ -319,6 +320,14 @@ class Transfer {
     this.#growing?.grow(this.#partial.ranges.prefix)
     this.#options.onProgress?.(this.#partial.ranges.length, this.#size)
     onWritten(position + length)
+  }
+
+  /** The bytes are kept as they come, and what was asked for is the file. */
+  #refusePacked({ headers }: OutboundResponse): void {
+    const encoding = headers['content-encoding'] ?? 'identity'
+    if (/^identity$/i.test(encoding)) return
+    const { label } = this.#options
+    throw new ModelError('not-weights', `The server of ${label} sends it packed (${encoding}) and not as it is.`)
   }
 
   async #requireRoom(bytes: number): Promise<void> {

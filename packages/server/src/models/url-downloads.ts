@@ -118,8 +118,8 @@ export class UrlDownloads {
       () => {},
       async (shared) => {
         await mkdir(join(this.folder, key), { recursive: true })
-        return withFileLock(this.#lock(key), shared, async () => {
-          const partial = await PartialFile.open(this.#partial(key), undefined)
+        return withFileLock(this.#lock(key), shared, async (isLocked) => {
+          const partial = await PartialFile.open(this.#partial(key, isLocked), undefined)
           let size = 0
           try {
             for await (const chunk of await open()) size += await partial.write([chunk], size)
@@ -149,7 +149,7 @@ export class UrlDownloads {
     const { signal, label, maxBytes, onProgress } = request
     const { http, connections = 4, tuning, freeBytes } = this.#options
     await mkdir(join(this.folder, key), { recursive: true })
-    return withFileLock(this.#lock(key), signal, async () => {
+    return withFileLock(this.#lock(key), signal, async (isLocked) => {
       const known = await this.#read(key)
       if (known !== undefined && this.#isFresh(known.record)) return known.file
       const probe = await this.#probe(request)
@@ -159,7 +159,7 @@ export class UrlDownloads {
         return known.file
       }
       const identity = etag === undefined ? undefined : `${etag} ${size}`
-      const partial = await PartialFile.open(this.#partial(key), identity)
+      const partial = await PartialFile.open(this.#partial(key, isLocked), identity)
       let first: Probe | undefined = probe
       const locate = async () => {
         const remote = first ?? (await this.#probe(request))
@@ -256,8 +256,8 @@ export class UrlDownloads {
     return join(this.folder, key, 'record.json')
   }
 
-  #partial(key: string): string {
-    return join(this.folder, key, 'partial.incomplete')
+  #partial(key: string, isLocked: boolean): string {
+    return join(this.folder, key, isLocked ? 'partial.incomplete' : `partial.${process.pid}.incomplete`)
   }
 
   #lock(key: string): string {
