@@ -280,6 +280,18 @@ describe('references of the hub', () => {
     )
   })
 
+  it('are not read from a cache that Python filled in part', async () => {
+    const commit = 'b'.repeat(40)
+    const root = 'hub/models--py--pipeline'
+    await put(`${root}/refs/main`, commit)
+    for (const path of ['model_index.json', 'unet/config.json', 'scheduler/scheduler_config.json'] as const) {
+      await put(`${root}/snapshots/${commit}/${path}`, PIPELINE[path])
+    }
+    await expect(store().find('py/pipeline', wish({ kind: 'base' }))).rejects.toEqual(reason('downloads-off'))
+    await put(`${root}/snapshots/${commit}/unet/diffusion_pytorch_model.safetensors`, SAMPLE_WEIGHTS.unet)
+    expect(await store().find('py/pipeline', wish({ kind: 'base' }))).toMatchObject({ type: 'repository' })
+  })
+
   it('are read from a cache that Python made', async () => {
     const commit = 'a'.repeat(40)
     const root = 'hub/models--py--lora'
