@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { gateway } from './cli/gateway.ts'
 import { generate } from './cli/generate.ts'
+import { parseTiling } from './cli/generate-adapters.ts'
 import { createKey, listKeys, revokeKey } from './cli/keys.ts'
 import { addModelCommands } from './cli/models/commands.ts'
 import { runEndpoint } from './cli/run.ts'
@@ -160,6 +161,25 @@ function addGenerate(darkroom: Command): void {
     .option('--image <file>', 'picture to start from')
     .option('--strength <s>', 'how much of it is drawn anew, 0 to 1', decimal, 0.8)
     .option('--lora <file[:scale]>', 'LoRA to merge; may be given several times', collect, [])
+    .option('--embedding <file[=word,word]>', 'learned words; may be given several times', collect, [])
+    .option(
+      '--controlnet <pairs>',
+      'path=FOLDER,image=FILE[,mask=FILE][,scale=1][,start=0][,end=1]; may be given several times',
+      collect,
+      [],
+    )
+    .option('--guess-mode', 'ControlNets see the picture without the prompt')
+    .option(
+      '--ip-adapter <pairs>',
+      'path=FILE,image=FILE[,encoder=FOLDER][,mask=FILE][,scale=1]; may be given several times',
+      collect,
+      [],
+    )
+    .option('--ic-light <file>', "IC-Light's offsets, with --ic-light-image and for fbc --ic-light-background")
+    .option('--ic-light-image <file>', 'what is lit anew')
+    .option('--ic-light-background <file>', 'what it stands before')
+    .option('--prompt-weighting', 'read (word:1.3), [word] and BREAK in prompts, and draw long ones whole')
+    .option('--tile <size[:stride]>', 'draw large pictures by tiles of this many pixels', parseTiling)
     .option('--variant <name>', 'precision variant of the weight files, e.g. fp16')
     .option('--latents <file>', 'also write the final latents (safetensors, float32, key "latents")')
     .action((options) =>

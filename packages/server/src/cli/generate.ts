@@ -1,10 +1,10 @@
 import { randomInt } from 'node:crypto'
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { extname } from 'node:path'
 import {
   concatenate,
   type DenoiseStep,
-  decodeImage,
+  type Engine,
   encodeImage,
   type GeneratedImage,
   type GenerationParameters,
@@ -13,13 +13,15 @@ import {
   openEngine,
   type SchedulerChoice,
   type StableDiffusion,
+  type Tiling,
   textToImage,
   writeSafetensors,
 } from '@darkroom/engine'
+import { type AdapterOptions, readPicture, unetAdapters, withEmbeddings } from './generate-adapters.ts'
 import { stepBar } from './progress.ts'
 import { UserError } from './user-error.ts'
 
-export interface GenerateOptions {
+export interface GenerateOptions extends AdapterOptions {
   readonly checkpoint: string
   readonly prompt: string
   readonly negativePrompt?: string
@@ -39,6 +41,9 @@ export interface GenerateOptions {
   readonly image?: string
   readonly strength: number
   readonly lora: readonly string[]
+  readonly icLight?: string
+  readonly promptWeighting?: boolean
+  readonly tile?: Tiling
   readonly variant?: string
   readonly tokenizer?: string
   readonly output: string
@@ -58,14 +63,16 @@ export async function generate(options: GenerateOptions, signal: AbortSignal): P
   const format = outputFormat(options.output)
   const engine = openEngine({ cacheFolder: options.cacheFolder, keepsIdle: false })
   try {
-    const model = await loadStableDiffusion(engine, options.checkpoint, {
+    const base = await loadStableDiffusion(engine, options.checkpoint, {
       signal,
       loras: options.lora.map(parseLora),
+      ...(options.icLight !== undefined && { icLight: options.icLight }),
       onWarning: (message) => console.error(message),
       ...(options.variant !== undefined && { variant: options.variant }),
       ...(options.tokenizer !== undefined && { tokenizer: options.tokenizer }),
     })
-    const images = await draw(model, options, signal)
+    const model = await withEmbeddings(base, options.embedding)
+    const images = await draw(engine, model, options, signal)
     const paths = images.map((_, i) => outputPath(options.output, i, images.length))
     for (const [i, { image }] of images.entries()) {
       await writeFile(paths[i] as string, await encodeImage(image, format))
@@ -79,8 +86,13 @@ export async function generate(options: GenerateOptions, signal: AbortSignal): P
   }
 }
 
-async function draw(model: StableDiffusion, options: GenerateOptions, signal: AbortSignal): Promise<GeneratedImage[]> {
-  const run = await startGeneration(model, options, signal)
+async function draw(
+  engine: Engine,
+  model: StableDiffusion,
+  options: GenerateOptions,
+  signal: AbortSignal,
+): Promise<GeneratedImage[]> {
+  const run = await startGeneration(engine, model, options, signal)
   const bar = stepBar()
   try {
     for (;;) {
@@ -94,20 +106,18 @@ async function draw(model: StableDiffusion, options: GenerateOptions, signal: Ab
 }
 
 async function startGeneration(
+  engine: Engine,
   model: StableDiffusion,
   options: GenerateOptions,
   signal: AbortSignal,
 ): Promise<AsyncGenerator<DenoiseStep, GeneratedImage[]>> {
   const parameters = generationParameters(model, options)
-  if (options.image === undefined) {
-    const { width = model.defaultSize.width, height = model.defaultSize.height } = options
-    return textToImage(model, { ...parameters, width, height }, signal)
-  }
-  const bytes = await readFile(options.image).catch((cause) => {
-    throw new UserError(`cannot read the picture ${options.image}: ${cause.message}`)
-  })
-  const image = await decodeImage(bytes)
-  return imageToImage(model, { ...parameters, image, strength: options.strength }, signal)
+  const image = options.image === undefined ? undefined : await readPicture(options.image)
+  const { width = model.defaultSize.width, height = model.defaultSize.height } = image ?? options
+  const adapters = { unet: await unetAdapters(engine, model, options, { width, height }) }
+  return image
+    ? imageToImage(model, { ...parameters, adapters, image, strength: options.strength }, signal)
+    : textToImage(model, { ...parameters, adapters, width, height }, signal)
 }
 
 function generationParameters(model: StableDiffusion, options: GenerateOptions): GenerationParameters {
@@ -132,6 +142,9 @@ function generationParameters(model: StableDiffusion, options: GenerateOptions):
     clipSkip: options.clipSkip,
     seed: options.seed ?? BigInt(randomInt(2 ** 32)),
     numImages: options.numImages,
+    promptWeighting: options.promptWeighting ?? false,
+    onWarning: (message) => console.error(message),
+    ...(options.tile && { tiling: options.tile }),
   }
 }
 
