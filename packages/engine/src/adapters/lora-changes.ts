@@ -5,13 +5,12 @@ import { type LowRankChange, lowRankFactors } from './lora-delta.ts'
 import type { LoraComponent } from './lora-keys.ts'
 import { type BaseWeights, type MatchedBias, type MatchedWeight, matchLora } from './lora-match.ts'
 import type { UnusedKey } from './lora-module.ts'
-import { isLowRank } from './lora-weight-change.ts'
 
 /** What LoRAs change of one component's layers. */
 export interface LoraChanges {
   /** Changes that run beside the weights, by layer path. */
   readonly changes: ReadonlyMap<string, LowRankChange>
-  /** Changes that cannot and must be merged into the weights: LoHa, LoKr, DoRA, full ones, those of biases, norms and tables. */
+  /** Changes that cannot and must be merged into the weights: LoKr, DoRA, full ones, large LoHa, those of biases, norms and tables. */
   readonly dense: readonly DenseChange[]
   /** Keys of this component's changes that change nothing. */
   readonly unused: readonly UnusedKey[]
@@ -41,7 +40,7 @@ export async function loraChanges(
     unused.push(...match.unused)
     dense.push(...match.biases.map((matched) => ({ lora, scale, matched })))
     for (const matched of match.weights) {
-      if (!isLowRank(matched.change) || !layers.has(matched.path)) {
+      if (matched.branchRank === undefined || !layers.has(matched.path)) {
         dense.push({ lora, scale, matched })
         continue
       }

@@ -13,27 +13,53 @@ export interface LowRankChange {
 }
 
 /**
- * The factors of a low-rank change, in the shape of the layer: a linear layer's may be stored as 1×1 convolutions and the other way
- * round. A Tucker core is multiplied into `down`, which then has the same rank as before: two products at run time instead of three.
+ * A change as factors in the shape of its layer: a linear layer's may be stored as 1×1 convolutions and the other way round. A Tucker
+ * core is multiplied into `down`, which then has the same rank as before: two products at run time instead of three.
+ * @param change one that has a `branchRank`
  * @param shape of the weight, which the change must fit (`misfit`)
  * @param scale multiplies what the file says
- * @throws Error for another kind
  */
 export function lowRankFactors(
   { form, scale: own, magnitude }: WeightChange<FloatTensor>,
   shape: Shape,
   scale = 1,
 ): LowRankChange {
-  if (form.kind !== 'low-rank' || magnitude)
-    throw new Error(`a ${form.kind} change has no factors to run beside a weight`)
+  if (magnitude) throw new Error('a change with norms has no factors to run beside a weight')
   const [out, ...rest] = shape as readonly [number, ...number[]]
-  const rank = form.up.data.length / out
-  const down = form.mid ? withCore(form.down, form.mid) : form.down.data
+  const { up, down } = factorsOf(form)
+  const rank = up.length / out
   const ones = rest.slice(1).map(() => 1)
-  return {
-    down: float32([rank, ...rest], down),
-    up: float32([out, rank, ...ones], scaled(form.up.data, own * scale)),
+  return { down: float32([rank, ...rest], down), up: float32([out, rank, ...ones], scaled(up, own * scale)) }
+}
+
+function factorsOf(form: ChangeForm<FloatTensor>): { readonly up: Float32Array; readonly down: Float32Array } {
+  if (form.kind === 'low-rank') {
+    return { up: form.up.data, down: form.mid ? withCore(form.down, form.mid) : form.down.data }
   }
+  if (form.kind !== 'loha') throw new Error(`a ${form.kind} change has no factors to run beside a weight`)
+  return hadamardFactors(form.first, form.second)
+}
+
+/** (a b) ∘ (c d) = up · down with up[o, pq] = a[o, p] c[o, q] and down[pq, i] = b[p, i] d[q, i]. */
+function hadamardFactors(first: FactorPair<FloatTensor>, second: FactorPair<FloatTensor>) {
+  const [p, q] = [first.b.shape[0] as number, second.b.shape[0] as number]
+  const rows = first.a.data.length / p
+  const columns = first.b.data.length / p
+  const up = new Float32Array(rows * p * q)
+  for (let o = 0, to = 0; o < rows; o++) {
+    for (let i = 0; i < p; i++) {
+      const factor = first.a.data[o * p + i] as number
+      for (let j = 0; j < q; j++) up[to++] = factor * (second.a.data[o * q + j] as number)
+    }
+  }
+  const down = new Float32Array(p * q * columns)
+  for (let i = 0, to = 0; i < p; i++) {
+    for (let j = 0; j < q; j++) {
+      const [b, d] = [i * columns, j * columns]
+      for (let x = 0; x < columns; x++) down[to++] = (first.b.data[b + x] as number) * (second.b.data[d + x] as number)
+    }
+  }
+  return { up, down }
 }
 
 /** Σ_q mid[p, q, …] down[q, i] → [p, i, …] */

@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { float32, type Shape } from '../tensor/tensor.ts'
 import { lowRankFactors, weightDelta } from './lora-delta.ts'
-import { misfit } from './lora-fit.ts'
-import { type ChangeForm, isLowRank, mapTensors, type WeightChange } from './lora-weight-change.ts'
+import { branchRank, misfit } from './lora-fit.ts'
+import { type ChangeForm, mapTensors, type WeightChange } from './lora-weight-change.ts'
 
 const change = (form: ChangeForm<Shape>, norms?: Shape): WeightChange<Shape> => ({
   form,
@@ -44,6 +44,15 @@ describe('what fits a weight', () => {
   })
 })
 
+test('small LoHa runs beside a weight; large ones, cores and norms are merged', () => {
+  const loha = (rank: number, core?: Shape) => {
+    const pair = { a: [4, rank], b: [rank, 3], ...(core && { core }) }
+    return change({ kind: 'loha', first: pair, second: pair })
+  }
+  expect([loha(8), loha(11), loha(12), loha(2, [2, 2, 3, 3])].map(branchRank)).toEqual([64, 121, undefined, undefined])
+  expect(branchRank({ ...loha(2), magnitude: { norms: [4, 1], isByRow: true } })).toBeUndefined()
+})
+
 /** Few sizes, so that shapes often go together. */
 const size = fc.constantFrom(1, 1, 1, 2, 2, 0)
 const shape = fc.oneof(
@@ -75,7 +84,13 @@ test('whatever fits gives a change of the weight’s shape', async () => {
       const tensors = mapTensors(given, (own) => float32(own))
       const delta = await weightDelta(tensors, float32(weight))
       expect(delta.shape).toEqual(weight)
-      if (isLowRank(tensors)) expect(lowRankFactors(tensors, weight).down.shape.slice(1)).toEqual(weight.slice(1))
+      const rank = branchRank(given)
+      if (rank === undefined) return
+      const { up, down } = lowRankFactors(tensors, weight)
+      expect([up.shape.slice(0, 2), down.shape]).toEqual([
+        [weight[0], rank],
+        [rank, ...weight.slice(1)],
+      ])
     }),
     { seed: 1, numRuns: 20_000 },
   )

@@ -5,6 +5,22 @@ import type { FactorPair, KroneckerFactor, WeightChange } from './lora-weight-ch
 /** Nothing that was trained has more; a larger one would only make the products long. */
 const MAX_RANK = 4096
 
+/** Beyond this, merging a change into the weight is cheaper than running it beside. */
+const MAX_BRANCH_RANK = 128
+
+/**
+ * Rank of the factors with which a change can run beside its weight (`lowRankFactors`); undefined where it has to be merged. The product of
+ * two matrices of ranks p and q, element by element, is of rank pq: LoHa's usual 4 and 8 are cheap.
+ * @param change with the shapes of its tensors, which fit
+ */
+export function branchRank({ form, magnitude }: WeightChange<Shape>): number | undefined {
+  if (magnitude) return undefined
+  if (form.kind === 'low-rank') return form.mid ? form.mid[0] : form.down[0]
+  if (form.kind !== 'loha' || form.first.core || form.second.core) return undefined
+  const rank = (form.first.b[0] as number) * (form.second.b[0] as number)
+  return rank <= MAX_BRANCH_RANK ? rank : undefined
+}
+
 /** Sizes of a matrix; a convolution's kernel counts as columns. */
 interface MatrixSize {
   readonly rows: number

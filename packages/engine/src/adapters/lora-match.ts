@@ -3,7 +3,7 @@ import { displayName } from '../checkpoint/display-name.ts'
 import type { Shape } from '../tensor/tensor.ts'
 import { type Lora, storedTensor } from './lora.ts'
 import type { LayerShapes } from './lora-branches.ts'
-import { misfit } from './lora-fit.ts'
+import { branchRank, misfit } from './lora-fit.ts'
 import type { LoraComponent } from './lora-keys.ts'
 import type { BiasChange, LoraModule, UnusedKey } from './lora-module.ts'
 import { modulesByName } from './lora-module-names.ts'
@@ -29,6 +29,8 @@ export interface MatchedWeight {
   readonly key: string
   readonly shape: Shape
   readonly change: WeightChange<string>
+  /** Rank of the factors with which it can run beside the weight; undefined where it has to be merged. */
+  readonly branchRank: number | undefined
 }
 
 export interface MatchedBias {
@@ -99,12 +101,10 @@ function matchWeight(
   const key = `${path}.weight`
   const shape = base.get(key)?.shape
   if (!change || !shape) return undefined
-  const reason = misfit(
-    mapTensors(change, (tensor) => storedTensor(lora.file, tensor).shape),
-    shape,
-  )
+  const shapes = mapTensors(change, (tensor) => storedTensor(lora.file, tensor).shape)
+  const reason = misfit(shapes, shape)
   if (reason !== undefined) return { keys: module.keys.filter((used) => used !== bias?.key), reason, isMisfit: true }
-  matched.push({ module, path, key, shape, change })
+  matched.push({ module, path, key, shape, change, branchRank: branchRank(shapes) })
   return undefined
 }
 

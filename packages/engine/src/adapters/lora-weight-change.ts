@@ -39,11 +39,6 @@ export interface Magnitude<T> {
   readonly isByRow: boolean
 }
 
-/** Whether the change is up · down and nothing else, so that it can run beside the weight. */
-export function isLowRank<T>({ form, magnitude }: WeightChange<T>): boolean {
-  return form.kind === 'low-rank' && magnitude === undefined
-}
-
 /** The same change with something else in each tensor's place: its shape, its values. */
 export function mapTensors<T, U>(change: WeightChange<T>, map: (tensor: T) => U): WeightChange<U> {
   const { form, scale, magnitude } = change

@@ -9,7 +9,6 @@ import {
   matchLoraToBase,
   requireOwnBase,
 } from '../adapters/lora-match.ts'
-import { isLowRank } from '../adapters/lora-weight-change.ts'
 import type { Adapters } from './draw-images.ts'
 import type { StableDiffusion } from './stable-diffusion.ts'
 import type { TextAdapters } from './text-encoders.ts'
@@ -25,7 +24,7 @@ export interface LoraFile {
 export interface SortedLoras {
   /** Changes of low rank alone: they run beside the weights of the model as it is. */
   readonly beside: readonly ScaledLora[]
-  /** Others (LoHa, LoKr, DoRA, whole differences): `loadStableDiffusion` merges them into weights of their own. */
+  /** Others (LoKr, DoRA, large LoHa, whole differences): `loadStableDiffusion` merges them into weights of their own. */
   readonly merged: readonly LoraFile[]
 }
 
@@ -113,6 +112,6 @@ function runsBeside(model: StableDiffusion, { matches }: BaseMatch): boolean {
   const components = componentsOf(model)
   return matches.every(({ component, weights, biases }) => {
     const layers = components[component]?.layers
-    return biases.length === 0 && weights.every(({ change, path }) => isLowRank(change) && layers?.has(path))
+    return biases.length === 0 && weights.every(({ branchRank, path }) => branchRank !== undefined && layers?.has(path))
   })
 }
