@@ -113,13 +113,26 @@ def picture(kind, width, height, seed):
 
 def canny_case(kind, rng, seed):
     width, height = int(rng.integers(3, 200)), int(rng.integers(3, 200))
-    low, high = ([100, 200], [50, 120], [20, 400])[seed % 3]
+    # The steps' gradients are 4 * 41 and 4 * 67: both thresholds are met exactly.
+    low, high = [164, 268] if kind == "steps" else ([100, 200], [50, 120], [20, 400])[seed % 3]
     bgr = cv2.cvtColor(picture(kind, width, height, seed), cv2.COLOR_RGB2BGR)
     edges = cv2.Canny(bgr, low, high)
     return {
         "kind": kind, "width": width, "height": height, "seed": seed, "low": low, "high": high,
         "edges": int((edges > 0).sum()), "sha256": sha256(edges),
     }  # fmt: skip
+
+
+def polygon_case(rng):
+    """Long edges, many of them cut off by the canvas."""
+    width, height = size(rng)
+    cloud = rng.uniform(-0.7, 1.7, (int(rng.integers(3, 9)), 2)) * [width, height]
+    points = cv2.convexHull(cloud.astype(np.int32))[:, 0].tolist()
+    canvas = np.zeros((height, width, 3), np.uint8)
+    cv2.fillConvexPoly(canvas, np.array(points), (10, 200, 30))
+    for a, b in zip(points, points[1:]):
+        cv2.line(canvas, a, b, (250, 0, 90))
+    return {"width": width, "height": height, "points": points, "sha256": sha256(canvas)}
 
 
 def sampling_case(rng, seed):
@@ -151,6 +164,7 @@ def main():
         "opencv": cv2.__version__,
         "faces": [face_case(rng) for _ in range(drawings)],
         "bodies": [body_case(rng) for _ in range(drawings)],
+        "polygons": [polygon_case(rng) for _ in range(drawings)],
         "canny": [canny_case(("rings", "steps", "noise")[i % 3], rng, i) for i in range(pictures)],
         "sampling": [sampling_case(rng, i) for i in range(pictures)],
     }

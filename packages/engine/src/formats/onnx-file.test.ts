@@ -22,6 +22,8 @@ const MODEL: OnnxModel = {
     { name: 'w', dtype: 'float32', shape: [50_000] },
     { name: 'x', dtype: 'float32', shape: [DYNAMIC, 50_000] },
     { name: 'ids', dtype: 'int64', shape: [] },
+    // As exporters write a size that they leave open.
+    { name: 'zero', dtype: 'float32', shape: [0, 3] },
   ],
   outputs: [{ name: 'y', dtype: 'float32', shape: [DYNAMIC, 50_000] }],
 }
@@ -37,7 +39,7 @@ test('inputs and outputs come from the file, weights that are listed as inputs d
   const path = await fileOf(bytes)
   const file = await readOnnxFile(path)
   expect(file).toMatchObject({ path, name: 'sum', size: bytes.length })
-  expect(file.inputs).toEqual(MODEL.inputs.slice(1))
+  expect(file.inputs).toEqual([...MODEL.inputs.slice(1, 3), { name: 'zero', dtype: 'float32', shape: [DYNAMIC, 3] }])
   expect(file.outputs).toEqual(MODEL.outputs)
 })
 

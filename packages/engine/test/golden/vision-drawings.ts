@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { type AffineMatrix, resizeLinear, warpAffine } from '../../src/image/affine.ts'
-import type { RgbImage } from '../../src/image/rgb-image.ts'
+import { drawLine, fillConvexPolygon, type Point } from '../../src/image/drawing.ts'
+import { blackImage, type RgbImage } from '../../src/image/rgb-image.ts'
 import { type BodyPose, drawBodyPoses } from '../../src/vision/body-pose.ts'
 import { cannyEdges } from '../../src/vision/canny.ts'
 import type { FaceKeyPoints } from '../../src/vision/face.ts'
@@ -39,7 +40,12 @@ interface SamplingCase extends Omit<CannyCase, 'sha256' | 'low' | 'high' | 'edge
   readonly warped: string
 }
 
+interface PolygonCase extends Case {
+  readonly points: readonly Pair[]
+}
+
 interface Report {
+  readonly polygons: readonly PolygonCase[]
   readonly sampling: readonly SamplingCase[]
   readonly faces: readonly FaceCase[]
   readonly bodies: readonly BodyCase[]
@@ -50,6 +56,7 @@ interface Report {
 export interface Differences {
   readonly faces: readonly number[]
   readonly bodies: readonly number[]
+  readonly polygons: readonly number[]
   readonly canny: readonly number[]
   readonly resized: readonly number[]
   readonly warped: readonly number[]
@@ -57,7 +64,7 @@ export interface Differences {
 }
 
 export async function drawingDifferences(path: string): Promise<Differences> {
-  const { faces, bodies, canny, sampling }: Report = JSON.parse(await readFile(path, 'utf8'))
+  const { faces, bodies, polygons, canny, sampling }: Report = JSON.parse(await readFile(path, 'utf8'))
   const point = (pair: Pair) => ({ x: pair[0], y: pair[1] })
   return {
     faces: differing(faces, ({ points, width, height }) =>
@@ -70,6 +77,7 @@ export async function drawingDifferences(path: string): Promise<Differences> {
         height,
       ),
     ),
+    polygons: differing(polygons, ({ points, width, height }) => drawPolygon(points.map(point), width, height)),
     canny: differing(canny, (picture) => cannyEdges(paint(picture), picture.low, picture.high)),
     resized: differing(
       sampling.map((one) => ({ ...one, sha256: one.resized })),
@@ -79,7 +87,7 @@ export async function drawingDifferences(path: string): Promise<Differences> {
       sampling.map((one) => ({ ...one, sha256: one.warped })),
       (one) => warpAffine(paint(one), one.matrix, 112, 112),
     ),
-    counts: [faces, bodies, canny, sampling, sampling].map(({ length }) => length),
+    counts: [faces, bodies, polygons, canny, sampling, sampling].map(({ length }) => length),
   }
 }
 
@@ -88,6 +96,17 @@ function differing<C extends Case>(cases: readonly C[], draw: (one: C) => { read
     const one = cases[i] as C
     return createHash('sha256').update(draw(one).data).digest('hex') !== one.sha256
   })
+}
+
+/** Filled, and its sides but the last in another colour on top. */
+function drawPolygon(points: readonly Point[], width: number, height: number): RgbImage {
+  const canvas = blackImage(width, height)
+  fillConvexPolygon(canvas, points, [10, 200, 30])
+  for (const [i, to] of points.entries()) {
+    const from = points[i - 1]
+    if (from) drawLine(canvas, from, to, [250, 0, 90])
+  }
+  return canvas
 }
 
 /** The picture of a case, by the rule that the script follows too. */
