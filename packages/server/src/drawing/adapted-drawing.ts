@@ -16,7 +16,7 @@ import { openBaseModel } from './base-model.ts'
 import { LatentsRecorder } from './debug-latents.ts'
 import type { ImageEngine } from './image-engine.ts'
 import { atSize, type FilePicture, filePicture, type OutputPicture } from './picture-output.ts'
-import { drawableSize } from './picture-size.ts'
+import { drawableSize, type PictureSize } from './picture-size.ts'
 import { runSteps } from './run-steps.ts'
 import { openSafetyScreen } from './safety.ts'
 
@@ -35,6 +35,9 @@ const FIELDS = {
   mask: 'mask_url',
   model: 'model_name',
   strength: 'noise_strength',
+  numInferenceSteps: 'num_inference_steps',
+  tileStrideWidth: 'tile_stride_width',
+  tileStrideHeight: 'tile_stride_height',
 }
 
 /** Draws with a base model and adapters of the caller's choice: yields intermediate pictures where the caller wants them. */
@@ -44,10 +47,11 @@ export async function* drawAdapted(
   context: HandlerContext,
 ): AsyncGenerator<OutputPicture, AdaptedResult> {
   const base = await openBaseModel(engine, request.model, request.size, context)
-  const { model, adapters } = await openAdapters(engine, base, request.adapters, context)
+  const size = drawableSize(request.size, base.model.vae.factor)
+  const { model, adapters } = await openAdapters(engine, base, request.adapters, size, context)
   const safety = await openSafetyScreen(engine.safetyCheckers, request, model.folder, context)
   const recorder = new LatentsRecorder()
-  const run = recording(startRun(model, request, adapters, context), recorder)
+  const run = recording(startRun(model, request, adapters, size, context), recorder)
   const options = { numImages: request.numImages, fields: FIELDS, mayShow: safety.mayShow }
   const drawn = yield* runSteps(model, run, options, context)
   const { pictures, nsfwFlags } = await safety.screen(drawn.map(({ image }) => atSize(image, request.size)))
@@ -64,6 +68,7 @@ function startRun(
   model: StableDiffusion,
   request: AdaptedRequest,
   adapters: Adapters,
+  { width, height }: PictureSize,
   { signal, log }: HandlerContext,
 ): AsyncGenerator<DenoiseStep, GeneratedImage[]> {
   const parameters: GenerationParameters = {
@@ -78,9 +83,9 @@ function startRun(
     seed: request.seed,
     numImages: request.numImages,
     adapters,
+    ...(request.tiling && { tiling: request.tiling }),
     onWarning: (message) => log(message, 'WARN'),
   }
-  const { width, height } = drawableSize(request.size, model.vae.factor)
   if (request.start === undefined) return textToImage(model, { ...parameters, width, height }, signal)
   const { strength, mask } = request.start
   const image = resizeRgb(request.start.image, width, height, 'lanczos')

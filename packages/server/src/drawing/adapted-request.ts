@@ -1,4 +1,4 @@
-import type { GenerationParameters, RgbImage, SchedulerChoice } from '@darkroom/engine'
+import type { GenerationParameters, RgbImage, SchedulerChoice, Tiling } from '@darkroom/engine'
 import type { PictureFormat } from './picture-output.ts'
 import type { PictureSize } from './picture-size.ts'
 import type { SafetyRequest } from './safety.ts'
@@ -12,25 +12,68 @@ export interface BaseModelRequest {
   /** A UNet in place of the model's own. */
   readonly unetName?: string | undefined
   readonly variant?: string | undefined
+  /** IC-Light's offsets, which become part of the UNet. */
+  readonly icLight?: string | undefined
 }
 
 export interface LoraRequest {
-  readonly field: FieldPath
   readonly path: string
   readonly scale: number
 }
 
 export interface EmbeddingRequest {
-  readonly field: FieldPath
   readonly path: string
   /** Row i of the file stands for token i. */
   readonly tokens: readonly string[]
+}
+
+export interface ControlNetRequest {
+  readonly path: string
+  /** The ControlNet's config.json, for a single file of weights. */
+  readonly configUrl?: string | undefined
+  readonly variant?: string | undefined
+  readonly image: RgbImage
+  readonly mask?: RgbImage | undefined
+  readonly scale: number
+  /** Shares of the steps between which it counts. */
+  readonly start: number
+  readonly end: number
+  /** Which image prompt's tokens it reads in place of the prompt. */
+  readonly imagePromptIndex?: number | undefined
+}
+
+export interface ImagePromptRequest {
+  readonly path: string
+  readonly subfolder?: string | undefined
+  readonly weightName?: string | undefined
+  readonly images: readonly RgbImage[]
+  readonly mask?: RgbImage | undefined
+  readonly scale: number
+  readonly scaleByBlock?: Readonly<Record<string, unknown>> | undefined
+  readonly unconditionalNoise?: number | undefined
+  readonly projectionShortcut: boolean
+  /** Face analysis models, for the FaceID adapters. */
+  readonly faceModels?: string | undefined
+}
+
+/** Where the CLIP image encoder of the image prompts is. */
+export interface ImageEncoderRequest {
+  readonly path: string
+  readonly subfolder?: string | undefined
+  readonly weightName?: string | undefined
 }
 
 /** What a request applies to the base model. */
 export interface AdaptersRequest {
   readonly loras: readonly LoraRequest[]
   readonly embeddings: readonly EmbeddingRequest[]
+  readonly controlNets: readonly ControlNetRequest[]
+  readonly guessMode: boolean
+  readonly imagePrompts: readonly ImagePromptRequest[]
+  /** Absent: the one that lies beside the adapter's weights. */
+  readonly imageEncoder?: ImageEncoderRequest | undefined
+  /** What is lit anew, for a base model with IC-Light. */
+  readonly light?: { readonly image: RgbImage; readonly background?: RgbImage } | undefined
 }
 
 /** A picture to start from, and the part of it to draw anew. */
@@ -57,6 +100,7 @@ export interface AdaptedRequest extends SafetyRequest {
   readonly numImages: number
   /** Size of the answer's pictures. */
   readonly size: PictureSize
+  readonly tiling?: Tiling
   readonly start?: StartRequest
   readonly format: PictureFormat
   /** Files of latents to answer with. */

@@ -1,19 +1,29 @@
 import {
   type Adapters,
+  applyControlNets,
   applyEmbeddings,
+  applyIcLight,
+  applyImagePrompts,
   applyLoras,
+  type ControlNetParameters,
+  type ControlTokens,
   type EmbeddingFile,
   type LoraFile,
+  ParameterError,
   type SortedLoras,
   type StableDiffusion,
   sortLoras,
+  type UNetAdapter,
 } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
-import type { AdaptersRequest, EmbeddingRequest, LoraRequest } from './adapted-request.ts'
+import type { AdaptersRequest, ControlNetRequest } from './adapted-request.ts'
+import { adapterFieldError } from './adapter-fields.ts'
 import type { BaseModel } from './base-model.ts'
-import { toWireError } from './engine-errors.ts'
+import { openControlNet } from './controlnet.ts'
 import { findWeights, pathOf } from './find-weights.ts'
 import type { ImageEngine } from './image-engine.ts'
+import { openImagePrompt } from './image-prompt.ts'
+import type { PictureSize } from './picture-size.ts'
 
 /** A base model, and what a request applies to it. */
 export interface AdaptedModel {
@@ -23,30 +33,32 @@ export interface AdaptedModel {
 
 /**
  * Applies a request's adapters to its base model: found, fetched where that is allowed, and ready to be passed to a pipeline.
+ * @param size of the pictures that the model draws
  * @throws WireError 422 with a sentence for weights that are not here, are no adapter, or belong to another base
  */
 export async function openAdapters(
   engine: ImageEngine,
   base: BaseModel,
   request: AdaptersRequest,
+  size: PictureSize,
   context: HandlerContext,
 ): Promise<AdaptedModel> {
-  const files = await findLoras(engine, request.loras, context)
-  const embeddings = await findEmbeddings(engine, request.embeddings, context)
   const warn = (message: string) => context.log(message, 'WARN')
   try {
-    const { beside, merged } = await sortLoras(base.model, files, warn)
-    const model = merged.length > 0 ? await engine.model({ ...base.choice, loras: merged }, context.log) : base.model
-    const adapters = await lorasBeside(engine, base, model, beside)
-    return { model: await applyEmbeddings(model, embeddings, warn), adapters }
+    const { beside, merged } = await sortLoras(base.model, await findLoras(engine, request, context), warn)
+    const merging = merged.length > 0 ? await engine.model({ ...base.choice, loras: merged }, context.log) : base.model
+    const model = await applyEmbeddings(merging, await findEmbeddings(engine, request, context), warn)
+    const loras = await lorasBeside(engine, base, merging, beside)
+    const unet = [...(loras.unet ?? []), ...(await conditioners(engine, model, request, size, context))]
+    return { model, adapters: { ...loras, unet } }
   } catch (error) {
-    throw toWireError(error)
+    throw adapterFieldError(error)
   }
 }
 
 async function findLoras(
   engine: ImageEngine,
-  loras: readonly LoraRequest[],
+  { loras }: AdaptersRequest,
   context: HandlerContext,
 ): Promise<LoraFile[]> {
   const files: LoraFile[] = []
@@ -58,13 +70,12 @@ async function findLoras(
 
 async function findEmbeddings(
   engine: ImageEngine,
-  embeddings: readonly EmbeddingRequest[],
+  { embeddings }: AdaptersRequest,
   context: HandlerContext,
 ): Promise<EmbeddingFile[]> {
   const files: EmbeddingFile[] = []
   for (const { path, tokens } of embeddings) {
-    const found = await findWeights(engine.store, path, { kind: 'embedding' }, context)
-    files.push({ path: pathOf(found), ...(tokens.length > 0 && { tokens }) })
+    files.push({ path: pathOf(await findWeights(engine.store, path, { kind: 'embedding' }, context)), tokens })
   }
   return files
 }
@@ -77,6 +88,55 @@ function lorasBeside(
   loras: SortedLoras['beside'],
 ): Promise<Adapters> {
   if (loras.length === 0) return Promise.resolve({})
-  const key = JSON.stringify([choice.label, choice.folder, loras.map(({ lora, scale }) => [lora.file.identity, scale])])
+  const key = JSON.stringify([choice, loras.map(({ lora, scale }) => [lora.file.identity, scale])])
   return engine.loras.get(key, () => applyLoras(model, loras))
+}
+
+/** What is shown to the UNet beside the prompt, in the order in which its inputs are named. */
+async function conditioners(
+  engine: ImageEngine,
+  model: StableDiffusion,
+  request: AdaptersRequest,
+  size: PictureSize,
+  context: HandlerContext,
+): Promise<UNetAdapter[]> {
+  const adapters: UNetAdapter[] = []
+  let tokens: readonly ControlTokens[] = []
+  if (request.imagePrompts.length > 0) {
+    const prompts = []
+    for (const prompt of request.imagePrompts) {
+      const opened = await openImagePrompt(engine, model, prompt, request.imageEncoder, context)
+      prompts.push(opened.parameters)
+      if (opened.lora) adapters.push(opened.lora)
+    }
+    const applied = await applyImagePrompts(model, prompts, size)
+    adapters.push(applied.adapter)
+    tokens = applied.tokens
+  }
+  if (request.controlNets.length > 0) {
+    const controls: ControlNetParameters[] = []
+    for (const [i, control] of request.controlNets.entries()) {
+      controls.push({
+        ...(await openControlNet(engine, control, i, context)),
+        ...tokensFor(control, i, tokens),
+      })
+    }
+    adapters.push(applyControlNets(model, controls, { ...size, guessMode: request.guessMode }))
+  }
+  if (request.light) adapters.push(await applyIcLight(model, request.light, size))
+  return adapters
+}
+
+function tokensFor(
+  { imagePromptIndex: index }: ControlNetRequest,
+  i: number,
+  tokens: readonly ControlTokens[],
+): Pick<ControlNetParameters, 'tokens'> {
+  if (index === undefined) return {}
+  const own = tokens[index]
+  if (own) return { tokens: own }
+  throw new ParameterError(
+    `controlnets.${i}.ip_adapter_index`,
+    `must be the index of one of the ${tokens.length} IP-Adapters, got ${index}`,
+  )
 }

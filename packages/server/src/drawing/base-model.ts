@@ -29,10 +29,11 @@ export async function openBaseModel(
 ): Promise<BaseModel> {
   const { log } = context
   const found = await findBaseModel(engine.store, asked, context)
-  const choice =
+  const own =
     found.type === 'absent'
       ? standInFor(engine.registry, size, found, context)
       : await withUNet(engine, choiceOf(found), asked, context)
+  const choice = await withIcLight(engine, own, asked, context)
   context.setHeader('x-darkroom-model', choice.label)
   const model = await engine.model(choice, log).catch((error) => {
     throw toWireError(error, { model: 'model_name' })
@@ -54,4 +55,15 @@ async function withUNet(
   if (!unetName) return choice
   const found = await findWeights(engine.store, unetName, { kind: 'unet', ...(variant && { variant }) }, context)
   return { ...choice, label: `${choice.label} with the UNet of ${found.label}`, unet: pathOf(found) }
+}
+
+async function withIcLight(
+  engine: ImageEngine,
+  choice: ModelChoice,
+  { icLight }: BaseModelRequest,
+  context: HandlerContext,
+): Promise<ModelChoice> {
+  if (!icLight) return choice
+  const found = await findWeights(engine.store, icLight, { kind: 'ic-light' }, context)
+  return { ...choice, label: `${choice.label} with ${found.label}`, icLight: pathOf(found) }
 }

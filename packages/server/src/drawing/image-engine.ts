@@ -1,4 +1,12 @@
-import { type Adapters, type Engine, loadStableDiffusion, type StableDiffusion } from '@darkroom/engine'
+import {
+  type Adapters,
+  type ControlNet,
+  type Engine,
+  type ImageEncoder,
+  type LoadedIPAdapter,
+  loadStableDiffusion,
+  type StableDiffusion,
+} from '@darkroom/engine'
 import type { ModelRegistry } from '../models/model-registry.ts'
 import type { ModelStore } from '../models/model-store.ts'
 import type { LocalCheckpoint } from './checkpoint-choice.ts'
@@ -35,6 +43,8 @@ export interface ModelChoice {
   readonly variant?: string
   /** Folder of a UNet in place of the checkpoint's own. */
   readonly unet?: string
+  /** File of IC-Light's offsets, which are added to the UNet. */
+  readonly icLight?: string
   readonly loras?: readonly { readonly path: string; readonly scale: number }[]
 }
 
@@ -49,6 +59,9 @@ export class ImageEngine {
   readonly store: ModelStore
   /** LoRA factors as they were applied last. */
   readonly loras = new LeastRecentlyUsed<Adapters>(LORA_LIMIT)
+  readonly controlNets = new LeastRecentlyUsed<ControlNet>(DEFAULT_MODEL_LIMIT)
+  readonly ipAdapters = new LeastRecentlyUsed<LoadedIPAdapter>(DEFAULT_MODEL_LIMIT)
+  readonly imageEncoders = new LeastRecentlyUsed<ImageEncoder>(DEFAULT_MODEL_LIMIT)
   readonly safetyCheckers: SafetyCheckers
   readonly promptExpansion: PromptExpansion
   readonly vision: Vision
@@ -74,8 +87,8 @@ export class ImageEngine {
    * The model, loaded on first use and when it was not used for long.
    * @throws the engine's errors, see engine-errors.ts
    */
-  model({ folder, label, loras = [], variant, unet }: ModelChoice, log: EngineLog): Promise<StableDiffusion> {
-    const key = JSON.stringify([label, folder, variant, unet, loras.map(({ path, scale }) => [path, scale])])
+  model({ folder, label, loras = [], variant, unet, icLight }: ModelChoice, log: EngineLog): Promise<StableDiffusion> {
+    const key = JSON.stringify([label, folder, variant, unet, icLight, loras.map(({ path, scale }) => [path, scale])])
     return this.#models.get(key, async () => {
       log(`Loading ${label}${loras.length > 0 ? ' with a LoRA merged in' : ''}`)
       const tokenizer = await clipVocabulary(this.registry, folder)
@@ -84,6 +97,7 @@ export class ImageEngine {
         ...(tokenizer !== undefined && { tokenizer }),
         ...(variant !== undefined && { variant }),
         ...(unet !== undefined && { unet }),
+        ...(icLight !== undefined && { icLight }),
         onWarning: (message) => log(message, 'WARN'),
       })
     })

@@ -1,6 +1,13 @@
+import type { RgbImage } from '@darkroom/engine'
 import type { z } from 'zod'
 import { drawAdapted } from '../../../drawing/adapted-drawing.ts'
-import type { AdaptedRequest, AdaptersRequest, StartRequest } from '../../../drawing/adapted-request.ts'
+import type {
+  AdaptedRequest,
+  AdaptersRequest,
+  ControlNetRequest,
+  ImagePromptRequest,
+  StartRequest,
+} from '../../../drawing/adapted-request.ts'
 import type { ImageEngine } from '../../../drawing/image-engine.ts'
 import { pictureFrom, sizeOfInput } from '../../../drawing/input-picture.ts'
 import type { FilePicture, OutputPicture } from '../../../drawing/picture-output.ts'
@@ -60,8 +67,19 @@ async function* answer(
 ): AsyncGenerator<Partial<Output>, Output> {
   const request: AdaptedRequest = {
     ...picture,
-    model: { name: input.model_name, unetName: input.unet_name ?? undefined, variant: input.variant ?? undefined },
-    adapters: adaptersOf(input),
+    model: {
+      name: input.model_name,
+      unetName: input.unet_name ?? undefined,
+      variant: input.variant ?? undefined,
+      icLight: input.ic_light_model_url ?? undefined,
+    },
+    adapters: await adaptersOf(input, context),
+    tiling: {
+      tileWidth: input.tile_width,
+      tileHeight: input.tile_height,
+      tileStrideWidth: input.tile_stride_width,
+      tileStrideHeight: input.tile_stride_height,
+    },
     prompt: input.prompt,
     negativePrompt: input.negative_prompt,
     promptWeighting: input.prompt_weighting,
@@ -114,11 +132,87 @@ function schedulingOf(input: CommonInput): Pick<AdaptedRequest, 'scheduler' | 's
   }
 }
 
-function adaptersOf(input: CommonInput): AdaptersRequest {
+async function adaptersOf(input: CommonInput, context: HandlerContext): Promise<AdaptersRequest> {
+  const { image_encoder_path: encoderPath } = input
   return {
-    loras: input.loras.map(({ path, scale }, i) => ({ field: ['loras', i, 'path'], path, scale })),
-    embeddings: input.embeddings.map(({ path, tokens }, i) => ({ field: ['embeddings', i, 'path'], path, tokens })),
+    loras: input.loras,
+    embeddings: input.embeddings,
+    controlNets: await Promise.all(input.controlnets.map((control, i) => controlNetOf(control, i, context))),
+    guessMode: input.controlnet_guess_mode,
+    imagePrompts: await Promise.all(input.ip_adapter.map((adapter, i) => imagePromptOf(adapter, i, context))),
+    imageEncoder: encoderPath
+      ? {
+          path: encoderPath,
+          subfolder: input.image_encoder_subfolder ?? undefined,
+          weightName: input.image_encoder_weight_name,
+        }
+      : undefined,
+    light: await lightOf(input, context),
   }
+}
+
+async function controlNetOf(
+  control: CommonInput['controlnets'][number],
+  i: number,
+  context: HandlerContext,
+): Promise<ControlNetRequest> {
+  return {
+    path: control.path,
+    configUrl: control.config_url ?? undefined,
+    variant: control.variant ?? undefined,
+    image: await pictureFrom(control.image_url, ['controlnets', i, 'image_url'], context),
+    mask: await optionalPicture(control.mask_url, ['controlnets', i, 'mask_url'], context),
+    scale: control.conditioning_scale,
+    start: control.start_percentage,
+    end: control.end_percentage,
+    imagePromptIndex: control.ip_adapter_index ?? undefined,
+  }
+}
+
+async function imagePromptOf(
+  adapter: CommonInput['ip_adapter'][number],
+  i: number,
+  context: HandlerContext,
+): Promise<ImagePromptRequest> {
+  const field = ['ip_adapter', i, 'ip_adapter_image_url']
+  const urls = adapter.ip_adapter_image_url
+  const images =
+    typeof urls === 'string'
+      ? [await pictureFrom(urls, field, context)]
+      : await Promise.all(urls.map((url, k) => pictureFrom(url, [...field, k], context)))
+  return {
+    path: adapter.path,
+    subfolder: adapter.model_subfolder ?? undefined,
+    weightName: adapter.weight_name ?? undefined,
+    images,
+    mask: await optionalPicture(adapter.ip_adapter_mask_url, ['ip_adapter', i, 'ip_adapter_mask_url'], context),
+    scale: adapter.scale,
+    scaleByBlock: adapter.scale_json ? plainNumbers(adapter.scale_json) : undefined,
+    unconditionalNoise: adapter.unconditional_noising_factor ?? undefined,
+    projectionShortcut: adapter.image_projection_shortcut,
+    faceModels: adapter.insight_face_model_path ?? undefined,
+  }
+}
+
+async function lightOf(input: CommonInput, context: HandlerContext): Promise<AdaptersRequest['light']> {
+  const { ic_light_model_url: model, ic_light_image_url: url, ic_light_model_background_image_url: behind } = input
+  if (!model) return undefined
+  if (!url) throw fieldError('ic_light_image_url', 'value_error', 'the picture that is to be lit is missing')
+  const background = await optionalPicture(behind, ['ic_light_model_background_image_url'], context)
+  return { image: await pictureFrom(url, ['ic_light_image_url'], context), ...(background && { background }) }
+}
+
+async function optionalPicture(
+  url: string | null | undefined,
+  field: readonly (string | number)[],
+  context: HandlerContext,
+): Promise<RgbImage | undefined> {
+  return url ? pictureFrom(url, field, context) : undefined
+}
+
+/** A JSON value whose integers, which are read as bigint, are numbers. */
+function plainNumbers(value: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return JSON.parse(JSON.stringify(value, (_, member) => (typeof member === 'bigint' ? Number(member) : member)))
 }
 
 interface FileOutput {

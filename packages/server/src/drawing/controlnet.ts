@@ -1,0 +1,64 @@
+import { type ControlNetParameters, loadControlNet, openComponent } from '@darkroom/engine'
+import type { HandlerContext } from '../endpoints/endpoint.ts'
+import { fieldError } from '../errors/errors.ts'
+import type { ControlNetRequest } from './adapted-request.ts'
+import { findWeights, pathOf } from './find-weights.ts'
+import type { ImageEngine } from './image-engine.ts'
+
+/**
+ * One ControlNet of a request, loaded.
+ * @param index of the request's list, for messages
+ * @throws WireError, the engine's errors
+ */
+export async function openControlNet(
+  engine: ImageEngine,
+  request: ControlNetRequest,
+  index: number,
+  context: HandlerContext,
+): Promise<ControlNetParameters> {
+  const variant = request.variant === undefined ? {} : { variant: request.variant }
+  const found = await findWeights(engine.store, request.path, { kind: 'controlnet', ...variant }, context)
+  const config =
+    request.configUrl === undefined
+      ? undefined
+      : await readConfig(request.configUrl, ['controlnets', index, 'config_url'], context)
+  const path = pathOf(found)
+  const key = JSON.stringify([path, request.variant, config])
+  const model = await engine.controlNets.get(key, async () => {
+    context.log(`Loading the ControlNet ${found.label}`)
+    const component = await openComponent(path, 'controlnet', {
+      ...(found.type !== 'file' && found.variant !== undefined ? { variant: found.variant } : variant),
+      ...(config && { configs: { controlnet: config } }),
+    })
+    return loadControlNet(engine.engine, component)
+  })
+  return {
+    model,
+    image: request.image,
+    ...(request.mask && { mask: request.mask }),
+    conditioningScale: request.scale,
+    startPercentage: request.start,
+    endPercentage: request.end,
+  }
+}
+
+const LARGEST_CONFIG = 1_000_000
+
+async function readConfig(
+  url: string,
+  field: readonly (string | number)[],
+  context: HandlerContext,
+): Promise<Readonly<Record<string, unknown>>> {
+  const bytes = await context.readFile(url, field)
+  const problem = 'must lead to a config.json of a ControlNet: one JSON object'
+  if (bytes.length > LARGEST_CONFIG) throw fieldError(field, 'value_error', problem)
+  try {
+    const config: unknown = JSON.parse(new TextDecoder().decode(bytes))
+    if (typeof config === 'object' && config !== null && !Array.isArray(config)) {
+      return config as Readonly<Record<string, unknown>>
+    }
+  } catch {
+    // Answered below, as any other text that is no object.
+  }
+  throw fieldError(field, 'value_error', problem)
+}
