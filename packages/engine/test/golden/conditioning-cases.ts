@@ -31,6 +31,8 @@ export type ConditioningCase = (typeof golden.cases)[number]
 
 export const conditioningCases: readonly ConditioningCase[] = golden.cases
 
+export const conditioningPrompts = { prompt: golden.prompt, negativePrompt: golden.negative_prompt }
+
 /** Final latents, [1, C, h, w]. */
 export async function expectedLatents(name: string): Promise<FloatTensor> {
   return readTensor(await readSafetensors(join(FOLDER, 'pipelines.safetensors')), name)
@@ -150,7 +152,7 @@ async function imagePrompts(engine: Engine, model: StableDiffusion, request: Con
 }
 
 /** The pictures and masks of the script, computed from integers. */
-function picture(seed: number, width: number, height: number): RgbImage {
+export function picture(seed: number, width: number, height: number): RgbImage {
   const data = new Uint8Array(width * height * 3)
   for (let i = 0; i < data.length; i++) {
     const [channel, x, y] = [i % 3, Math.floor(i / 3) % width, Math.floor(i / 3 / width)]
@@ -159,7 +161,7 @@ function picture(seed: number, width: number, height: number): RgbImage {
   return { width, height, data }
 }
 
-function maskPicture(name: string, width: number, height: number): RgbImage {
+export function maskPicture(name: string, width: number, height: number): RgbImage {
   const data = Uint8Array.from({ length: width * height }, (_, i) => {
     const [x, y] = [i % width, Math.floor(i / width)]
     return { left: 2 * x < width, right: 2 * x >= width, top: 3 * y < height }[name] ? 255 : 0

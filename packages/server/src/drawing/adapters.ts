@@ -75,7 +75,10 @@ async function findEmbeddings(
 ): Promise<EmbeddingFile[]> {
   const files: EmbeddingFile[] = []
   for (const { path, tokens } of embeddings) {
-    files.push({ path: pathOf(await findWeights(engine.store, path, { kind: 'embedding' }, context)), tokens })
+    files.push({
+      path: pathOf(await findWeights(engine.store, path, { kind: 'embedding' }, context)),
+      ...(tokens.length > 0 && { tokens }),
+    })
   }
   return files
 }

@@ -1,11 +1,20 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { encodeImage, type RgbImage } from '@darkroom/engine'
 import { createFalClient, type FalClient } from '@fal-ai/client'
 import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { encodeSafetensors, readSafetensors, readTensor } from '../../../engine/src/formats/safetensors.ts'
 import { float32 } from '../../../engine/src/tensor/tensor.ts'
+import {
+  type ConditioningCase,
+  conditioningCases,
+  conditioningPrompts,
+  expectedLatents,
+  maskPicture,
+  picture,
+} from '../../../engine/test/golden/conditioning-cases.ts'
 import loraGolden from '../../../engine/test/golden/data/lora/lora.json' with { type: 'json' }
 import embeddingGolden from '../../../engine/test/golden/data/textual-inversion/cases.json' with { type: 'json' }
 import { relativeError } from '../../../engine/test/golden/model-case.ts'
@@ -35,7 +44,7 @@ describe('fal-ai/lora against diffusers', { timeout: 120_000 }, () => {
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'darkroom-lora-'))
-    const environment = { DARKROOM_MODELS: join(GOLDEN, 'checkpoints'), HF_HUB_CACHE: join(folder, 'none') }
+    const environment = { DARKROOM_MODELS: GOLDEN, HF_HUB_CACHE: join(folder, 'none') }
     const config = readConfig({ port: 0, dataFolder: folder, logLevel: 'silent' }, environment)
     server = await startServer(config, pino({ level: 'silent' }))
     fal = createFalClient({ proxyUrl: { url: `${server.url}/api/fal/proxy`, when: 'always' } })
@@ -52,6 +61,21 @@ describe('fal-ai/lora against diffusers', { timeout: 120_000 }, () => {
     await writeFile(path, new Uint8Array(await response.arrayBuffer()))
     return readTensor(await readSafetensors(path), 'latents')
   }
+
+  // FaceID's and InstantID's take embeddings of faces, an adapter has one mask here, and the cases' tiles are below the bounds.
+  const conditioned = conditioningCases.filter(
+    ({ image_prompts, width, height, tile }) =>
+      tile === null &&
+      image_prompts.every(({ faces, masks }) => !faces && (masks ?? []).length < 2) &&
+      width % 8 === 0 &&
+      height % 8 === 0,
+  )
+
+  it.each(conditioned)('$name', async (request) => {
+    const { data } = await fal.subscribe('fal-ai/lora', { input: await conditionedInput(request), pollInterval: 50 })
+    const latents = await latentsOf(data.debug_latents)
+    expect(relativeError(latents, await expectedLatents(request.name))).toBeLessThan(1e-4)
+  })
 
   const drawn = cases.filter(
     ({ strength, checkpoint, negative_prompt, guidance_rescale }) =>
@@ -98,7 +122,7 @@ describe('fal-ai/lora against diffusers', { timeout: 120_000 }, () => {
   }
 
   it.each(loraGolden.latents)('LoRAs: $name', async ({ name, checkpoint, loras }) => {
-    const input = { ...ADAPTED, model_name: checkpoint, loras: await loraWeights(loras) }
+    const input = { ...ADAPTED, model_name: `checkpoints/${checkpoint}`, loras: await loraWeights(loras) }
     const { data } = await fal.subscribe('fal-ai/lora', { input, pollInterval: 50 })
     const wanted = await readTensor(await readSafetensors(join(GOLDEN, 'lora/latents.safetensors')), name)
     expect(relativeError(await latentsOf(data.debug_latents), wanted)).toBeLessThan(1e-4)
@@ -108,7 +132,7 @@ describe('fal-ai/lora against diffusers', { timeout: 120_000 }, () => {
     const { name, checkpoint, file, tokens, prompt, negative_prompt, clip_skip, loras } = request
     const input = {
       ...ADAPTED,
-      model_name: checkpoint,
+      model_name: `checkpoints/${checkpoint}`,
       prompt,
       negative_prompt,
       clip_skip,
@@ -135,16 +159,16 @@ describe('fal-ai/lora against diffusers', { timeout: 120_000 }, () => {
       [{ embeddings: [{ path: await weights('lora/kohya.safetensors'), tokens: ['<x>'] }] }, /is a LoRA/],
     ] satisfies readonly [object, RegExp][]
     for (const [adapters, message] of refused) {
-      const input = { ...ADAPTED, model_name: 'tiny-sdxl', ...adapters }
+      const input = { ...ADAPTED, model_name: 'checkpoints/tiny-sdxl', ...adapters }
       const failed = fal.subscribe('fal-ai/lora', { input, pollInterval: 50 })
       await expect(failed).rejects.toMatchObject({ status: 422, body: { detail: expect.stringMatching(message) } })
     }
   })
 })
 
-function inputOf(request: PipelineCase): Record<string, unknown> & { model_name: string; prompt: string } {
+function inputOf(request: PipelineCase): Record<string, unknown> & LoraInput {
   return {
-    model_name: request.checkpoint,
+    model_name: `checkpoints/${request.checkpoint}`,
     prompt: request.prompt,
     negative_prompt: request.negative_prompt,
     image_size: { width: request.width, height: request.height },
@@ -160,5 +184,60 @@ function inputOf(request: PipelineCase): Record<string, unknown> & { model_name:
     ...(request.sigmas && { sigmas: { method: 'array', array: request.sigmas } }),
     debug_latents: true,
     debug_per_pass_latents: true,
+  }
+}
+
+interface LoraInput {
+  readonly model_name: string
+  readonly prompt: string
+}
+
+async function dataUri(image: RgbImage): Promise<string> {
+  return `data:image/png;base64,${Buffer.from(await encodeImage(image, 'png')).toString('base64')}`
+}
+
+async function conditionedInput(request: ConditioningCase): Promise<Record<string, unknown> & LoraInput> {
+  const { width, height, ic_light } = request
+  const controlnets = request.controlnets.map(async (control) => ({
+    path: `conditioning/${control.model}`,
+    control_image_url: await dataUri(picture(control.image, 60, 60)),
+    ...(control.mask !== null && { mask_url: await dataUri(maskPicture(control.mask, 60, 60)) }),
+    conditioning_scale: control.scale,
+    start_percentage: control.start,
+    end_percentage: control.end,
+    ip_adapter_index: control.tokens,
+  }))
+  const adapters = request.image_prompts.map(async (prompt) => {
+    const images = await Promise.all((prompt.images ?? []).map((seed) => dataUri(picture(seed, 40, 30))))
+    return {
+      path: `conditioning/${prompt.adapter}.safetensors`,
+      ip_adapter_image_url: images.length === 1 ? images[0] : images,
+      ...(prompt.masks && { ip_adapter_mask_url: await dataUri(maskPicture(prompt.masks[0] as string, 50, 50)) }),
+      scale: prompt.scale,
+      scale_json: prompt.scale_json,
+    }
+  })
+  return {
+    model_name: `checkpoints/${request.checkpoint}`,
+    prompt: conditioningPrompts.prompt,
+    negative_prompt: conditioningPrompts.negativePrompt,
+    image_size: { width, height },
+    num_inference_steps: request.steps,
+    guidance_scale: request.guidance_scale,
+    scheduler: 'DDIM',
+    clip_skip: request.clip_skip,
+    seed: request.seed,
+    controlnets: await Promise.all(controlnets),
+    controlnet_guess_mode: request.guess_mode,
+    ip_adapter: await Promise.all(adapters),
+    image_encoder_path: 'conditioning/image-encoder',
+    ...(ic_light && {
+      ic_light_model_url: `conditioning/${ic_light.model}.safetensors`,
+      ic_light_image_url: await dataUri(picture(ic_light.image, 50, 41)),
+      ...(ic_light.background !== null && {
+        ic_light_model_background_image_url: await dataUri(picture(ic_light.background, 50, 41)),
+      }),
+    }),
+    debug_latents: true,
   }
 }

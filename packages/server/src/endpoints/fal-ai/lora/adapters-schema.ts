@@ -11,6 +11,14 @@ const scale = (what: string) =>
 
 const url = (title: string, description: string) => z.string().meta({ title, description, ui: { field: 'image' } })
 
+/** A field by the name that it has in the types of newer clients; accepted beside the endpoint's own. */
+const otherName = (title: string) => z.string().nullish().meta({ title, hidden: true })
+
+/** A required field, unless the other name of it is given. */
+function withOtherName<T extends z.ZodType>(field: T, other: string) {
+  return field.optional().meta({ ...field.meta(), requiredUnless: other })
+}
+
 const share = (title: string, defaultValue: number, description: string) =>
   z.number().min(0).max(1).default(defaultValue).meta({ title, description })
 
@@ -42,11 +50,16 @@ export const controlNet = z
       .string()
       .nullish()
       .meta({ title: 'Variant', description: 'The variant of the weights of a Hugging Face model, such as fp16.' }),
-    image_url: url('Image Url', 'URL of the image to be used as the control image.'),
+    image_url: withOtherName(
+      url('Image Url', 'URL of the image to be used as the control image.'),
+      'control_image_url',
+    ),
+    control_image_url: otherName('Control Image Url'),
     mask_url: url(
       'Mask Url',
       'URL of a mask of the size of the control image, whose sides are divisible by 32: where it is black the ControlNet has no say.',
     ).nullish(),
+    mask_image_url: otherName('Mask Image Url'),
     conditioning_scale: z.number().default(1).meta({
       title: 'Conditioning Scale',
       description: 'How strongly the ControlNet guides the picture.',
@@ -62,20 +75,26 @@ export const controlNet = z
 
 export const ipAdapter = z
   .object({
-    ip_adapter_image_url: z.union([z.string(), z.array(z.string())]).meta({
-      title: 'Ip Adapter Image Url',
-      description: 'URL of the image prompt, or several of them.',
-      ui: { field: 'image' },
-    }),
+    ip_adapter_image_url: withOtherName(
+      z.union([z.string(), z.array(z.string())]).meta({
+        title: 'Ip Adapter Image Url',
+        description: 'URL of the image prompt, or several of them.',
+        ui: { field: 'image' },
+      }),
+      'image_url',
+    ),
+    image_url: otherName('Image Url'),
     ip_adapter_mask_url: url(
       'Ip Adapter Mask Url',
       'URL of a mask of the image prompt: where it is black the adapter has no say.',
     ).nullish(),
+    mask_image_url: otherName('Mask Image Url'),
     path: path('URL or the path to the IP-Adapter weights, or a Hugging Face model name.'),
     model_subfolder: z
       .string()
       .nullish()
       .meta({ title: 'Model Subfolder', description: 'Folder of the weights within a Hugging Face model.' }),
+    subfolder: otherName('Subfolder'),
     weight_name: z
       .string()
       .nullish()

@@ -160,8 +160,12 @@ async function controlNetOf(
     path: control.path,
     configUrl: control.config_url ?? undefined,
     variant: control.variant ?? undefined,
-    image: await pictureFrom(control.image_url, ['controlnets', i, 'image_url'], context),
-    mask: await optionalPicture(control.mask_url, ['controlnets', i, 'mask_url'], context),
+    image: await pictureFrom(
+      control.image_url ?? control.control_image_url ?? '',
+      ['controlnets', i, 'image_url'],
+      context,
+    ),
+    mask: await optionalPicture(control.mask_url ?? control.mask_image_url, ['controlnets', i, 'mask_url'], context),
     scale: control.conditioning_scale,
     start: control.start_percentage,
     end: control.end_percentage,
@@ -175,17 +179,21 @@ async function imagePromptOf(
   context: HandlerContext,
 ): Promise<ImagePromptRequest> {
   const field = ['ip_adapter', i, 'ip_adapter_image_url']
-  const urls = adapter.ip_adapter_image_url
+  const urls = adapter.ip_adapter_image_url ?? adapter.image_url ?? ''
   const images =
     typeof urls === 'string'
       ? [await pictureFrom(urls, field, context)]
       : await Promise.all(urls.map((url, k) => pictureFrom(url, [...field, k], context)))
   return {
     path: adapter.path,
-    subfolder: adapter.model_subfolder ?? undefined,
+    subfolder: adapter.model_subfolder ?? adapter.subfolder ?? undefined,
     weightName: adapter.weight_name ?? undefined,
     images,
-    mask: await optionalPicture(adapter.ip_adapter_mask_url, ['ip_adapter', i, 'ip_adapter_mask_url'], context),
+    mask: await optionalPicture(
+      adapter.ip_adapter_mask_url ?? adapter.mask_image_url,
+      ['ip_adapter', i, 'ip_adapter_mask_url'],
+      context,
+    ),
     scale: adapter.scale,
     scaleByBlock: adapter.scale_json ? plainNumbers(adapter.scale_json) : undefined,
     unconditionalNoise: adapter.unconditional_noising_factor ?? undefined,
