@@ -18,6 +18,8 @@ export interface ImagePromptParameters {
    * [512] for each picture, for FaceID (of length 1), FaceID-Plus (of length 1) and InstantID (as the network gives them).
    */
   readonly faceEmbeddings?: readonly FloatTensor[]
+  /** One image prompt of the mean of the pictures' features, in place of one for each picture. Default false. */
+  readonly averaged?: boolean
   /** Where in the drawn picture the image prompts count (white): one for each picture, or one for all. Resized to the drawn picture's size. */
   readonly masks?: readonly RgbImage[]
   /** Default `bicubic`. */
@@ -74,10 +76,22 @@ function pictureSource(
   const { adapter } = prompt
   const { images, encode, encodeNothing } = pictureEncoder(prompt, features, channels, name)
   return {
-    count: images.length,
-    positive: async () => adapter.project(await encode()),
+    count: prompt.averaged ? 1 : images.length,
+    positive: async () => adapter.project(prompt.averaged ? meanOfRows(await encode()) : await encode()),
     negative: async () => adapter.project(await encodeNothing()),
   }
+}
+
+/** [N, …] → [1, …]: in double, rounded once. */
+function meanOfRows({ shape, data }: FloatTensor): FloatTensor {
+  const [count, ...rest] = shape as [number, ...number[]]
+  const size = data.length / count
+  const mean = Float32Array.from({ length: size }, (_, i) => {
+    let sum = 0
+    for (let row = 0; row < count; row++) sum += data[row * size + i] as number
+    return sum / count
+  })
+  return float32([1, ...rest], mean)
 }
 
 /** Pictures through the image encoder, and what guidance leads away from. */

@@ -129,6 +129,7 @@ export function readConfig(overrides: ConfigOverrides = {}, environment: Environ
     port: overrides.port ?? readInteger(env, 'DARKROOM_PORT', 0, 65_535) ?? DEFAULT_PORT,
     host,
     dataFolder,
+    recipesFile: env.DARKROOM_RECIPES,
     modelsFolder: resolve(env.DARKROOM_MODELS ?? join(dataFolder, 'models')),
     hubCacheFolder: resolve(env.HF_HUB_CACHE ?? env.HUGGINGFACE_HUB_CACHE ?? join(hubHome(env), 'hub')),
     downloads: readDownloads(env),

@@ -1,4 +1,4 @@
-import type { GenerationParameters, RgbImage, SchedulerChoice, Tiling } from '@darkroom/engine'
+import type { FloatTensor, GenerationParameters, RgbImage, SchedulerChoice, Tiling } from '@darkroom/engine'
 import type { PictureFormat } from './picture-output.ts'
 import type { PictureSize } from './picture-size.ts'
 import type { SafetyRequest } from './safety.ts'
@@ -47,7 +47,12 @@ export interface ImagePromptRequest {
   readonly subfolder?: string | undefined
   readonly weightName?: string | undefined
   readonly images: readonly RgbImage[]
+  /** Of faces, in place of pictures: for InstantID's, [1, 512] each. */
+  readonly faceEmbeddings?: readonly FloatTensor[]
+  /** One image prompt of the mean of the pictures' features, in place of one for each. */
+  readonly averaged?: boolean
   readonly mask?: RgbImage | undefined
+  readonly maskResampling?: 'bicubic' | 'nearest'
   readonly scale: number
   readonly scaleByBlock?: Readonly<Record<string, unknown>> | undefined
   readonly unconditionalNoise?: number | undefined

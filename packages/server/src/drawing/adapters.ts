@@ -8,6 +8,7 @@ import {
   type ControlNetParameters,
   type ControlTokens,
   type EmbeddingFile,
+  type ImagePromptParameters,
   type LoraFile,
   ParameterError,
   type SortedLoras,
@@ -22,7 +23,7 @@ import type { BaseModel } from './base-model.ts'
 import { openControlNet } from './controlnet.ts'
 import { findWeights, pathOf } from './find-weights.ts'
 import type { ImageEngine } from './image-engine.ts'
-import { openImagePrompt } from './image-prompt.ts'
+import { type OpenedImagePrompt, openImagePrompt } from './image-prompt.ts'
 import type { PictureSize } from './picture-size.ts'
 
 /** A base model, and what a request applies to it. */
@@ -48,9 +49,10 @@ export async function openAdapters(
     const { beside, merged } = await sortLoras(base.model, await findLoras(engine, request, context), warn)
     const merging = merged.length > 0 ? await engine.model({ ...base.choice, loras: merged }, context.log) : base.model
     const model = await applyEmbeddings(merging, await findEmbeddings(engine, request, context), warn)
-    const loras = await lorasBeside(engine, base, merging, beside)
-    const unet = [...(loras.unet ?? []), ...(await conditioners(engine, model, request, size, context))]
-    return { model, adapters: { ...loras, unet } }
+    const images = await openImagePrompts(engine, model, request, context)
+    const loras = await lorasBeside(engine, base, merging, [...beside, ...images.loras])
+    const conditioners = await openConditioners(engine, model, images.prompts, request, size, context)
+    return { model, adapters: { ...loras, unet: [...(loras.unet ?? []), ...conditioners] } }
   } catch (error) {
     throw adapterFieldError(error)
   }
@@ -95,23 +97,40 @@ function lorasBeside(
   return engine.loras.get(key, () => applyLoras(model, loras))
 }
 
-/** What is shown to the UNet beside the prompt, in the order in which its inputs are named. */
-async function conditioners(
+interface OpenedImagePrompts {
+  readonly prompts: readonly ImagePromptParameters[]
+  /** LoRAs that FaceID adapters bring along. */
+  readonly loras: SortedLoras['beside']
+}
+
+async function openImagePrompts(
   engine: ImageEngine,
   model: StableDiffusion,
+  { imagePrompts, imageEncoder }: AdaptersRequest,
+  context: HandlerContext,
+): Promise<OpenedImagePrompts> {
+  const opened: OpenedImagePrompt[] = []
+  for (const [i, prompt] of imagePrompts.entries()) {
+    opened.push(await openImagePrompt(engine, model, prompt, { index: i, encoder: imageEncoder }, context))
+  }
+  return {
+    prompts: opened.map(({ parameters }) => parameters),
+    loras: opened.flatMap(({ lora }) => (lora ? [{ lora, scale: 1 }] : [])),
+  }
+}
+
+/** What is shown to the UNet beside the prompt, in the order in which its inputs are named. */
+async function openConditioners(
+  engine: ImageEngine,
+  model: StableDiffusion,
+  prompts: readonly ImagePromptParameters[],
   request: AdaptersRequest,
   size: PictureSize,
   context: HandlerContext,
 ): Promise<UNetAdapter[]> {
   const adapters: UNetAdapter[] = []
   let tokens: readonly ControlTokens[] = []
-  if (request.imagePrompts.length > 0) {
-    const prompts = []
-    for (const prompt of request.imagePrompts) {
-      const opened = await openImagePrompt(engine, model, prompt, request.imageEncoder, context)
-      prompts.push(opened.parameters)
-      if (opened.lora) adapters.push(opened.lora)
-    }
+  if (prompts.length > 0) {
     const applied = await applyImagePrompts(model, prompts, size)
     adapters.push(applied.adapter)
     tokens = applied.tokens

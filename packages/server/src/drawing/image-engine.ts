@@ -11,8 +11,10 @@ import type { ModelRegistry } from '../models/model-registry.ts'
 import type { ModelStore } from '../models/model-store.ts'
 import type { LocalCheckpoint } from './checkpoint-choice.ts'
 import { clipVocabulary } from './clip-vocabulary.ts'
+import type { AnalyzedFace } from './face-analysis.ts'
 import { LeastRecentlyUsed } from './least-recently-used.ts'
 import { PromptExpansion } from './prompt-expansion.ts'
+import { DEFAULT_RECIPES, type Recipes } from './recipes.ts'
 import { SafetyCheckers } from './safety-checkers.ts'
 import { Vision } from './vision.ts'
 
@@ -21,6 +23,8 @@ export interface ImageEngineOptions {
   readonly registry: ModelRegistry
   /** Finds the weights that requests name. */
   readonly store: ModelStore
+  /** Default: `DEFAULT_RECIPES`. */
+  readonly recipes?: Recipes
   /**
    * Models that stay loaded beside each other: configs, tokenizers and maps of weight files, some ten megabytes each. Sessions, which
    * take gigabytes, have a budget of bytes of their own in the engine. Default 8.
@@ -53,14 +57,19 @@ const DEFAULT_MODEL_LIMIT = 8
 /** Sets of LoRA factors that are kept in memory: up to a gigabyte each for the largest of SDXL. */
 const LORA_LIMIT = 2
 
+const FACE_LIMIT = 64
+
 /** The models a runner has loaded, for the handlers of all endpoints. */
 export class ImageEngine {
   readonly registry: ModelRegistry
   readonly store: ModelStore
+  readonly recipes: Recipes
   /** LoRA factors as they were applied last. */
   readonly loras = new LeastRecentlyUsed<Adapters>(LORA_LIMIT)
   readonly controlNets = new LeastRecentlyUsed<ControlNet>(DEFAULT_MODEL_LIMIT)
   readonly ipAdapters = new LeastRecentlyUsed<LoadedIPAdapter>(DEFAULT_MODEL_LIMIT)
+  /** Faces of the pictures that were looked at last. */
+  readonly faces = new LeastRecentlyUsed<AnalyzedFace>(FACE_LIMIT)
   readonly imageEncoders = new LeastRecentlyUsed<ImageEncoder>(DEFAULT_MODEL_LIMIT)
   readonly safetyCheckers: SafetyCheckers
   readonly promptExpansion: PromptExpansion
@@ -71,6 +80,7 @@ export class ImageEngine {
   constructor(options: ImageEngineOptions) {
     this.registry = options.registry
     this.store = options.store
+    this.recipes = options.recipes ?? DEFAULT_RECIPES
     this.safetyCheckers = new SafetyCheckers(options)
     this.promptExpansion = new PromptExpansion(options)
     this.vision = new Vision(options)

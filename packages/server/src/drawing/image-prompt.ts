@@ -1,37 +1,41 @@
 import { dirname } from 'node:path'
 import {
+  alignFace,
   type ImageEncoder,
   type ImagePromptParameters,
+  type Lora,
   loadImageEncoder,
   loadIPAdapter,
+  normalizeEmbedding,
   openComponent,
   openWeightFile,
+  type RgbImage,
   type StableDiffusion,
-  type UNetAdapter,
 } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
-import { WireError } from '../errors/errors.ts'
+import { fieldError, WireError } from '../errors/errors.ts'
 import { ModelError } from '../models/model-error.ts'
 import type { ImageEncoderRequest, ImagePromptRequest } from './adapted-request.ts'
+import { analyzeFace, NO_FACE } from './face-analysis.ts'
 import { findWeights, pathOf } from './find-weights.ts'
 import type { ImageEngine } from './image-engine.ts'
 
 export interface OpenedImagePrompt {
   readonly parameters: ImagePromptParameters
-  /** A LoRA that the adapter's file brings along (FaceID). */
-  readonly lora?: UNetAdapter
+  /** A LoRA that the adapter's file brings along (FaceID), to be applied with scale 1. */
+  readonly lora: Lora | undefined
 }
 
 /**
  * One IP-Adapter of a request, loaded with its image encoder.
- * @param encoder where the image encoder is; beside the adapter's weights when absent
+ * @param index of the request's list, for messages; `encoder` is where the image encoder is, beside the adapter's weights when absent
  * @throws WireError, the engine's errors
  */
 export async function openImagePrompt(
   engine: ImageEngine,
   model: StableDiffusion,
   request: ImagePromptRequest,
-  encoder: ImageEncoderRequest | undefined,
+  { index, encoder }: { readonly index: number; readonly encoder: ImageEncoderRequest | undefined },
   context: HandlerContext,
 ): Promise<OpenedImagePrompt> {
   const wish = {
@@ -42,30 +46,46 @@ export async function openImagePrompt(
   const found = await findWeights(engine.store, request.path, wish, context)
   const path = pathOf(found)
   const key = JSON.stringify([path, model.unet.config.crossAttentionChannels])
-  const { adapter, file } = await engine.ipAdapters.get(key, async () => {
+  const { adapter, lora } = await engine.ipAdapters.get(key, async () => {
     context.log(`Loading the IP-Adapter ${found.label}`)
     const component = { name: 'ip_adapter', weights: () => openWeightFile('ip_adapter', path) }
     return loadIPAdapter(engine.engine, model.unet.config, component)
   })
   const { kind } = adapter.projection
-  if (kind === 'face-id' || kind === 'face-id-plus' || file.lora.length > 0) {
-    throw new WireError(
-      422,
-      `${found.label} is a FaceID adapter, which needs the embedding of a face; FaceID adapters are not served yet.`,
-    )
-  }
+  const needsFace = kind === 'face-id' || kind === 'face-id-plus'
+  const faces = needsFace ? await findFaces(engine, request.images, index, context) : undefined
+  const needsPictures = kind !== 'face-id' && request.faceEmbeddings === undefined
+  const embeddings = faces ? faces.map(({ embedding }) => normalizeEmbedding(embedding)) : request.faceEmbeddings
   return {
+    lora,
     parameters: {
       adapter,
-      encoder: await openEncoder(engine, request, encoder, path, context),
-      images: request.images,
+      ...(needsPictures && { encoder: await openEncoder(engine, request, encoder, path, context) }),
+      images: faces ? faces.map(({ crop }) => crop) : request.images,
+      ...(embeddings && { faceEmbeddings: embeddings }),
+      ...(request.averaged && { averaged: true }),
       ...(request.mask && { masks: [request.mask] }),
+      ...(request.maskResampling && { maskResampling: request.maskResampling }),
       scale: request.scale,
       ...(request.scaleByBlock && { scaleByBlock: request.scaleByBlock }),
       ...(request.unconditionalNoise !== undefined && { unconditionalNoise: request.unconditionalNoise }),
       projectionShortcut: request.projectionShortcut,
     },
   }
+}
+
+/** Side of the face that FaceID-Plus adapters look at. */
+const FACE_CROP = 224
+
+/** The face of each picture: who it is, and the face itself, upright. */
+async function findFaces(engine: ImageEngine, images: readonly RgbImage[], index: number, context: HandlerContext) {
+  const faces = []
+  for (const image of images) {
+    const { face, embedding } = await analyzeFace(engine, image, context)
+    if (!face || !embedding) throw fieldError(['ip_adapter', index, 'ip_adapter_image_url'], 'value_error', NO_FACE)
+    faces.push({ embedding, crop: alignFace(image, face.keyPoints, FACE_CROP) })
+  }
+  return faces
 }
 
 async function openEncoder(

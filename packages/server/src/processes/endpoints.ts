@@ -1,7 +1,9 @@
 import type { ImageEngine } from '../drawing/image-engine.ts'
 import type { EndpointSchema, RunnableEndpoint } from '../endpoints/endpoint.ts'
+import { controlNetIpAdapter } from '../endpoints/fal-ai/controlnet-ip-adapter/schema.ts'
 import { fastLcmDiffusion, fastLcmDiffusionImageToImage } from '../endpoints/fal-ai/fast-lcm-diffusion/schema.ts'
 import { canny, depthAnything, dwPose, midasDepth } from '../endpoints/fal-ai/image-preprocessors/schema.ts'
+import { instantIdLcm } from '../endpoints/fal-ai/instantid-lcm/schema.ts'
 import { lcmSd15ImageToImage } from '../endpoints/fal-ai/lcm-sd15-i2i/schema.ts'
 import { lora, loraImageToImage, loraInpaint } from '../endpoints/fal-ai/lora/schema.ts'
 
@@ -25,6 +27,11 @@ export const ENDPOINT_FOLDERS: readonly EndpointFolder[] = [
   {
     schemas: [canny, depthAnything, midasDepth, dwPose],
     handlers: () => import('../endpoints/fal-ai/image-preprocessors/handler.ts'),
+  },
+  { schemas: [instantIdLcm], handlers: () => import('../endpoints/fal-ai/instantid-lcm/handler.ts') },
+  {
+    schemas: [controlNetIpAdapter],
+    handlers: () => import('../endpoints/fal-ai/controlnet-ip-adapter/handler.ts'),
   },
 ]
 

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { openEngine } from '@darkroom/engine'
 import type { Config } from '../config/config.ts'
 import { ImageEngine } from '../drawing/image-engine.ts'
+import { readRecipes } from '../drawing/recipes.ts'
 import type { RunnableEndpoint } from '../endpoints/endpoint.ts'
 import { ModelRegistry } from '../models/model-registry.ts'
 import { ENDPOINT_FOLDERS } from './endpoints.ts'
@@ -41,6 +42,7 @@ export async function createImageEndpoints(config: Config): Promise<ServedEndpoi
     registry: createModelRegistry(config),
     store: models.store,
     requireSafetyChecker: config.requireSafetyChecker,
+    recipes: await readRecipes(config.recipesFile),
   })
   const handlers = await Promise.all(ENDPOINT_FOLDERS.map(({ handlers }) => handlers()))
   const endpoints = handlers.flatMap(({ createEndpoints }) => createEndpoints(engine))

@@ -1,0 +1,31 @@
+import { createHash } from 'node:crypto'
+import { type Face, type FloatTensor, largestFace, type RgbImage } from '@darkroom/engine'
+import type { HandlerContext } from '../endpoints/endpoint.ts'
+import type { ImageEngine } from './image-engine.ts'
+
+export const NO_FACE = 'no face was found in the picture; take one that shows a face from the front, well lit'
+
+export interface AnalyzedFace {
+  /** The largest face of the picture; absent when there is none. */
+  readonly face?: Face
+  /** Who it is: [1, 512], as the network gives it, not normalised. */
+  readonly embedding?: FloatTensor
+}
+
+/**
+ * The largest face of a picture and who it is. Remembered by the picture's content, since realtime callers send the same one again and again.
+ * @throws WireError 422 when no network that tells faces apart is on this machine
+ */
+export async function analyzeFace(
+  engine: ImageEngine,
+  image: RgbImage,
+  context: HandlerContext,
+): Promise<AnalyzedFace> {
+  const embedder = await engine.vision.faceEmbedder(context)
+  const detector = await engine.vision.faceDetector(context)
+  const key = createHash('sha256').update(`${image.width}x${image.height} `).update(image.data).digest('hex')
+  return engine.faces.get(key, async () => {
+    const face = largestFace(await detector.detect(image))
+    return face ? { face, embedding: await embedder.embed(image, face.keyPoints) } : {}
+  })
+}

@@ -1,0 +1,27 @@
+import type { HandlerContext } from '../endpoints/endpoint.ts'
+import type { AdaptedRequest } from './adapted-request.ts'
+import type { BaseModel } from './base-model.ts'
+import type { LocalCheckpoint } from './checkpoint-choice.ts'
+import type { ImageEngine } from './image-engine.ts'
+
+/** Nothing that belongs to another base is applied to a demo checkpoint. */
+const NOTHING = { loras: [], embeddings: [], controlNets: [], guessMode: false, imagePrompts: [] }
+
+/** A demo checkpoint with its LCM-LoRA, in place of a model whose own LCM-LoRA is not for it. */
+export async function latentConsistencyStandIn(
+  engine: ImageEngine,
+  base: BaseModel,
+  { log }: HandlerContext,
+): Promise<BaseModel> {
+  const checkpoint = base.choice as LocalCheckpoint
+  return { ...base, model: await engine.latentConsistencyModel(checkpoint, log) }
+}
+
+/** A request without its adapters, for a demo checkpoint that stands in; the log says what the picture lacks. */
+export function withoutAdapters(request: AdaptedRequest, missing: string, { log }: HandlerContext): AdaptedRequest {
+  log(
+    `${missing} belongs to the model that is not here: the picture follows the prompt and the input picture alone`,
+    'WARN',
+  )
+  return { ...request, adapters: NOTHING }
+}

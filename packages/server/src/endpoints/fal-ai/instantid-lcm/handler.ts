@@ -1,0 +1,190 @@
+import { cannyEdges, drawBodyPoses, drawFaceKeyPoints, type Face, greyToRgb, type RgbImage } from '@darkroom/engine'
+import type { z } from 'zod'
+import { drawAdapted } from '../../../drawing/adapted-drawing.ts'
+import type { AdaptedRequest, AdaptersRequest, ControlNetRequest } from '../../../drawing/adapted-request.ts'
+import { openBaseModel } from '../../../drawing/base-model.ts'
+import { type AnalyzedFace, analyzeFace, NO_FACE } from '../../../drawing/face-analysis.ts'
+import type { ImageEngine } from '../../../drawing/image-engine.ts'
+import { pictureFrom } from '../../../drawing/input-picture.ts'
+import type { FilePicture, OutputPicture } from '../../../drawing/picture-output.ts'
+import { chooseSeed } from '../../../drawing/seed.ts'
+import { latentConsistencyStandIn, withoutAdapters } from '../../../drawing/stand-in.ts'
+import { fieldError, WireError } from '../../../errors/errors.ts'
+import { type HandlerContext, type RunnableEndpoint, runnable } from '../../endpoint.ts'
+import { resizeFacePicture } from './face-size.ts'
+import { instantIdLcm } from './schema.ts'
+import { applyStyle } from './styles.ts'
+
+type Input = z.output<typeof instantIdLcm.input>
+
+interface Output {
+  readonly image: FilePicture | OutputPicture
+  readonly seed: bigint
+}
+
+const NO_ADAPTERS: AdaptersRequest = { loras: [], embeddings: [], controlNets: [], guessMode: false, imagePrompts: [] }
+
+/** How far a demo checkpoint, which cannot take over who somebody is, moves away from the picture of the face. */
+const STAND_IN_STRENGTH = 0.7
+
+/** The person of a photograph in other scenes (InstantID, arXiv 2401.07519) with latent consistency steps. */
+export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[] {
+  return [
+    runnable(instantIdLcm, async function* (input, context): AsyncGenerator<Partial<Output>, Output> {
+      const picture = resizeFacePicture(await pictureFrom(input.face_image_url, ['face_image_url'], context))
+      const recipe = engine.recipes['fal-ai/instantid/lcm']
+      const name = input.model_name ?? recipe.model
+      const base = await openBaseModel(engine, { name }, picture, context)
+      const request = requestOf(input, name, picture, context)
+      const run = base.standIn
+        ? drawAdapted(
+            engine,
+            {
+              ...withoutAdapters(request, 'The identity of the face', context),
+              start: { image: picture, strength: STAND_IN_STRENGTH },
+            },
+            context,
+            await latentConsistencyStandIn(engine, base, context),
+          )
+        : drawAdapted(
+            engine,
+            { ...request, adapters: await identityAdapters(engine, input, picture, context) },
+            context,
+            requireXl(base),
+          )
+      const { seed } = request
+      let next = await run.next()
+      for (; !next.done; next = await run.next()) yield { image: next.value, seed }
+      return { image: next.value.images[0] as FilePicture, seed }
+    }),
+  ]
+}
+
+function requireXl<
+  T extends { readonly model: { readonly kind: string }; readonly choice: { readonly label: string } },
+>(base: T): T {
+  if (base.model.kind === 'stable-diffusion-xl') return base
+  throw fieldError(
+    'model_name',
+    'value_error',
+    `${base.choice.label} is no SDXL model, and InstantID is for SDXL alone`,
+  )
+}
+
+function requestOf(input: Input, name: string, picture: RgbImage, context: HandlerContext): AdaptedRequest {
+  return {
+    model: { name },
+    adapters: NO_ADAPTERS,
+    ...applyStyle(input.style, input.prompt, input.negative_prompt),
+    promptWeighting: false,
+    clipSkip: 0,
+    scheduler: { name: 'LCM' },
+    schedule: { numInferenceSteps: input.num_inference_steps },
+    guidanceScale: input.guidance_scale,
+    eta: 0,
+    seed: chooseSeed(input.seed),
+    numImages: 1,
+    size: { width: picture.width, height: picture.height },
+    checkSafety: input.enable_safety_checker,
+    safetyCheckerVersion: 'v1',
+    format: { format: 'png', syncMode: context.inlineBytes },
+    debug: { final: false, passes: false },
+  }
+}
+
+/** IdentityNet on the key points, the image prompt of the embedding, one further ControlNet, and the LCM-LoRA. */
+async function identityAdapters(
+  engine: ImageEngine,
+  input: Input,
+  picture: RgbImage,
+  context: HandlerContext,
+): Promise<AdaptersRequest> {
+  const recipe = engine.recipes['fal-ai/instantid/lcm']
+  const { face, embedding } = await findFace(engine, picture, context)
+  const mask = input.enhance_face_region ? faceRegion(face, picture) : undefined
+  const identity: ControlNetRequest = {
+    path: recipe.identity_controlnet,
+    image: drawFaceKeyPoints(face.keyPoints, picture.width, picture.height),
+    mask,
+    scale: input.identity_controlnet_conditioning_scale,
+    start: 0,
+    end: 1,
+    imagePromptIndex: 0,
+  }
+  const selected = await selectedControl(engine, input, picture, context)
+  return {
+    loras: [{ path: recipe.lcm_lora, scale: 1 }],
+    embeddings: [],
+    controlNets: selected ? [identity, selected] : [identity],
+    guessMode: false,
+    imagePrompts: [
+      {
+        path: recipe.ip_adapter,
+        images: [],
+        faceEmbeddings: [embedding],
+        mask,
+        maskResampling: 'nearest',
+        scale: input.ip_adapter_scale,
+        projectionShortcut: true,
+      },
+    ],
+  }
+}
+
+async function findFace(
+  engine: ImageEngine,
+  picture: RgbImage,
+  context: HandlerContext,
+): Promise<Required<AnalyzedFace>> {
+  const { face, embedding } = await analyzeFace(engine, picture, context)
+  if (!face || !embedding) throw fieldError('face_image_url', 'value_error', NO_FACE)
+  return { face, embedding }
+}
+
+async function selectedControl(
+  engine: ImageEngine,
+  input: Input,
+  picture: RgbImage,
+  context: HandlerContext,
+): Promise<ControlNetRequest | undefined> {
+  const { controlnet_selection: selection } = input
+  if (selection === null) return undefined
+  const recipe = engine.recipes['fal-ai/instantid/lcm']
+  return {
+    path: recipe[`${selection}_controlnet`],
+    image: await controlPicture(engine, selection, picture, context),
+    scale: input.controlnet_conditioning_scale,
+    start: 0,
+    end: 1,
+  }
+}
+
+async function controlPicture(
+  engine: ImageEngine,
+  selection: NonNullable<Input['controlnet_selection']>,
+  picture: RgbImage,
+  context: HandlerContext,
+): Promise<RgbImage> {
+  switch (selection) {
+    case 'canny':
+      return greyToRgb(cannyEdges(picture))
+    case 'depth':
+      return greyToRgb(await (await engine.vision.depthEstimator('dpt', context)).estimate(picture))
+    case 'pose': {
+      const poses = await (await engine.vision.poseDetector(context)).detect(picture)
+      return drawBodyPoses(poses, picture.width, picture.height)
+    }
+  }
+}
+
+/** White where the face is, whole pixels. */
+function faceRegion({ box }: Face, { width, height }: RgbImage): RgbImage {
+  const data = new Uint8Array(width * height * 3)
+  const inside = (value: number, size: number) => Math.min(size, Math.max(0, Math.trunc(value)))
+  const [left, right] = [inside(box.left, width), inside(box.right, width)]
+  if (right <= left) throw new WireError(422, 'the face lies outside of the picture')
+  for (let y = inside(box.top, height); y < inside(box.bottom, height); y++) {
+    data.fill(255, (y * width + left) * 3, (y * width + right) * 3)
+  }
+  return { width, height, data }
+}
