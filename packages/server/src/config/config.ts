@@ -9,6 +9,8 @@ export interface Config {
   readonly dataFolder: string
   /** Folder with models as `owner/name/`, in diffusers layout. */
   readonly modelsFolder: string
+  /** JSON file with models and numbers of the endpoints whose pages do not say them. Absent: the built-in ones. */
+  readonly recipesFile: string | undefined
   /** The hub cache that is shared with Python's libraries: checkpoints in it are used where they lie, and fetched ones go there. */
   readonly hubCacheFolder: string
   readonly downloads: DownloadsConfig

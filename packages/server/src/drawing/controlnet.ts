@@ -49,7 +49,7 @@ async function readConfig(
   field: readonly (string | number)[],
   context: HandlerContext,
 ): Promise<Readonly<Record<string, unknown>>> {
-  const bytes = await context.readFile(url, field)
+  const bytes = await context.readFile(url, field, 'any')
   const problem = 'must lead to a config.json of a ControlNet: one JSON object'
   if (bytes.length > LARGEST_CONFIG) throw fieldError(field, 'value_error', problem)
   try {

@@ -9,12 +9,16 @@ const recipes = z.object({
   'fal-ai/instantid/lcm': z
     .object({
       model: z.string().default('stabilityai/stable-diffusion-xl-base-1.0'),
+      /** Empty for a model that has its LCM-LoRA in it. */
       lcm_lora: z.string().default('latent-consistency/lcm-lora-sdxl'),
       identity_controlnet: z.string().default('InstantX/InstantID/ControlNetModel'),
       ip_adapter: z.string().default('InstantX/InstantID/ip-adapter.bin'),
       canny_controlnet: z.string().default('diffusers/controlnet-canny-sdxl-1.0'),
       depth_controlnet: z.string().default('diffusers/controlnet-depth-sdxl-1.0-small'),
       pose_controlnet: z.string().default('thibaud/controlnet-openpose-sdxl-1.0'),
+      /** Pixels of the picture's sides: the shorter one is brought to the first, then the longer one to the second. */
+      shorter_side: z.int().min(64).default(1024),
+      longer_side: z.int().min(64).default(1280),
     })
     .prefault({}),
   'fal-ai/controlnet-ip-adapter': z
@@ -23,6 +27,8 @@ const recipes = z.object({
       ip_adapter: z.string().default('h94/IP-Adapter'),
       ip_adapter_subfolder: z.string().default('models'),
       ip_adapter_weight_name: z.string().default('ip-adapter-plus-face_sd15.safetensors'),
+      /** Empty: the one beside the adapter's weights. */
+      image_encoder: z.string().default(''),
       ip_adapter_scale: z.number().default(0.7),
       pose_controlnet: z.string().default('lllyasviel/control_v11p_sd15_openpose'),
       pose_controlnet_scale: z.number().default(1),

@@ -59,9 +59,10 @@ export interface HandlerContext {
   saveFile(bytes: Uint8Array, contentType: string, extension: string): Promise<StoredFile>
   /**
    * Bytes of an input file: http(s) URL, `data:` URI, or a URL of this server (read locally).
+   * @param expected `picture` (the default) refuses what its declared type says is none
    * @throws WireError 422 `file_download_error`, `file_too_large` … naming `field`
    */
-  readFile(url: string, field: readonly (string | number)[]): Promise<Uint8Array>
+  readFile(url: string, field: readonly (string | number)[], expected?: 'picture' | 'any'): Promise<Uint8Array>
   /**
    * Opens a file that was uploaded to this server, of any kind and size: why it is not given, or its bytes, to be read or cancelled.
    * @returns undefined for URLs that are not of this server

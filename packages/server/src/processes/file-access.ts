@@ -28,14 +28,19 @@ export async function fileAccess(
           lifecycle: parseLifecycle(objectLifecycle, await defaults.current()),
           ...(keyId !== undefined && { owner: keyId }),
         }),
-      readFile: (url, field) =>
+      readFile: (url, field, expected = 'picture') =>
         readInputFile(
           {
             outbound,
             readOwnFile: (ownUrl, maxBytes) => readOwnFile(objects, ownUrl, maxBytes, reader),
           },
           url,
-          { field, maxBytes: MAX_IMAGE_BYTES, timeoutSeconds: FETCH_SECONDS, accepts: mayBeImage },
+          {
+            field,
+            maxBytes: MAX_IMAGE_BYTES,
+            timeoutSeconds: FETCH_SECONDS,
+            ...(expected === 'picture' && { accepts: mayBeImage }),
+          },
         ),
       openOwnFile: (url, maxBytes) => openOwnFile(objects, url, maxBytes, reader),
     }

@@ -66,7 +66,7 @@ const ARCHIVE_FIELD = ['ip_archive_url']
 
 /** The pictures of the archive, by name. */
 async function picturesOf(url: string, context: HandlerContext): Promise<RgbImage[]> {
-  const bytes = await context.readFile(url, ARCHIVE_FIELD)
+  const bytes = await context.readFile(url, ARCHIVE_FIELD, 'any')
   try {
     const pictures: RgbImage[] = []
     for (const file of await readPictureArchive(bytes)) pictures.push(await decodeImage(file.data))
@@ -117,6 +117,7 @@ async function adaptersOf(
     loras: [],
     embeddings: [],
     guessMode: false,
+    imageEncoder: recipe.image_encoder === '' ? undefined : { path: recipe.image_encoder },
     controlNets: [
       {
         path: recipe.pose_controlnet,

@@ -1,21 +1,23 @@
 import { type RgbImage, resizeRgb } from '@darkroom/engine'
 
-const SHORTER_SIDE = 1024
-const LONGER_SIDE = 1280
 const MULTIPLE = 64
 
 /**
- * The face picture at the size that is drawn, by InstantID's rule (`resize_img` of its demo): the shorter side to 1024, then the longer
- * one to 1280, then both down to multiples of 64; bilinear, in two steps as there. A picture of 3:4 gives 960×1280.
+ * The face picture at the size that is drawn, by InstantID's rule (`resize_img` of its demo): the shorter side to `shorter`, then the
+ * longer one to `longer`, then both down to multiples of 64; bilinear, in two steps as there. With 1024 and 1280 a picture of 3:4 gives
+ * 960×1280.
  */
-export function resizeFacePicture(image: RgbImage): RgbImage {
-  let { width, height } = image
-  for (const ratio of [SHORTER_SIDE / Math.min(width, height), undefined]) {
-    const scale = ratio ?? LONGER_SIDE / Math.max(width, height)
-    width = Math.round(scale * width)
-    height = Math.round(scale * height)
-  }
-  const first = resizeRgb(image, width, height, 'bilinear')
+export function resizeFacePicture(
+  image: RgbImage,
+  { shorter, longer }: { readonly shorter: number; readonly longer: number },
+): RgbImage {
+  const at = (scale: number, size: { readonly width: number; readonly height: number }) => ({
+    width: Math.round(scale * size.width),
+    height: Math.round(scale * size.height),
+  })
+  const large = at(shorter / Math.min(image.width, image.height), image)
+  const wanted = at(longer / Math.max(large.width, large.height), large)
   const down = (side: number) => Math.max(MULTIPLE, Math.floor(side / MULTIPLE) * MULTIPLE)
-  return resizeRgb(first, down(width), down(height), 'bilinear')
+  const first = resizeRgb(image, wanted.width, wanted.height, 'bilinear')
+  return resizeRgb(first, down(wanted.width), down(wanted.height), 'bilinear')
 }

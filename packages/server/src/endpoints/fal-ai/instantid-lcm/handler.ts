@@ -31,8 +31,11 @@ const STAND_IN_STRENGTH = 0.7
 export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[] {
   return [
     runnable(instantIdLcm, async function* (input, context): AsyncGenerator<Partial<Output>, Output> {
-      const picture = resizeFacePicture(await pictureFrom(input.face_image_url, ['face_image_url'], context))
       const recipe = engine.recipes['fal-ai/instantid/lcm']
+      const picture = resizeFacePicture(await pictureFrom(input.face_image_url, ['face_image_url'], context), {
+        shorter: recipe.shorter_side,
+        longer: recipe.longer_side,
+      })
       const name = input.model_name ?? recipe.model
       const base = await openBaseModel(engine, { name }, picture, context)
       const request = requestOf(input, name, picture, context)
@@ -113,7 +116,7 @@ async function identityAdapters(
   }
   const selected = await selectedControl(engine, input, picture, context)
   return {
-    loras: [{ path: recipe.lcm_lora, scale: 1 }],
+    loras: recipe.lcm_lora === '' ? [] : [{ path: recipe.lcm_lora, scale: 1 }],
     embeddings: [],
     controlNets: selected ? [identity, selected] : [identity],
     guessMode: false,

@@ -1,0 +1,185 @@
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { decodeImage, encodeImage, resizeRgb } from '@darkroom/engine'
+import { createFalClient, type FalClient } from '@fal-ai/client'
+import pino from 'pino'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { encodeModel } from '../../../engine/src/formats/onnx.ts'
+import { Graph } from '../../../engine/src/graph/graph.ts'
+import { reshape, slice } from '../../../engine/src/graph/ops.ts'
+import { readConfig } from '../../src/config/config.ts'
+import { type RunningServer, startServer } from '../../src/processes/server-process.ts'
+
+const GOLDEN = new URL('../../../engine/test/golden/data/', import.meta.url).pathname
+
+/** A network that takes a few pixels for who somebody is, in as many numbers as the tiny adapter wants. */
+function pixelEmbedder(): Uint8Array {
+  const graph = new Graph('embedder')
+  const face = graph.input('input', 'float32', [1, 3, 112, 112])
+  graph.output('embedding', reshape(slice(slice(face, 2, 40, 42), 3, 40, 42), [1, 12]))
+  return encodeModel(
+    graph.model((key) => {
+      throw new Error(`no weight ${key}`)
+    }),
+  )
+}
+
+/** A tar archive of files (POSIX ustar). */
+function tar(files: Readonly<Record<string, Uint8Array>>): Buffer {
+  const blocks = Object.entries(files).flatMap(([name, data]) => {
+    const header = Buffer.alloc(512)
+    header.write(name, 0)
+    header.write(`0000644\0${'0000000\0'.repeat(2)}${data.length.toString(8).padStart(11, '0')}\0`, 100)
+    header.write('00000000000\0        0', 136)
+    header.write('ustar\u000000', 257)
+    const sum = header.reduce((total, byte) => total + byte, 0)
+    header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
+    return [header, data, Buffer.alloc((512 - (data.length % 512)) % 512)]
+  })
+  return Buffer.concat([...blocks, Buffer.alloc(1024)])
+}
+
+/** The whole server with tiny models of the real architectures, and a photograph. */
+describe('faces and poses', { timeout: 180_000 }, () => {
+  let folder: string
+  let server: RunningServer
+  let fal: FalClient
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'darkroom-faces-'))
+    const models = join(folder, 'models')
+    await cp(join(GOLDEN, 'checkpoints'), join(models, 'tiny'), { recursive: true })
+    await cp(join(GOLDEN, 'conditioning'), join(models, 'parts'), { recursive: true })
+    await mkdir(join(models, 'insightface/antelopev2'), { recursive: true })
+    await writeFile(join(models, 'insightface/antelopev2/glintr100.onnx'), pixelEmbedder())
+    await mkdir(join(models, 'yzd-v/DWPose'), { recursive: true })
+    await cp(join(GOLDEN, 'vision/yolox.onnx'), join(models, 'yzd-v/DWPose/yolox_l.onnx'))
+    await cp(join(GOLDEN, 'vision/simcc.onnx'), join(models, 'yzd-v/DWPose/dw-ll_ucoco_384.onnx'))
+    const recipes = {
+      'fal-ai/instantid/lcm': {
+        model: 'tiny/tiny-sdxl',
+        identity_controlnet: 'parts/controlnet-sdxl',
+        ip_adapter: 'parts/instantid-sdxl.safetensors',
+        canny_controlnet: 'parts/controlnet-sdxl-small',
+        lcm_lora: '',
+        shorter_side: 128,
+        longer_side: 128,
+      },
+      'fal-ai/controlnet-ip-adapter': {
+        model: 'tiny/tiny-sd15',
+        ip_adapter: 'parts/base.safetensors',
+        ip_adapter_subfolder: '',
+        ip_adapter_weight_name: '',
+        image_encoder: 'parts/image-encoder',
+        pose_controlnet: 'parts/controlnet-sd15',
+        steps: 2,
+      },
+    }
+    const recipesFile = join(folder, 'recipes.json')
+    await writeFile(recipesFile, JSON.stringify(recipes))
+    const environment = {
+      DARKROOM_MODELS: models,
+      DARKROOM_RECIPES: recipesFile,
+      DARKROOM_DOWNLOADS: 'never',
+      HF_HUB_CACHE: join(folder, 'none'),
+    }
+    const config = readConfig({ port: 0, dataFolder: folder, logLevel: 'silent' }, environment)
+    server = await startServer(config, pino({ level: 'silent' }))
+    fal = createFalClient({ proxyUrl: { url: `${server.url}/api/fal/proxy`, when: 'always' } })
+  })
+
+  afterAll(async () => {
+    await server.stop()
+    await rm(folder, { recursive: true, force: true })
+  })
+
+  async function photograph(name: string): Promise<string> {
+    const bytes = await readFile(join(GOLDEN, 'vision', `${name}.jpg`))
+    return `data:image/jpeg;base64,${bytes.toString('base64')}`
+  }
+
+  async function small(name: string): Promise<string> {
+    const picture = resizeRgb(await decodeImage(await readFile(join(GOLDEN, `vision/${name}.jpg`))), 96, 64, 'bilinear')
+    return `data:image/png;base64,${Buffer.from(await encodeImage(picture, 'png')).toString('base64')}`
+  }
+
+  async function identity(input: object): Promise<{ readonly pixels: string; readonly width: number }> {
+    const face_image_url = await photograph('astronaut')
+    const { data } = await fal.subscribe('fal-ai/instantid/lcm', {
+      input: { face_image_url, prompt: 'a person in a garden', seed: 3, num_inference_steps: 1, ...input },
+      pollInterval: 50,
+    })
+    const { image, seed } = data as { image: { url: string; width: number; content_type: string }; seed: number }
+    expect(seed).toBe(3)
+    expect(image.content_type).toBe('image/png')
+    const response = await fetch(image.url)
+    const picture = await decodeImage(new Uint8Array(await response.arrayBuffer()))
+    expect(picture.width).toBe(image.width)
+    return { pixels: Buffer.from(picture.data).toString('base64'), width: image.width }
+  }
+
+  it('draws the person of a photograph; every part of it has its say', async () => {
+    const drawn = await identity({})
+    expect(drawn.width).toBe(128)
+    expect(await identity({})).toEqual(drawn)
+    const changes = [
+      { style: 'Watercolor' },
+      { controlnet_selection: null },
+      { controlnet_conditioning_scale: 0 },
+      { ip_adapter_scale: 0 },
+      { identity_controlnet_conditioning_scale: 0 },
+      { enhance_face_region: false },
+      { negative_prompt: 'trees' },
+    ]
+    for (const change of changes) expect((await identity(change)).pixels).not.toBe(drawn.pixels)
+  })
+
+  it('a picture without a face is the face picture’s 422', async () => {
+    const input = { face_image_url: await photograph('cat'), prompt: 'a person' }
+    const failed = fal.subscribe('fal-ai/instantid/lcm', { input, pollInterval: 50 })
+    await expect(failed).rejects.toMatchObject({ status: 422, body: { detail: [{ loc: ['body', 'face_image_url'] }] } })
+  })
+
+  it('draws the subject of an archive in the pose of a picture', async () => {
+    const [cat, person] = await Promise.all(
+      ['cat', 'astronaut'].map((name) => readFile(join(GOLDEN, `vision/${name}.jpg`))),
+    )
+    const archive = (files: Record<string, Uint8Array>) =>
+      `data:application/gzip;base64,${gzipSync(tar(files)).toString('base64')}`
+    const draw = async (files: Record<string, Uint8Array>) => {
+      const { data } = await fal.subscribe('fal-ai/controlnet-ip-adapter', {
+        input: {
+          prompt: 'portrait of a man',
+          negative_prompt: 'bad art',
+          reference_image_url: await small('cat'),
+          reference_pose_image_url: await photograph('astronaut'),
+          ip_archive_url: archive(files),
+          seed: 5,
+        },
+        pollInterval: 50,
+      })
+      const { images, timings } = data as {
+        images: { url: string; width: number; file_size: number }[]
+        timings: Record<string, number>
+      }
+      expect(Object.keys(timings)).toEqual(expect.arrayContaining(['archive', 'pose', 'inference']))
+      const response = await fetch(images[0]?.url ?? '')
+      const bytes = Buffer.from(await response.arrayBuffer())
+      expect(images[0]?.file_size).toBe(bytes.length)
+      return bytes.toString('base64')
+    }
+    const one = await draw({ 'a.jpg': cat as Uint8Array })
+    const both = await draw({
+      'a.jpg': cat as Uint8Array,
+      '__MACOSX/._b.jpg': new Uint8Array(8),
+      'b/b.jpg': person as Uint8Array,
+    })
+    expect(both).not.toBe(one)
+    await expect(draw({ 'readme.txt': new Uint8Array([65]) })).rejects.toMatchObject({
+      status: 422,
+      body: { detail: [{ loc: ['body', 'ip_archive_url'] }] },
+    })
+  })
+})
