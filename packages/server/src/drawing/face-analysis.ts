@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { type Face, type FloatTensor, largestFace, type RgbImage } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
-import type { ImageEngine } from './image-engine.ts'
+import { LeastRecentlyUsed } from './least-recently-used.ts'
+import type { Vision } from './vision.ts'
 
 export const NO_FACE = 'no face was found in the picture; take one that shows a face from the front, well lit'
 
@@ -12,20 +13,25 @@ export interface AnalyzedFace {
   readonly embedding?: FloatTensor
 }
 
-/**
- * The largest face of a picture and who it is. Remembered by the picture's content, since realtime callers send the same one again and again.
- * @throws WireError 422 when no network that tells faces apart is on this machine
- */
-export async function analyzeFace(
-  engine: ImageEngine,
-  image: RgbImage,
-  context: HandlerContext,
-): Promise<AnalyzedFace> {
-  const embedder = await engine.vision.faceEmbedder(context)
-  const detector = await engine.vision.faceDetector(context)
-  const key = createHash('sha256').update(`${image.width}x${image.height} `).update(image.data).digest('hex')
-  return engine.faces.get(key, async () => {
-    const face = largestFace(await detector.detect(image))
-    return face ? { face, embedding: await embedder.embed(image, face.keyPoints) } : {}
-  })
+const REMEMBERED = 64
+
+/** Who is in pictures. Remembered by the picture's content, since realtime callers send the same one again and again. */
+export class FaceAnalysis {
+  readonly #vision: Vision
+  readonly #faces = new LeastRecentlyUsed<AnalyzedFace>(REMEMBERED)
+
+  constructor(vision: Vision) {
+    this.#vision = vision
+  }
+
+  /** @throws WireError 422 when no network that tells faces apart is on this machine */
+  async analyze(image: RgbImage, context: HandlerContext): Promise<AnalyzedFace> {
+    const embedder = await this.#vision.faceEmbedder(context)
+    const detector = await this.#vision.faceDetector(context)
+    const key = createHash('sha256').update(`${image.width}x${image.height} `).update(image.data).digest('hex')
+    return this.#faces.get(key, async () => {
+      const face = largestFace(await detector.detect(image))
+      return face ? { face, embedding: await embedder.embed(image, face.keyPoints) } : {}
+    })
+  }
 }

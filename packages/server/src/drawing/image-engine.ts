@@ -11,7 +11,7 @@ import type { ModelRegistry } from '../models/model-registry.ts'
 import type { ModelStore } from '../models/model-store.ts'
 import type { LocalCheckpoint } from './checkpoint-choice.ts'
 import { clipVocabulary } from './clip-vocabulary.ts'
-import type { AnalyzedFace } from './face-analysis.ts'
+import { FaceAnalysis } from './face-analysis.ts'
 import { LeastRecentlyUsed } from './least-recently-used.ts'
 import { PromptExpansion } from './prompt-expansion.ts'
 import { DEFAULT_RECIPES, type Recipes } from './recipes.ts'
@@ -57,8 +57,6 @@ const DEFAULT_MODEL_LIMIT = 8
 /** Sets of LoRA factors that are kept in memory: up to a gigabyte each for the largest of SDXL. */
 const LORA_LIMIT = 2
 
-const FACE_LIMIT = 64
-
 /** The models a runner has loaded, for the handlers of all endpoints. */
 export class ImageEngine {
   readonly registry: ModelRegistry
@@ -68,12 +66,11 @@ export class ImageEngine {
   readonly loras = new LeastRecentlyUsed<Adapters>(LORA_LIMIT)
   readonly controlNets = new LeastRecentlyUsed<ControlNet>(DEFAULT_MODEL_LIMIT)
   readonly ipAdapters = new LeastRecentlyUsed<LoadedIPAdapter>(DEFAULT_MODEL_LIMIT)
-  /** Faces of the pictures that were looked at last. */
-  readonly faces = new LeastRecentlyUsed<AnalyzedFace>(FACE_LIMIT)
   readonly imageEncoders = new LeastRecentlyUsed<ImageEncoder>(DEFAULT_MODEL_LIMIT)
   readonly safetyCheckers: SafetyCheckers
   readonly promptExpansion: PromptExpansion
   readonly vision: Vision
+  readonly faceAnalysis: FaceAnalysis
   readonly engine: Engine
   readonly #models: LeastRecentlyUsed<StableDiffusion>
 
@@ -84,6 +81,7 @@ export class ImageEngine {
     this.safetyCheckers = new SafetyCheckers(options)
     this.promptExpansion = new PromptExpansion(options)
     this.vision = new Vision(options)
+    this.faceAnalysis = new FaceAnalysis(this.vision)
     this.engine = options.engine
     this.#models = new LeastRecentlyUsed(options.modelLimit ?? DEFAULT_MODEL_LIMIT)
   }

@@ -16,7 +16,7 @@ import type { HandlerContext } from '../endpoints/endpoint.ts'
 import { fieldError, WireError } from '../errors/errors.ts'
 import { ModelError } from '../models/model-error.ts'
 import type { ImageEncoderRequest, ImagePromptRequest } from './adapted-request.ts'
-import { analyzeFace, NO_FACE } from './face-analysis.ts'
+import { NO_FACE } from './face-analysis.ts'
 import { findWeights, pathOf } from './find-weights.ts'
 import type { ImageEngine } from './image-engine.ts'
 
@@ -81,7 +81,7 @@ const FACE_CROP = 224
 async function findFaces(engine: ImageEngine, images: readonly RgbImage[], index: number, context: HandlerContext) {
   const faces = []
   for (const image of images) {
-    const { face, embedding } = await analyzeFace(engine, image, context)
+    const { face, embedding } = await engine.faceAnalysis.analyze(image, context)
     if (!face || !embedding) throw fieldError(['ip_adapter', index, 'ip_adapter_image_url'], 'value_error', NO_FACE)
     faces.push({ embedding, crop: alignFace(image, face.keyPoints, FACE_CROP) })
   }

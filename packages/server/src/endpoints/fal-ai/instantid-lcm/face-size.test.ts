@@ -1,6 +1,6 @@
 import { blackImage } from '@darkroom/engine'
 import { expect, it } from 'vitest'
-import { resizeFacePicture } from './face-size.ts'
+import { resizeFacePicture } from '../../../drawing/face-size.ts'
 import { applyStyle, STYLES, type Style } from './styles.ts'
 
 const SIDES = { shorter: 1024, longer: 1280 }

@@ -3,7 +3,8 @@ import type { z } from 'zod'
 import { drawAdapted } from '../../../drawing/adapted-drawing.ts'
 import type { AdaptedRequest, AdaptersRequest, ControlNetRequest } from '../../../drawing/adapted-request.ts'
 import { openBaseModel } from '../../../drawing/base-model.ts'
-import { type AnalyzedFace, analyzeFace, NO_FACE } from '../../../drawing/face-analysis.ts'
+import { type AnalyzedFace, NO_FACE } from '../../../drawing/face-analysis.ts'
+import { resizeFacePicture } from '../../../drawing/face-size.ts'
 import type { ImageEngine } from '../../../drawing/image-engine.ts'
 import { pictureFrom } from '../../../drawing/input-picture.ts'
 import type { FilePicture, OutputPicture } from '../../../drawing/picture-output.ts'
@@ -11,7 +12,6 @@ import { chooseSeed } from '../../../drawing/seed.ts'
 import { latentConsistencyStandIn, withoutAdapters } from '../../../drawing/stand-in.ts'
 import { fieldError, WireError } from '../../../errors/errors.ts'
 import { type HandlerContext, type RunnableEndpoint, runnable } from '../../endpoint.ts'
-import { resizeFacePicture } from './face-size.ts'
 import { instantIdLcm } from './schema.ts'
 import { applyStyle } from './styles.ts'
 
@@ -139,7 +139,7 @@ async function findFace(
   picture: RgbImage,
   context: HandlerContext,
 ): Promise<Required<AnalyzedFace>> {
-  const { face, embedding } = await analyzeFace(engine, picture, context)
+  const { face, embedding } = await engine.faceAnalysis.analyze(picture, context)
   if (!face || !embedding) throw fieldError('face_image_url', 'value_error', NO_FACE)
   return { face, embedding }
 }
