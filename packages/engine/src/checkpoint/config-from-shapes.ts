@@ -1,8 +1,9 @@
 /**
  * Configs that a single file does not have, read off its tensors. What no shape tells (the number of heads, the groups of a norm, an
- * activation) is what every published model of the kind has.
+ * activation) is what every published model of the kind has. All throw a CheckpointError that names the tensor where one that tells is missing.
  */
 import type { Shape } from '../tensor/tensor.ts'
+import { CheckpointError } from './checkpoint-error.ts'
 import type { JsonObject } from './json-file.ts'
 
 /** Tensors by diffusers' keys, as far as their shapes. */
@@ -145,9 +146,11 @@ export function textEncoderConfig(shapes: Shapes, activation: 'quick_gelu' | 'ge
   }
 }
 
-/** A size of a tensor; 0, which no config accepts, where there is no such tensor. */
+/** @throws CheckpointError where there is no such tensor, or it has fewer dimensions */
 function size(shapes: Shapes, key: string, dimension: number): number {
-  return shapes.get(key)?.shape[dimension] ?? 0
+  const found = shapes.get(key)?.shape[dimension]
+  if (found === undefined) throw new CheckpointError(`${key} is missing or misshapen: an incomplete save or download`)
+  return found
 }
 
 /** The different numbers that a pattern finds in the keys, in order. */

@@ -183,7 +183,7 @@ function partComponent(
     ...bare(name, dirname(file.path), source),
     config: async () => ({
       _class_name: CLASSES[name],
-      ...derivedConfig(partTensorsOf(opened, part), part, family),
+      ...derivedConfig(opened, part, family),
       ...options.configs?.[name],
     }),
     async weights({ renames } = {}) {
@@ -194,7 +194,16 @@ function partComponent(
   }
 }
 
-function derivedConfig(shapes: ReadonlyMap<string, StoredTensor>, part: PartName, family: Family): JsonObject {
+function derivedConfig(opened: OpenedFile, part: PartName, family: Family): JsonObject {
+  try {
+    return configOf(partTensorsOf(opened, part), part, family)
+  } catch (cause) {
+    if (!(cause instanceof CheckpointError)) throw cause
+    throw new CheckpointError(`${opened.source}: ${cause.message}`, { cause, path: opened.file.path })
+  }
+}
+
+function configOf(shapes: ReadonlyMap<string, StoredTensor>, part: PartName, family: Family): JsonObject {
   switch (part) {
     case 'unet':
       return unetConfig(shapes)
@@ -226,7 +235,7 @@ function bare(name: string, folder: string, source: string): Component {
   return { name, folder, source, config: none, weights: none }
 }
 
-/** Folders of the tokenizers: in the given folder, which may be a whole checkpoint's, or beside the file. */
+/** Folders of the tokenizers: the given one, or in it where it is a whole checkpoint's; else beside the file. */
 async function findTokenizers(
   names: readonly string[],
   given: string | undefined,
@@ -234,9 +243,8 @@ async function findTokenizers(
 ): Promise<ReadonlyMap<string, string>> {
   const found = new Map<string, string>()
   for (const name of names) {
-    const own = [given, beside].flatMap((folder) => (folder === undefined ? [] : [join(folder, name)]))
-    const shared = [given, beside].flatMap((folder) => (folder === undefined ? [] : [join(folder, 'tokenizer')]))
-    for (const place of [...own, ...(given === undefined ? [] : [given]), ...shared]) {
+    const own = given === undefined ? [] : [join(given, name), given, join(given, 'tokenizer')]
+    for (const place of [...own, join(beside, name), join(beside, 'tokenizer')]) {
       if (!found.has(name) && (await isTokenizer(place))) found.set(name, place)
     }
   }
