@@ -1,6 +1,7 @@
 import type { Graph } from '../graph/graph.ts'
 import { add } from '../graph/ops.ts'
 import { skipShapes } from '../models/skip-shapes.ts'
+import type { UNetShape } from '../models/unet-2d-condition.ts'
 import type { UNetConfig } from '../models/unet-2d-condition-config.ts'
 import type { UNetHooks } from '../models/unet-hooks.ts'
 import { interpolate } from '../tensor/interpolate.ts'
@@ -64,7 +65,7 @@ export class ControlNetAdapter implements UNetAdapter {
     this.#guessMode = guessMode || controls[0]?.model.globalPool === true
   }
 
-  extend(graph: Graph, { batch, height, width }: { batch: number; height: number; width: number }): UNetHooks {
+  extend(graph: Graph, { batch, height, width }: UNetShape): UNetHooks {
     const residuals = skipShapes(this.#config, height, width).map((shape, i) =>
       graph.input(residualInput(i), 'float32', [batch, ...shape]),
     )

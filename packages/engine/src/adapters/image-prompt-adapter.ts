@@ -1,6 +1,7 @@
 import type { Graph, Value } from '../graph/graph.ts'
 import { add, mul, multiHeadAttention } from '../graph/ops.ts'
 import { type AttentionLayer, attentionLayers, levelSizes } from '../models/attention-layers.ts'
+import type { UNetShape } from '../models/unet-2d-condition.ts'
 import type { UNetConfig } from '../models/unet-2d-condition-config.ts'
 import type { UNetHooks } from '../models/unet-hooks.ts'
 import { concatenate, DYNAMIC, type FloatTensor, type Tensor } from '../tensor/tensor.ts'
@@ -50,7 +51,7 @@ export class ImagePromptAdapter implements UNetAdapter {
     this.variant = `image-prompts ${groups.map(({ mask }) => (mask ? 'masked' : 'everywhere')).join()}`
   }
 
-  extend(graph: Graph, { batch, height, width }: { batch: number; height: number; width: number }): UNetHooks {
+  extend(graph: Graph, { batch, height, width }: UNetShape): UNetHooks {
     const queries = this.#queriesByLevel(height, width)
     const groups = this.#groups.map((group, i) => ({
       masks: new Map(

@@ -2,12 +2,15 @@
 import { expect, test } from 'vitest'
 import type { Graph } from '../graph/graph.ts'
 import { DYNAMIC, elementCount } from '../tensor/tensor.ts'
+import { attentionLayers } from './attention-layers.ts'
 import { buildDecoderGraph, buildEncoderGraph } from './autoencoder-kl.ts'
 import { parseAutoencoderConfig } from './autoencoder-kl-config.ts'
 import { buildTextEncoderGraph } from './clip-text.ts'
 import { parseClipTextConfig } from './clip-text-config.ts'
 import { smallestControlNetGraphs } from './controlnet.ts'
 import { parseControlNetConfig } from './controlnet-config.ts'
+import { detectImageProjection } from './image-projection-config.ts'
+import { buildIPAdapterGraph } from './ip-adapter.ts'
 import { skipShapes } from './skip-shapes.ts'
 import { buildUNetGraph } from './unet-2d-condition.ts'
 import { parseUNetConfig } from './unet-2d-condition-config.ts'
@@ -94,6 +97,27 @@ test.each([
   expect(size(...graphs)).toEqual(expected)
   expect(graphs[1]?.outputs.length).toBe(residuals)
   expect(skipShapes(config.encoder, 64, 64).length).toBe(residuals)
+})
+
+test('the IP-Adapter of SD1.5, 44.6 MB in half precision', () => {
+  const layers = attentionLayers(parseUNetConfig(SD15_UNET))
+  const shapes = new Map([['proj.weight', [4 * 768, 1024]]])
+  const graph = buildIPAdapterGraph(detectImageProjection(shapes, 'ip-adapter_sd15'), layers, { batch: 1, length: 1 })
+  expect(size(graph)).toEqual({ tensors: 4 + 2 * 16, parameters: 22_319_616 })
+  expect([...graph.weights.keys()].at(-1)).toBe('ip_adapter.31.to_v_ip.weight')
+})
+
+test("InstantID's IP-Adapter, 1.69 GB", () => {
+  const layers = attentionLayers(parseUNetConfig(SDXL_UNET))
+  const shapes = new Map([
+    ['latents', [1, 16, 1280]],
+    ['proj_in.weight', [1280, 512]],
+    ['proj_out.weight', [2048, 1280]],
+    ...[0, 1, 2, 3].map((i) => [`layers.${i}.0.to_q.weight`, [1280, 1280]] as [string, number[]]),
+  ] as [string, number[]][])
+  const graph = buildIPAdapterGraph(detectImageProjection(shapes, 'instantid'), layers, { batch: 2, length: 1 })
+  expect(size(graph)).toEqual({ tensors: 1 + 2 + 4 + 4 * 11 + 2 * 70, parameters: 422_765_824 })
+  expect([...graph.weights.keys()].at(-1)).toBe('ip_adapter.139.to_v_ip.weight')
 })
 
 test('the autoencoder of SD1.5 and SDXL', () => {
