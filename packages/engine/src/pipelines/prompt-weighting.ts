@@ -1,6 +1,7 @@
 import { concatenate, type FloatTensor, float32, map } from '../tensor/tensor.ts'
 import type { ClipTokenizer } from '../tokenizers/clip-tokenizer.ts'
 import { parsePromptAttention } from '../tokenizers/prompt-attention.ts'
+import { ParameterError } from './parameter-error.ts'
 import {
   chunkSize,
   type PromptEmbeddings,
@@ -29,7 +30,7 @@ interface WeightedTokens {
  * SD 1.x (diffusers' examples/community/lpw_stable_diffusion.py): embeddings are multiplied by their tokens' weights, then all by one number
  * that brings their mean back. SDXL (lpw_stable_diffusion_xl.py, with weights in float32): embeddings of a chunk are moved away from that of its last
  * token by their weights; the pooled embedding is the last chunk's.
- * @throws RangeError when clip skip leaves no layer
+ * @throws RangeError when clip skip leaves no layer; ParameterError for brackets without end, or weights beyond float32
  */
 export async function encodeWeightedPrompts(
   encoders: TextEncoders,
@@ -48,11 +49,7 @@ async function encodeForSd(
 ): Promise<PromptEmbeddings> {
   const { tokenizer } = encoder
   const read = (text: string, name: string) =>
-    withinLimit(weighTokens(tokenizer, text, tokenizer.padTokenId, chunkSize(encoder)), MAX_CHUNKS.sd, {
-      encoder,
-      name,
-      onWarning,
-    })
+    readTokens(text, { encoder, name, padId: tokenizer.padTokenId, maxChunks: MAX_CHUNKS.sd, onWarning })
   const positive = read(prompt, 'prompt')
   const negative = negativePrompt === undefined ? undefined : read(negativePrompt, 'negative_prompt')
   const size = chunkSize(encoder)
@@ -79,9 +76,11 @@ async function encodeForSdxl(
   { clipSkip, adapters, onWarning }: PromptEncodingOptions,
 ): Promise<PromptEmbeddings> {
   const read = (encoder: TextEncoder, text: string, name: string) =>
-    withinLimit(weighTokens(encoder.tokenizer, text, encoder.tokenizer.eosTokenId, chunkSize(encoder)), MAX_CHUNKS.xl, {
+    readTokens(text, {
       encoder,
       name,
+      padId: encoder.tokenizer.eosTokenId,
+      maxChunks: MAX_CHUNKS.xl,
       // The encoders read the same text: one of them reports.
       onWarning: encoder === first ? onWarning : undefined,
     })
@@ -129,44 +128,51 @@ async function encodeAwayFromEnd(
   return { embeds: concatenate(embeds, 1), pooled }
 }
 
-/** The tokens of a prompt; each part that `BREAK` ends is filled up to whole chunks. */
-function weighTokens(tokenizer: ClipTokenizer, prompt: string, padId: number, size: number): WeightedTokens {
-  const ids: number[] = []
-  const weights: number[] = []
-  const parts = parsePromptAttention(prompt)
-  parts.forEach((fragments, i) => {
-    const start = ids.length
-    for (const { text, weight } of fragments) {
-      for (const id of tokenizer.tokenize(text)) {
-        ids.push(id)
-        weights.push(weight)
-      }
-    }
-    if (i === parts.length - 1) return
-    const end = start + Math.max(1, Math.ceil((ids.length - start) / size)) * size
-    while (ids.length < end) {
-      ids.push(padId)
-      weights.push(1)
-    }
-  })
-  return { ids, weights }
-}
-
-interface LimitReport {
+interface ReadOptions {
   readonly encoder: TextEncoder
+  /** What messages call the prompt. */
   readonly name: string
+  readonly padId: number
+  readonly maxChunks: number
   readonly onWarning: ((message: string) => void) | undefined
 }
 
-function withinLimit(
-  tokens: WeightedTokens,
-  maxChunks: number,
-  { encoder, name, onWarning }: LimitReport,
-): WeightedTokens {
-  const limit = maxChunks * chunkSize(encoder)
-  if (tokens.ids.length <= limit) return tokens
-  onWarning?.(truncationMessage(name, limit, encoder.tokenizer.decode(tokens.ids.slice(limit))))
-  return { ids: tokens.ids.slice(0, limit), weights: tokens.weights.slice(0, limit) }
+/** Reading takes time with the square of it; no prompt that is drawn has as many. */
+const MAX_BRACKETS = 5000
+
+/** The tokens of a prompt, as many as are drawn; each part that `BREAK` ends is filled up to whole chunks. */
+function readTokens(prompt: string, { encoder, name, padId, maxChunks, onWarning }: ReadOptions): WeightedTokens {
+  const brackets = prompt.match(/[()[\]]/g)?.length ?? 0
+  if (brackets > MAX_BRACKETS) {
+    throw new ParameterError(name, `has ${brackets} brackets; with prompt weighting at most ${MAX_BRACKETS} are read`)
+  }
+  const { tokenizer } = encoder
+  const size = chunkSize(encoder)
+  const limit = maxChunks * size
+  const ids: number[] = []
+  const weights: number[] = []
+  const append = (id: number, weight: number) => {
+    ids.push(id)
+    weights.push(weight)
+  }
+  const parts = parsePromptAttention(prompt)
+  for (const [i, fragments] of parts.entries()) {
+    const start = ids.length
+    for (const { text, weight } of fragments) {
+      if (!Number.isFinite(Math.fround(weight))) {
+        throw new ParameterError(
+          name,
+          `brackets multiply to a weight beyond all numbers at ${JSON.stringify(text.slice(0, 40))}`,
+        )
+      }
+      for (const id of tokenizer.tokenize(text)) append(id, weight)
+    }
+    const end = start + Math.max(1, Math.ceil((ids.length - start) / size)) * size
+    while (i < parts.length - 1 && ids.length < end && ids.length < limit) append(padId, 1)
+  }
+  if (ids.length <= limit) return { ids, weights }
+  onWarning?.(truncationMessage(name, limit, tokenizer.decode(ids.slice(limit))))
+  return { ids: ids.slice(0, limit), weights: weights.slice(0, limit) }
 }
 
 function padTo({ ids, weights }: WeightedTokens, length: number, padId: number): WeightedTokens {

@@ -30,6 +30,16 @@ describe.each(['sd15', 'sdxl'])('prompt weighting of %s', async (family) => {
     }
   })
 
+  test('brackets without end and weights beyond numbers are refused, and many BREAKs end', async () => {
+    const encode = (prompt: string) => encodeWeightedPrompts(textEncoders, { prompt }, { clipSkip: 0 })
+    await expect(encode(`${'('.repeat(5001)}a`)).rejects.toThrow('prompt: has 5001 brackets')
+    await expect(encode(`${'('.repeat(2000)}a`)).rejects.toThrow(
+      'prompt: brackets multiply to a weight beyond all numbers',
+    )
+    const { positive } = await encode('BREAK '.repeat(50_000))
+    expect(positive.embeds.shape[1]).toBe((family === 'sd15' ? 3 : 10) * 77)
+  })
+
   test('a prompt that is too long is cut, and the end that is left out is said once', async () => {
     const plain: string[] = []
     const { positive } = await encodePlainPrompts(
