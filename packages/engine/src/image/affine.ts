@@ -89,7 +89,7 @@ function resampleRow(image: RgbImage, row: number, columns: Taps, out: Int32Arra
 }
 
 /** The matrix that undoes `matrix`. */
-export function invertAffine([a, b, c, d, e, f]: AffineMatrix): AffineMatrix {
+function invertAffine([a, b, c, d, e, f]: AffineMatrix): AffineMatrix {
   const determinant = a * e - b * d
   const scale = determinant === 0 ? 0 : 1 / determinant
   const [ia, ib, id, ie] = [e * scale, -b * scale, -d * scale, a * scale]

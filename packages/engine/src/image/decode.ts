@@ -3,7 +3,7 @@ import { EngineError } from '../errors/engine-error.ts'
 import { bmpSize, decodeBmp, decodeIconBitmap } from './bmp.ts'
 import { greyToRgb } from './grey.ts'
 import { largestIconPicture } from './icon.ts'
-import { type InputFormat, imageFormat } from './image-format.ts'
+import { type InputFormat, imageFormat, isHeic } from './image-format.ts'
 import { decodePnm, pnmSize } from './pnm.ts'
 import type { RgbImage } from './rgb-image.ts'
 
@@ -35,7 +35,11 @@ export class ImageDecodeError extends EngineError {
 export async function decodeImage(file: Uint8Array): Promise<RgbImage> {
   const format = imageFormat(file)
   if (format === undefined) {
-    throw new ImageDecodeError('unreadable', 'the file is no JPEG, PNG, WebP, GIF, AVIF, TIFF, BMP, ICO or PNM picture')
+    const readable = 'JPEG, PNG, WebP, GIF, AVIF, TIFF, BMP, ICO or PNM'
+    const message = isHeic(file)
+      ? `HEIC pictures are not read, because their codec is patented; send ${readable}`
+      : `the file is no ${readable} picture`
+    throw new ImageDecodeError('unreadable', message)
   }
   const own = OWN_DECODERS[format]
   if (own) return readable(async () => own(file))

@@ -26,6 +26,11 @@ export function imageFormat(file: Uint8Array): InputFormat | undefined {
   return SIGNATURES.find(([, signature]) => startsWith(file, signature))?.[0]
 }
 
+/** Whether a file announces the pictures of phones, which are not among the formats. */
+export function isHeic(file: Uint8Array): boolean {
+  return ['heic', 'heix', 'heim', 'heis', 'hevc', 'hevx'].some((brand) => startsWith(file, `????ftyp${brand}`))
+}
+
 /** P1 to P6 and a blank. */
 function isPnm([letter, kind = 0, blank = 0]: Uint8Array): boolean {
   return letter === 0x50 && kind >= 0x31 && kind <= 0x36 && (blank === 0x20 || (blank >= 9 && blank <= 13))

@@ -169,7 +169,7 @@ export class Gpt2 {
 /** Scores of places that hold nothing yet. */
 const MASKED = -3.4028234663852886e38
 
-export interface Gpt2Sequence {
+interface Gpt2Sequence {
   /** Reads on. @returns the scores of what may follow the last of `ids`, [vocabSize] */
   take(ids: readonly number[]): Promise<Float32Array>
 }

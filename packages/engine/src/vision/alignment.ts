@@ -17,7 +17,7 @@ const TEMPLATE_SIDE = 112
  * The rotation, scaling and move that brings points nearest to others in the sense of least squares: Umeyama's estimate (1991) in the
  * plane, without reflection, in closed form.
  */
-export function similarityTransform(
+function similarityTransform(
   from: readonly { readonly x: number; readonly y: number }[],
   to: readonly { readonly x: number; readonly y: number }[],
 ): AffineMatrix {

@@ -1,7 +1,7 @@
 import type { Box } from './face.ts'
 
 /** How much of two boxes is common, 0 to 1. */
-export type Overlap = (a: Box, b: Box) => number
+type Overlap = (a: Box, b: Box) => number
 
 /** The measures that detectors use. */
 export const overlapOf = {

@@ -67,7 +67,7 @@ export const midasDepth = {
   output: outputOf('DepthMapOutput', 'The depth map'),
 } as const satisfies EndpointSchema
 
-export const DRAW_MODES = [
+const DRAW_MODES = [
   'full-pose',
   'body-pose',
   'face-pose',
