@@ -19,7 +19,7 @@ import transformers
 from lycoris.functional.general import weight_decompose
 from safetensors.torch import load_file, save_file
 
-from lora_pipelines import OUT, SCALE, apply_lora
+from lora_pipelines import OUT, SCALE, add_changes, apply_lora
 from pipelines import CHECKPOINTS, DEFAULTS, load, run
 
 TEXT_LAYER = "text_model.encoder.layers"
@@ -436,7 +436,11 @@ LATENTS = [
     {"name": "sd15-two", "checkpoint": "tiny-sd15", "loras": [["plain-kohya", 0.8], ["attention-processors", -0.5]]},
     {"name": "sd15-peft", "checkpoint": "tiny-sd15", "loras": [["peft-metadata", 0.6]]},
     {"name": "sdxl-sgm", "checkpoint": "tiny-sdxl", "loras": [["kohya-sgm", 0.7]]},
+    # Kinds that diffusers does not load: their changes are added to its weights.
+    {"name": "sd15-products", "checkpoint": "tiny-sd15", "loras": [["loha", SCALE], ["lokr", SCALE], ["locon", SCALE]]},
+    {"name": "sd15-dora", "checkpoint": "tiny-sd15", "loras": [["dora", SCALE], ["full", SCALE]]},
 ]
+ADDED = ("sd15-products", "sd15-dora")
 
 
 def plain_kohya():
@@ -453,8 +457,12 @@ def latents():
     for case in LATENTS:
         pipe = load(case["checkpoint"], False, None)
         for i, (name, scale) in enumerate(case["loras"]):
-            apply_lora(pipe, name, f"a{i}", scale)
-        pipe.set_adapters([f"a{i}" for i in range(len(case["loras"]))], [scale for _, scale in case["loras"]])
+            if case["name"] in ADDED:
+                add_changes(pipe, name, scale)
+            else:
+                apply_lora(pipe, name, f"a{i}", scale)
+        if case["name"] not in ADDED:
+            pipe.set_adapters([f"a{i}" for i in range(len(case["loras"]))], [scale for _, scale in case["loras"]])
         request = {**DEFAULTS, "checkpoint": case["checkpoint"], "scheduler": "Euler"}
         tensors[case["name"]] = torch.from_numpy(run(pipe, pipe.scheduler.config, None, request)[0])
         plain = load(case["checkpoint"], False, None)

@@ -28,12 +28,16 @@ def apply_lora(pipe, name, adapter, scale):
     with tempfile.TemporaryDirectory() as folder:
         save_file(unet, f"{folder}/unet.safetensors", metadata and {"lora_adapter_metadata": json.dumps(metadata)})
         pipe.load_lora_weights(folder, weight_name="unet.safetensors", adapter_name=adapter)
+    add_changes(pipe, name, scale, lambda component: component != "unet")
+
+
+def add_changes(pipe, name, scale, wanted=lambda component: True):
+    """Adds a file's changes to the weights themselves; those under DoRA are right at SCALE alone."""
     for key, delta in load_file(OUT / f"{name}.deltas.safetensors").items():
         component, _, place = key.partition("/")
-        if component == "unet":
+        if not wanted(component):
             continue
-        encoder = getattr(pipe, component)
-        parameters = dict(encoder.named_parameters())
+        parameters = dict(getattr(pipe, component).named_parameters())
         parameter = parameters.get(place, parameters.get(place.removeprefix("text_model.")))
         with torch.no_grad():
             parameter.add_(delta * (scale / SCALE))
