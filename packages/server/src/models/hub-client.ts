@@ -44,6 +44,8 @@ export interface HubFileSource extends RemoteFile {
   readonly hash?: ContentHash
 }
 
+/** A hub that did not answer is not asked again for so long: requests that could do without would each wait for it. */
+const AWAY_MILLISECONDS = 30_000
 const MAX_JSON_BYTES = 64 * 1024 * 1024
 const MAX_PAGES = 200
 
@@ -53,6 +55,7 @@ const MAX_PAGES = 200
  */
 export class HubClient {
   readonly #options: HubClientOptions
+  #away: { readonly until: number; readonly error: OutboundError } | undefined
 
   constructor(options: HubClientOptions) {
     this.#options = options
@@ -157,15 +160,22 @@ export class HubClient {
     const whole = { ...request, timeoutSeconds, ...(authorization !== undefined && { authorization }) }
     const send = () => sendFollowing(this.#options.http, whole, receive)
     try {
+      if (this.#away !== undefined && performance.now() < this.#away.until) throw this.#away.error
       return await persist(request.signal, this.#options.timing ?? RETRY_TIMING, send)
     } catch (error) {
       if (error instanceof StatusError) throw busy(error, repository)
       if (!(error instanceof OutboundError)) throw error
+      if (error.code === 'network' || error.code === 'timeout') this.#noteAway(error)
       const hub = new URL(this.#options.endpoint).host
       const reason = error.code === 'blocked' ? 'blocked' : 'unreachable'
       const why = error.code === 'blocked' ? 'this server does not connect to that address' : error.message
       throw new ModelError(reason, `The hub ${hub} cannot be reached for ${repository} (${why}).`, error)
     }
+  }
+
+  #noteAway(error: OutboundError): void {
+    if (this.#away?.error === error) return
+    this.#away = { until: performance.now() + AWAY_MILLISECONDS, error }
   }
 
   async #authorization(): Promise<string | undefined> {

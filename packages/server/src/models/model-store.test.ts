@@ -274,6 +274,16 @@ describe('references of the hub', () => {
     expect(hub.requests).toEqual([])
   })
 
+  it('are not asked for again at once when the hub does not answer', async () => {
+    const away = store({ hubEndpoint: filesUrl.replace('127.0.0.1', 'localhost.invalid') })
+    await expect(away.find('owner/lora', wish())).rejects.toEqual(
+      reason('unreachable', /cannot be reached for owner\/lora/),
+    )
+    const startedAt = hub.requests.length
+    await expect(away.find('owner/two/a.safetensors', wish())).rejects.toEqual(reason('unreachable'))
+    expect(hub.requests.length).toBe(startedAt)
+  })
+
   it('are no larger than requests may fetch', async () => {
     await expect(store({ maxDownloadBytes: 1000 }).find('owner/lora', wish())).rejects.toEqual(
       reason('too-large', /more than the 1.00 KB.*darkroom pull owner\/lora$/),

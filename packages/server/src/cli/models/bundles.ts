@@ -1,5 +1,5 @@
 import { PROMPT_EXPANDER_MODELS } from '../../models/prompt-expander-folder.ts'
-import { DEPTH_NETWORKS, POSE_NETWORKS } from '../../models/vision-models.ts'
+import { DEPTH_NETWORKS, POSE_NETWORKS, PULLED_FACE_PACK } from '../../models/vision-models.ts'
 import type { WeightsKind } from '../../models/weights-kind.ts'
 
 /** A model that an endpoint draws with. */
@@ -48,6 +48,32 @@ const FAST_LCM = [
   optional(EXPANDER),
 ]
 const LCM_SD15_I2I = [SD15, LCM_SD15, CHECKER_V1, optional(CHECKER_V2), optional(SDXL), optional(LCM_SDXL)]
+const POSE = [detector(POSE_NETWORKS.detector, 'people'), detector(POSE_NETWORKS.poser, 'poses')]
+const FACES = [PULLED_FACE_PACK.detector, PULLED_FACE_PACK.embedder].map(
+  (file): BundlePart => ({
+    ...detector(`${PULLED_FACE_PACK.folder}/${file}`, 'faces'),
+    license: 'non-commercial research, by insightface',
+  }),
+)
+const controlNet = (reference: string, purpose: string): BundlePart => ({ reference, kind: 'controlnet', purpose })
+const INSTANT_ID: readonly BundlePart[] = [
+  SDXL,
+  LCM_SDXL,
+  controlNet('InstantX/InstantID/ControlNetModel', 'holds the face'),
+  { reference: 'InstantX/InstantID/ip-adapter.bin', kind: 'ip-adapter', purpose: 'knows the face' },
+  ...FACES,
+  CHECKER_V1,
+  optional(controlNet('diffusers/controlnet-canny-sdxl-1.0', 'edges')),
+  optional(controlNet('diffusers/controlnet-depth-sdxl-1.0-small', 'depth')),
+  optional(controlNet('thibaud/controlnet-openpose-sdxl-1.0', 'poses')),
+]
+const CONTROLNET_IP_ADAPTER: readonly BundlePart[] = [
+  { reference: 'SG161222/Realistic_Vision_V5.1_noVAE', kind: 'base', purpose: 'base model' },
+  controlNet('lllyasviel/control_v11p_sd15_openpose', 'poses'),
+  { reference: 'h94/IP-Adapter/models/ip-adapter-plus-face_sd15.safetensors', kind: 'ip-adapter', purpose: 'faces' },
+  { reference: 'h94/IP-Adapter/models/image_encoder', kind: 'image-encoder', purpose: 'image prompts' },
+  ...POSE,
+]
 const LORA = [SDXL, optional(SD15), optional(CHECKER_V1)]
 
 /** What endpoints draw with, by their ids. */
@@ -61,5 +87,7 @@ export const BUNDLES: Readonly<Record<string, readonly BundlePart[]>> = {
   'fal-ai/image-preprocessors/canny': [],
   'fal-ai/image-preprocessors/depth-anything/v2': [detector(DEPTH_ANYTHING.reference, 'depth')],
   'fal-ai/imageutils/depth': [detector(DPT.reference, 'depth')],
-  'fal-ai/dwpose': [detector(POSE_NETWORKS.detector, 'people'), detector(POSE_NETWORKS.poser, 'poses')],
+  'fal-ai/dwpose': POSE,
+  'fal-ai/instantid/lcm': INSTANT_ID,
+  'fal-ai/controlnet-ip-adapter': CONTROLNET_IP_ADAPTER,
 }

@@ -5,6 +5,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vi
 import { FakeHub } from '../../../test/fakes/fake-hub.ts'
 import { SAMPLE_WEIGHTS } from '../../../test/fakes/weight-files.ts'
 import { main } from '../../cli.ts'
+import { ENDPOINT_SCHEMAS } from '../../processes/endpoints.ts'
+import { BUNDLES } from './bundles.ts'
 
 // The commands as people type them, against a hub of the tests.
 
@@ -118,7 +120,7 @@ test('networks that see and expanders of prompts are pulled by an endpoint or by
   expect(await darkroom('pull', 'fal-ai/dwpose', '--yes')).toMatch(
     /DWPose\/yolox_l\.onnx is here\n.*384\.onnx is here$/,
   )
-  expect(await darkroom('pull', 'fal-ai/image-preprocessors/canny')).toBe('Everything is here already.')
+  expect(await darkroom('pull', 'fal-ai/image-preprocessors/canny')).toBe('It needs no model.')
   hub.add('Gustavosta/MagicPrompt-Stable-Diffusion', {
     'config.json': '{"model_type":"gpt2"}',
     'vocab.json': '{}',
@@ -127,6 +129,11 @@ test('networks that see and expanders of prompts are pulled by an endpoint or by
   })
   const planned = await darkroom('pull', 'Gustavosta/MagicPrompt-Stable-Diffusion', '--dry-run')
   for (const file of ['config.json', 'vocab.json', 'merges.txt', 'pytorch_model.bin']) expect(planned).toContain(file)
+})
+
+test('every endpoint that is served says what it draws with', async () => {
+  expect(Object.keys(BUNDLES)).toEqual(expect.arrayContaining(ENDPOINT_SCHEMAS.map(({ id }) => id)))
+  expect(await darkroom('pull', 'fal-ai/image-preprocessors/canny')).toBe('It needs no model.')
 })
 
 test('what cannot be pulled is one sentence', async () => {

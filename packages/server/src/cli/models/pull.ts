@@ -30,7 +30,7 @@ export async function pullModels(config: Config, options: PullArguments, signal:
     printPlans(plans)
     const bytes = sum(plans.flatMap(({ plan }) => plan.missing.map(({ size }) => size)))
     const isWhole = plans.every(({ plan }) => plan.source.type === 'hub' && plan.missing.length === 0)
-    if (isWhole) console.log('Everything is here already.')
+    if (isWhole) console.log(plans.length === 0 ? 'It needs no model.' : 'Everything is here already.')
     if (options.dryRun || isWhole) return
     if (options.references.some((reference) => reference in BUNDLES)) await requireConsent(bytes, options.yes)
     await fetchAll(opened.pulls, plans, signal)
@@ -42,6 +42,7 @@ export async function pullModels(config: Config, options: PullArguments, signal:
 interface NamedPlan {
   readonly plan: PullPlan
   readonly purpose?: string
+  readonly license?: string
 }
 
 async function planAll(pulls: ModelPulls, options: PullArguments, signal: AbortSignal): Promise<NamedPlan[]> {
@@ -56,14 +57,15 @@ async function planAll(pulls: ModelPulls, options: PullArguments, signal: AbortS
       const own = 'kind' in part ? part.kind : kind
       const wish = { ...(variant !== undefined && { variant }), ...(own !== undefined && { kind: own }) }
       const plan = await pulls.plan(part.reference, wish, signal)
-      return { plan, ...('purpose' in part && { purpose: part.purpose }) }
+      const license = ('license' in part ? part.license : undefined) ?? plan.license
+      return { plan, ...('purpose' in part && { purpose: part.purpose }), ...(license !== undefined && { license }) }
     }),
   )
 }
 
 function printPlans(plans: readonly NamedPlan[]): void {
-  for (const { plan, purpose } of plans) {
-    const { label, files, missing, license } = plan
+  for (const { plan, purpose, license } of plans) {
+    const { label, files, missing } = plan
     const size = files.length === 0 ? 'size not known' : sizeText(sum(files.map((file) => file.size)))
     const notes = [purpose, size, license && `licence ${license}`].filter((note) => note !== undefined && note !== '')
     console.log(`${label}  (${notes.join(', ')})`)
