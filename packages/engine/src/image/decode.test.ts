@@ -47,6 +47,11 @@ describe('decodeImage', () => {
     expect([...(await decodeImage(await pixel.png().toBuffer())).data]).toEqual([10, 200, 30])
   })
 
+  it('says of HEIC what to send instead', async () => {
+    const { message } = await failure(new Uint8Array(Buffer.from('\0\0\0\x18ftypheic\0\0\0\0mif1heic', 'latin1')))
+    expect(message).toMatch(/^HEIC pictures are not read, because their codec is patented; send JPEG, PNG, /)
+  })
+
   it('refuses more than 64 million pixels, naming the size', async () => {
     const error = await failure(pngOfSize(16_000, 4_001))
     expect(error.reason).toBe('too_large')
