@@ -29,7 +29,7 @@ EMBEDDING = DATA.parent / "textual-inversion/diffusers.safetensors"
 DEFAULTS = {
     "checkpoint": "tiny-sd15", "width": 64, "height": 48, "steps": 4, "guidance_scale": 5.0, "clip_skip": 0, "seed": 7,
     "controlnets": [], "guess_mode": False, "image_prompts": [], "tile": None, "ic_light": None,
-    "loras": [], "embedding": False,
+    "loras": [], "embedding": False, "strength": None,
 }  # fmt: skip
 CONTROL = {"model": "controlnet-sd15", "image": 1, "scale": 1.0, "start": 0.0, "end": 1.0, "mask": None, "tokens": None}
 POOLED = {**CONTROL, "model": "controlnet-pooled", "image": 2}
@@ -47,6 +47,7 @@ CASES = [
     {"name": "control-two", "controlnets": [{**CONTROL, "scale": 0.7, "end": 0.6}, {**POOLED, "scale": 0.4}]},
     {"name": "control-odd", "width": 72, "height": 56, "controlnets": [CONTROL]},
     {"name": "control-mask", "controlnets": [{**CONTROL, "mask": "left"}]},
+    {"name": "control-image-to-image", "strength": 0.6, "steps": 6, "controlnets": [{**CONTROL, "start": 0.3}]},
     {"name": "control-sdxl", "checkpoint": "tiny-sdxl", "controlnets": [SDXL_CONTROL]},
     {"name": "control-sdxl-small", "checkpoint": "tiny-sdxl", "guess_mode": True,
      "controlnets": [{**SDXL_CONTROL, "model": "controlnet-sdxl-small"}]},
@@ -109,7 +110,10 @@ def load_pipeline(case):
     models = [ControlNetModel.from_pretrained(DATA / control["model"]).eval() for control in case["controlnets"]]
     if models:
         extra["controlnet"] = models[0] if len(models) == 1 else models
-    pipe = getattr(diffusers, names[sdxl, bool(models)]).from_pretrained(CHECKPOINTS / case["checkpoint"], **extra)
+    name = names[sdxl, bool(models)]
+    if case["strength"] is not None:
+        name = name.replace("Pipeline", "Img2ImgPipeline")
+    pipe = getattr(diffusers, name).from_pretrained(CHECKPOINTS / case["checkpoint"], **extra)
     if not hasattr(pipe.text_encoder, "text_model"):
         object.__setattr__(pipe.text_encoder, "text_model", pipe.text_encoder)
     pipe.scheduler = diffusers.DDIMScheduler.from_config(pipe.scheduler.config)
@@ -303,12 +307,14 @@ def run(case):
         pictures = [picture(control["image"], *CONTROL_SIZE) for control in controls]
         one = len(controls) == 1
         arguments.update(
-            image=pictures[0] if one else pictures,
+            **{"image" if case["strength"] is None else "control_image": pictures[0] if one else pictures},
             controlnet_conditioning_scale=controls[0]["scale"] if one else [c["scale"] for c in controls],
             control_guidance_start=controls[0]["start"] if one else [c["start"] for c in controls],
             control_guidance_end=controls[0]["end"] if one else [c["end"] for c in controls],
             guess_mode=case["guess_mode"],
         )
+    if case["strength"] is not None:
+        arguments.update(image=picture(7, width, height), strength=case["strength"])
     if isinstance(getattr(pipe, "controlnet", None), MultiControlNetModel):
         assert list(pipe.controlnet.nets) == models
     return pipe(

@@ -12,8 +12,10 @@ import { applyIcLight } from '../../src/pipelines/apply-ic-light.ts'
 import { type AppliedImagePrompts, applyImagePrompts } from '../../src/pipelines/apply-image-prompts.ts'
 import { applyLoras, sortLoras } from '../../src/pipelines/apply-loras.ts'
 import { loadControlNet } from '../../src/pipelines/controlnet.ts'
+import type { GenerationParameters } from '../../src/pipelines/draw-images.ts'
 import type { Engine } from '../../src/pipelines/engine.ts'
 import { loadImageEncoder } from '../../src/pipelines/image-encoder.ts'
+import { imageToImage } from '../../src/pipelines/image-to-image.ts'
 import { loadIPAdapter } from '../../src/pipelines/ip-adapter.ts'
 import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.ts'
 import type { StableDiffusion } from '../../src/pipelines/stable-diffusion.ts'
@@ -75,7 +77,7 @@ export async function drawConditioned(engine: Engine, request: ConditioningCase)
     ...(images ? [images.applied.adapter] : []),
     ...(request.ic_light ? [await applyIcLight(model, icLightPictures(request), { width, height })] : []),
   ]
-  const run = textToImage(model, {
+  const parameters: GenerationParameters = {
     prompt: golden.prompt,
     negativePrompt: golden.negative_prompt,
     scheduler: { name: 'DDIM' },
@@ -83,11 +85,14 @@ export async function drawConditioned(engine: Engine, request: ConditioningCase)
     guidanceScale: request.guidance_scale,
     clipSkip: request.clip_skip,
     seed: BigInt(request.seed),
-    width,
-    height,
     adapters: { unet: adapters, ...(textEncoders && { textEncoders }) },
     ...(tile && { tiling: tilingOf(tile as [number, number, number, number]) }),
-  })
+  }
+  const { strength } = request
+  const run =
+    strength === null
+      ? textToImage(model, { ...parameters, width, height })
+      : imageToImage(model, { ...parameters, image: picture(7, width, height), strength })
   for (;;) {
     const next = await run.next()
     if (next.done) return next.value[0]?.latents as FloatTensor
