@@ -1,6 +1,7 @@
 import { WebSocket } from 'ws'
 import { requestError } from '../errors/errors.ts'
 import type { RunnerAdvertisement } from '../queue/request-queue.ts'
+import { awakeInterval } from './awake-interval.ts'
 import type { SessionOptions } from './direct-channel.ts'
 import { FrameWriter } from './frame-writer.ts'
 import {
@@ -48,7 +49,7 @@ export class RunnerConnection {
       this.#answered = true
     })
     socket.on('close', () => this.#onClose())
-    this.#ping = setInterval(() => this.#checkAlive(), PING_INTERVAL_MS).unref()
+    this.#ping = awakeInterval(PING_INTERVAL_MS, (stoodStill) => this.#checkAlive(stoodStill)).unref()
   }
 
   /** @throws when the runner does not answer in time or refuses the token */
@@ -157,8 +158,8 @@ export class RunnerConnection {
   }
 
   /** A machine that vanished never closes its sockets: two unanswered pings do. */
-  #checkAlive(): void {
-    if (this.#answered) this.#socket.ping()
+  #checkAlive(stoodStill: boolean): void {
+    if (this.#answered || stoodStill) this.#socket.ping()
     else this.#socket.terminate()
     this.#answered = false
   }

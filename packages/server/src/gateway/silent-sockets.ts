@@ -1,4 +1,5 @@
 import type { WebSocket, WebSocketServer } from 'ws'
+import { awakeInterval } from '../channel/awake-interval.ts'
 
 /**
  * Pings every client of `sockets` each so many seconds and ends those that did not answer the ping before: a machine that
@@ -7,15 +8,16 @@ import type { WebSocket, WebSocketServer } from 'ws'
  */
 export function terminateSilent(sockets: WebSocketServer, seconds: number): () => void {
   const silent = new WeakSet<WebSocket>()
-  const timer = setInterval(() => {
+  const timer = awakeInterval(seconds * 1000, (stoodStill) => {
     for (const socket of sockets.clients) {
       // What is not read for now cannot be heard to answer.
       if (socket.isPaused) continue
-      if (silent.has(socket)) socket.terminate()
+      // Its answer may lie unread in this process, which stood still.
+      if (silent.has(socket) && !stoodStill) socket.terminate()
       silent.add(socket)
       socket.once('pong', () => silent.delete(socket))
       socket.ping()
     }
-  }, seconds * 1000).unref()
+  }).unref()
   return () => clearInterval(timer)
 }

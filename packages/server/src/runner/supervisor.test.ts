@@ -69,6 +69,17 @@ class Mailbox<T> {
 }
 
 describe('superviseRunner', () => {
+  it('lets a runner live when this process stood still for longer than a hang', async () => {
+    const { supervisor, nextStart, messages } = supervise({ hangSeconds: 1 })
+    const child = await nextStart()
+    await supervisor.ready
+    // As SIGSTOP and SIGCONT would: nothing runs here meanwhile, and the runner's reports lie unread.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_500)
+    await supervisor.stop()
+    expect(messages).toEqual(['drained'])
+    expect(child.signalCode).toBeNull()
+  })
+
   it('starts another process when one dies, and says which runner it was', async () => {
     const { supervisor, nextExit, nextStart } = supervise()
     const first = await nextStart()

@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process'
+import { awakeInterval } from '../channel/awake-interval.ts'
 import type { RunnerLogger } from './runner-logger.ts'
 import { isRunnerReport } from './supervision.ts'
 
@@ -13,7 +14,7 @@ export interface SupervisorOptions {
   readonly logger: RunnerLogger
   /** A runner that reports more resident memory than this is drained and replaced. */
   readonly memoryLimitBytes?: number
-  /** Seconds without a report after which a runner counts as hung and is killed; 15 when absent. */
+  /** Seconds without a report, this process awake, after which a runner counts as hung and is killed; 15 when absent. */
   readonly hangSeconds?: number
   /** Seconds until the first report: loading code and opening a database; 60 when absent. */
   readonly startSeconds?: number
@@ -122,6 +123,9 @@ class RunnerSupervisor implements Supervisor {
   }
 }
 
+/** How often the time without a report is looked at. */
+const LOOKS = 10
+
 interface RunnerProcessHooks {
   onReport(): void
   onExit(runnerId: string | undefined, code: number | null, signal: NodeJS.Signals | null): void
@@ -144,7 +148,7 @@ class RunnerProcess {
     })
     this.#exited = new Promise((resolve) => {
       const exited = (code: number | null, signal: NodeJS.Signals | null) => {
-        clearTimeout(this.#silence)
+        clearInterval(this.#silence)
         hooks.onExit(this.#runnerId, code, signal)
         resolve()
       }
@@ -174,13 +178,17 @@ class RunnerProcess {
     clearTimeout(timer)
   }
 
+  /** Silence counts while this process runs: one that stood still has not read what the runner said meanwhile. */
   #expectReport(seconds: number): void {
-    clearTimeout(this.#silence)
-    this.#silence = setTimeout(() => {
+    clearInterval(this.#silence)
+    let looks = 0
+    this.#silence = awakeInterval((seconds * 1000) / LOOKS, (stoodStill) => {
+      if (stoodStill || ++looks < LOOKS) return
+      clearInterval(this.#silence)
       const details = { pid: this.child.pid, runnerId: this.#runnerId, seconds }
       this.#options.logger.error('the runner process is hung, killing it', details)
       this.child.kill('SIGKILL')
-    }, seconds * 1000)
+    })
   }
 
   #checkMemory(residentBytes: number): void {
