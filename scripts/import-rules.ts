@@ -72,6 +72,7 @@ export const PACKAGE_RULES: readonly PackageRules[] = [
         'config',
         'validation',
         'db',
+        'security',
         'storage',
         'queue',
         'channel',

@@ -53,7 +53,7 @@ export type { SchedulerChoice, StableDiffusion } from './pipelines/stable-diffus
 export { type TextToImageParameters, textToImage } from './pipelines/text-to-image.ts'
 export type { Tiling } from './pipelines/tiling.ts'
 export { OutOfMemoryError, SessionLostError } from './runtime/session.ts'
-export { SCHEDULER_NAMES, type SchedulerName } from './schedulers/from-config.ts'
+export { SCHEDULER_CLASS_NAMES, SCHEDULER_NAMES, type SchedulerName } from './schedulers/from-config.ts'
 export { SchedulerError } from './schedulers/scheduler.ts'
 export { concatenate, type FloatTensor } from './tensor/tensor.ts'
 export { TokenizerError } from './tokenizers/tokenizer-error.ts'

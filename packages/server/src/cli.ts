@@ -1,18 +1,12 @@
+import { readFileSync } from 'node:fs'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { gateway } from './cli/gateway.ts'
-import { generate } from './cli/generate.ts'
-import { parseTiling } from './cli/generate-adapters.ts'
-import { createKey, listKeys, revokeKey } from './cli/keys.ts'
+import { parseTiling } from './cli/generate-options.ts'
 import { addModelCommands } from './cli/models/commands.ts'
-import { runEndpoint } from './cli/run.ts'
-import { runner } from './cli/runner.ts'
-import { serve } from './cli/serve.ts'
 import { UserError } from './cli/user-error.ts'
-import { ConfigError, type ConfigOverrides, readConfig } from './config/config.ts'
+import { ConfigError, type ConfigOverrides, preparedWeightsFolder, readConfig } from './config/config.ts'
 import { DatabaseError } from './db/database-error.ts'
 import { WireError } from './errors/errors.ts'
 import { ModelError } from './models/model-error.ts'
-import { preparedWeightsFolder } from './processes/image-endpoints.ts'
 import { StorageError } from './storage/storage-error.ts'
 
 /** Runs the command line. Errors that a person can mend are one line; exit status 1, or 130 for Ctrl-C. */
@@ -28,6 +22,7 @@ export async function main(argv: readonly string[]): Promise<void> {
 function program(): Command {
   const darkroom = new Command('darkroom')
     .description("Self-hosted image generation that speaks fal's wire protocol")
+    .version(ownVersion(), '--version', 'show the version')
     .showHelpAfterError('(darkroom --help lists the commands)')
   addServe(darkroom)
   addRoles(darkroom)
@@ -38,15 +33,23 @@ function program(): Command {
   return darkroom
 }
 
+function ownVersion(): string {
+  const file = new URL('../package.json', import.meta.url)
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
+}
+
+/** Commands load their code when they run: most of it is the engine's, and `--help` needs none. */
 function addServe(darkroom: Command): void {
   const command = darkroom.command('serve').description('serve the API: gateway and runners on this machine')
-  withRunnerCount(withGatewayOptions(command)).action((options) => serve(overridesOf(options)))
+  withRunnerCount(withGatewayOptions(command)).action(async (options) =>
+    (await import('./cli/serve.ts')).serve(overridesOf(options)),
+  )
 }
 
 /** The parts of `serve`, for many machines that share PostgreSQL (DATABASE_URL) and a bucket (S3_BUCKET). */
 function addRoles(darkroom: Command): void {
-  withGatewayOptions(darkroom.command('gateway').description('serve the API without a runner')).action((options) =>
-    gateway(overridesOf(options)),
+  withGatewayOptions(darkroom.command('gateway').description('serve the API without a runner')).action(
+    async (options) => (await import('./cli/gateway.ts')).gateway(overridesOf(options)),
   )
   withRunnerCount(darkroom.command('runner').description('work on requests that gateways accept'))
     .option('--data <folder>', 'where prepared weights are kept (default ~/.darkroom)')
@@ -56,7 +59,7 @@ function addRoles(darkroom: Command): void {
     )
     .option('--runner-port <port>', 'port of the first runner, the others take the next ones', integer(0, 65_535))
     .option('--advertised-host <name>', 'by which name or address gateways reach this machine')
-    .action((options) => runner(overridesOf(options)))
+    .action(async (options) => (await import('./cli/runner.ts')).runner(overridesOf(options)))
 }
 
 function withGatewayOptions(command: Command): Command {
@@ -100,7 +103,9 @@ function addRun(darkroom: Command): void {
     .argument('[fields...]', 'input fields: prompt="a king" num_images=2')
     .option('--output <folder>', 'where pictures and output.json go', 'darkroom-output')
     .action((endpointId, fields, { output }) =>
-      withInterrupt((signal) => runEndpoint({ endpointId, fields, output }, readConfig(), signal)),
+      withInterrupt(async (signal) =>
+        (await import('./cli/run.ts')).runEndpoint({ endpointId, fields, output }, readConfig(), signal),
+      ),
     )
 }
 
@@ -116,18 +121,18 @@ function addKeys(darkroom: Command): void {
       new Option('--scope <scope>', 'API calls models, ADMIN also manages').choices(['API', 'ADMIN']).default('API'),
     )
     .option(...data)
-    .action((options) => createKey(config(options), options.alias, options.scope))
+    .action(async (options) => (await import('./cli/keys.ts')).createKey(config(options), options.alias, options.scope))
   keys
     .command('list')
     .description('list keys, revoked ones included')
     .option(...data)
-    .action((options) => listKeys(config(options)))
+    .action(async (options) => (await import('./cli/keys.ts')).listKeys(config(options)))
   keys
     .command('revoke')
     .description('refuse a key from now on')
     .argument('<key-id>')
     .option(...data)
-    .action((keyId, options) => revokeKey(config(options), keyId))
+    .action(async (keyId, options) => (await import('./cli/keys.ts')).revokeKey(config(options), keyId))
 }
 
 function addGenerate(darkroom: Command): void {
@@ -141,11 +146,11 @@ function addGenerate(darkroom: Command): void {
     .option('--negative-prompt <text>', 'what to keep out; absent is not the same as empty')
     .option('--seed <integer>', 'picture i draws from seed + i (default random)', bigInteger)
     .option('--num-images <n>', 'pictures to draw', integer(1, 64), 1)
-    .option('--steps <n>', 'denoising steps', integer(1, 1000), 30)
+    .option('--steps <n>', 'denoising steps (default 30)', integer(1, 1000))
     .option('--timesteps <list>', 'the timesteps themselves: 999,759,499', numbers)
     .option('--sigmas <list>', 'the sigmas themselves, ending in 0: 14.6,2.9,0', numbers)
-    .option('--guidance <scale>', "guidance scale (default 7.5, SDXL's 5); off at 1 and below", decimal)
-    .option('--guidance-rescale <phi>', 'against over-exposure, 0 to 1', decimal, 0)
+    .option('--guidance <scale>', "guidance scale (default 7.5, SDXL's 5); off at 1 and below", decimal(0, 100))
+    .option('--guidance-rescale <phi>', 'against over-exposure, 0 to 1', decimal(0, 1), 0)
     .option('--scheduler <name>', "fal's name or diffusers' class (default the checkpoint's own)")
     .addOption(
       new Option('--prediction-type <type>', "what the UNet predicts (default the checkpoint's)").choices([
@@ -154,12 +159,12 @@ function addGenerate(darkroom: Command): void {
         'sample',
       ]),
     )
-    .option('--eta <eta>', 'stochasticity of DDIM and TCD, 0 to 1', decimal, 0)
+    .option('--eta <eta>', 'stochasticity of DDIM and TCD, 0 to 1', decimal(0, 1), 0)
     .option('--clip-skip <n>', 'hidden layers of the text encoder to leave out', integer(0, 11), 0)
     .option('--width <pixels>', "default the checkpoint's native size", integer(8, 16_384))
     .option('--height <pixels>', "default the checkpoint's native size", integer(8, 16_384))
     .option('--image <file>', 'picture to start from')
-    .option('--strength <s>', 'how much of it is drawn anew, 0 to 1', decimal, 0.8)
+    .option('--strength <s>', 'how much of it is drawn anew, 0 to 1 (default 0.8)', decimal(0, 1))
     .option('--lora <file[:scale]>', 'LoRA to merge; may be given several times', collect, [])
     .option('--embedding <file[=word,word]>', 'learned words; may be given several times', collect, [])
     .option(
@@ -183,7 +188,12 @@ function addGenerate(darkroom: Command): void {
     .option('--variant <name>', 'precision variant of the weight files, e.g. fp16')
     .option('--latents <file>', 'also write the final latents (safetensors, float32, key "latents")')
     .action((options) =>
-      withInterrupt((signal) => generate({ ...options, cacheFolder: preparedWeightsFolder(readConfig()) }, signal)),
+      withInterrupt(async (signal) =>
+        (await import('./cli/generate.ts')).generate(
+          { ...options, cacheFolder: preparedWeightsFolder(readConfig()) },
+          signal,
+        ),
+      ),
     )
 }
 
@@ -215,14 +225,16 @@ function bigInteger(text: string): bigint {
   return BigInt(text)
 }
 
-function decimal(text: string): number {
-  const value = Number(text)
-  if (text.trim() !== '' && Number.isFinite(value)) return value
-  throw new InvalidArgumentError('expected a number')
+function decimal(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (text.trim() !== '' && value >= least && value <= most) return value
+    throw new InvalidArgumentError(`expected a number from ${least} to ${most}`)
+  }
 }
 
 function numbers(text: string): number[] {
-  return text.split(',').map(decimal)
+  return text.split(',').map(decimal(0, 1_000_000))
 }
 
 function collect(text: string, previous: readonly string[]): string[] {

@@ -55,6 +55,9 @@ const NAMED = {
 /** The scheduler names of fal's endpoints. */
 export type SchedulerName = keyof typeof NAMED
 
+/** diffusers' names of the classes. */
+export const SCHEDULER_CLASS_NAMES = Object.keys(CLASSES) as readonly SchedulerClassName[]
+
 export const SCHEDULER_NAMES = Object.keys(NAMED) as readonly SchedulerName[]
 
 /**

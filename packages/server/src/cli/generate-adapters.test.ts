@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { parsePairs, parseTiling } from './generate-adapters.ts'
+import { parsePairs } from './generate-adapters.ts'
+import { parseTiling } from './generate-options.ts'
 
 const parse = (text: string) => parsePairs('--controlnet', text, ['path', 'image'], ['scale'])
 

@@ -17,7 +17,6 @@ import {
   openWeightFile,
   type RgbImage,
   type StableDiffusion,
-  type Tiling,
   type UNetAdapter,
 } from '@darkroom/engine'
 import { UserError } from './user-error.ts'
@@ -102,16 +101,6 @@ export async function readPicture(path: string): Promise<RgbImage> {
     throw new UserError(`cannot read the picture ${path}: ${cause.message}`)
   })
   return decodeImage(bytes)
-}
-
-/** `SIZE` or `SIZE:STRIDE`, in pixels of both sides; half a tile is the stride otherwise. */
-export function parseTiling(text: string): Tiling {
-  const [, size, stride] = /^(\d+)(?::(\d+))?$/.exec(text) ?? []
-  const tile = Number(size)
-  if (!(tile > 0)) throw new UserError(`--tile ${text}: expected a size in pixels, or size:stride`)
-  const step = stride === undefined ? Math.ceil(tile / 2) : Number(stride)
-  if (!(step > 0 && step <= tile)) throw new UserError(`--tile ${text}: the stride must be from 1 to the size`)
-  return { tileWidth: tile, tileHeight: tile, tileStrideWidth: step, tileStrideHeight: step }
 }
 
 /** `key=value,key=value`. @throws UserError that names the option for keys that are missing or not known */

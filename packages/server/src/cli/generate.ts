@@ -11,46 +11,19 @@ import {
   imageToImage,
   loadStableDiffusion,
   openEngine,
+  SCHEDULER_CLASS_NAMES,
+  SCHEDULER_NAMES,
   type SchedulerChoice,
   type StableDiffusion,
-  type Tiling,
   textToImage,
   writeSafetensors,
 } from '@darkroom/engine'
-import { type AdapterOptions, readPicture, unetAdapters, withEmbeddings } from './generate-adapters.ts'
+import { readPicture, unetAdapters, withEmbeddings } from './generate-adapters.ts'
+import { checkGenerateOptions, type GenerateOptions, outputFormat, parseLora } from './generate-options.ts'
 import { stepBar } from './progress.ts'
-import { UserError } from './user-error.ts'
 
-export interface GenerateOptions extends AdapterOptions {
-  readonly checkpoint: string
-  readonly prompt: string
-  readonly negativePrompt?: string
-  readonly seed?: bigint
-  readonly steps: number
-  readonly timesteps?: readonly number[]
-  readonly sigmas?: readonly number[]
-  readonly guidance?: number
-  readonly guidanceRescale: number
-  readonly scheduler?: string
-  readonly predictionType?: string
-  readonly eta: number
-  readonly clipSkip: number
-  readonly width?: number
-  readonly height?: number
-  readonly numImages: number
-  readonly image?: string
-  readonly strength: number
-  readonly lora: readonly string[]
-  readonly icLight?: string
-  readonly promptWeighting?: boolean
-  readonly tile?: Tiling
-  readonly variant?: string
-  readonly tokenizer?: string
-  readonly output: string
-  readonly latents?: string
-  /** Where prepared weights are kept between runs. */
-  readonly cacheFolder: string
-}
+const DEFAULT_STEPS = 30
+const DEFAULT_STRENGTH = 0.8
 
 /** Guidance scales that diffusers' pipelines default to. */
 const DEFAULT_GUIDANCE: Readonly<Record<StableDiffusion['kind'], number>> = {
@@ -60,6 +33,7 @@ const DEFAULT_GUIDANCE: Readonly<Record<StableDiffusion['kind'], number>> = {
 
 /** `darkroom generate`: one pipeline run without a server. */
 export async function generate(options: GenerateOptions, signal: AbortSignal): Promise<void> {
+  await checkGenerateOptions(options, [...SCHEDULER_NAMES, ...SCHEDULER_CLASS_NAMES])
   const format = outputFormat(options.output)
   const engine = openEngine({ cacheFolder: options.cacheFolder, keepsIdle: false })
   try {
@@ -116,14 +90,11 @@ async function startGeneration(
   const { width = model.defaultSize.width, height = model.defaultSize.height } = image ?? options
   const adapters = { unet: await unetAdapters(engine, model, options, { width, height }) }
   return image
-    ? imageToImage(model, { ...parameters, adapters, image, strength: options.strength }, signal)
+    ? imageToImage(model, { ...parameters, adapters, image, strength: options.strength ?? DEFAULT_STRENGTH }, signal)
     : textToImage(model, { ...parameters, adapters, width, height }, signal)
 }
 
 function generationParameters(model: StableDiffusion, options: GenerateOptions): GenerationParameters {
-  if (options.timesteps && options.sigmas) {
-    throw new UserError('give --timesteps or --sigmas, not both')
-  }
   return {
     prompt: options.prompt,
     ...(options.negativePrompt !== undefined && { negativePrompt: options.negativePrompt }),
@@ -135,7 +106,7 @@ function generationParameters(model: StableDiffusion, options: GenerateOptions):
       ? { timesteps: options.timesteps }
       : options.sigmas
         ? { sigmas: options.sigmas }
-        : { numInferenceSteps: options.steps },
+        : { numInferenceSteps: options.steps ?? DEFAULT_STEPS },
     guidanceScale: options.guidance ?? DEFAULT_GUIDANCE[model.kind],
     guidanceRescale: options.guidanceRescale,
     eta: options.eta,
@@ -146,19 +117,6 @@ function generationParameters(model: StableDiffusion, options: GenerateOptions):
     onWarning: (message) => console.error(message),
     ...(options.tile && { tiling: options.tile }),
   }
-}
-
-/** `path` or `path:scale`. */
-function parseLora(text: string): { path: string; scale: number } {
-  const match = /^(.*?)(?::(-?\d+(?:\.\d+)?))?$/.exec(text)
-  return { path: match?.[1] ?? text, scale: Number(match?.[2] ?? 1) }
-}
-
-function outputFormat(path: string): 'png' | 'jpeg' {
-  const extension = extname(path).toLowerCase()
-  if (extension === '.png') return 'png'
-  if (extension === '.jpg' || extension === '.jpeg') return 'jpeg'
-  throw new UserError(`--output ${path}: expected a name that ends in .png, .jpg or .jpeg`)
 }
 
 /** `x.png`; of several, `x-1.png`, `x-2.png`, … */

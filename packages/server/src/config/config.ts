@@ -153,6 +153,11 @@ export function readConfig(overrides: ConfigOverrides = {}, environment: Environ
   })
 }
 
+/** Where weights that cannot be mapped as they lie are kept in float32. */
+export function preparedWeightsFolder({ dataFolder }: Pick<Config, 'dataFolder'>): string {
+  return join(dataFolder, 'prepared-weights')
+}
+
 function withoutBlanks(environment: Environment): Environment {
   return Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''))
 }

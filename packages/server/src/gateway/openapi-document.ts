@@ -74,6 +74,7 @@ function publish(schema: z.core.$ZodTypes, json: JsonObject): void {
   if (def.type === 'object') publishObject(def.shape, json)
   delete json.id
   delete json.requiredUnless
+  delete json.ignored
 }
 
 /** zod's own serialisation cannot carry a bigint, so the bounds of one travel as text until the tree is finished. */

@@ -5,6 +5,7 @@ import { toErrorAnswer } from '../errors/error-answer.ts'
 import { requestError, WireError } from '../errors/errors.ts'
 import { stringifyJson } from '../protocol/json-text.ts'
 import { validateInput } from '../validation/validate-input.ts'
+import { refuseUnfetchablePictures } from './input-urls.ts'
 import { RealtimeBacklog } from './realtime-backlog.ts'
 import { decodeFrame, encodeOutput, type Frame } from './realtime-frames.ts'
 
@@ -88,7 +89,9 @@ export class RealtimeConnection {
     try {
       const decoded = decodeFrame(frame)
       requestId = decoded.requestId
-      const result = await this.#work(validateInput(this.#options.endpoint.input, decoded.input))
+      const input = validateInput(this.#options.endpoint.input, decoded.input)
+      await refuseUnfetchablePictures(this.#options.endpoint, input)
+      const result = await this.#work(input)
       if (result.status >= 400) await this.#send(stringifyJson(errorMessage(result.status, result.output, requestId)))
       else await this.#send(encodeOutput(withRequestId(result.output, requestId), frame.binary))
     } catch (error) {

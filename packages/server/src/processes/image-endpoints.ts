@@ -1,7 +1,6 @@
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
 import { openEngine } from '@darkroom/engine'
-import type { Config } from '../config/config.ts'
+import { type Config, preparedWeightsFolder } from '../config/config.ts'
 import { ImageEngine } from '../drawing/image-engine.ts'
 import { readRecipes } from '../drawing/recipes.ts'
 import type { RunnableEndpoint } from '../endpoints/endpoint.ts'
@@ -67,9 +66,4 @@ function notingAnswers({ schema, handler }: RunnableEndpoint, answered: Set<stri
       return output
     },
   }
-}
-
-/** Where weights that cannot be mapped as they lie are kept in float32. */
-export function preparedWeightsFolder(config: Config): string {
-  return join(config.dataFolder, 'prepared-weights')
 }

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 import { decodeDataUri } from './data-uri.ts'
 import { OutboundError } from './outbound-error.ts'
-import type { OutboundHttp, OutboundResponse } from './outbound-http.ts'
+import { assertFetchable, type OutboundHttp, type OutboundResponse } from './outbound-http.ts'
 
 export interface FetchLimits {
   /** Bytes after any content encoding is undone. */
@@ -102,6 +102,13 @@ async function collect(body: Readable, limits: FetchLimits): Promise<Uint8Array>
     chunks.push(chunk)
   }
   return Buffer.concat(chunks, size)
+}
+
+/** @throws OutboundError for text that is no URL, or one that is not fetched */
+export function fetchableUrl(text: string): URL {
+  const url = parseUrl(text)
+  assertFetchable(url)
+  return url
 }
 
 function parseUrl(text: string, base?: URL): URL {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { WireError } from '../errors/errors.ts'
-import { mayBeImage, type OwnFile, readInputFile } from './input-file.ts'
+import { mayBeImage, type OwnFile, readInputFile, refuseUnfetchable } from './input-file.ts'
 import { OutboundHttp } from './outbound-http.ts'
 
 const LIMITS = { field: ['loras', 0, 'path'], maxBytes: 20, timeoutSeconds: 5, accepts: mayBeImage }
@@ -62,4 +62,14 @@ describe('readInputFile', () => {
     const item = await itemOf(`data:text/html,${'a'.repeat(10_000)}`)
     expect(String(item?.input).length).toBeLessThan(200)
   })
+})
+
+it('refuses a host that has no address at once, and leaves a resolver that is away to whoever fetches', async () => {
+  const failing = (code: string) => () => Promise.reject(Object.assign(new Error(code), { code }))
+  const url = 'https://nowhere.invalid/a.png'
+  await expect(refuseUnfetchable(url, ['image_url'], failing('ENOTFOUND'))).rejects.toMatchObject({
+    status: 422,
+    detail: [{ msg: expect.stringContaining('(ENOTFOUND)'), type: 'file_download_error' }],
+  })
+  await refuseUnfetchable(url, ['image_url'], failing('EAI_AGAIN'))
 })

@@ -1,5 +1,8 @@
+import { lookup } from 'node:dns/promises'
+import { isIP } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type FieldErrorItem, WireError } from '../errors/errors.ts'
-import { type FetchLimits, fetchBytes } from './fetch-bytes.ts'
+import { type FetchLimits, fetchableUrl, fetchBytes } from './fetch-bytes.ts'
 import { OutboundError, type OutboundErrorCode } from './outbound-error.ts'
 import type { OutboundHttp } from './outbound-http.ts'
 
@@ -45,9 +48,43 @@ export async function readInputFile(
   }
 }
 
+/** Milliseconds that a name may take to be found; one that takes longer is left to whoever fetches. */
+const LOOKUP_MS = 1000
+
+/**
+ * Refuses at once what `readInputFile` would refuse later: a URL of a scheme that is not fetched, or a host that has no address.
+ * @throws WireError 422 `file_download_error` naming the field
+ */
+export async function refuseUnfetchable(
+  url: string,
+  field: InputFileLimits['field'],
+  find: (host: string) => Promise<unknown> = lookup,
+): Promise<void> {
+  if (/^\s*data:/i.test(url)) return
+  try {
+    const { hostname } = fetchableUrl(url)
+    if (isIP(hostname.replace(/^\[|\]$/g, '')) !== 0) return
+    const patience = sleep(LOOKUP_MS, undefined, { ref: false })
+    await Promise.race([find(hostname).catch(refuseUnknownHost), patience])
+  } catch (error) {
+    throw error instanceof OutboundError ? inputFileError(error, url, { field, maxBytes: MAX_IMAGE_BYTES }) : error
+  }
+}
+
+/** Only a name that there is not is told; a resolver that is away may answer the next time. */
+function refuseUnknownHost(error: unknown): void {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOTFOUND') {
+    throw new OutboundError('network', 'ENOTFOUND', error)
+  }
+}
+
 const TYPES: Partial<Record<OutboundErrorCode, string>> = { too_large: 'file_too_large', type: 'image_load_error' }
 
-function inputFileError(error: OutboundError, url: string, limits: InputFileLimits): WireError {
+function inputFileError(
+  error: OutboundError,
+  url: string,
+  limits: Pick<InputFileLimits, 'field' | 'maxBytes'>,
+): WireError {
   const type = TYPES[error.code] ?? 'file_download_error'
   const item: FieldErrorItem = {
     loc: ['body', ...limits.field],

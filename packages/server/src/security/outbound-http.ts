@@ -96,7 +96,8 @@ export class OutboundHttp {
   }
 }
 
-function assertFetchable(url: URL): void {
+/** @throws OutboundError `invalid_url` */
+export function assertFetchable(url: URL): void {
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
     throw new OutboundError('invalid_url', `expected http: or https:, got ${url.protocol}`)
   }

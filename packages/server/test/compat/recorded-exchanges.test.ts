@@ -25,12 +25,6 @@ const NOT_BILLED: Exception = {
   kind: 'added',
   reason: 'Documented for refused inputs; these records kept no headers',
 }
-const SERVED_FROM: Exception = {
-  at: 'x-fal-served-from',
-  kind: 'added',
-  reason: 'Documented for whatever a runner answered; of this answer only the units are on record',
-}
-
 let server: WholeServer
 let restore: () => Promise<void>
 
@@ -207,7 +201,7 @@ describe('refused inputs', () => {
         falHeaders: ['x-fal-request-id', 'x-fal-billable-units'],
         body: '{"detail":[{"loc":["body","image_url"],"msg":"Failed to download the file. Please check if the URL is accessible and try again.","type":"file_download_error","url":"https://docs.fal.ai/errors#file_download_error","input":"https://x"}]}',
       },
-      [MESSAGE, SERVED_FROM],
+      [MESSAGE],
     )
     expect(answer.headers.get('x-fal-billable-units')).toBe('0')
     expect(JSON.parse(answer.body).detail[0]).toMatchObject({

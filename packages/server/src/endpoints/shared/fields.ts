@@ -1,9 +1,9 @@
 import { z } from 'zod'
 
 /**
- * Fields that several endpoints have. What stands in `.meta()` goes into the published schema, but for two keys that
- * steer reading and publishing: `requiredUnless` (another field whose presence makes this one optional) and `hidden`
- * (accepted, not published).
+ * Fields that several endpoints have. What stands in `.meta()` goes into the published schema, but for keys that steer reading and
+ * publishing: `requiredUnless` (another field whose presence makes this one optional), `hidden` (accepted, not published) and
+ * `ignored` (accepted, not used).
  */
 
 const LARGEST_UINT64 = 2n ** 64n - 1n

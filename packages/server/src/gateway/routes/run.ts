@@ -10,6 +10,7 @@ import { validateInput } from '../../validation/validate-input.ts'
 import { requireKeyOrToken } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import { type DirectCall, readDirectCall, recordCall, sessionOptions } from '../direct-call.ts'
+import { refuseUnfetchablePictures } from '../input-urls.ts'
 import { SURFACE_PREFIX } from '../surface.ts'
 
 /** `POST /{id}`: one input through the direct channel, answered with what the handler answered. */
@@ -59,6 +60,7 @@ async function work(
   signal: AbortSignal,
 ): Promise<Outcome> {
   const valid = validateInput(endpoint.input, input)
+  await refuseUnfetchablePictures(endpoint, valid)
   const result = await converse(channel, sessionOptions(submission, false), valid, signal)
   const { status, headers, output, inferenceSeconds } = result
   const outcome = { status, headers, body: stringifyJson(output) }

@@ -58,6 +58,7 @@ export const lcmSd15ImageToImage = {
         .meta({
           title: 'Mask Url',
           description: 'Accepted for compatibility and not used.',
+          ignored: true,
           ui: { field: 'image' },
         }),
     })
