@@ -6,7 +6,7 @@ import type { Schedule, ScheduleOptions, Scheduler } from '../schedulers/schedul
 import { type FloatTensor, float32 } from '../tensor/tensor.ts'
 import { type DenoiseInput, denoise, type Guidance } from './denoise.ts'
 import { ParameterError } from './parameter-error.ts'
-import { encodePlainPrompts } from './prompt-embeddings.ts'
+import { encodePlainPrompts, requireClipSkip } from './prompt-embeddings.ts'
 import { encodeWeightedPrompts } from './prompt-weighting.ts'
 import type { SchedulerChoice, StableDiffusion } from './stable-diffusion.ts'
 import type { PromptConditioning, TextAdapters } from './text-encoders.ts'
@@ -146,6 +146,7 @@ async function encodeGuidance(model: StableDiffusion, parameters: GenerationPara
   const guided = scale > 1 && model.unet.timeCondProjDim === undefined
   const zeros = guided && negativePrompt === undefined && model.zerosForAbsentPrompt
   const prompts = { prompt, ...(guided && !zeros && { negativePrompt: negativePrompt ?? '' }) }
+  requireClipSkip(model.textEncoders, parameters.clipSkip ?? 0)
   const encode = parameters.promptWeighting ? encodeWeightedPrompts : encodePlainPrompts
   const { positive, negative } = await encode(model.textEncoders, prompts, {
     clipSkip,

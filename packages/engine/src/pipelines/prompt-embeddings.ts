@@ -1,3 +1,4 @@
+import { ParameterError } from './parameter-error.ts'
 import type { PromptConditioning, TextAdapters, TextEncoder, TextEncoders } from './text-encoders.ts'
 
 /** A prompt and, where guidance is on, the one to stay away from. */
@@ -19,6 +20,17 @@ export interface PromptEncodingOptions {
   readonly adapters?: TextAdapters
   /** Told of the part of a prompt that was too long. */
   readonly onWarning?: (message: string) => void
+}
+
+/**
+ * The hidden states of SD 1.x are skipped from the last one on, SDXL's from the one before it, and one must be left.
+ * @throws ParameterError when clip skip leaves no layer
+ */
+export function requireClipSkip({ first, second }: TextEncoders, clipSkip: number): void {
+  const layers = Math.min(first.config.layers, second?.config.layers ?? Number.POSITIVE_INFINITY)
+  const most = second === undefined ? layers : layers - 1
+  if (clipSkip <= most) return
+  throw new ParameterError('clip_skip', `this model's text encoder can skip ${most} layers at most, found ${clipSkip}`)
 }
 
 /**

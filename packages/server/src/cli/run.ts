@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Config } from '../config/config.ts'
 import { createCatalogue } from '../endpoints/catalogue.ts'
-import type { HandlerContext, StoredFile } from '../endpoints/endpoint.ts'
+import type { EndpointSchema, HandlerContext, StoredFile } from '../endpoints/endpoint.ts'
 import { fieldError } from '../errors/errors.ts'
 import { createImageEndpoints } from '../processes/image-endpoints.ts'
 import { dumpsJson } from '../protocol/json-text.ts'
@@ -36,7 +36,7 @@ export async function runEndpoint(options: RunOptions, config: Config, signal: A
       throw new UserError(`there is no endpoint ${options.endpointId}; expected one of ${ids}`)
     }
     await mkdir(options.output, { recursive: true })
-    const input = validateInput(endpoint.schema.input, inputFromFields(options.fields))
+    const input = validateInput(endpoint.schema.input, inputFromFields(options.fields, endpoint.schema))
     const bar = stepBar()
     const context = handlerContext(options.output, outbound, signal, (message, _level, progress) => {
       if (progress) bar.update(progress.done, progress.total)
@@ -59,14 +59,24 @@ async function drive(steps: AsyncGenerator<unknown, unknown>): Promise<unknown> 
   }
 }
 
-/** `prompt=a cat` and `num_images=2` as an input object. A repeated key makes a list. */
-function inputFromFields(fields: readonly string[]): Record<string, unknown> {
+/**
+ * `prompt=a cat` and `num_images=2` as an input object; of a repeated key the last counts.
+ * @throws UserError for a field that the endpoint does not have: over HTTP it is ignored, as on fal, here it is a slip of the hand
+ */
+export function inputFromFields(
+  fields: readonly string[],
+  { id, input: schema }: Pick<EndpointSchema, 'id' | 'input'>,
+): Record<string, unknown> {
   // Pictures go to files here, unless asked otherwise.
   const input: Record<string, unknown> = { sync_mode: false }
   for (const field of fields) {
     const separator = field.indexOf('=')
     if (separator < 1) throw new UserError(`expected key=value, got ${field}`)
-    input[field.slice(0, separator)] = readValue(field.slice(separator + 1))
+    const name = field.slice(0, separator)
+    if (!(name in schema.shape)) {
+      throw new UserError(`${id} has no field ${name}; expected one of ${Object.keys(schema.shape).join(', ')}`)
+    }
+    input[name] = readValue(field.slice(separator + 1))
   }
   return input
 }
