@@ -1,7 +1,6 @@
 import { type Command, Option } from 'commander'
 import { type Config, readConfig } from '../../config/config.ts'
 import { WEIGHTS_KINDS } from '../../models/weights-kind.ts'
-import { inspect } from '../inspect.ts'
 import { collectGarbage, listModels, removeModels, showModel } from './inventory.ts'
 import { pullModels } from './pull.ts'
 
@@ -46,7 +45,10 @@ export function addModelCommands(
     .argument('<file>', 'a path, or a model on this machine: owner/name[/file]')
     .option('--base <id>', 'a base model: a folder, a file or an id')
     .option(...DATA)
-    .action((reference, options) => inspect(configOf(options), reference, options.base))
+    .action(async (reference, options) =>
+      // Loads the engine, which the others here do not need.
+      (await import('../inspect.ts')).inspect(configOf(options), reference, options.base),
+    )
   darkroom
     .command('rm')
     .description('remove models that were fetched')
