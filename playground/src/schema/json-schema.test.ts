@@ -41,6 +41,13 @@ describe('resolve', () => {
   })
 })
 
+it('takes an optional text as a text', () => {
+  expect(resolve({ type: ['string', 'null'], title: 'Variant' }, document)).toEqual({
+    type: 'string',
+    title: 'Variant',
+  })
+})
+
 describe('kindOf', () => {
   it.each([
     ['image', 'image_url', { type: 'string', ui: { field: 'image' } }],

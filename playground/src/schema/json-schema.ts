@@ -1,7 +1,8 @@
 /** A node of the JSON Schema that an OpenAPI 3 document carries; only what forms need of it. */
 export interface JsonSchema {
   readonly $ref?: string
-  readonly type?: string
+  /** One type; `resolve` takes the null out of a list that only says that the field is optional. */
+  readonly type?: string | readonly string[]
   readonly title?: string
   readonly description?: string
   readonly default?: unknown
@@ -52,9 +53,16 @@ export function resolve(node: JsonSchema, document: OpenApiDocument): JsonSchema
   }
   const name = node.$ref === undefined ? undefined : REFERENCE.exec(node.$ref)?.[1]
   const target = name === undefined ? undefined : document.components.schemas[name]
-  if (target === undefined) return node
+  if (target === undefined) return withoutNull(node)
   const { $ref: _, ...rest } = node
   return { ...resolve(target, document), ...rest }
+}
+
+function withoutNull(node: JsonSchema): JsonSchema {
+  if (!Array.isArray(node.type)) return node
+  const types: readonly string[] = node.type
+  const [only, ...further] = types.filter((type) => type !== 'null')
+  return only === undefined || further.length > 0 ? node : { ...node, type: only }
 }
 
 /** The schema of the endpoint's input, as the document's submit operation has it. */

@@ -101,6 +101,10 @@ describe('the OpenAPI document', () => {
 describe.each(ENDPOINT_SCHEMAS.map((endpoint) => [endpoint.id, endpoint] as const))(
   'the document of %s',
   (_, endpoint) => {
+    test('publishes optional fields by their type alone', () => {
+      expect(stringifyJson(openApiDocument(endpoint, URLS))).not.toContain('"null"')
+    })
+
     test('refers to components that it holds, each with its properties', () => {
       const text = stringifyJson(openApiDocument(endpoint, URLS))
       const schemas = componentsOf(endpoint)

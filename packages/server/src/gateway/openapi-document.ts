@@ -132,6 +132,11 @@ function withComponentRefs(node: unknown): unknown {
 
 /** pydantic 1 publishes an optional field by its type alone, without the null that it also accepts. */
 function withoutNull(node: JsonObject): JsonObject {
+  if (Array.isArray(node.type)) {
+    const types: readonly string[] = node.type
+    const [only, ...further] = types.filter((type) => type !== 'null')
+    return further.length === 0 ? { ...node, type: only } : node
+  }
   if (!Array.isArray(node.anyOf)) return node
   const branches: readonly JsonObject[] = node.anyOf
   const others = branches.filter((branch) => branch.type !== 'null')
