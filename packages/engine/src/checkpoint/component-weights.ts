@@ -79,7 +79,7 @@ async function loadHeaders(
   paths: readonly string[],
   renames: KeyRenames,
 ): Promise<ComponentWeights> {
-  const files = await Promise.all(paths.map(async (path) => readWeightFile(await existing(path))))
+  const files = await Promise.all(paths.map(readLinkedFile))
   const tensors = new Map<string, StoredTensor>()
   for (const file of files) {
     for (const [storedKey, entry] of file.tensors) {
@@ -103,6 +103,20 @@ export async function identityOf(files: readonly WeightFile[]): Promise<string> 
     hash.update(JSON.stringify([path, size, mtimeMs]))
   }
   return hash.digest('hex')
+}
+
+/**
+ * Reads a file's header by its real path, which can be mapped; problems are told of the name that it was asked for by: a hub cache's own
+ * names are hashes.
+ * @throws CheckpointError when it is missing; WeightFileError when it is damaged
+ */
+export async function readLinkedFile(path: string): Promise<WeightFile> {
+  const real = await existing(path)
+  try {
+    return await readWeightFile(real)
+  } catch (error) {
+    throw error instanceof WeightFileError ? new WeightFileError(path, error.problem, error) : error
+  }
 }
 
 async function existing(path: string): Promise<string> {

@@ -43,12 +43,12 @@ const FOREIGN: readonly (readonly [pattern: RegExp, what: string])[] = [
 
 /**
  * The models in a file of weights.
+ * @param source what messages call it
  * @throws CheckpointError for models of other kinds, and files that hold no model (adapters)
  */
-export function partsOf(file: WeightFile): FileParts {
+export function partsOf(file: WeightFile, source: string = displayName(file.path)): FileParts {
   const foreign = FOREIGN.find(([pattern]) => [...file.tensors.keys()].some((key) => pattern.test(key)))
-  if (foreign)
-    throw new CheckpointError(`${displayName(file.path)} is ${foreign[1]}: not supported`, { path: file.path })
+  if (foreign) throw new CheckpointError(`${source} is ${foreign[1]}: not supported`, { path: file.path })
   const grouped = new Map<PartName, Map<string, string>>()
   for (const key of file.tensors.keys()) {
     const [prefix, part] = PREFIXES.find(([text]) => key.startsWith(text)) ?? []
@@ -57,7 +57,7 @@ export function partsOf(file: WeightFile): FileParts {
   }
   if (grouped.size === 0) {
     const part = bareModel(file.tensors)
-    if (!part) throw new CheckpointError(notAModel(file), { path: file.path })
+    if (!part) throw new CheckpointError(`${source} ${notAModel(file)}`, { path: file.path })
     grouped.set(part, new Map([...file.tensors.keys()].map((key) => [key, key])))
   }
   return new Map([...grouped].map(([part, storedKeys]) => [part, { layout: layoutOf(part, storedKeys), storedKeys }]))
@@ -85,18 +85,17 @@ function layoutOf(part: PartName, keys: ReadonlyMap<string, string>): FilePart['
 
 function notAModel(file: WeightFile): string {
   const keys = [...file.tensors.keys()]
-  const name = displayName(file.path)
-  if (keys.some((key) => /lora_|hada_|lokr_|oft_/.test(key))) return `${name} is a LoRA, not a model`
-  if (keys.some((key) => /^(ip_adapter|image_proj)\./.test(key))) return `${name} is an IP-Adapter, not a model`
-  if (keys.length < 10) return `${name} holds no model, but perhaps an embedding: ${keys.slice(0, 3).join(', ')}`
-  return `${name} is no Stable Diffusion model: its keys begin with ${keys.slice(0, 3).join(', ')}`
+  if (keys.some((key) => /lora_|hada_|lokr_|oft_/.test(key))) return 'is a LoRA, not a model'
+  if (keys.some((key) => /^(ip_adapter|image_proj)\./.test(key))) return 'is an IP-Adapter, not a model'
+  if (keys.length < 10) return `holds no model, but perhaps an embedding: ${keys.slice(0, 3).join(', ')}`
+  return `is no Stable Diffusion model: its keys begin with ${keys.slice(0, 3).join(', ')}`
 }
 
 /**
  * The family of a whole checkpoint, by its text encoders.
  * @throws CheckpointError when it is no whole checkpoint: the message says which models it holds
  */
-export function familyOf(file: WeightFile, parts: FileParts): ModelFamily {
+export function familyOf(file: WeightFile, parts: FileParts, source: string = displayName(file.path)): ModelFamily {
   const missing = (['unet', 'vae'] as const).filter((part) => !parts.has(part))
   const family = parts.has('clip')
     ? parts.has('open_clip')
@@ -109,7 +108,7 @@ export function familyOf(file: WeightFile, parts: FileParts): ModelFamily {
   const names = { unet: 'UNet', vae: 'VAE', controlnet: 'ControlNet', clip: 'text encoder', open_clip: 'text encoder' }
   const has = [...parts.keys()].map((part) => names[part]).join(' and ')
   const lacks = [...missing.map((part) => names[part]), ...(family ? [] : ['text encoder'])].join(' and ')
-  throw new CheckpointError(`${displayName(file.path)} is no whole checkpoint: it holds a ${has} and no ${lacks}`, {
+  throw new CheckpointError(`${source} is no whole checkpoint: it holds a ${has} and no ${lacks}`, {
     path: file.path,
   })
 }

@@ -1,12 +1,11 @@
 /** Single-file checkpoints (Civitai's and the original releases) and files of one model, seen as diffusers folders. */
 import { createHash } from 'node:crypto'
-import { access, realpath } from 'node:fs/promises'
+import { access } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { WeightFile } from '../formats/stored-tensor.ts'
-import { readWeightFile } from '../formats/weight-file.ts'
 import { CheckpointError } from './checkpoint-error.ts'
 import type { Checkpoint, CheckpointOptions, Component } from './component.ts'
-import { identityOf, type KeyRenames, type StoredTensor } from './component-weights.ts'
+import { identityOf, type KeyRenames, readLinkedFile, type StoredTensor } from './component-weights.ts'
 import { autoencoderConfig, controlNetConfig, textEncoderConfig, unetConfig } from './config-from-shapes.ts'
 import { displayName } from './display-name.ts'
 import type { JsonObject } from './json-file.ts'
@@ -98,8 +97,8 @@ const CLASSES: Readonly<Record<string, string>> = {
 export async function openSingleFile(path: string, options: CheckpointOptions = {}): Promise<Checkpoint> {
   const opened = await openParts(path)
   const { file, parts, source } = opened
-  const family = FAMILIES[familyOf(file, parts)]
-  const folder = dirname(file.path)
+  const family = FAMILIES[familyOf(file, parts, source)]
+  const folder = dirname(path)
   const components = new Map(Object.keys(family.parts).map((name) => [name, CLASSES[name] as string]))
   const tokenizers = await findTokenizers(Object.keys(family.tokenizers), options.tokenizer, folder)
   for (const name of Object.keys(family.tokenizers)) components.set(name, 'CLIPTokenizer')
@@ -156,13 +155,14 @@ interface OpenedFile {
 }
 
 async function openParts(path: string): Promise<OpenedFile> {
-  const file = await readWeightFile(await realpath(path))
-  return { file, parts: partsOf(file), source: displayName(path) }
+  const file = await readLinkedFile(path)
+  const source = displayName(path)
+  return { file, parts: partsOf(file, source), source }
 }
 
-function partTensorsOf({ file, parts }: OpenedFile, name: PartName, renames?: KeyRenames) {
+function partTensorsOf({ file, parts, source }: OpenedFile, name: PartName, renames?: KeyRenames) {
   const part = parts.get(name)
-  if (!part) throw new CheckpointError(`${displayName(file.path)} holds no ${name}`, { path: file.path })
+  if (!part) throw new CheckpointError(`${source} holds no ${name}`, { path: file.path })
   const tensors = partTensors(file, name, part, renames)
   return name === 'open_clip' && !parts.has('clip') ? withoutLastLayer(tensors) : tensors
 }

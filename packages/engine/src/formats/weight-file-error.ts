@@ -6,9 +6,12 @@ export class WeightFileError extends EngineError {
   override readonly name = 'WeightFileError'
   readonly kind = 'model'
   override readonly path: string
+  /** The message without the file's name. */
+  readonly problem: string
 
   constructor(path: string, problem: string, cause?: unknown) {
     super(`${basename(path)}: ${problem}`, { cause })
     this.path = path
+    this.problem = problem
   }
 }

@@ -1,5 +1,5 @@
 /** Single files of the original layout, written with diffusers' key maps, against the diffusers folders that they were made of. */
-import { mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -289,6 +289,20 @@ describe('tokenizers', () => {
     const path = join(home, 'a.ckpt')
     await writeFile(path, await readFile(HALF))
     expect((await tokenizerOf({}, 'tokenizer', path)).vocabSize).toBe(1231)
+  })
+
+  test('of a file in a hub cache: beside its link, and the link gives its name', async () => {
+    const snapshot = join(folder, 'models--owner--name', 'snapshots', 'abc')
+    await mkdir(snapshot, { recursive: true })
+    await symlink(HALF, join(snapshot, 'dream.ckpt'))
+    await symlink(join(checkpoint('tiny-sd15'), 'tokenizer'), join(snapshot, 'tokenizer'))
+    const opened = await openCheckpoint(join(snapshot, 'dream.ckpt'))
+    expect(opened.source).toBe('owner/name/dream.ckpt')
+    expect(opened.component('tokenizer').folder).toBe(join(snapshot, 'tokenizer'))
+    const blob = join(folder, 'a1b2c3')
+    await writeFile(blob, 'no weights at all')
+    await symlink(blob, join(snapshot, 'broken.ckpt'))
+    await expect(openCheckpoint(join(snapshot, 'broken.ckpt'))).rejects.toThrow(/^broken.ckpt: this is no safetensors/)
   })
 
   test('none: one sentence says what is missing', async () => {
