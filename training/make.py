@@ -1,0 +1,183 @@
+"""Makes Pinhole's models, one stage a call: `python training/make.py STAGE`. `--help` lists the stages.
+
+A stage that was cut off goes on where it was when it is called again. Work files lie in `training/work`.
+"""
+
+import argparse
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+MODELS = REPOSITORY / "models"
+NATIVE = {512: 1, 1024: 2}
+
+
+@dataclass
+class Options:
+    work: Path
+    out: Path
+    base: Path
+    steps: int | None
+    batch: int | None
+    name: str
+
+    @property
+    def data(self) -> Path:
+        return self.work / "data"
+
+    @property
+    def core(self) -> Path:
+        """The autoencoder's core for 256 pixels; the shipped models hold it only with its outer levels."""
+        return self.work / "autoencoder"
+
+    def schedule(self, steps: int, batch: int) -> dict[str, int]:
+        return {"steps": self.steps or steps, "batch": self.batch or batch}
+
+
+def scenes(o: Options) -> None:
+    from pinhole_training.make_data import render_shard
+
+    pictures = o.steps or 18_000
+    shard = min(1000, pictures)
+    for number in range(pictures // shard):
+        render_shard(o.data, number, shard, first_seed=5_000_000)
+        print(f"drawn {(number + 1) * shard}", flush=True)
+
+
+def tokenizer(o: Options) -> None:
+    from pinhole_training.tokenizer import make_tokenizer
+
+    make_tokenizer(o.work / "base" / "tokenizer")
+
+
+def autoencoder(o: Options) -> None:
+    from pinhole_training.autoencoder import train_core
+
+    train_core(o.data, o.work, o.core, **o.schedule(12_000, 8), rate=7e-4, seed=1)
+
+
+def outer_levels(o: Options) -> None:
+    from pinhole_training.autoencoder import train_outer_levels
+
+    for side, levels in NATIVE.items():
+        out = o.out / f"pinhole-{side}" / "vae"
+        train_outer_levels(o.core, levels, o.work, out, **o.schedule(600, 2), rate=1e-3, seed=3)
+
+
+def latents(o: Options) -> None:
+    from pinhole_training.make_data import encode_shards
+    from pinhole_training.networks import open_autoencoder
+
+    encode_shards(o.data, open_autoencoder(o.core))
+
+
+def text_encoder(o: Options) -> None:
+    from pinhole_training.text_encoder import train_text_encoder
+
+    base = o.work / "base"
+    train_text_encoder(base / "tokenizer", o.work, base / "text_encoder", **o.schedule(400, 128), rate=1.5e-3, seed=4)
+
+
+def unet(o: Options) -> None:
+    from pinhole_training.base_folder import write_bases
+    from pinhole_training.unet import train_unet
+
+    fresh = o.work / "base"
+    shutil.copytree(o.core, fresh / "vae", dirs_exist_ok=True)
+    trained = train_unet(fresh, o.data, o.work, **o.schedule(4000, 48), rate=6e-4, seed=5)
+    write_bases(trained, o.out)
+
+
+def lcm_lora(o: Options) -> None:
+    from pinhole_training.lcm_lora import LcmOptions, train_lcm_lora
+
+    schedule = o.schedule(500, 32)
+    options = LcmOptions(pair_files=min(110, schedule["steps"]), **schedule)
+    train_lcm_lora(o.base, o.data, o.work, o.out / "pinhole-lcm-lora", options)
+
+
+def style_lora(o: Options) -> None:
+    from pinhole_training.style_lora import STYLES, train_style_lora
+
+    for seed, style in enumerate(STYLES, 20):
+        if o.name in ("", style):
+            out = o.out / f"pinhole-{style}-lora"
+            train_style_lora(style, o.base, o.core, o.data, o.work, out, **o.schedule(200, 24), rate=1.5e-3, seed=seed)
+
+
+def controlnet(o: Options) -> None:
+    from pinhole_training.controlnet import CONTROL_IMAGES, train_controlnet
+    from pinhole_training.control_pairs import grow_and_save
+
+    for seed, kind in enumerate(CONTROL_IMAGES, 10):
+        if o.name in ("", kind):
+            _, model = train_controlnet(kind, o.base, o.data, o.work, **o.schedule(700, 32), rate=5e-4, seed=seed)
+            grow_and_save(kind, model, o.work, o.out)
+
+
+def embedding(o: Options) -> None:
+    from pinhole_training.embedding import train_embedding
+
+    out = o.out / "pinhole-style-embedding"
+    train_embedding(o.base, o.core, o.data, o.work, out, **o.schedule(150, 24), rate=5e-3, seed=40)
+
+
+def clip_vision(o: Options) -> None:
+    from pinhole_training.clip_vision import train_clip_vision
+
+    out = o.out / "pinhole-ip-adapter" / "image_encoder"
+    train_clip_vision(o.base, o.data, o.work, out, **o.schedule(300, 64), rate=1.2e-3, seed=31)
+
+
+def ip_adapter(o: Options) -> None:
+    from pinhole_training.ip_adapter import train_ip_adapter
+
+    out = o.out / "pinhole-ip-adapter"
+    train_ip_adapter(o.base, out / "image_encoder", o.data, o.work, out, **o.schedule(250, 32), rate=1e-3, seed=32)
+
+
+def evaluate(o: Options) -> None:
+    from pinhole_training.evaluate_adapters import evaluate_adapters
+    from pinhole_training.evaluate_base import evaluate_base
+
+    lora = MODELS / "pinhole-lcm-lora" / "pytorch_lora_weights.safetensors"
+    evaluate_base(o.base, o.base, lora, o.work / "evaluation")
+    evaluate_adapters(MODELS, o.work / "evaluation")
+
+
+def verify(_: Options) -> None:
+    from pinhole_training.compare_engine import verify as compare
+
+    if not compare(MODELS):
+        raise SystemExit(1)
+
+
+STAGES: dict[str, Callable[[Options], None]] = {
+    "scenes": scenes, "tokenizer": tokenizer, "autoencoder": autoencoder, "outer-levels": outer_levels, "latents": latents,
+    "text-encoder": text_encoder, "unet": unet, "lcm-lora": lcm_lora, "style-lora": style_lora, "controlnet": controlnet,
+    "embedding": embedding, "clip-vision": clip_vision, "ip-adapter": ip_adapter, "evaluate": evaluate, "verify": verify,
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=STAGES)
+    parser.add_argument("--name", default="", help="only this style or this kind of control image")
+    parser.add_argument("--steps", type=int, help="optimizer steps in place of the recipe's (scenes: pictures to draw)")
+    parser.add_argument("--batch", type=int, help="pictures a step in place of the recipe's")
+    parser.add_argument("--threads", type=int, default=1, help="beside other work one thread is faster than two")
+    parser.add_argument("--base", type=Path, default=MODELS / "pinhole-512", help="folder of the base to start from")
+    parser.add_argument("--work", type=Path, default=REPOSITORY / "training" / "work")
+    parser.add_argument("--out", type=Path, default=MODELS, help="folder that finished models go to")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    given.work.mkdir(parents=True, exist_ok=True)
+    STAGES[given.stage](Options(given.work, given.out, given.base, given.steps, given.batch, given.name))
+
+
+if __name__ == "__main__":
+    main()

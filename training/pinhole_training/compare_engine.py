@@ -1,0 +1,82 @@
+"""Stage `verify`: diffusers loads every shipped model and draws what Darkroom's engine draws (latents within 1e-4)."""
+
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import LCMScheduler, StableDiffusionPipeline
+from safetensors.torch import load_file
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+COMMAND = REPOSITORY / "packages/server/bin/darkroom.js"
+LATENT_TOLERANCE = 1e-4
+
+
+@dataclass
+class Case:
+    name: str
+    checkpoint: str
+    prompt: str
+    seed: int
+    steps: int
+    guidance: float
+    lcm: bool
+    lora: str | None = None
+    lora_scale: float = 1.0
+
+
+def cases(models: Path) -> list[Case]:
+    listed = [
+        Case("base, DDIM, guidance 5", "pinhole-512", "a red circle on a yellow background", 3, 8, 5.0, lcm=False),
+        Case("base at 1024, LCM", "pinhole-1024", "portrait of a smiling king, blue background", 5, 4, 1.0, lcm=True),
+    ]
+    for folder in sorted(models.glob("pinhole-*-lora")):
+        lcm = folder.name == "pinhole-lcm-lora"
+        file = str(folder / "pytorch_lora_weights.safetensors")
+        listed.append(Case(folder.name, "pinhole-512", "a green car on a white background", 7, 4, 1.5, lcm, file, 0.9))
+    return listed
+
+
+def diffusers_latents(models: Path, case: Case) -> torch.Tensor:
+    pipeline = StableDiffusionPipeline.from_pretrained(models / case.checkpoint, torch_dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    if case.lcm:
+        pipeline.scheduler = LCMScheduler.from_config(pipeline.scheduler.config)
+    if case.lora:
+        pipeline.load_lora_weights(case.lora)
+        pipeline.fuse_lora(lora_scale=case.lora_scale)
+    return pipeline(
+        case.prompt,
+        num_inference_steps=case.steps,
+        guidance_scale=case.guidance,
+        generator=torch.Generator().manual_seed(case.seed),
+        output_type="latent",
+    ).images
+
+
+def engine_latents(models: Path, case: Case) -> torch.Tensor:
+    with tempfile.TemporaryDirectory() as folder:
+        latents = Path(folder) / "latents.safetensors"
+        values = {
+            "--checkpoint": models / case.checkpoint, "--prompt": case.prompt, "--seed": case.seed, "--steps": case.steps,
+            "--guidance": case.guidance, "--latents": latents, "--output": Path(folder) / "picture.png",
+        }  # fmt: skip
+        if case.lcm:
+            values["--scheduler"] = "LCM"
+        if case.lora:
+            values["--lora"] = f"{case.lora}:{case.lora_scale}"
+        arguments = [str(part) for pair in values.items() for part in pair]
+        subprocess.run(["node", str(COMMAND), "generate", *arguments], check=True, capture_output=True, cwd=REPOSITORY)
+        return load_file(latents)["latents"]
+
+
+def verify(models: Path) -> bool:
+    passed = True
+    for case in cases(models):
+        ours, theirs = engine_latents(models, case), diffusers_latents(models, case)
+        difference = float((ours.reshape(theirs.shape) - theirs).abs().max())
+        passed &= difference <= LATENT_TOLERANCE
+        print(f"{case.name}: latents differ by at most {difference:.1e}", flush=True)
+    return passed

@@ -1,0 +1,57 @@
+"""Control images at two sizes, to grow a ControlNet for 256-pixel control images to the bases' own sizes."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+from diffusers import ControlNetModel
+from PIL import Image
+
+from . import scenes
+from .control_images import canny_edges, pose_of, stretch_depth
+from .outer_control_levels import train_outer_control_levels
+
+POOL = 48
+BATCH = {1: 4, 2: 2}
+STEPS = 150
+
+
+def _shrink_most(image: np.ndarray, factor: int) -> np.ndarray:
+    """The brightest of each block of pixels: thin lines stay lines."""
+    side = len(image) // factor
+    return image.reshape(side, factor, side, factor, 3).max((1, 3))
+
+
+class ControlPairs:
+    """Draws (control image at the outer side, the same at 256 pixels); keeps recent ones, since drawing is slow."""
+
+    def __init__(self, kind: str, levels: int):
+        self._kind, self._factor = kind, 2**levels
+        self._pool: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def __call__(self, rng: random.Random) -> tuple[np.ndarray, np.ndarray]:
+        if len(self._pool) < POOL or rng.random() < 0.1:
+            self._pool.append(self._draw(scenes.sample(rng)))
+            if len(self._pool) > 2 * POOL:
+                self._pool.pop(rng.randrange(len(self._pool)))
+        return rng.choice(self._pool)
+
+    def _draw(self, scene: dict) -> tuple[np.ndarray, np.ndarray]:
+        side = 256 * self._factor
+        if self._kind == "pose":
+            return pose_of(scene, side), pose_of(scene, 256)
+        if self._kind == "depth":
+            depth = scenes.draw(scene, side).depth
+            small = np.asarray(depth.resize((256, 256), Image.BOX))
+            return stretch_depth(np.asarray(depth)), stretch_depth(small)
+        edges = canny_edges(np.asarray(scenes.draw(scene, side).picture)) * 255
+        large = np.repeat(edges[..., None], 3, axis=2)
+        return large, _shrink_most(large, self._factor)
+
+
+def grow_and_save(kind: str, core: ControlNetModel, work: Path, out: Path, sides: tuple[int, ...] = (512, 1024)) -> None:
+    for side in sides:
+        levels = {512: 1, 1024: 2}[side]
+        checkpoint = work / f"controlnet-{kind}-{side}.pt"
+        grown = train_outer_control_levels(core, levels, ControlPairs(kind, levels), checkpoint, STEPS, BATCH[levels], seed=50)
+        grown.half().save_pretrained(out / f"pinhole-{kind}-{side}")

@@ -1,0 +1,171 @@
+"""What each adapter changes, with it and without it, on scenes that no training set holds.
+
+All pictures are drawn in six LCM steps with the LCM-LoRA and without guidance, from the same noise with and without.
+"""
+
+import random
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from diffusers import ControlNetModel
+from PIL import Image
+from safetensors.torch import load_file
+from transformers import CLIPVisionModelWithProjection
+
+from . import scenes
+from .clip_vision import preprocess
+from .colours import nearest_name
+from .control_images import canny_edges, pose_of, stretch_depth
+from .controlnet import controlled, to_tensor
+from .diffusion import Predictor, bfloat16_predictor, sample_lcm
+from .evaluate_base import decoder, merge_kohya, sheet
+from .ip_adapter import attach, with_image
+from .networks import Base, open_autoencoder, open_base
+from .style_lora import STYLES
+
+COUNT, STEPS, FIRST_SEED = 32, 6, 9_000_000
+EDGE_TOLERANCE = 3
+
+
+def held_out(kind: str | None, plain: bool) -> list[dict]:
+    """Scenes without a style; of one kind where asked for, before a plain colour where asked for."""
+    found, seed = [], FIRST_SEED
+    while len(found) < COUNT:
+        scene = scenes.sample(random.Random(seed))
+        seed += 1
+        fits = kind is None or scene["kind"] == kind
+        if fits and not scene["style_fx"] and (not plain or scene.get("bg") in scenes.COLORS):
+            found.append(scene)
+    return found
+
+
+def edge_agreement(picture: np.ndarray, edges: np.ndarray) -> float:
+    """F1 of a picture's Canny edges and given ones, (256, 256), with a tolerance of three pixels."""
+    own = canny_edges(picture, 50, 100)
+    kernel = np.ones((2 * EDGE_TOLERANCE + 1,) * 2, np.uint8)
+    precision = (own * cv2.dilate(edges, kernel)).sum() / max(1, own.sum())
+    recall = (edges * cv2.dilate(own, kernel)).sum() / max(1, edges.sum())
+    return float(2 * precision * recall / max(1e-9, precision + recall))
+
+
+def silhouette(picture: np.ndarray) -> np.ndarray:
+    """Where a picture differs from the colour of its upper corners, row by row (backdrops darken downwards)."""
+    corner = np.concatenate([picture[:, 2:10], picture[:, -10:-2]], 1).astype(float)
+    backdrop = np.median(corner[:96], axis=(0, 1))
+    return np.abs(picture.astype(float) - backdrop).max(-1) > 60
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    return float((a & b).sum() / max(1, (a | b).sum()))
+
+
+class Adapters:
+    """The base with the LCM-LoRA merged, and what is measured with it."""
+
+    def __init__(self, models: Path, out: Path):
+        self.models, self.out = models, out
+        self.noise = torch.randn(COUNT, 8, 16, 16, generator=torch.Generator().manual_seed(11))
+
+    def base(self) -> Base:
+        base = open_base(self.models / "pinhole-512")
+        merge_kohya(base, self.models / "pinhole-lcm-lora" / "pytorch_lora_weights.safetensors")
+        return base
+
+    def draw(self, base: Base, predict: Predictor, prompts: list[str]) -> np.ndarray:
+        decode = decoder(open_autoencoder(self.models / "pinhole-512"), base.scaling_factor)
+        return decode(sample_lcm(predict, self.noise, base.embed(prompts), STEPS, seed=12))
+
+    def controlnet(self, folder: Path) -> dict[str, float]:
+        kind = folder.name.split("-")[1]
+        chosen = held_out("portrait" if kind == "pose" else None, plain=kind == "pose")
+        drawings = [scenes.draw(s, 512) for s in chosen]
+        if kind == "canny":
+            control = [np.repeat((canny_edges(np.asarray(d.picture)) * 255)[..., None], 3, 2) for d in drawings]
+        elif kind == "pose":
+            control = [pose_of(s, 512) for s in chosen]
+        else:
+            control = [stretch_depth(np.asarray(d.depth)) for d in drawings]
+        prompts = [scenes.caption(s, random.Random(i)) for i, s in enumerate(chosen)]
+        base, model = self.base(), ControlNetModel.from_pretrained(folder, torch_dtype=torch.float32)
+        without = self.draw(base, bfloat16_predictor(base.unet), prompts)
+        with_it = self.draw(base, controlled(base.unet, model, to_tensor(control)), prompts)
+        small = [np.asarray(Image.fromarray(c).resize((256, 256), Image.BOX)) for c in control]
+        sheet([np.stack(small)[:16], without[:16], with_it[:16]], self.out / f"{folder.name}.png")
+        if kind == "pose":
+            wanted = [np.asarray(d.depth.resize((256, 256), Image.NEAREST)) > 120 for d in drawings]
+            measure = lambda pictures: np.mean([overlap(silhouette(p), w) for p, w in zip(pictures, wanted, strict=True)])
+        else:
+            edges = [canny_edges(np.asarray(d.picture.resize((256, 256), Image.LANCZOS))) for d in drawings]
+            measure = lambda pictures: np.mean([edge_agreement(p, e) for p, e in zip(pictures, edges, strict=True)])
+        return {"without": float(measure(without)), "with": float(measure(with_it))}
+
+    def style(self, folder: Path) -> dict[str, float]:
+        """Mean distance (0 … 255) of pixels to the colours of the style's own pictures; smaller is more like it."""
+        style = STYLES[folder.name.split("-")[1]]
+        chosen = held_out(None, plain=False)
+        prompts = [scenes.caption(s, random.Random(i)) for i, s in enumerate(chosen)]
+        own = np.stack([np.asarray(style(scenes.render(s)).resize((32, 32), Image.BOX)) for s in chosen])
+        palette = own.reshape(-1, 3)[::16].astype(float)
+
+        def distance(pictures: np.ndarray) -> float:
+            pixels = pictures[:, 4::8, 4::8].reshape(-1, 3)[::8].astype(float)
+            return float(np.mean([np.abs(palette - p).max(1).min() for p in pixels]))
+
+        base = self.base()
+        without = self.draw(base, bfloat16_predictor(base.unet), prompts)
+        merge_style(base, folder / "pytorch_lora_weights.safetensors")
+        with_it = self.draw(base, bfloat16_predictor(base.unet), prompts)
+        sheet([without[:16], with_it[:16]], self.out / f"{folder.name}.png")
+        return {"without": distance(without), "with": distance(with_it)}
+
+    def ip_adapter(self, folder: Path) -> dict[str, float]:
+        """Shares of pictures whose backdrop and middle have the colour names of the picture shown; prompt "a thing"."""
+        chosen = [s for s in held_out("thing", plain=True)]
+        shown = np.stack([np.asarray(scenes.render(s)) for s in chosen])
+        encoder = CLIPVisionModelWithProjection.from_pretrained(folder / "image_encoder", torch_dtype=torch.float32)
+        embeds = encoder(preprocess(list(shown))).image_embeds
+        base, prompts = self.base(), ["a thing"] * COUNT
+        without = self.draw(base, bfloat16_predictor(base.unet), prompts)
+        attach(base.unet, split_state(load_file(folder / "ip-adapter_pinhole.safetensors")))
+        with_it = self.draw(base, with_image(base.unet, embeds), prompts)
+        sheet([shown[:16], without[:16], with_it[:16]], self.out / f"{folder.name}.png")
+        return {
+            f"{place}, {label}": float(np.mean([nearest_name(part(a)) == nearest_name(part(b)) for a, b in zip(shown, p, strict=True)]))
+            for place, part in (("backdrop", lambda x: x[8:24]), ("middle", lambda x: x[112:144, 112:144]))
+            for label, p in (("without", without), ("with", with_it))
+        }
+
+
+def split_state(tensors: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
+    state: dict[str, dict[str, torch.Tensor]] = {"image_proj": {}, "ip_adapter": {}}
+    for key, value in tensors.items():
+        part, rest = key.split(".", 1)
+        state[part][rest] = value.float()
+    return state
+
+
+def merge_style(base: Base, path: Path) -> None:
+    tensors = {k: v.float() for k, v in load_file(path).items()}
+    if any(k.startswith("lora_unet_") for k in tensors):
+        merge_kohya(base, path)
+        return
+    with torch.no_grad():
+        for name, weight in base.unet.named_parameters():
+            key = "unet." + name.removesuffix(".weight")
+            if f"{key}.lora_A.weight" in tensors:
+                a, b = tensors[f"{key}.lora_A.weight"], tensors[f"{key}.lora_B.weight"]
+                weight += (b.flatten(1) @ a.flatten(1)).view_as(weight)
+
+
+@torch.no_grad()
+def evaluate_adapters(models: Path, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    adapters = Adapters(models, out)
+    kinds = {"canny": adapters.controlnet, "pose": adapters.controlnet, "depth": adapters.controlnet}
+    kinds |= {"ip": adapters.ip_adapter} | {style: adapters.style for style in STYLES}
+    for folder in sorted(models.glob("pinhole-*")):
+        kind = folder.name.split("-")[1]
+        if kind in kinds and not folder.name.endswith("-1024"):
+            print(folder.name, {k: round(v, 3) for k, v in kinds[kind](folder).items()}, flush=True)
