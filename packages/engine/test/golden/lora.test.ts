@@ -157,12 +157,17 @@ test.each(header.latents)('$name: final latents are those of diffusers', async (
   expect(moved).toBeGreaterThan(100 * header.latentsTolerance)
 })
 
-test.each(['pinhole-512', 'pinhole-1024'])('every module of the demo LCM-LoRA is found in %s', async (name) => {
-  const checkpoint = await openCheckpoint(`${models}${name}`)
-  const lora = await openLora(`${models}pinhole-lcm-lora/pytorch_lora_weights.safetensors`)
+test.each([
+  ['pinhole-512', 'pinhole-lcm-lora', 129],
+  ['pinhole-1024', 'pinhole-lcm-lora', 129],
+  ['pinhole-512', 'pinhole-blueprint-lora', 129],
+  ['pinhole-512', 'pinhole-duotone-lora', 56],
+])('in %s every module of %s is found', async (base, name, modules) => {
+  const checkpoint = await openCheckpoint(`${models}${base}`)
+  const lora = await openLora(`${models}${name}/pytorch_lora_weights.safetensors`)
   const { tensors } = await checkpoint.component('unet').weights()
   const { weights, unused } = matchLora(lora, 'unet', tensors)
-  expect({ modules: weights.length, unused: [...unused, ...lora.unused] }).toEqual({ modules: 129, unused: [] })
+  expect({ modules: weights.length, unused: [...unused, ...lora.unused] }).toEqual({ modules, unused: [] })
 })
 
 test('a model is not loaded with a LoRA of another base, and says which keys change nothing', async () => {
