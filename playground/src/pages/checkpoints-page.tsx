@@ -1,6 +1,7 @@
 import { type Endpoint, useCatalogue } from '../api/catalogue.ts'
 import { usePageTitle } from '../parts/page-title.ts'
 import { propertiesOf } from '../schema/json-schema.ts'
+import { WeightsSection } from './weights-section.tsx'
 
 /** Which models the endpoints draw with, and where they are looked for. */
 export default function CheckpointsPage() {
@@ -14,6 +15,8 @@ export default function CheckpointsPage() {
         hub cache of Python’s libraries. A model that is not there is drawn by the demo checkpoint Pinhole; each result
         says which one drew it.
       </p>
+      <WeightsSection />
+      <h2>What endpoints draw with</h2>
       <ul className="cards">
         {endpoints.map((endpoint) => (
           <li key={endpoint.id} className="card">

@@ -153,6 +153,14 @@ describe.skipIf(CHROMIUM === undefined)('the playground', { timeout: 120_000 }, 
     expect(await page.getByLabel('Prompt required').inputValue()).toBe('a lighthouse at dusk')
   })
 
+  it('says why a model could not be fetched', async () => {
+    await page.goto('/checkpoints')
+    await page.getByLabel('Fetch', { exact: true }).fill('no such name at all')
+    await page.getByRole('button', { name: 'Fetch' }).click()
+    await page.locator('.filters [role=status].error').waitFor()
+    expect(await page.locator('.filters [role=status]').textContent()).toMatch(/\w+ \w+/)
+  })
+
   it('draws in realtime while one types', async () => {
     await page.goto('/realtime?endpoint=fal-ai/fast-lcm-diffusion')
     await page.getByLabel('Prompt required').fill('a boat')
