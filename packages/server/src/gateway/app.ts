@@ -22,11 +22,14 @@ import { storedFilesRoutes } from './routes/stored-files.ts'
 import { streamRoutes } from './routes/stream.ts'
 import { tokenRoutes } from './routes/tokens.ts'
 import { weightsRoutes } from './routes/weights.ts'
-import { routedPath, SURFACE_PREFIX } from './surface.ts'
+import { routedPath, SURFACE_PREFIX, withoutPrefix } from './surface.ts'
 
 /** The whole HTTP API as one Hono app: three ways in (path prefix, Host header, proxy route), no port of its own. */
 export function createApp(dependencies: GatewayDependencies): Hono<GatewayEnv> {
-  const app = new Hono<GatewayEnv>({ getPath: (request) => routedPath(hostOf(request), getPath(request)) })
+  const { publicUrl } = dependencies.config
+  const pathOf = (request: Request) =>
+    withoutPrefix(getPath(request), publicUrl, request.headers.get('x-forwarded-prefix') ?? undefined)
+  const app = new Hono<GatewayEnv>({ getPath: (request) => routedPath(hostOf(request), pathOf(request)) })
   app.use('*', observeRequests(dependencies))
   app.use('*', refuseForeignOrigins(dependencies.config))
   app.use('*', shareWithPages)

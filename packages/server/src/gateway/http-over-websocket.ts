@@ -47,7 +47,7 @@ export function attachHttpOverWebSocket(
   })
   const stopPinging = terminateSilent(sockets, pingSeconds)
   const onUpgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    const path = upgradePath(request)
+    const path = upgradePath(request, dependencies.config.publicUrl)
     if (!path.startsWith(`${SURFACE_PREFIX.ws}/`)) return
     // A client that hangs up during the checks below must not end the process.
     socket.on('error', () => socket.destroy())

@@ -18,17 +18,20 @@ export type AddressedRequest =
 /**
  * Base URLs for the answers to a request. One that came by fal's host names gets fal's host names, because
  * `get_handle` of the Python client compares them. Every other gets `publicUrl` where it is configured, or the origin
- * of the request itself, as a reverse proxy's `X-Forwarded-*` headers tell it.
+ * of the request itself, as a reverse proxy's `X-Forwarded-*` or `Forwarded` headers tell it.
  */
 export function publicUrlsOf(request: AddressedRequest, publicUrl: string | undefined): PublicUrls {
   const header = (name: string) =>
     'headers' in request ? (request.headers.get(name) ?? undefined) : request.header(name)
   const host = header('host') ?? new URL(request.url).host
-  const protocol = valid(header('x-forwarded-proto'), /^https?$/) ?? request.url.slice(0, request.url.indexOf(':'))
+  const forwarded = readForwarded(header('forwarded'))
+  const protocol =
+    valid(header('x-forwarded-proto') ?? forwarded.proto, /^https?$/) ?? request.url.slice(0, request.url.indexOf(':'))
   if (surfaceOfHost(hostNameOf(host)) !== undefined) return falUrls(protocol, portOf(host))
-  const forwardedHost = valid(header('x-forwarded-host'), /^[\w.-]+(:\d+)?$|^\[[\da-f:.]+\](:\d+)?$/i) ?? host
+  const forwardedHost = valid(header('x-forwarded-host') ?? forwarded.host, HOST)
+  const shownHost = withPort(forwardedHost ?? host, valid(header('x-forwarded-port'), /^\d{1,5}$/), protocol)
   const prefix = valid(header('x-forwarded-prefix'), /^(\/[\w.~%-]+)*\/*$/)?.replace(/\/+$/, '') ?? ''
-  const origin = `${protocol}://${forwardedHost}${prefix}`
+  const origin = `${protocol}://${shownHost}${prefix}`
   const base = publicUrl ?? (URL.canParse(origin) ? origin : new URL(request.url).origin)
   return {
     run: `${base}${SURFACE_PREFIX.run}`,
@@ -37,6 +40,23 @@ export function publicUrlsOf(request: AddressedRequest, publicUrl: string | unde
     cdn: `${base}${SURFACE_PREFIX.cdn}`,
     base,
   }
+}
+
+const HOST = /^[\w.-]+(:\d+)?$|^\[[\da-f:.]+\](:\d+)?$/i
+
+/** The client's own hop in `Forwarded: for=…;host=…;proto=…` (RFC 7239). */
+function readForwarded(text: string | undefined): { readonly host?: string; readonly proto?: string } {
+  const pairs = (text?.split(',')[0] ?? '').split(';').flatMap((pair): [string, string][] => {
+    const [, name, value] = /^\s*(host|proto)\s*=\s*"?([^"]*?)"?\s*$/i.exec(pair) ?? []
+    return name === undefined || value === undefined ? [] : [[name.toLowerCase(), value]]
+  })
+  return Object.fromEntries(pairs)
+}
+
+/** A host with the port that a proxy tells, where the host names none; the scheme's own port is left out. */
+function withPort(host: string, port: string | undefined, protocol: string): string {
+  if (port === undefined || /:\d+$/.test(host)) return host
+  return port === (protocol === 'https' ? '443' : '80') ? host : `${host}:${port}`
 }
 
 function falUrls(protocol: string, port: string): PublicUrls {

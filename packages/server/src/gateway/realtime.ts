@@ -54,7 +54,8 @@ export function attachRealtime(
 ): Realtime {
   const realtime = new RealtimeServer(dependencies, settings)
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    if (!upgradePath(request).startsWith(`${SURFACE_PREFIX.ws}/`)) void realtime.upgrade(request, socket, head)
+    if (!upgradePath(request, dependencies.config.publicUrl).startsWith(`${SURFACE_PREFIX.ws}/`))
+      void realtime.upgrade(request, socket, head)
   }
   server.on('upgrade', onUpgrade)
   return {
@@ -91,7 +92,10 @@ class RealtimeServer {
       const { origin } = request.headers
       if (!isOriginAllowed(origin, this.#dependencies.config)) throw foreignOrigin(origin, this.#dependencies.config)
       const url = upgradeUrl(request)
-      const target = requireRealtimeTarget(this.#dependencies.catalogue, upgradePath(request))
+      const target = requireRealtimeTarget(
+        this.#dependencies.catalogue,
+        upgradePath(request, this.#dependencies.config.publicUrl),
+      )
       const holder = await this.#authenticate(request, url, target)
       const session = holder === undefined ? undefined : this.#sessionOptions(request, target, holder)
       this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {

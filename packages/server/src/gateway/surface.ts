@@ -45,6 +45,20 @@ export function surfaceOfHost(hostName: string): Surface | undefined {
   return LEGACY_GATEWAY.test(hostName) ? 'run' : HOSTS[hostName]
 }
 
+/**
+ * The path of a request below the prefix under which a reverse proxy shows this server, whether or not the proxy strips it: the
+ * prefix of the configured public URL, or the one the proxy tells.
+ */
+export function withoutPrefix(
+  pathname: string,
+  publicUrl: string | undefined,
+  forwardedPrefix: string | undefined,
+): string {
+  const shown = publicUrl === undefined ? (forwardedPrefix ?? '') : new URL(publicUrl).pathname
+  const prefix = shown.replace(/\/+$/, '')
+  return prefix !== '' && pathname.startsWith(`${prefix}/`) ? pathname.slice(prefix.length) : pathname
+}
+
 /** The path by which a request is routed: the URL's own, with the prefix that its host stands for in front. */
 export function routedPath(host: string, pathname: string): string {
   const hostName = hostNameOf(host)

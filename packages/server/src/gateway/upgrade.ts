@@ -2,11 +2,17 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WireError } from '../errors/errors.ts'
 import { errorResponse } from './error-response.ts'
-import { routedPath } from './surface.ts'
+import { routedPath, withoutPrefix } from './surface.ts'
 
 /** The path by which a WebSocket handshake is routed; `/` for a request target that is no path. */
-export function upgradePath(request: IncomingMessage): string {
-  return routedPath(request.headers.host ?? '', parse(request)?.pathname ?? '/')
+export function upgradePath(request: IncomingMessage, publicUrl: string | undefined): string {
+  const forwarded = request.headers['x-forwarded-prefix']
+  const path = withoutPrefix(
+    parse(request)?.pathname ?? '/',
+    publicUrl,
+    forwarded === undefined ? undefined : String(forwarded),
+  )
+  return routedPath(request.headers.host ?? '', path)
 }
 
 /** The URL of a WebSocket handshake, its host aside. @throws WireError 400 */
