@@ -78,19 +78,18 @@ export class HubModels {
       const { commit, folder } = snapshot
       const listing = (await this.listing(repository, commit))?.files
       const wanted = { ...wish, ...(reference.path !== undefined && { path: reference.path }) }
-      const choose = chooseModel(listing ?? (await listFolder(folder)), wanted, label, (path) =>
-        readJsonFile(join(folder, path)),
-      )
-      const choice = await choose.catch((error) => {
-        // Without a listing, what is missing here may well be on the hub.
-        if (listing === undefined && error instanceof ModelError) return undefined
+      const choose = (files: readonly ListedFile[]) =>
+        chooseModel(files, wanted, label, (path) => readJsonFile(join(folder, path)))
+      const choice = listing && (await choose(listing))
+      if (choice && (await this.#isHere(repository, commit, choice))) return { choice, folder, commit, repository }
+      // A single file is not guessed from some of a repository's.
+      if (choice?.type === 'file') continue
+      // Another variant than the one that would be fetched serves as well, and without a listing the rest may be on the hub.
+      const other = await choose(await listFolder(folder)).catch((error) => {
+        if (error instanceof ModelError) return undefined
         throw error
       })
-      const isHere =
-        choice !== undefined &&
-        choice.missing.length === 0 &&
-        (await this.#missing(repository, commit, choice)).length === 0
-      if (isHere) return { choice, folder, commit, repository }
+      if (other && (await this.#isHere(repository, commit, other))) return { choice: other, folder, commit, repository }
     }
     return undefined
   }
@@ -183,6 +182,10 @@ export class HubModels {
     await Promise.allSettled(workers)
     if (stop.signal.aborted) throw stop.signal.reason
     await cache.writeRef(repository, revision, commit)
+  }
+
+  async #isHere(repository: string, commit: string, choice: ModelChoice): Promise<boolean> {
+    return choice.missing.length === 0 && (await this.#missing(repository, commit, choice)).length === 0
   }
 
   async #missing(repository: string, commit: string, choice: ModelChoice): Promise<ListedFile[]> {

@@ -5,7 +5,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vi
 import { FakeHub } from '../../../test/fakes/fake-hub.ts'
 import { SAMPLE_WEIGHTS } from '../../../test/fakes/weight-files.ts'
 import { main } from '../../cli.ts'
+import { readConfig } from '../../config/config.ts'
 import { ENDPOINT_SCHEMAS } from '../../processes/endpoints.ts'
+import { createModelStore } from '../../processes/model-store.ts'
 import { BUNDLES } from './bundles.ts'
 
 // The commands as people type them, against a hub of the tests.
@@ -87,6 +89,17 @@ test('models are pulled, listed, shown and removed', async () => {
   expect(await darkroom('show', 'owner/lora')).toMatch('darkroom: There is no owner/lora on this machine')
   expect(await darkroom('rm', 'by/hand')).toMatch('removed by hand')
   expect(await darkroom('list')).toContain('by/hand')
+})
+
+test('a variant that was pulled is found by those who ask for none', async () => {
+  await darkroom('pull', 'owner/pipeline', '--variant', 'fp16')
+  expect(await darkroom('list')).not.toContain('(in part)')
+  const { store, close } = createModelStore(readConfig())
+  expect(await store.findLocal('owner/pipeline', { kind: 'base' })).toMatchObject({
+    type: 'repository',
+    variant: 'fp16',
+  })
+  await close()
 })
 
 test('a model of which a part is missing is listed as that', async () => {
