@@ -174,6 +174,7 @@ describe('platform', () => {
       status: 'active',
       tags: ['repetition'],
       updated_at: '2026-01-02T00:00:00.000Z',
+      is_favorited: null,
       model_url: 'https://fal.run/acme/echo',
       date: '2026-01-02T00:00:00.000Z',
       group: { key: 'acme-echo', label: 'Echoes' },

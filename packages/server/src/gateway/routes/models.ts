@@ -1,4 +1,5 @@
 import { Hono } from 'hono'
+import { z } from 'zod'
 import type { EndpointSchema } from '../../endpoints/endpoint.ts'
 import { WireError } from '../../errors/errors.ts'
 import { stringifyJson } from '../../protocol/json-text.ts'
@@ -6,10 +7,11 @@ import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from
 import { openApiDocument } from '../openapi-document.ts'
 import { type Page, pageEnd, readPage } from '../pagination.ts'
 import { type PublicUrls, publicUrlsOf } from '../public-urls.ts'
+import { readBody } from '../request-body.ts'
 
 const MODELS_PER_PAGE = { standard: 50, most: 100 }
 
-/** `GET /v1/models` of the Platform API, open to all. */
+/** `/v1/models` of the Platform API and its prices, open to all. */
 export function modelsRoutes({ catalogue, config }: GatewayDependencies): RouteGroup {
   const routes = new Hono<GatewayEnv>()
   routes.get('/v1/models', (c) => {
@@ -17,7 +19,39 @@ export function modelsRoutes({ catalogue, config }: GatewayDependencies): RouteG
     const page = readPage({ limit: c.req.query('limit'), cursor: c.req.query('cursor') }, MODELS_PER_PAGE)
     return json(c, listModels(filterModels(catalogue.endpoints, c), page, urls, c.req.queries('expand') ?? []))
   })
+  routes.get('/v1/models/pricing', (c) => {
+    const prices = filterModels(catalogue.endpoints, c).map(({ id }) => ({ endpoint_id: id, ...PRICE }))
+    return json(c, { prices, next_cursor: null, has_more: false })
+  })
+  routes.post('/v1/models/pricing/estimate', async (c) => {
+    const { estimate_type, endpoints } = readEstimate(await readBody(c.req.raw, LONGEST_ESTIMATE))
+    const unknown = Object.keys(endpoints).find((id) => catalogue.find(id).kind !== 'found')
+    if (unknown !== undefined) throw new WireError(404, `Model ${unknown.slice(0, 200)} not found`)
+    return json(c, { estimate_type, total_cost: 0, currency: PRICE.currency })
+  })
   return routes
+}
+
+/** Nothing is billed here: widgets that show what a call costs get an answer, and it is 0. */
+const PRICE = { unit_price: 0, unit: 'images', currency: 'USD' } as const
+const LONGEST_ESTIMATE = 64 * 1024
+
+const estimate = z.object({
+  estimate_type: z.enum(['historical_api_price', 'unit_price']),
+  endpoints: z.record(
+    z.string(),
+    z.object({ call_quantity: z.number().min(0), unit_quantity: z.number().min(0) }).partial(),
+  ),
+})
+
+/** @throws WireError 400 */
+function readEstimate(bytes: Uint8Array): z.infer<typeof estimate> {
+  try {
+    return estimate.parse(JSON.parse(new TextDecoder().decode(bytes)))
+  } catch (cause) {
+    const form = '{"estimate_type": "unit_price", "endpoints": {"owner/name": {"unit_quantity": 1}}}'
+    throw new WireError(400, `expected a body such as ${form}`, { cause })
+  }
 }
 
 function json(c: GatewayContext, body: unknown): Response {
@@ -49,7 +83,7 @@ function timeOf(day: string | undefined): string | undefined {
   return day === undefined ? undefined : new Date(day).toISOString()
 }
 
-/** As the live service has it, a key without a value is left out: there are no thumbnails, licences or favourites here. */
+/** As the live service has it, a key without a value is left out: there are no thumbnails and licences here. */
 function listModels(endpoints: readonly EndpointSchema[], page: Page, urls: PublicUrls, expand: readonly string[]) {
   const models = endpoints.slice(page.offset, page.offset + page.limit).map((endpoint) => ({
     endpoint_id: endpoint.id,
@@ -60,6 +94,7 @@ function listModels(endpoints: readonly EndpointSchema[], page: Page, urls: Publ
       status: 'active',
       tags: [...(endpoint.tags ?? []), ...(endpoint.realtime ? ['realtime'] : [])],
       updated_at: timeOf(endpoint.addedOn),
+      is_favorited: null,
       model_url: `${urls.run}/${endpoint.id}`,
       date: timeOf(endpoint.addedOn),
       group: endpoint.group,
