@@ -33,7 +33,7 @@ export interface ModelStoreSettings {
   readonly now?: () => Date
 }
 
-export const PUBLIC_HUB = 'https://huggingface.co'
+const PUBLIC_HUB = 'https://huggingface.co'
 
 export interface OpenedStore {
   readonly store: ModelStore

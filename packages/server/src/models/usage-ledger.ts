@@ -131,6 +131,6 @@ export function urlKey(key: string): string {
   return `url:${key}`
 }
 
-export function fetchedBytes({ fetched }: UsageRecord): number {
+function fetchedBytes({ fetched }: UsageRecord): number {
   return fetched.reduce((sum, { size }) => sum + size, 0)
 }
