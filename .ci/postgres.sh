@@ -1,6 +1,6 @@
 # Starts a throw-away PostgreSQL on a free loopback port and exports DARKROOM_TEST_POSTGRES_URL; stops it when the shell ends.
 # Without PostgreSQL (not Debian, no root, no package) it says so and leaves the variable unset: the tests that need it are
-# then reported as skipped.
+# then left out.
 
 start_postgres() {
   local bin

@@ -16,7 +16,7 @@ export interface Config {
   readonly downloads: DownloadsConfig
   /** Whether requests may name weights by absolute paths, wherever these lead. */
   readonly allowModelPaths: boolean
-  /** Threads of the engine. Absent: the number of physical cores. */
+  /** Threads of the engine. Absent: as many as the machine, or its container, runs at once, shared among its runners. */
   readonly threads: number | undefined
   /** `postgres://…`: the scale-out database. Absent: a libsql file in the data folder. */
   readonly databaseUrl: string | undefined
