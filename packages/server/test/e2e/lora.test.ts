@@ -72,7 +72,16 @@ describe('fal-ai/lora against diffusers', { timeout: 120_000 }, () => {
   )
 
   it.each(conditioned)('$name', async (request) => {
-    const { data } = await fal.subscribe('fal-ai/lora', { input: await conditionedInput(request), pollInterval: 50 })
+    const { strength, width, height } = request
+    const input = await conditionedInput(request)
+    const options = { pollInterval: 50 }
+    const { data } =
+      strength === null
+        ? await fal.subscribe('fal-ai/lora', { input, ...options })
+        : await fal.subscribe('fal-ai/lora/image-to-image', {
+            input: { ...input, image_url: await dataUri(picture(7, width, height)), noise_strength: strength },
+            ...options,
+          })
     const latents = await latentsOf(data.debug_latents)
     expect(relativeError(latents, await expectedLatents(request.name))).toBeLessThan(1e-4)
   })
