@@ -119,7 +119,7 @@ function layersOfBlock(fields: ConfigFields, name: string, layers: Layers, resne
   return layers.slice(0, resnets)
 }
 
-/** `attention_head_dim` is, in spite of its name, the number of heads (huggingface/diffusers issue 2011). */
+/** `attention_head_dim` is, in spite of its name, the number of heads (huggingface/diffusers#2011). */
 function headsField(fields: ConfigFields): string {
   return (fields.value('num_attention_heads') ?? null) === null ? 'attention_head_dim' : 'num_attention_heads'
 }
