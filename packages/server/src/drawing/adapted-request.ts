@@ -57,8 +57,6 @@ export interface ImagePromptRequest {
   readonly scaleByBlock?: Readonly<Record<string, unknown>> | undefined
   readonly unconditionalNoise?: number | undefined
   readonly projectionShortcut: boolean
-  /** Face analysis models, for the FaceID adapters. */
-  readonly faceModels?: string | undefined
 }
 
 /** Where the CLIP image encoder of the image prompts is. */
@@ -79,6 +77,14 @@ export interface AdaptersRequest {
   readonly imageEncoder?: ImageEncoderRequest | undefined
   /** What is lit anew, for a base model with IC-Light. */
   readonly light?: { readonly image: RgbImage; readonly background?: RgbImage } | undefined
+}
+
+export const NO_ADAPTERS: AdaptersRequest = {
+  loras: [],
+  embeddings: [],
+  controlNets: [],
+  guessMode: false,
+  imagePrompts: [],
 }
 
 /** A picture to start from, and the part of it to draw anew. */

@@ -1,11 +1,8 @@
 import type { HandlerContext } from '../endpoints/endpoint.ts'
-import type { AdaptedRequest } from './adapted-request.ts'
+import { type AdaptedRequest, NO_ADAPTERS } from './adapted-request.ts'
 import type { BaseModel } from './base-model.ts'
 import type { LocalCheckpoint } from './checkpoint-choice.ts'
 import type { ImageEngine } from './image-engine.ts'
-
-/** Nothing that belongs to another base is applied to a demo checkpoint. */
-const NOTHING = { loras: [], embeddings: [], controlNets: [], guessMode: false, imagePrompts: [] }
 
 /** A demo checkpoint with its LCM-LoRA, in place of a model whose own LCM-LoRA is not for it. */
 export async function latentConsistencyStandIn(
@@ -23,5 +20,5 @@ export function withoutAdapters(request: AdaptedRequest, missing: string, { log 
     `${missing} belongs to the model that is not here: the picture follows the prompt and the input picture alone`,
     'WARN',
   )
-  return { ...request, adapters: NOTHING }
+  return { ...request, adapters: NO_ADAPTERS }
 }

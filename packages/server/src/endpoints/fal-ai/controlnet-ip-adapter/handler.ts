@@ -1,7 +1,7 @@
 import { ArchiveError, decodeImage, drawBodyPoses, type RgbImage, readPictureArchive } from '@darkroom/engine'
 import type { z } from 'zod'
 import { drawAdapted } from '../../../drawing/adapted-drawing.ts'
-import type { AdaptedRequest, AdaptersRequest } from '../../../drawing/adapted-request.ts'
+import { type AdaptedRequest, type AdaptersRequest, NO_ADAPTERS } from '../../../drawing/adapted-request.ts'
 import { openBaseModel } from '../../../drawing/base-model.ts'
 import { toWireError } from '../../../drawing/engine-errors.ts'
 import type { ImageEngine } from '../../../drawing/image-engine.ts'
@@ -81,7 +81,7 @@ function requestOf(engine: ImageEngine, input: Input, reference: RgbImage, conte
   const recipe = engine.recipes['fal-ai/controlnet-ip-adapter']
   return {
     model: { name: recipe.model },
-    adapters: { loras: [], embeddings: [], controlNets: [], guessMode: false, imagePrompts: [] },
+    adapters: NO_ADAPTERS,
     prompt: input.prompt,
     negativePrompt: input.negative_prompt,
     promptWeighting: false,

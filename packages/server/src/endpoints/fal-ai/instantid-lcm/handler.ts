@@ -1,7 +1,12 @@
 import { cannyEdges, drawBodyPoses, drawFaceKeyPoints, type Face, greyToRgb, type RgbImage } from '@darkroom/engine'
 import type { z } from 'zod'
 import { drawAdapted } from '../../../drawing/adapted-drawing.ts'
-import type { AdaptedRequest, AdaptersRequest, ControlNetRequest } from '../../../drawing/adapted-request.ts'
+import {
+  type AdaptedRequest,
+  type AdaptersRequest,
+  type ControlNetRequest,
+  NO_ADAPTERS,
+} from '../../../drawing/adapted-request.ts'
 import { openBaseModel } from '../../../drawing/base-model.ts'
 import { type AnalyzedFace, NO_FACE } from '../../../drawing/face-analysis.ts'
 import { resizeFacePicture } from '../../../drawing/face-size.ts'
@@ -21,8 +26,6 @@ interface Output {
   readonly image: FilePicture | OutputPicture
   readonly seed: bigint
 }
-
-const NO_ADAPTERS: AdaptersRequest = { loras: [], embeddings: [], controlNets: [], guessMode: false, imagePrompts: [] }
 
 /** How far a demo checkpoint, which cannot take over who somebody is, moves away from the picture of the face. */
 const STAND_IN_STRENGTH = 0.7

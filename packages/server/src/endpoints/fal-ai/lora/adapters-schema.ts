@@ -99,10 +99,10 @@ export const ipAdapter = z
       .string()
       .nullish()
       .meta({ title: 'Weight Name', description: 'File name of the weights within the model’s folder.' }),
-    insight_face_model_path: z
-      .string()
-      .nullish()
-      .meta({ title: 'Insight Face Model Path', description: 'Face analysis models, for the FaceID adapters.' }),
+    insight_face_model_path: z.string().nullish().meta({
+      title: 'Insight Face Model Path',
+      description: 'Accepted for compatibility: FaceID adapters take the face analysis models that are on this server.',
+    }),
     scale: scale('the adapter'),
     scale_json: z.record(z.string(), z.unknown()).nullish().meta({
       title: 'Scale Json',

@@ -198,7 +198,6 @@ async function imagePromptOf(
     scaleByBlock: adapter.scale_json ? plainNumbers(adapter.scale_json) : undefined,
     unconditionalNoise: adapter.unconditional_noising_factor ?? undefined,
     projectionShortcut: adapter.image_projection_shortcut,
-    faceModels: adapter.insight_face_model_path ?? undefined,
   }
 }
 
