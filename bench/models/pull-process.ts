@@ -10,7 +10,7 @@ const client = new HubClient({ http, endpoint, token: async () => undefined })
 const downloads = new HubDownloads({ cache: new HubCache(folder), client, http, connections: Number(connections) })
 let [least, most] = [Number.POSITIVE_INFINITY, 0]
 const sampling = setInterval(() => {
-  const { rss } = process.memoryUsage()
+  const rss = process.memoryUsage.rss()
   least = Math.min(least, rss)
   most = Math.max(most, rss)
 }, 20)

@@ -12,6 +12,8 @@ export interface ContentHash {
 
 /** Starting a thread takes longer than hashing this much. */
 const WITHOUT_THREAD_BYTES = 16 * 1024 * 1024
+/** A message wakes the thread, which costs more than hashing a few writes late. */
+const ANNOUNCED_BYTES = 8 * 1024 * 1024
 
 /**
  * Hashes a file from its start while it grows, on a thread of its own where it is large: hashed after the download, a checkpoint
@@ -24,6 +26,7 @@ export class GrowingFileHash {
   readonly #size: number
   readonly #worker: Worker | undefined
   #failure: Promise<never> | undefined
+  #announced = 0
 
   /** @param size bytes of the whole file */
   constructor(handle: FileHandle, size: number, algorithm: ContentHash['algorithm']) {
@@ -42,6 +45,8 @@ export class GrowingFileHash {
 
   /** Says that the bytes before `length` are written. */
   grow(length: number): void {
+    if (length - this.#announced < ANNOUNCED_BYTES) return
+    this.#announced = length
     this.#worker?.postMessage({ upTo: length, end: false })
   }
 

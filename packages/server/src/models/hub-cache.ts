@@ -1,17 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import {
-  access,
-  copyFile,
-  mkdir,
-  readdir,
-  readFile,
-  readlink,
-  rename,
-  rm,
-  stat,
-  symlink,
-  writeFile,
-} from 'node:fs/promises'
+import { readFileSync, type Stats, statSync } from 'node:fs'
+import { access, copyFile, mkdir, readdir, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 
 const COMMIT = /^[0-9a-f]{40}$/
@@ -51,12 +40,9 @@ export class HubCache {
   }
 
   /** The commit that a revision is at, as far as this cache knows. */
-  async commitOf(repository: string, revision: string): Promise<string | undefined> {
+  commitOf(repository: string, revision: string): string | undefined {
     if (COMMIT.test(revision)) return revision
-    const text = await readFile(join(this.repositoryFolder(repository), 'refs', ...revision.split('/')), 'utf8').catch(
-      () => undefined,
-    )
-    const commit = text?.trim()
+    const commit = readSmall(join(this.repositoryFolder(repository), 'refs', ...revision.split('/')))?.trim()
     return commit !== undefined && COMMIT.test(commit) ? commit : undefined
   }
 
@@ -65,24 +51,21 @@ export class HubCache {
    * @returns undefined when there is no such folder
    */
   async snapshot(repository: string, revision?: string): Promise<{ commit: string; folder: string } | undefined> {
-    const known = await this.commitOf(repository, revision ?? 'main')
+    const known = this.commitOf(repository, revision ?? 'main')
     const commit = known ?? (revision === undefined ? await this.#newestSnapshot(repository) : undefined)
     if (commit === undefined) return undefined
     const folder = this.snapshotFolder(repository, commit)
-    return (await isFolder(folder)) ? { commit, folder } : undefined
+    return statOf(folder)?.isDirectory() ? { commit, folder } : undefined
   }
 
   /** Bytes of a snapshot's file; undefined when it is not here, or its blob is gone. */
-  async fileSize(repository: string, commit: string, path: string): Promise<number | undefined> {
-    return stat(this.#pointer(repository, commit, path)).then(
-      ({ size }) => size,
-      () => undefined,
-    )
+  fileSize(repository: string, commit: string, path: string): number | undefined {
+    return statOf(this.#pointer(repository, commit, path))?.size
   }
 
   /** Remembers what a branch or tag is at. */
   async writeRef(repository: string, revision: string, commit: string): Promise<void> {
-    if (revision === commit || (await this.commitOf(repository, revision)) === commit) return
+    if (revision === commit || this.commitOf(repository, revision) === commit) return
     const path = join(this.repositoryFolder(repository), 'refs', ...revision.split('/'))
     await mkdir(dirname(path), { recursive: true })
     // Python reads it at any moment; half a commit would name a snapshot that is nowhere.
@@ -171,11 +154,23 @@ function repositoryName(repository: string): string {
   return `models--${repository.replaceAll('/', '--')}`
 }
 
-async function isFolder(path: string): Promise<boolean> {
-  return stat(path).then(
-    (entry) => entry.isDirectory(),
-    () => false,
-  )
+// Every request looks its models up. These calls take microseconds each where a round trip through the thread pool takes fifty,
+// and a model of fifteen files would wait for twenty of them.
+
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false })
+  } catch {
+    return undefined
+  }
+}
+
+function readSmall(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined
+  }
 }
 
 /** Follows links: a dangling one is no file. */

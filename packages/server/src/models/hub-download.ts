@@ -63,9 +63,7 @@ export class HubDownloads {
     const { cache, client } = this.#options
     const source = await client.file(repository, revision, path, signal).catch(async (error) => {
       const commit =
-        error instanceof ModelError && error.reason === 'not-found'
-          ? await cache.commitOf(repository, revision)
-          : undefined
+        error instanceof ModelError && error.reason === 'not-found' ? cache.commitOf(repository, revision) : undefined
       if (commit !== undefined) await cache.markMissing(repository, commit, path)
       throw error
     })

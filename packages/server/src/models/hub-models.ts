@@ -81,7 +81,7 @@ export class HubModels {
       const choose = (files: readonly ListedFile[]) =>
         chooseModel(files, wanted, label, (path) => readJsonFile(join(folder, path)))
       const choice = listing && (await choose(listing))
-      if (choice && (await this.#isHere(repository, commit, choice))) return { choice, folder, commit, repository }
+      if (choice && this.#isHere(repository, commit, choice)) return { choice, folder, commit, repository }
       // A single file is not guessed from some of a repository's.
       if (choice?.type === 'file') continue
       // Another variant than the one that would be fetched serves as well, and without a listing the rest may be on the hub.
@@ -89,7 +89,7 @@ export class HubModels {
         if (error instanceof ModelError) return undefined
         throw error
       })
-      if (other && (await this.#isHere(repository, commit, other))) return { choice: other, folder, commit, repository }
+      if (other && this.#isHere(repository, commit, other)) return { choice: other, folder, commit, repository }
     }
     return undefined
   }
@@ -118,7 +118,7 @@ export class HubModels {
     if (choice.missing.length > 0) {
       throw new ModelError('not-found', `${label} lacks what it would need: ${choice.missing.slice(0, 3).join(', ')}.`)
     }
-    const missing = await this.#missing(repository, commit, choice)
+    const missing = this.#missing(repository, commit, choice)
     return {
       choice,
       folder: cache.snapshotFolder(repository, commit),
@@ -184,14 +184,13 @@ export class HubModels {
     await cache.writeRef(repository, revision, commit)
   }
 
-  async #isHere(repository: string, commit: string, choice: ModelChoice): Promise<boolean> {
-    return choice.missing.length === 0 && (await this.#missing(repository, commit, choice)).length === 0
+  #isHere(repository: string, commit: string, choice: ModelChoice): boolean {
+    return choice.missing.length === 0 && this.#missing(repository, commit, choice).length === 0
   }
 
-  async #missing(repository: string, commit: string, choice: ModelChoice): Promise<ListedFile[]> {
+  #missing(repository: string, commit: string, choice: ModelChoice): ListedFile[] {
     const { cache } = this.#options
-    const sizes = await Promise.all(choice.files.map(({ path }) => cache.fileSize(repository, commit, path)))
-    return choice.files.filter(({ size }, i) => sizes[i] !== size)
+    return choice.files.filter(({ path, size }) => cache.fileSize(repository, commit, path) !== size)
   }
 
   /** What a repository has at a commit, as far as its hub was asked from here. */

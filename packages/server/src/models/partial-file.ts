@@ -20,6 +20,7 @@ export class PartialFile {
   #ranges: ByteRanges
   #journalled = performance.now()
   #writing: Promise<void> = Promise.resolve()
+  #isNoting = false
 
   private constructor(path: string, handle: FileHandle, identity: string | undefined, ranges: ByteRanges) {
     this.path = path
@@ -59,7 +60,14 @@ export class PartialFile {
   /** Puts down what is there. `write` does by itself, every second. */
   note(): void {
     this.#journalled = performance.now()
-    this.#writing = this.#writing.then(() => this.#writeJournal().catch(() => {}))
+    if (this.#isNoting) return
+    this.#isNoting = true
+    this.#writing = this.#writing
+      .then(() => this.#writeJournal())
+      .catch(() => {})
+      .finally(() => {
+        this.#isNoting = false
+      })
   }
 
   /** Forgets every byte. */
@@ -94,9 +102,14 @@ export class PartialFile {
     await rm(journalPath(this.path), { force: true })
   }
 
+  /**
+   * Says only what the disk has: after a crash of the machine every byte of the journal is there. It also spreads the flushing of
+   * a large file over its transfer, at whose end all of it would be waited for.
+   */
   async #writeJournal(): Promise<void> {
     if (this.#identity === undefined) return
     const journal: Journal = { identity: this.#identity, ranges: this.#ranges.ranges }
+    await this.handle.datasync()
     const path = journalPath(this.path)
     await writeFile(`${path}~`, JSON.stringify(journal))
     await rename(`${path}~`, path)

@@ -111,7 +111,7 @@ test('a process that is killed leaves nothing that looks whole, and the next one
     }
     await dead
     expect((await readdir(blobs)).filter((name) => !name.includes('.darkroom.incomplete'))).toEqual([])
-    expect(await opened.cache.fileSize('owner/large', hub.commitOf('owner/large'), 'x.safetensors')).toBeUndefined()
+    expect(opened.cache.fileSize('owner/large', hub.commitOf('owner/large'), 'x.safetensors')).toBeUndefined()
   }
   hub.reset()
   const blob = await fetchInProcess()
