@@ -56,13 +56,15 @@ export class CivitaiClient {
     try {
       return await sendFollowing(this.#options.http, request, async ({ status, headers, body }) => {
         if (status !== 200) throw new StatusError(status, retryAfterSeconds(headers['retry-after'], new Date()))
-        let text = ''
+        const chunks: Uint8Array[] = []
+        let length = 0
         for await (const chunk of body as AsyncIterable<Uint8Array>) {
-          text += Buffer.from(chunk).toString('utf8')
-          if (text.length > MAX_ANSWER_BYTES)
+          chunks.push(chunk)
+          length += chunk.byteLength
+          if (length > MAX_ANSWER_BYTES)
             throw new ModelError('unreachable', `Civitai's answer about ${label} is too long.`)
         }
-        const version = /^\d+$/.exec(String(newestOf(JSON.parse(text))))?.[0]
+        const version = /^\d+$/.exec(String(newestOf(JSON.parse(Buffer.concat(chunks).toString('utf8')))))?.[0]
         if (version === undefined) throw new ModelError('not-found', `${label} has no version that can be fetched.`)
         return version
       })

@@ -66,7 +66,11 @@ function statusError(error: StatusError, label: string): ModelError {
     return new ModelError('rate-limited', `The server of ${label} answers too many requests; try again ${when}.`, error)
   }
   if (status === 401 || status === 403) {
-    return new ModelError('gated', `The server of ${label} gives it only to those it knows (HTTP ${status}).`, error)
+    return new ModelError(
+      'gated',
+      `The server of ${label} gives it only to those it knows (HTTP ${status}); for Civitai, set CIVITAI_TOKEN to an API token.`,
+      error,
+    )
   }
   if (status === 404 || status === 410) {
     return new ModelError('not-found', `There is no ${label}: its server answers ${status}.`, error)
