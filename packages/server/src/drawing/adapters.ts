@@ -47,7 +47,9 @@ export async function openAdapters(
   const warn = (message: string) => context.log(message, 'WARN')
   try {
     const { beside, merged } = await sortLoras(base.model, await findLoras(engine, request, context), warn)
-    const merging = merged.length > 0 ? await engine.model({ ...base.choice, loras: merged }, context.log) : base.model
+    const loraFiles = [...(base.choice.loras ?? []), ...merged]
+    const merging =
+      merged.length > 0 ? await engine.model({ ...base.choice, loras: loraFiles }, context.log) : base.model
     const model = await applyEmbeddings(merging, await findEmbeddings(engine, request, context), warn)
     const images = await openImagePrompts(engine, model, request, context)
     const loras = await lorasBeside(engine, base, merging, [...beside, ...images.loras])

@@ -3,6 +3,7 @@ import type { HandlerContext } from '../endpoints/endpoint.ts'
 import type { ModelRegistry } from '../models/model-registry.ts'
 import type { ModelStore } from '../models/model-store.ts'
 import { type AbsentModel, findBaseModel, findLcmLora, pathOf } from './find-weights.ts'
+import type { ModelChoice } from './image-engine.ts'
 import type { PictureSize } from './picture-size.ts'
 
 /** A checkpoint on this machine. */
@@ -47,6 +48,16 @@ export async function chooseCheckpoint(
     ...(variant !== undefined && { variant }),
     lcmLora: await findLcmLora(store, lcmLoraName, context),
     standIn: false,
+  }
+}
+
+/** The checkpoint with its LCM-LoRA merged in. */
+export function latentConsistencyChoice({ lcmLora, folder, label, variant }: LocalCheckpoint): ModelChoice {
+  return {
+    folder,
+    label,
+    ...(variant !== undefined && { variant }),
+    loras: lcmLora === undefined ? [] : [{ path: lcmLora, scale: 1 }],
   }
 }
 

@@ -9,7 +9,6 @@ import {
 } from '@darkroom/engine'
 import type { ModelRegistry } from '../models/model-registry.ts'
 import type { ModelStore } from '../models/model-store.ts'
-import type { LocalCheckpoint } from './checkpoint-choice.ts'
 import { clipVocabulary } from './clip-vocabulary.ts'
 import { FaceAnalysis } from './face-analysis.ts'
 import { LeastRecentlyUsed } from './least-recently-used.ts'
@@ -109,11 +108,6 @@ export class ImageEngine {
         onWarning: (message) => log(message, 'WARN'),
       })
     })
-  }
-
-  /** The checkpoint with its LCM-LoRA merged in. */
-  latentConsistencyModel({ lcmLora, ...checkpoint }: LocalCheckpoint, log: EngineLog): Promise<StableDiffusion> {
-    return this.model({ ...checkpoint, loras: lcmLora === undefined ? [] : [{ path: lcmLora, scale: 1 }] }, log)
   }
 
   async dispose(): Promise<void> {

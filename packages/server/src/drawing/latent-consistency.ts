@@ -1,17 +1,23 @@
 import {
+  type Adapters,
+  binarize,
   type DenoiseStep,
   type GeneratedImage,
   type GenerationParameters,
   imageToImage,
+  inpaint,
   type RgbImage,
   resizeRgb,
+  rgbToGrey,
   type StableDiffusion,
   textToImage,
 } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
 import type { LcmModelName } from '../endpoints/shared/latent-consistency.ts'
 import { MODEL } from '../protocol/headers.ts'
-import { chooseCheckpoint } from './checkpoint-choice.ts'
+import { type LoraRequest, NO_ADAPTERS, type StartRequest } from './adapted-request.ts'
+import { type AdaptedModel, openAdapters } from './adapters.ts'
+import { chooseCheckpoint, type LocalCheckpoint, latentConsistencyChoice } from './checkpoint-choice.ts'
 import { toWireError } from './engine-errors.ts'
 import type { ImageEngine } from './image-engine.ts'
 import { atSize, type OutputPicture, outputPicture, type PictureFormat } from './picture-output.ts'
@@ -38,7 +44,11 @@ export interface LcmRequest extends SafetyRequest {
   /** Size of the answer's pictures. */
   readonly size: PictureSize
   /** The picture to start from, of any size, and how far to move away from it. */
-  readonly start?: { readonly image: RgbImage; readonly strength: number }
+  readonly start?: StartRequest
+  /** Whether every pixel outside of the start's mask is the input's own. */
+  readonly keepsUnmasked?: boolean
+  /** What is applied beside the LCM-LoRA. */
+  readonly loras?: readonly LoraRequest[]
   readonly format: PictureFormat
 }
 
@@ -50,7 +60,7 @@ export interface LcmResult {
 }
 
 /** Input fields by the engine's name for what they set. */
-const FIELDS = { width: 'image_size', height: 'image_size', image: 'image_url' }
+const FIELDS = { width: 'image_size', height: 'image_size', image: 'image_url', mask: 'mask_url' }
 
 /** Draws with a few latent consistency steps: yields intermediate pictures where the caller wants them. */
 export async function* drawLatentConsistency(
@@ -61,23 +71,39 @@ export async function* drawLatentConsistency(
   const lcmLora = LCM_LORAS[request.modelName]
   const checkpoint = await chooseCheckpoint(engine, request.modelName, lcmLora, request.size, context)
   context.setHeader(MODEL, checkpoint.label)
-  const model = await engine.latentConsistencyModel(checkpoint, context.log).catch((error) => {
-    throw toWireError(error)
-  })
+  const { model, adapters } = await openModel(engine, checkpoint, request, context)
   const safety = await openSafetyScreen(engine.safetyCheckers, request, checkpoint.folder, context)
   const startedAt = performance.now()
-  const run = startRun(model, request, context.signal)
+  const run = startRun(model, request, adapters, context.signal)
   const options = { numImages: request.numImages, fields: FIELDS, mayShow: safety.mayShow }
   const drawn = yield* runSteps(model, run, options, context)
   const inferenceSeconds = (performance.now() - startedAt) / 1000
-  const { pictures, nsfwFlags } = await safety.screen(drawn.map(({ image }) => atSize(image, request.size)))
+  const sized = drawn.map(({ image }) => atSize(image, request.size))
+  const { pictures, nsfwFlags } = await safety.screen(request.keepsUnmasked ? sized.map(keepUnmasked(request)) : sized)
   const images = await Promise.all(pictures.map((image) => outputPicture(image, request, context)))
   return { images, nsfwFlags, inferenceSeconds }
+}
+
+/** The checkpoint with its LCM-LoRA merged in, and the request's own LoRAs beside it. */
+async function openModel(
+  engine: ImageEngine,
+  checkpoint: LocalCheckpoint,
+  { loras = [], size }: LcmRequest,
+  context: HandlerContext,
+): Promise<AdaptedModel> {
+  const choice = latentConsistencyChoice(checkpoint)
+  const model = await engine.model(choice, context.log).catch((error) => {
+    throw toWireError(error)
+  })
+  if (loras.length === 0) return { model, adapters: {} }
+  const base = { model, choice, standIn: checkpoint.standIn }
+  return openAdapters(engine, base, { ...NO_ADAPTERS, loras }, drawableSize(size, model.vae.factor), context)
 }
 
 function startRun(
   model: StableDiffusion,
   request: LcmRequest,
+  adapters: Adapters,
   signal: AbortSignal,
 ): AsyncGenerator<DenoiseStep, GeneratedImage[]> {
   const parameters: GenerationParameters = {
@@ -89,9 +115,24 @@ function startRun(
     guidanceRescale: request.guidanceRescale,
     seed: request.seed,
     numImages: request.numImages,
+    adapters,
   }
   const { width, height } = drawableSize(request.size, model.vae.factor)
   if (request.start === undefined) return textToImage(model, { ...parameters, width, height }, signal)
+  const { strength, mask } = request.start
   const image = resizeRgb(request.start.image, width, height, 'lanczos')
-  return imageToImage(model, { ...parameters, image, strength: request.start.strength }, signal)
+  if (mask === undefined) return imageToImage(model, { ...parameters, image, strength }, signal)
+  return inpaint(model, { ...parameters, image, mask: resizeRgb(mask, width, height, 'lanczos'), strength }, signal)
+}
+
+/** What the mask leaves out is taken from the input's picture, pixel by pixel: the VAE changes what it encodes and decodes. */
+function keepUnmasked({ start, size }: LcmRequest): (drawn: RgbImage) => RgbImage {
+  if (start?.mask === undefined) return (drawn) => drawn
+  const original = atSize(start.image, size)
+  const mask = binarize(rgbToGrey(atSize(start.mask, size)))
+  const isKept = (i: number) => mask.data[Math.floor(i / 3)] === 0
+  return (drawn) => ({
+    ...drawn,
+    data: drawn.data.map((value, i) => (isKept(i) ? (original.data[i] as number) : value)),
+  })
 }

@@ -1,7 +1,7 @@
 import type { HandlerContext } from '../endpoints/endpoint.ts'
 import { type AdaptedRequest, NO_ADAPTERS } from './adapted-request.ts'
 import type { BaseModel } from './base-model.ts'
-import type { LocalCheckpoint } from './checkpoint-choice.ts'
+import { type LocalCheckpoint, latentConsistencyChoice } from './checkpoint-choice.ts'
 import type { ImageEngine } from './image-engine.ts'
 
 /** A demo checkpoint with its LCM-LoRA, in place of a model whose own LCM-LoRA is not for it. */
@@ -10,8 +10,8 @@ export async function latentConsistencyStandIn(
   base: BaseModel,
   { log }: HandlerContext,
 ): Promise<BaseModel> {
-  const checkpoint = base.choice as LocalCheckpoint
-  return { ...base, model: await engine.latentConsistencyModel(checkpoint, log) }
+  const choice = latentConsistencyChoice(base.choice as LocalCheckpoint)
+  return { ...base, choice, model: await engine.model(choice, log) }
 }
 
 /** A request without its adapters, for a demo checkpoint that stands in; the log says what the picture lacks. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { createCatalogue } from './catalogue.ts'
 import { fastLcmDiffusion, fastLcmDiffusionImageToImage } from './fal-ai/fast-lcm-diffusion/schema.ts'
-import { lcmSd15ImageToImage } from './fal-ai/lcm-sd15-i2i/schema.ts'
+import { lcmSd15ImageToImage } from './fal-ai/lcm/schema.ts'
 
 const catalogue = createCatalogue([fastLcmDiffusion, fastLcmDiffusionImageToImage, lcmSd15ImageToImage])
 

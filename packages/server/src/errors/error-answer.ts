@@ -20,7 +20,8 @@ export function toErrorAnswer(thrown: unknown): ErrorAnswer {
   if (error === undefined) {
     return { status: 500, headers: {}, body: { detail: 'Internal Server Error', message: 'Internal Server Error' } }
   }
-  const { detail, errorType } = error
+  const { detail, errorType, hint } = error
+  const message = typeof detail === 'string' ? detail : summariseItems(detail)
   return {
     status: error.status,
     headers: {
@@ -32,7 +33,7 @@ export function toErrorAnswer(thrown: unknown): ErrorAnswer {
     body: {
       detail,
       ...(errorType === undefined ? {} : { error_type: errorType }),
-      message: typeof detail === 'string' ? detail : summariseItems(detail),
+      message: hint === undefined ? message : `${message}. ${hint}`,
     },
   }
 }

@@ -53,6 +53,8 @@ export class WireError extends Error {
   readonly detail: string | readonly FieldErrorItem[]
   readonly errorType: RequestErrorType | undefined
   readonly headers: Readonly<Record<string, string>>
+  /** A sentence on what to do, for the answer's `message` alone: `detail` is fal's own words. */
+  readonly hint: string | undefined
 
   constructor(
     status: number,
@@ -60,6 +62,7 @@ export class WireError extends Error {
     options: {
       readonly errorType?: RequestErrorType
       readonly headers?: Readonly<Record<string, string>>
+      readonly hint?: string | undefined
       readonly cause?: unknown
     } = {},
   ) {
@@ -70,6 +73,7 @@ export class WireError extends Error {
     this.detail = detail
     this.errorType = options.errorType
     this.headers = options.headers ?? {}
+    this.hint = options.hint
   }
 }
 

@@ -3,8 +3,10 @@ import { getPath } from 'hono/utils/url'
 import { WireError } from '../errors/errors.ts'
 import { shareWithPages } from './cross-origin.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv } from './dependencies.ts'
+import { surfaceHint } from './endpoint-lookup.ts'
 import { errorResponse, platformErrorResponse } from './error-response.ts'
 import { refuseForeignOrigins } from './origin-policy.ts'
+import { publicUrlsOf } from './public-urls.ts'
 import { observeRequests } from './request-observation.ts'
 import { filesRoutes } from './routes/files.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -53,7 +55,10 @@ export function createApp(dependencies: GatewayDependencies): Hono<GatewayEnv> {
   app.route('/', proxyRoutes(app))
   app.route('/', healthRoutes(dependencies))
   if (dependencies.playground) app.route('/', playgroundRoutes(dependencies.playground, dependencies.config))
-  app.notFound((c) => answerError(c, new WireError(404, 'Not Found')))
+  app.notFound((c) => {
+    const hint = surfaceHint(dependencies.catalogue, c.req.path, publicUrlsOf(c.req, publicUrl))
+    return answerError(c, new WireError(404, 'Not Found', { hint }))
+  })
   app.onError((error, c) => {
     if (!(error instanceof WireError)) dependencies.log.error({ err: error, path: c.req.path }, 'request failed')
     return answerError(c, error)

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { fastLcmDiffusionImageToImage } from '../endpoints/fal-ai/fast-lcm-diffusion/schema.ts'
-import { lcmSd15ImageToImage } from '../endpoints/fal-ai/lcm-sd15-i2i/schema.ts'
+import { lcmSd15ImageToImage } from '../endpoints/fal-ai/lcm/schema.ts'
 import { refuseUnfetchablePictures } from './input-urls.ts'
 
 it.each([

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { EndpointSchema } from '../endpoints/endpoint.ts'
 import { fastLcmDiffusion, fastLcmDiffusionImageToImage } from '../endpoints/fal-ai/fast-lcm-diffusion/schema.ts'
-import { lcmSd15ImageToImage } from '../endpoints/fal-ai/lcm-sd15-i2i/schema.ts'
+import { lcmSd15ImageToImage } from '../endpoints/fal-ai/lcm/schema.ts'
 import { ENDPOINT_SCHEMAS } from '../processes/endpoints.ts'
 import { stringifyJson } from '../protocol/json-text.ts'
 import { type JsonObject, openApiDocument } from './openapi-document.ts'

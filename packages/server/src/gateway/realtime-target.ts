@@ -2,6 +2,7 @@ import type { Catalogue } from '../endpoints/catalogue.ts'
 import type { EndpointSchema } from '../endpoints/endpoint.ts'
 import { WireError } from '../errors/errors.ts'
 import { applicationOf, parseEndpointId } from '../protocol/endpoint-id.ts'
+import { requireEndpoint } from './endpoint-lookup.ts'
 import { SURFACE_PREFIX } from './surface.ts'
 
 export interface RealtimeTarget {
@@ -25,10 +26,7 @@ export function requireRealtimeTarget(catalogue: Catalogue, path: string): Realt
   const id = path.startsWith(prefix) ? (SOCKET_PATH.exec(path.slice(prefix.length))?.[1] ?? '') : ''
   const parsed = parseEndpointId(id)
   if (parsed === undefined) throw new WireError(404, 'Not Found')
-  const application = applicationOf(parsed)
-  const lookup = catalogue.find(id)
-  if (lookup.kind === 'unknown-application') throw new WireError(404, `Application "${parsed.alias}" not found`)
-  if (lookup.kind === 'unknown-path') throw new WireError(404, `Path ${lookup.path} not found`)
-  if (!lookup.endpoint.realtime) throw new WireError(404, 'Path /realtime not found')
-  return { endpoint: lookup.endpoint, application }
+  const endpoint = requireEndpoint(catalogue, id)
+  if (!endpoint.realtime) throw new WireError(404, 'Path /realtime not found')
+  return { endpoint, application: applicationOf(parsed) }
 }

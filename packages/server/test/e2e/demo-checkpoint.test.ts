@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { decodeImage, type RgbImage } from '@darkroom/engine'
+import { decodeImage, encodeImage, type RgbImage } from '@darkroom/engine'
 import { createFalClient, type FalClient } from '@fal-ai/client'
 import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -10,6 +10,10 @@ import { type RunningServer, startServer } from '../../src/processes/server-proc
 
 const ENDPOINT = 'fal-ai/fast-lcm-diffusion'
 const SMALL = { image_size: 'square', num_inference_steps: 2, guidance_scale: 1, sync_mode: false } as const
+
+function dataUri(png: Uint8Array): string {
+  return `data:image/png;base64,${Buffer.from(png).toString('base64')}`
+}
 
 /** The whole server, gateway and runner process, drawing with the bundled demo checkpoint. */
 describe('a server with the demo checkpoint', { timeout: 120_000 }, () => {
@@ -121,6 +125,66 @@ describe('a server with the demo checkpoint', { timeout: 120_000 }, () => {
     })
     expect(data).toMatchObject({ num_inference_steps: 4, request_id: 'mine', seed: 3 })
     expect((data as { images: { width: number }[] }).images[0]?.width).toBe(512)
+  })
+
+  /** Black on the left, white on the right. */
+  async function rightHalf(): Promise<string> {
+    const data = new Uint8Array(512 * 512 * 3).map((_, i) => (Math.floor(i / 3) % 512 < 256 ? 0 : 255))
+    return dataUri(await encodeImage({ width: 512, height: 512, data }, 'png'))
+  }
+
+  /** Mean difference of two pictures in a part of their columns, 0 … 255. */
+  function difference(a: RgbImage, b: RgbImage, [from, to]: readonly [number, number]): number {
+    const differences = [...a.data].flatMap((value, i) => {
+      const x = Math.floor(i / 3) % a.width
+      return x >= from && x < to ? [Math.abs(value - (b.data[i] as number))] : []
+    })
+    return differences.reduce((sum, value) => sum + value, 0) / differences.length
+  }
+
+  it('redraws a part of a picture: inpainting of fast-lcm-diffusion, and of lcm with every other pixel kept', async () => {
+    const { data: drawn } = await fal.run(ENDPOINT, { input: { ...SMALL, prompt: 'a boat', seed: 1, format: 'png' } })
+    const image_url = (drawn.images[0] as { url: string }).url
+    const [original, mask_url] = await Promise.all([download(image_url), rightHalf()])
+    const input = { prompt: 'a red circle', image_url, mask_url, num_inference_steps: 4, guidance_scale: 1, seed: 5 }
+    const inpainting = await fal.run('fal-ai/fast-lcm-diffusion/inpainting', {
+      input: { ...input, strength: 1, format: 'png', sync_mode: false },
+    })
+    expect(inpainting.data).toMatchObject({ seed: 5, prompt: 'a red circle', has_nsfw_concepts: [false] })
+    const part = await download((inpainting.data.images[0] as { url: string }).url)
+    // What is kept went through the VAE, what is not is another picture.
+    expect(difference(part, original, [0, 192])).toBeLessThan(difference(part, original, [320, 512]) / 4)
+
+    const lcm = async (inpaint_mask_only: boolean) => {
+      const { data } = await fal.subscribe('fal-ai/lcm', { input: { ...input, strength: 1, inpaint_mask_only } })
+      expect(data).toMatchObject({ seed: 5, num_inference_steps: 4, nsfw_content_detected: [false] })
+      return download((data.images[0] as { url: string }).url)
+    }
+    const [whole, kept] = [await lcm(false), await lcm(true)]
+    // The rest is the JPEG's.
+    expect(difference(kept, original, [0, 250])).toBeLessThan(difference(whole, original, [0, 250]) / 2)
+    expect(difference(kept, whole, [264, 512])).toBeLessThan(1)
+  })
+
+  it('draws with lcm from a prompt, from a picture and with a LoRA, by its older names too', async () => {
+    const input = { prompt: 'a house', seed: 3, num_inference_steps: 2 }
+    const draw = async (id: string, more: object = {}) => {
+      const { data } = (await fal.run(id, { input: { ...input, ...more } })) as { data: { images: { url: string }[] } }
+      return download(data.images[0]?.url ?? '')
+    }
+    const plain = await draw('fal-ai/lcm')
+    expect(plain).toMatchObject({ width: 512, height: 512 })
+    expect(difference(await draw('110602490-lcm'), plain, [0, 512])).toBe(0)
+    const lora_url = new URL(
+      '../../../../models/pinhole-blueprint-lora/pytorch_lora_weights.safetensors',
+      import.meta.url,
+    ).pathname
+    expect(difference(await draw('fal-ai/lcm', { lora_url }), plain, [0, 512])).toBeGreaterThan(5)
+    expect(difference(await draw('fal-ai/lcm', { lora_url, lora_scale: 0 }), plain, [0, 512])).toBeLessThan(1)
+    const image_url = dataUri(await encodeImage(plain, 'png'))
+    const again = await draw('fal-ai/lcm/image-to-image', { image_url, strength: 0.5, num_inference_steps: 4 })
+    expect(difference(again, plain, [0, 512])).toBeLessThan(60)
+    await expect(draw('fal-ai/lcm', { mask_url: image_url })).rejects.toMatchObject({ status: 422 })
   })
 
   it('refuses what cannot be drawn, in fal’s words, and goes on serving', async () => {

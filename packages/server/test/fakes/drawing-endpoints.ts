@@ -3,7 +3,7 @@ import { decodeImage, type RgbImage } from '@darkroom/engine'
 import { outputPicture, previewPicture } from '../../src/drawing/picture-output.ts'
 import type { EndpointSchema, HandlerContext, RunnableEndpoint } from '../../src/endpoints/endpoint.ts'
 import { fastLcmDiffusion, fastLcmDiffusionImageToImage } from '../../src/endpoints/fal-ai/fast-lcm-diffusion/schema.ts'
-import { lcmSd15ImageToImage } from '../../src/endpoints/fal-ai/lcm-sd15-i2i/schema.ts'
+import { lcmSd15ImageToImage } from '../../src/endpoints/fal-ai/lcm/schema.ts'
 import { resolveImageSize } from '../../src/endpoints/shared/image-size.ts'
 
 interface DrawingInput {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { EndpointSchema } from '../../src/endpoints/endpoint.ts'
 import { fastLcmDiffusion, fastLcmDiffusionImageToImage } from '../../src/endpoints/fal-ai/fast-lcm-diffusion/schema.ts'
-import { lcmSd15ImageToImage } from '../../src/endpoints/fal-ai/lcm-sd15-i2i/schema.ts'
+import { lcmSd15ImageToImage } from '../../src/endpoints/fal-ai/lcm/schema.ts'
 import { difference, readVerdicts } from './pydantic-corpus.ts'
 
 const ENDPOINTS: readonly EndpointSchema[] = [fastLcmDiffusion, fastLcmDiffusionImageToImage, lcmSd15ImageToImage]

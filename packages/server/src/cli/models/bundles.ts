@@ -80,6 +80,8 @@ const LORA = [SDXL, optional(SD15), optional(CHECKER_V1)]
 export const BUNDLES: Readonly<Record<string, readonly BundlePart[]>> = {
   'fal-ai/fast-lcm-diffusion': FAST_LCM,
   'fal-ai/fast-lcm-diffusion/image-to-image': FAST_LCM,
+  'fal-ai/fast-lcm-diffusion/inpainting': FAST_LCM,
+  'fal-ai/lcm': LCM_SD15_I2I,
   'fal-ai/lcm-sd15-i2i': LCM_SD15_I2I,
   'fal-ai/lora': LORA,
   'fal-ai/lora/image-to-image': LORA,

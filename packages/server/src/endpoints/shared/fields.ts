@@ -89,6 +89,14 @@ export function imageUrl(examples: readonly string[]) {
     })
 }
 
+export function maskUrl() {
+  return z.string().meta({
+    title: 'Mask Url',
+    description: 'URL of a black-and-white image: white is drawn anew, black is kept.',
+    ui: { field: 'image' },
+  })
+}
+
 /** The picture itself, as bytes of a MessagePack frame; the live service takes it so in realtime, unpublished. */
 export function imageBytes() {
   return z.instanceof(Uint8Array).nullish().meta({

@@ -178,7 +178,7 @@ describe('submit', () => {
     const unknown = await submit('{}', '/queue/acme/other')
     expect(unknown.response.status).toBe(404)
     expect(unknown.text).toBe(
-      '{"detail": "Application \\"other\\" not found", "message": "Application \\"other\\" not found"}',
+      '{"detail": "Application \\"other\\" not found", "message": "Application \\"other\\" not found. GET /v1/models lists the endpoints of this server"}',
     )
     const path = await submit('{}', '/queue/acme/echo/thrice')
     expect(path.response.status).toBe(404)

@@ -53,6 +53,34 @@ describe('run', () => {
     ])
   })
 
+  test('an unknown id is told the near ones, and a base URL without its surface what it lacks, both in the message alone', async () => {
+    const slip = await run('{}', { path: '/run/acme/ecko' })
+    expect(await slip.json()).toEqual({
+      detail: 'Application "ecko" not found',
+      message: 'Application "ecko" not found. Near it: acme/echo',
+    })
+    const path = await run('{}', { path: '/run/acme/echo/twise' })
+    expect(await path.json()).toMatchObject({
+      detail: 'Path /twise not found',
+      message: expect.stringContaining('Near it: acme/echo/twice'),
+    })
+    for (const behind of ['', '/', '/stream', '/requests/019afd9c-0000-7000-8000-000000000000/status']) {
+      const bare = await run('{}', { path: `/acme/echo${behind}` })
+      expect([bare.status, await bare.json()]).toEqual([
+        404,
+        {
+          detail: 'Not Found',
+          message:
+            'Not Found. The base URL lacks the surface: POST http://localhost/run/acme/echo answers at once, http://localhost/queue/acme/echo queues',
+        },
+      ])
+    }
+    expect(await (await run('{}', { path: '/acme/none' })).json()).toEqual({
+      detail: 'Not Found',
+      message: 'Not Found',
+    })
+  })
+
   test('a wrong input is refused without a runner', async () => {
     const response = await run('{"prompt":null,"count":0}')
     expect(response.status).toBe(422)

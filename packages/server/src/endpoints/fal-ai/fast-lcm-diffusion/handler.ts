@@ -1,16 +1,16 @@
 import type { z } from 'zod'
 import type { ImageEngine } from '../../../drawing/image-engine.ts'
-import { inputPicture, sizeOfInput } from '../../../drawing/input-picture.ts'
+import { inputPicture, pictureFrom, sizeOfInput } from '../../../drawing/input-picture.ts'
 import { drawLatentConsistency, type LcmRequest } from '../../../drawing/latent-consistency.ts'
 import type { OutputPicture } from '../../../drawing/picture-output.ts'
 import { chooseSeed } from '../../../drawing/seed.ts'
 import { type HandlerContext, type RunnableEndpoint, runnable } from '../../endpoint.ts'
 import { resolveImageSize } from '../../shared/image-size.ts'
-import { fastLcmDiffusion, fastLcmDiffusionImageToImage } from './schema.ts'
+import { fastLcmDiffusion, fastLcmDiffusionImageToImage, fastLcmDiffusionInpainting } from './schema.ts'
 
 type TextInput = z.output<typeof fastLcmDiffusion.input>
 
-/** Text to image in a few steps, and the same from a picture. */
+/** Text to image in a few steps, and the same from a picture or a part of one. */
 export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[] {
   return [
     runnable(fastLcmDiffusion, ({ image_size, ...input }, context) =>
@@ -20,6 +20,12 @@ export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[
       const image = await inputPicture(input, context)
       const size = image_size ? resolveImageSize(image_size) : sizeOfInput(image)
       return yield* answer(engine, input, { size, start: { image, strength: input.strength } }, context)
+    }),
+    runnable(fastLcmDiffusionInpainting, async function* ({ image_size, ...input }, context) {
+      const image = await inputPicture(input, context)
+      const mask = await pictureFrom(input.mask_url, ['mask_url'], context)
+      const size = image_size ? resolveImageSize(image_size) : sizeOfInput(image)
+      return yield* answer(engine, input, { size, start: { image, mask, strength: input.strength } }, context)
     }),
   ]
 }

@@ -5,6 +5,7 @@ import {
   imageBytes,
   imageUrl,
   lcmInferenceSteps,
+  maskUrl,
   negativePrompt,
   numImages,
   requestId,
@@ -99,6 +100,29 @@ export const fastLcmDiffusion = {
   ...LATENT_CONSISTENCY,
 } as const satisfies EndpointSchema
 
+const startImage = {
+  image_url: imageUrl(['https://storage.googleapis.com/falserverless/model_tests/lcm/beach.png']),
+  image_bytes: imageBytes(),
+}
+
+/** What both endpoints that start from a picture have beside it. */
+const startOptions = {
+  negative_prompt: negativePrompt(),
+  image_size: imageSize
+    .nullish()
+    .meta({ title: 'Image Size', description: 'The size of the image; that of the input image when absent.' }),
+  num_inference_steps: lcmInferenceSteps(6),
+  seed: seedInput(),
+  guidance_scale: guidanceScale(1.5),
+  strength: z.number().min(0).max(1).default(0.95).meta({
+    title: 'Strength',
+    description: 'How far the picture may move away from the input: 0 keeps it, 1 ignores it.',
+  }),
+  sync_mode: syncMode(true),
+  num_images: numImages(),
+  ...options,
+}
+
 /** fal's realtime page draws with this path; its pictures come as bytes. */
 export const fastLcmDiffusionImageToImage = {
   id: 'fal-ai/fast-lcm-diffusion/image-to-image',
@@ -107,28 +131,24 @@ export const fastLcmDiffusionImageToImage = {
   description: 'Redraw a picture with SDXL or Stable Diffusion 1.5 in a few steps with a latent consistency LoRA.',
   category: 'image-to-image',
   input: z
-    .object({
-      model_name: modelName,
-      prompt,
-      image_url: imageUrl(['https://storage.googleapis.com/falserverless/model_tests/lcm/beach.png']),
-      image_bytes: imageBytes(),
-      negative_prompt: negativePrompt(),
-      image_size: imageSize
-        .nullish()
-        .meta({ title: 'Image Size', description: 'The size of the image; that of the input image when absent.' }),
-      num_inference_steps: lcmInferenceSteps(6),
-      seed: seedInput(),
-      guidance_scale: guidanceScale(1.5),
-      strength: z.number().min(0).max(1).default(0.95).meta({
-        title: 'Strength',
-        description: 'How far the picture may move away from the input: 0 keeps it, 1 ignores it.',
-      }),
-      sync_mode: syncMode(true),
-      num_images: numImages(),
-      ...options,
-    })
+    .object({ model_name: modelName, prompt, ...startImage, ...startOptions })
     .meta({ title: 'FastLcmDiffusionImageToImageInput' }),
   output: output.meta({ title: 'FastLcmDiffusionImageToImageOutput' }),
   realtime: true,
   ...LATENT_CONSISTENCY,
+} as const satisfies EndpointSchema
+
+export const fastLcmDiffusionInpainting = {
+  id: 'fal-ai/fast-lcm-diffusion/inpainting',
+  aliases: [],
+  title: 'Latent Consistency Models (v1.5/XL): inpainting',
+  description: 'Redraw a part of a picture with SDXL or Stable Diffusion 1.5 in a few latent consistency steps.',
+  category: 'image-to-image',
+  input: z
+    .object({ model_name: modelName, prompt, ...startImage, mask_url: maskUrl(), ...startOptions })
+    .meta({ title: 'FastLcmDiffusionInpaintingInput' }),
+  output: output.meta({ title: 'FastLcmDiffusionInpaintingOutput' }),
+  realtime: true,
+  ...LATENT_CONSISTENCY,
+  addedOn: '2026-11-28',
 } as const satisfies EndpointSchema

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { EndpointSchema } from '../../endpoint.ts'
-import { guidanceScale, negativePrompt, numImages, seedInput, seedOutput } from '../../shared/fields.ts'
+import { guidanceScale, maskUrl, negativePrompt, numImages, seedInput, seedOutput } from '../../shared/fields.ts'
 import { file, image } from '../../shared/image.ts'
 import { imageSize } from '../../shared/image-size.ts'
 import { controlNet, embedding, ipAdapter, loraWeight, sigmasInput, timestepsInput } from './adapters-schema.ts'
@@ -258,11 +258,7 @@ export const loraInpaint = {
       ...model,
       ...prompts,
       ...startImage,
-      mask_url: z.string().meta({
-        title: 'Mask Url',
-        description: 'URL of a black-and-white image: white is drawn anew, black is kept.',
-        ui: { field: 'image' },
-      }),
+      mask_url: maskUrl(),
       noise_strength: noiseStrength,
       strength,
       ...adapters,

@@ -1,0 +1,91 @@
+import type { z } from 'zod'
+import type { StartRequest } from '../../../drawing/adapted-request.ts'
+import type { ImageEngine } from '../../../drawing/image-engine.ts'
+import { inputPicture, pictureFrom, sizeOfInput } from '../../../drawing/input-picture.ts'
+import { drawLatentConsistency, type LcmRequest } from '../../../drawing/latent-consistency.ts'
+import type { OutputPicture } from '../../../drawing/picture-output.ts'
+import { chooseSeed } from '../../../drawing/seed.ts'
+import { fieldError } from '../../../errors/errors.ts'
+import { type HandlerContext, type RunnableEndpoint, runnable } from '../../endpoint.ts'
+import { resolveImageSize } from '../../shared/image-size.ts'
+import { lcm, lcmSd15ImageToImage } from './schema.ts'
+
+type LcmInput = z.output<typeof lcm.input>
+type Sd15Input = z.output<typeof lcmSd15ImageToImage.input>
+
+const MODEL_NAMES = {
+  sdxl: 'stabilityai/stable-diffusion-xl-base-1.0',
+  'sdv1-5': 'runwayml/stable-diffusion-v1-5',
+} as const
+
+/** Latent consistency pictures from a prompt, a picture, or a part of one. */
+export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[] {
+  return [
+    runnable(lcmSd15ImageToImage, async function* (input, context) {
+      const image = await inputPicture(input, context)
+      const picture = { size: sizeOfInput(image), start: { image, strength: input.strength } }
+      return yield* answer(engine, input, { modelName: MODEL_NAMES['sdv1-5'], ...picture }, context)
+    }),
+    runnable(lcm, async function* (input, context) {
+      const start = await startOf(input, context)
+      const picture = {
+        modelName: MODEL_NAMES[input.model],
+        size: start && !input.image_size ? sizeOfInput(start.image) : resolveImageSize(input.image_size ?? 'square'),
+        ...(start && { start }),
+        keepsUnmasked: input.inpaint_mask_only,
+        loras: input.lora_url ? [{ path: input.lora_url, scale: input.lora_scale }] : [],
+      }
+      return yield* answer(engine, input, picture, context)
+    }),
+  ]
+}
+
+async function startOf(input: LcmInput, context: HandlerContext): Promise<StartRequest | undefined> {
+  if (input.image_url || input.image_bytes) {
+    const image = await inputPicture({ ...input, image_url: input.image_url ?? undefined }, context)
+    const mask = input.mask_url ? await pictureFrom(input.mask_url, ['mask_url'], context) : undefined
+    return { image, strength: input.strength, ...(mask && { mask }) }
+  }
+  if (input.mask_url) throw fieldError('image_url', 'value_error', 'the picture that the mask belongs to is missing')
+  return undefined
+}
+
+/** Key order as the live service sends it. */
+interface Output {
+  readonly images: readonly OutputPicture[]
+  readonly timings: Readonly<Record<string, number>>
+  readonly seed: bigint
+  readonly num_inference_steps: number
+  readonly request_id: string
+  readonly nsfw_content_detected: readonly boolean[]
+}
+
+async function* answer(
+  engine: ImageEngine,
+  input: Sd15Input | LcmInput,
+  picture: Pick<LcmRequest, 'modelName' | 'size' | 'start' | 'keepsUnmasked' | 'loras'>,
+  context: HandlerContext,
+): AsyncGenerator<Partial<Output>, Output> {
+  const seed = chooseSeed(input.seed)
+  const request: LcmRequest = {
+    ...picture,
+    prompt: input.prompt,
+    negativePrompt: input.negative_prompt,
+    steps: input.num_inference_steps,
+    guidanceScale: input.guidance_scale,
+    guidanceRescale: 0,
+    seed,
+    numImages: input.num_images,
+    checkSafety: input.enable_safety_checker ?? input.enable_safety_checks,
+    safetyCheckerVersion: 'v1',
+    format: { format: 'jpeg', syncMode: input.sync_mode },
+  }
+  const echo = { num_inference_steps: input.num_inference_steps, request_id: input.request_id }
+  const run = drawLatentConsistency(engine, request, context)
+  let next = await run.next()
+  for (; !next.done; next = await run.next()) {
+    yield { images: [next.value], timings: {}, seed, ...echo, nsfw_content_detected: [false] }
+  }
+  const { images, nsfwFlags, inferenceSeconds } = next.value
+  return { images, timings: { inference: inferenceSeconds }, seed, ...echo, nsfw_content_detected: nsfwFlags }
+}
