@@ -29,14 +29,33 @@ EMBEDDING = DATA.parent / "textual-inversion/diffusers.safetensors"
 DEFAULTS = {
     "checkpoint": "tiny-sd15", "width": 64, "height": 48, "steps": 4, "guidance_scale": 5.0, "clip_skip": 0, "seed": 7,
     "controlnets": [], "guess_mode": False, "image_prompts": [], "tile": None, "ic_light": None,
-    "loras": [], "embedding": False, "strength": None,
+    "loras": [], "embedding": False, "strength": None, "scheduler": "DDIM",
 }  # fmt: skip
+SCHEDULERS = {
+    "DDIM": (diffusers.DDIMScheduler, {}),
+    "LCM": (diffusers.LCMScheduler, {}),
+    "DPM++ 2M Karras": (diffusers.DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
+}
 CONTROL = {"model": "controlnet-sd15", "image": 1, "scale": 1.0, "start": 0.0, "end": 1.0, "mask": None, "tokens": None}
 POOLED = {**CONTROL, "model": "controlnet-pooled", "image": 2}
 SDXL_CONTROL = {**CONTROL, "model": "controlnet-sdxl"}
-PROMPT_IMAGE = {"adapter": "base", "images": [3], "faces": None, "masks": None, "scale": 0.8, "scale_json": None, "shortcut": True}
+PROMPT_IMAGE = {"adapter": "base", "images": [3], "faces": None, "masks": None, "scale": 0.8, "scale_json": None, "shortcut": True,
+                "averaged": False, "resampling": "bicubic"}  # fmt: skip
 CONTROL_SIZE = (60, 60)
+BICUBIC_MASK = IPAdapterMaskProcessor.downsample
 TILE = [32, 32, 20, 24]  # width, height and the strides
+
+IDENTITY = {**SDXL_CONTROL, "scale": 0.7, "tokens": 0}
+INSTANTID = {
+    "checkpoint": "tiny-sdxl", "scheduler": "LCM", "steps": 5, "guidance_scale": 1.5, "loras": [["kohya-sgm", 1.0]],
+    "controlnets": [{**IDENTITY, "mask": "face"}, {**SDXL_CONTROL, "model": "controlnet-sdxl-small", "image": 2, "scale": 0.4}],
+    "image_prompts": [{**PROMPT_IMAGE, "adapter": "instantid-sdxl", "images": None, "faces": [8], "scale": 0.7, "masks": ["face"],
+                       "resampling": "nearest"}],
+}  # fmt: skip
+AVERAGED = {
+    "scheduler": "DPM++ 2M Karras", "steps": 10, "guidance_scale": 7.0, "strength": 0.8, "controlnets": [CONTROL],
+    "image_prompts": [{**PROMPT_IMAGE, "adapter": "plus", "images": [3, 4, 6], "averaged": True, "scale": 0.7}],
+}  # fmt: skip
 
 CASES = [
     {"name": "control", "controlnets": [{**CONTROL, "scale": 0.8}]},
@@ -67,6 +86,15 @@ CASES = [
     {"name": "face-id-lora", "image_prompts": [{**PROMPT_IMAGE, "adapter": "face-id-lora", "images": None, "faces": [5]}]},
     {"name": "instantid", "checkpoint": "tiny-sdxl", "controlnets": [{**SDXL_CONTROL, "tokens": 0}],
      "image_prompts": [{**PROMPT_IMAGE, "adapter": "instantid-sdxl", "images": None, "faces": [8]}]},
+    # What fal-ai/instantid/lcm draws: the identity in the face's region alone, one further ControlNet, an LCM-LoRA.
+    {"name": "instantid-region", **INSTANTID},
+    {"name": "instantid-region-no-guidance", **INSTANTID, "guidance_scale": 1.0},
+    {"name": "instantid-everywhere", **INSTANTID, "width": 72, "height": 56, "controlnets": [IDENTITY],
+     "image_prompts": [{**PROMPT_IMAGE, "adapter": "instantid-sdxl", "images": None, "faces": [8], "scale": 0.7}]},
+    # What fal-ai/controlnet-ip-adapter draws: several pictures as one image prompt, a pose, and a picture to start from.
+    {"name": "image-averaged", **AVERAGED},
+    {"name": "image-averaged-base", **AVERAGED, "strength": 0.5, "guidance_scale": 1.0,
+     "image_prompts": [{**PROMPT_IMAGE, "images": [3, 4], "averaged": True}]},
     {"name": "tiles", "tile": TILE},
     {"name": "tiles-sdxl", "checkpoint": "tiny-sdxl", "tile": TILE, "controlnets": [SDXL_CONTROL]},
     {"name": "ic-light-fc", "ic_light": {"model": "ic-light-fc", "image": 1, "background": None}},
@@ -87,7 +115,8 @@ def picture(seed, width, height):
 
 def mask_picture(name, width, height):
     y, x = np.mgrid[0:height, 0:width]
-    white = {"left": 2 * x < width, "right": 2 * x >= width, "top": 3 * y < height}[name]
+    white = {"left": 2 * x < width, "right": 2 * x >= width, "top": 3 * y < height,
+             "face": (4 * x >= width) & (5 * x < 3 * width) & (3 * y >= height) & (8 * y < 7 * height)}[name]  # fmt: skip
     return Image.fromarray(np.where(white, 255, 0).astype(np.uint8)).convert("RGB")
 
 
@@ -116,7 +145,8 @@ def load_pipeline(case):
     pipe = getattr(diffusers, name).from_pretrained(CHECKPOINTS / case["checkpoint"], **extra)
     if not hasattr(pipe.text_encoder, "text_model"):
         object.__setattr__(pipe.text_encoder, "text_model", pipe.text_encoder)
-    pipe.scheduler = diffusers.DDIMScheduler.from_config(pipe.scheduler.config)
+    scheduler, options = SCHEDULERS[case["scheduler"]]
+    pipe.scheduler = scheduler.from_config(pipe.scheduler.config, **options)
     pipe.set_progress_bar_config(disable=True)
     return pipe, models
 
@@ -147,6 +177,9 @@ def apply_image_prompts(pipe, case):
     if any(prompt["faces"] for prompt in prompts):
         assert len(prompts) == 1
         arguments["ip_adapter_image_embeds"] = [face_embeds(pipe, prompts[0], guided, size)]
+    elif any(prompt["averaged"] for prompt in prompts):
+        assert len(prompts) == 1
+        arguments["ip_adapter_image_embeds"] = [averaged_embeds(pipe, prompts[0], guided)]
     else:
         arguments["ip_adapter_image"] = [[picture(seed, 40, 30) for seed in prompt["images"]] for prompt in prompts]
     if any(prompt["masks"] for prompt in prompts):
@@ -177,6 +210,21 @@ def face_embeds(pipe, prompt, guided, size):
         layer.clip_embeds = torch.cat([nothing, states]) if guided else states
         layer.shortcut = prompt["shortcut"]
     return torch.cat([torch.zeros_like(faces), faces]) if guided else faces
+
+
+def averaged_embeds(pipe, prompt, guided):
+    """The mean of what the pipeline's own encode_image gives of each picture, as [nothing, mean] with guidance."""
+    pooled = prompt["adapter"].startswith("base")
+    encoded = [pipe.encode_image(picture(seed, 40, 30), "cpu", 1, not pooled) for seed in prompt["images"]]
+    mean = torch.stack([positive for positive, _ in encoded]).mean(dim=0)[None]
+    return torch.cat([encoded[0][1][None], mean]) if guided else mean
+
+
+def nearest_mask(mask, batch_size, num_queries, value_embed_dim):
+    """InstantID's region control (ip_adapter/attention_processor.py) in place of IPAdapterMaskProcessor.downsample."""
+    ratio = (mask.shape[-2] * mask.shape[-1] / num_queries) ** 0.5
+    small = F.interpolate(mask[None], scale_factor=1 / ratio, mode="nearest").reshape(1, -1, 1)
+    return small.repeat(batch_size, 1, value_embed_dim)
 
 
 def windows_of(case, factor):
@@ -300,6 +348,8 @@ def run(case):
     if case["loras"]:
         pipe.set_adapters([f"a{i}" for i in range(len(case["loras"]))], [scale for _, scale in case["loras"]])
     arguments = apply_image_prompts(pipe, case)
+    nearest = any(prompt["resampling"] == "nearest" for prompt in case["image_prompts"])
+    IPAdapterMaskProcessor.downsample = staticmethod(nearest_mask if nearest else BICUBIC_MASK)
     channels = apply_ic_light(pipe, case["ic_light"], width, height) if case["ic_light"] else None
     patch(pipe, models, case, channels)
     controls = case["controlnets"]

@@ -21,6 +21,7 @@ import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.t
 import type { StableDiffusion } from '../../src/pipelines/stable-diffusion.ts'
 import { textToImage } from '../../src/pipelines/text-to-image.ts'
 import { TorchGenerator } from '../../src/random/torch-generator.ts'
+import type { SchedulerName } from '../../src/schedulers/from-config.ts'
 import { type FloatTensor, float32 } from '../../src/tensor/tensor.ts'
 import golden from './data/conditioning/pipelines.json' with { type: 'json' }
 import { DATA } from './model-case.ts'
@@ -80,7 +81,7 @@ export async function drawConditioned(engine: Engine, request: ConditioningCase)
   const parameters: GenerationParameters = {
     prompt: golden.prompt,
     negativePrompt: golden.negative_prompt,
-    scheduler: { name: 'DDIM' },
+    scheduler: { name: request.scheduler as SchedulerName },
     schedule: { numInferenceSteps: request.steps },
     guidanceScale: request.guidance_scale,
     clipSkip: request.clip_skip,
@@ -148,6 +149,8 @@ async function imagePrompts(engine: Engine, model: StableDiffusion, request: Con
         faceEmbeddings: prompt.faces.map((seed) => new TorchGenerator(BigInt(seed)).randn([faceSize])),
       }),
       ...(prompt.masks && { masks: prompt.masks.map((name) => maskPicture(name, 50, 50)) }),
+      averaged: prompt.averaged,
+      maskResampling: prompt.resampling as 'bicubic' | 'nearest',
       scale: prompt.scale,
       ...(prompt.scale_json && { scaleByBlock: prompt.scale_json }),
       projectionShortcut: prompt.shortcut,
@@ -169,7 +172,8 @@ export function picture(seed: number, width: number, height: number): RgbImage {
 export function maskPicture(name: string, width: number, height: number): RgbImage {
   const data = Uint8Array.from({ length: width * height }, (_, i) => {
     const [x, y] = [i % width, Math.floor(i / width)]
-    return { left: 2 * x < width, right: 2 * x >= width, top: 3 * y < height }[name] ? 255 : 0
+    const face = 4 * x >= width && 5 * x < 3 * width && 3 * y >= height && 8 * y < 7 * height
+    return { left: 2 * x < width, right: 2 * x >= width, top: 3 * y < height, face }[name] ? 255 : 0
   })
   return greyToRgb({ width, height, data })
 }
