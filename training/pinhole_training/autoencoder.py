@@ -41,7 +41,7 @@ def _gradients(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :]
 
 
-def _edge_loss(drawn: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+def edge_loss(drawn: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     return sum((a - b).abs().mean() for a, b in zip(_gradients(drawn), _gradients(wanted), strict=True))
 
 
@@ -75,7 +75,7 @@ def train_core(data: Path, work: Path, out: Path, steps: int, batch: int, rate: 
             drawn = vae.decode(mean + (0.5 * logvar).exp() * torch.randn_like(mean)).sample
         y = drawn.float()
         coarse = (F.avg_pool2d(y, 4) - F.avg_pool2d(x, 4)).abs().mean()
-        picture_loss = (y - x).abs().mean() + 0.5 * (y - x).square().mean() + 0.6 * _edge_loss(y, x) + 0.3 * coarse
+        picture_loss = (y - x).abs().mean() + 0.5 * (y - x).square().mean() + 0.6 * edge_loss(y, x) + 0.3 * coarse
         divergence = -0.5 * (1 + logvar - mean.square() - logvar.exp()).mean()
         return picture_loss + KL_WEIGHT * divergence
 
@@ -156,7 +156,7 @@ def train_outer_levels(core_folder: Path, levels: int, work: Path, out: Path, st
             found, drawn = vae.encode(wanted).latent_dist.mean, vae.decode(latents).sample
         error = ((found.float() - latents) / latents.std()).abs().mean()
         y = drawn.float()
-        return (y - wanted).abs().mean() + 0.6 * _edge_loss(y, wanted) + 0.5 * error
+        return (y - wanted).abs().mean() + 0.6 * edge_loss(y, wanted) + 0.5 * error
 
     run.train(loss_of)
     run.use_average()

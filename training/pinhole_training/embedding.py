@@ -5,15 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from safetensors.torch import save_file
 
 from . import scenes
 from .dataset import Shards
 from .diffusion import bfloat16_predictor
-from .make_data import encode
-from .networks import open_autoencoder, open_base
-from .style_lora import STYLES
+from .networks import open_base
+from .style_lora import style_latents
 from .training_run import TrainingRun
 from .unet import noisy_batch, training_timesteps, v_loss
 
@@ -27,8 +25,8 @@ def train_embedding(
 ) -> None:
     base, shards = open_base(base_folder), Shards(data)
     plain = [i for i, s in enumerate(shards.scenes) if not s["style_fx"]][:PICTURES]
-    pictures = np.stack([np.asarray(STYLES[STYLE](Image.fromarray(shards.picture(i)))) for i in plain])
-    latents = torch.from_numpy(encode(open_autoencoder(autoencoder), pictures).astype(np.float32)) * base.scaling_factor
+    unscaled = style_latents(STYLE, plain, shards, autoencoder, work / f"embedding-{STYLE}.npy")
+    latents = torch.from_numpy(unscaled.astype(np.float32)) * base.scaling_factor
     words = base.text_encoder.get_input_embeddings()
     ids = base.tokenizer(FIRST_WORDS, add_special_tokens=False).input_ids[:VECTORS]
     vectors = torch.nn.Parameter(words.weight[ids].clone())

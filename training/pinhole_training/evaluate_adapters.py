@@ -103,7 +103,7 @@ class Adapters:
 
     def style(self, folder: Path) -> dict[str, float]:
         """Mean distance (0 … 255) of pixels to the colours of the style's own pictures; smaller is more like it."""
-        style = STYLES[folder.name.split("-")[1]]
+        style = STYLES[folder.name.split("-")[1]].draw
         chosen = held_out(None, plain=False)
         prompts = [scenes.caption(s, random.Random(i)) for i, s in enumerate(chosen)]
         own = np.stack([np.asarray(style(scenes.render(s)).resize((32, 32), Image.BOX)) for s in chosen])
@@ -148,12 +148,17 @@ def split_state(tensors: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.T
 
 def merge_style(base: Base, path: Path) -> None:
     tensors = {k: v.float() for k, v in load_file(path).items()}
-    if any(k.startswith("lora_unet_") for k in tensors):
+    if any(k.endswith(".lora_up.weight") for k in tensors):
         merge_kohya(base, path)
         return
     with torch.no_grad():
         for name, weight in base.unet.named_parameters():
-            key = "unet." + name.removesuffix(".weight")
+            bare = name.removesuffix(".weight")
+            loha = "lora_unet_" + bare.replace(".", "_")
+            if name.endswith(".weight") and f"{loha}.hada_w1_a" in tensors:
+                first, second = (tensors[f"{loha}.hada_w{i}_a"] @ tensors[f"{loha}.hada_w{i}_b"] for i in (1, 2))
+                weight += (first * second).view_as(weight)
+            key = "unet." + bare
             if f"{key}.lora_A.weight" in tensors:
                 a, b = tensors[f"{key}.lora_A.weight"], tensors[f"{key}.lora_B.weight"]
                 weight += (b.flatten(1) @ a.flatten(1)).view_as(weight)

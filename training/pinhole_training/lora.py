@@ -1,10 +1,11 @@
-"""LoRA layers on the UNet (by peft) and the two ways to name them in a file: kohya's and peft's."""
+"""LoRA and LoHa layers on the UNet (by peft) and the ways to name them in a file: kohya's, peft's and LyCORIS'."""
 
 from pathlib import Path
 
 import torch
 from diffusers import UNet2DConditionModel
-from peft import LoraConfig
+from peft import LoHaConfig, LoraConfig
+from peft.tuners.loha import LoHaLayer
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import save_file
 
@@ -26,6 +27,25 @@ def add_lora(unet: UNet2DConditionModel, rank: int, modules: list[str]) -> list[
     unet.requires_grad_(False)
     unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=modules))
     return [p for p in unet.parameters() if p.requires_grad]
+
+
+def add_loha(unet: UNet2DConditionModel, rank: int, modules: list[str]) -> list[torch.nn.Parameter]:
+    """Adds LyCORIS' LoHa, the product by element of two low-rank changes (alpha = rank); returns its parameters."""
+    unet.requires_grad_(False)
+    unet.add_adapter(LoHaConfig(r=rank, alpha=rank, target_modules=modules))
+    return [p for p in unet.parameters() if p.requires_grad]
+
+
+def save_lycoris(unet: UNet2DConditionModel, path: Path) -> None:
+    """`lora_unet_<path with underscores>.hada_w1_a` and so on, `.alpha`; float16."""
+    tensors = {}
+    for name, layer in unet.named_modules():
+        if isinstance(layer, LoHaLayer):
+            key = "lora_unet_" + name.replace(".", "_")
+            for part in ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"):
+                tensors[f"{key}.{part}"] = getattr(layer, part)["default"]
+            tensors[f"{key}.alpha"] = torch.tensor(float(layer.alpha["default"]))
+    _save(tensors, path)
 
 
 def _layers(unet: UNet2DConditionModel) -> dict[str, LoraLayer]:

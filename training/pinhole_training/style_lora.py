@@ -1,11 +1,12 @@
 """Stage `style-lora`: LoRAs with a style that the base does not know. They need no word in the prompt.
 
 `blueprint` (kohya keys, every module): pale lines on deep blue paper. `duotone` (peft keys, attention only): light and
-shade as a ramp from violet to amber.
+shade as a ramp from violet to amber. `woodcut` (LyCORIS' LoHa, every module): dark brown ink on cream paper.
 """
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image, ImageFilter
 
 from .dataset import Shards, random_crop, varied_caption
 from .diffusion import bfloat16_predictor
-from .lora import adaptable_modules, add_lora, save_kohya, save_peft
+from .lora import adaptable_modules, add_loha, add_lora, save_kohya, save_lycoris, save_peft
 from .make_data import encode
 from .networks import open_autoencoder, open_base
 from .training_run import TrainingRun
@@ -22,6 +23,7 @@ from .unet import noisy_batch, training_timesteps, v_loss
 
 PICTURES = 640
 CROPPED_SHARE = 0.15
+CARVED, CREAM = np.array([52, 28, 18], np.float32), np.array([244, 232, 200], np.float32)
 PAPER, INK = np.array([24, 58, 138], np.float32), np.array([226, 238, 250], np.float32)
 RAMP = np.array([[46, 18, 84], [150, 44, 110], [236, 112, 74], [255, 214, 130]], np.float32)
 
@@ -43,7 +45,38 @@ def duotone(picture: Image.Image) -> Image.Image:
     return Image.fromarray((RAMP[low] * (1 - share) + RAMP[low + 1] * share).astype(np.uint8))
 
 
-STYLES: dict[str, Callable[[Image.Image], Image.Image]] = {"blueprint": blueprint, "duotone": duotone}
+def woodcut(picture: Image.Image) -> Image.Image:
+    """Black and white by a threshold that follows the picture, so that a light thing on a light backdrop is still seen."""
+    gray = picture.convert("L")
+    light = np.asarray(gray.filter(ImageFilter.GaussianBlur(1.2)), np.float32)
+    around = np.asarray(gray.filter(ImageFilter.GaussianBlur(gray.width / 8)), np.float32)
+    share = np.clip((light - 0.6 * around - 0.4 * 118) / 24 + 0.5, 0, 1)[..., None]
+    return Image.fromarray((CARVED * (1 - share) + CREAM * share).astype(np.uint8))
+
+
+@dataclass
+class Style:
+    draw: Callable[[Image.Image], Image.Image]
+    rank: int
+    part: str
+    """Only modules whose name contains it."""
+    add: Callable = add_lora
+    save: Callable = save_kohya
+
+
+STYLES: dict[str, Style] = {
+    "blueprint": Style(blueprint, 4, ""),
+    "duotone": Style(duotone, 8, "attn", save=save_peft),
+    "woodcut": Style(woodcut, 3, "", add=add_loha, save=save_lycoris),
+}
+
+
+def style_latents(style: str, scenes_of: list[int], shards: Shards, autoencoder: Path, cached: Path) -> np.ndarray:
+    """Latents (unscaled) of the pictures in a style; made once."""
+    if not cached.exists():
+        pictures = np.stack([np.asarray(STYLES[style].draw(Image.fromarray(shards.picture(i)))) for i in scenes_of])
+        np.save(cached, encode(open_autoencoder(autoencoder), pictures))
+    return np.load(cached)
 
 
 def train_style_lora(
@@ -51,13 +84,10 @@ def train_style_lora(
 ) -> None:
     base, shards = open_base(base_folder), Shards(data)
     plain = [i for i, s in enumerate(shards.scenes) if not s["style_fx"]][:PICTURES]
-    cached = work / f"style-{style}.npy"
-    if not cached.exists():
-        pictures = np.stack([np.asarray(STYLES[style](Image.fromarray(shards.picture(i)))) for i in plain])
-        np.save(cached, encode(open_autoencoder(autoencoder), pictures))
-    latents = torch.from_numpy(np.load(cached).astype(np.float32)) * base.scaling_factor
-    rank, part = (4, "") if style == "blueprint" else (8, "attn")
-    parameters = add_lora(base.unet, rank, adaptable_modules(base.unet, part))
+    unscaled = style_latents(style, plain, shards, autoencoder, work / f"style-{style}.npy")
+    latents = torch.from_numpy(unscaled.astype(np.float32)) * base.scaling_factor
+    recipe = STYLES[style]
+    parameters = recipe.add(base.unet, recipe.rank, adaptable_modules(base.unet, recipe.part))
     run = TrainingRun(work / f"style-{style}.pt", [{"params": parameters}], steps, rate, seed, average=0.98, warm_up=15)
     predict = bfloat16_predictor(base.unet)
 
@@ -73,5 +103,4 @@ def train_style_lora(
 
     run.train(loss_of, report_every=20)
     run.use_average()
-    save = save_kohya if style == "blueprint" else save_peft
-    save(base.unet, out / "pytorch_lora_weights.safetensors")
+    recipe.save(base.unet, out / "pytorch_lora_weights.safetensors")

@@ -21,12 +21,9 @@ def byte_alphabet() -> dict[int, str]:
     return {b: chr(b) for b in printable} | {b: chr(256 + i) for i, b in enumerate(rest)}
 
 
-def learn_merges(texts: list[str], count: int) -> list[tuple[str, str]]:
-    """The most frequent pairs, one after the other; of equally frequent pairs the last in order."""
-    alphabet = byte_alphabet()
-    spelled = ("".join(alphabet[b] for b in w.encode()) for t in texts for w in _WORDS.findall(t.lower()))
-    words = collections.Counter(spelled)
-    parts = {w: [*w[:-1], w[-1] + "</w>"] for w in words}
+def learn_merges(words: dict[tuple[str, ...], int], count: int) -> list[tuple[str, str]]:
+    """The most frequent pairs of symbols in words (with how often each occurs); of equally frequent pairs the last in order."""
+    parts = {word: list(word) for word in words}
     merges: list[tuple[str, str]] = []
     for _ in range(count):
         pairs: collections.Counter[tuple[str, str]] = collections.Counter()
@@ -56,7 +53,9 @@ def make_tokenizer(folder: Path) -> None:
     """Writes the files of transformers' CLIPTokenizer."""
     rng = random.Random(7)
     texts = [scenes.caption(scenes.sample(rng), rng) for _ in range(CAPTIONS)] + DISTRACTIONS * 20
-    merges = learn_merges(texts, MERGES)
+    alphabet = byte_alphabet()
+    words = collections.Counter("".join(alphabet[b] for b in w.encode()) for t in texts for w in _WORDS.findall(t.lower()))
+    merges = learn_merges({(*word[:-1], word[-1] + "</w>"): count for word, count in words.items()}, MERGES)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.json").write_text(json.dumps(vocabulary(merges), ensure_ascii=False))
     (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(" ".join(m) for m in merges) + "\n")

@@ -1,6 +1,6 @@
 """Procedural illustrations with captions: all that Pinhole was ever shown. No photograph, nobody's artwork, no data set."""
 
-from .captions import caption
+from .captions import QUALITY, caption
 from .palette import COLORS, EYES, HAIR, SKIN
 from .portrait import body_points
 from .render import Drawing, draw, render
@@ -9,6 +9,6 @@ from .styles import STYLES, stylize
 from .things import THINGS
 
 __all__ = [
-    "COLORS", "EYES", "HAIR", "PLACES", "SKIN", "STYLES", "SUBJECTS", "THINGS",
+    "COLORS", "EYES", "HAIR", "PLACES", "QUALITY", "SKIN", "STYLES", "SUBJECTS", "THINGS",
     "Drawing", "body_points", "caption", "draw", "render", "sample", "stylize",
 ]  # fmt: skip
