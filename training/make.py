@@ -140,6 +140,21 @@ def ip_adapter(o: Options) -> None:
     train_ip_adapter(o.base, out / "image_encoder", o.data, o.work, out, **o.schedule(250, 32), rate=1e-3, seed=32)
 
 
+def fast_decoder(o: Options) -> None:
+    from pinhole_training.fast_decoder import train_fast_decoder
+
+    start = None
+    for seed, (side, steps, batch, rate) in enumerate(((512, 600, 16, 4e-3), (1024, 100, 8, 2e-3)), 60):
+        out = o.out / f"pinhole-fast-decoder-{side}"
+        start = train_fast_decoder(side, start, o.core, o.work, out, **o.schedule(steps, batch), rate=rate, seed=seed)
+
+
+def prompt_expander(o: Options) -> None:
+    from pinhole_training.prompt_expander import train_prompt_expander
+
+    train_prompt_expander(o.work, o.out / "pinhole-prompt-expander", **o.schedule(500, 64), rate=2e-3, seed=70)
+
+
 def evaluate(o: Options) -> None:
     from pinhole_training.evaluate_adapters import evaluate_adapters
     from pinhole_training.evaluate_base import evaluate_base
@@ -159,7 +174,8 @@ def verify(_: Options) -> None:
 STAGES: dict[str, Callable[[Options], None]] = {
     "scenes": scenes, "tokenizer": tokenizer, "autoencoder": autoencoder, "outer-levels": outer_levels, "latents": latents,
     "text-encoder": text_encoder, "unet": unet, "lcm-lora": lcm_lora, "style-lora": style_lora, "controlnet": controlnet,
-    "embedding": embedding, "clip-vision": clip_vision, "ip-adapter": ip_adapter, "evaluate": evaluate, "verify": verify,
+    "embedding": embedding, "clip-vision": clip_vision, "ip-adapter": ip_adapter,
+    "fast-decoder": fast_decoder, "prompt-expander": prompt_expander, "evaluate": evaluate, "verify": verify,
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import {
   type ControlNetParameters,
   type ControlTokens,
   type EmbeddingFile,
+  EngineError,
   type ImagePromptParameters,
   type LoraFile,
   ParameterError,
@@ -17,10 +18,12 @@ import {
   type UNetAdapter,
 } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
+import { WireError } from '../errors/errors.ts'
 import type { AdaptersRequest, ControlNetRequest } from './adapted-request.ts'
 import { adapterFieldError } from './adapter-fields.ts'
 import type { BaseModel } from './base-model.ts'
 import { openControlNet } from './controlnet.ts'
+import { standInHint } from './demo-adapters.ts'
 import { findWeights, pathOf } from './find-weights.ts'
 import type { ImageEngine } from './image-engine.ts'
 import { type OpenedImagePrompt, openImagePrompt } from './image-prompt.ts'
@@ -56,7 +59,10 @@ export async function openAdapters(
     const conditioners = await openConditioners(engine, model, images.prompts, request, size, context)
     return { model, adapters: { ...loras, unet: [...(loras.unet ?? []), ...conditioners] } }
   } catch (error) {
-    throw adapterFieldError(error)
+    const answer = adapterFieldError(error)
+    const isOfAnotherBase = base.standIn && error instanceof EngineError && error.kind === 'model'
+    if (!isOfAnotherBase || !(answer instanceof WireError)) throw answer
+    throw new WireError(answer.status, `${answer.message}${standInHint(base.choice.label)}`, { cause: error })
   }
 }
 

@@ -2,6 +2,7 @@ import type { HandlerContext } from '../endpoints/endpoint.ts'
 import { WireError } from '../errors/errors.ts'
 import { ModelError, type ModelErrorReason } from '../models/model-error.ts'
 import type { FindOptions, FoundModel, ModelStore } from '../models/model-store.ts'
+import { demoAdapterHint } from './demo-adapters.ts'
 
 /** What is wanted of a reference. */
 export type WeightsWish = Omit<FindOptions, 'signal' | 'log' | 'openOwnFile'>
@@ -19,7 +20,7 @@ export async function findWeights(
   try {
     return await store.find(reference, { ...wish, signal, log: (message) => log(message), openOwnFile })
   } catch (error) {
-    throw toWireError(error)
+    throw toWireError(error, demoAdapterHint(wish.kind, reference))
   }
 }
 
@@ -77,6 +78,7 @@ export function pathOf(found: FoundModel): string {
   return found.type === 'file' ? found.path : found.folder
 }
 
-function toWireError(error: unknown): unknown {
-  return error instanceof ModelError ? new WireError(422, error.message, { cause: error }) : error
+function toWireError(error: unknown, hint: string): unknown {
+  if (!(error instanceof ModelError)) return error
+  return new WireError(422, isNotFetched(error) ? error.message + hint : error.message, { cause: error })
 }

@@ -123,6 +123,20 @@ describe('references on this machine', () => {
     expect(hub.requests).toEqual([])
   })
 
+  it('are demo models by ids of pinhole, which nobody else is asked for', async () => {
+    await put('bundled/pinhole-canny/config.json', '{}')
+    await put('bundled/pinhole-canny/diffusion_pytorch_model.safetensors', 'x')
+    const demo = store({ bundledFolder: join(folder, 'bundled') })
+    expect(await demo.find('pinhole/canny', wish({ kind: 'controlnet' }))).toMatchObject({
+      type: 'component',
+      folder: join(folder, 'bundled/pinhole-canny'),
+      label: 'pinhole/canny',
+    })
+    const absent = reason('not-found', 'There is no demo model pinhole/cany; there are pinhole/canny.')
+    await expect(demo.find('pinhole/cany', wish({ kind: 'controlnet' }))).rejects.toThrow(absent)
+    expect(hub.requests).toEqual([])
+  })
+
   it('are files of it, by id and by path', async () => {
     await put('models/owner/mine/x.safetensors', SAMPLE_WEIGHTS.lora)
     const path = join(folder, 'models/owner/mine/x.safetensors')

@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { isAbsolute, join, normalize, relative, resolve } from 'node:path'
 import type { CivitaiClient } from './civitai-client.ts'
 import { listFolder, readJsonFile } from './folder-listing.ts'
@@ -38,6 +38,8 @@ export interface ModelStoreOptions {
   readonly isOffline: boolean
   /** Folders with models as `owner/name/` or by any other path. The first is the one named in messages. */
   readonly modelFolders: readonly string[]
+  /** Folder of the demo models that come with the program: `pinhole/canny` is `pinhole-canny` in it. */
+  readonly bundledFolder?: string
   /** Whether absolute paths outside of these are opened. */
   readonly allowsAbsolutePaths: boolean
   readonly policy: DownloadPolicy
@@ -85,6 +87,9 @@ export type FoundModel =
       readonly content: WeightsContent
     }
 
+/** Owner of the demo models' ids. */
+const DEMO_OWNER = 'pinhole/'
+
 /** Finds the weights that people name, on this machine or, where that is allowed, on the network; fetches them once and whole. */
 export class ModelStore {
   readonly #options: ModelStoreOptions
@@ -130,7 +135,9 @@ export class ModelStore {
       case 'hub': {
         const path = parsed.path === undefined ? parsed.repository : `${parsed.repository}/${parsed.path}`
         const inFolder = parsed.revision === undefined ? await this.#findBelow(path, label, options) : undefined
-        return inFolder ?? (await this.#findInCache(parsed, label, options))
+        return (
+          inFolder ?? (await this.#findBundled(parsed, label, options)) ?? this.#findInCache(parsed, label, options)
+        )
       }
       case 'path':
         return isAbsolute(parsed.path) || parsed.path.startsWith('~')
@@ -149,6 +156,22 @@ export class ModelStore {
       if (found !== undefined) return found
     }
     return undefined
+  }
+
+  /** A demo model; what Pinhole does not have is not looked for elsewhere. */
+  async #findBundled(
+    { repository, revision, path }: HubReference,
+    label: string,
+    wish: ModelWish,
+  ): Promise<FoundModel | undefined> {
+    const { bundledFolder } = this.#options
+    if (bundledFolder === undefined || !repository.startsWith(DEMO_OWNER) || revision !== undefined) return undefined
+    const folder = join(bundledFolder, repository.replace('/', '-'))
+    const found = await this.#findAt(path === undefined ? folder : join(folder, path), label, wish)
+    if (found !== undefined) return found
+    const names = await readdir(bundledFolder).catch((): string[] => [])
+    const ids = names.filter((name) => name.startsWith('pinhole-')).map((name) => name.replace('-', '/'))
+    throw new ModelError('not-found', `There is no demo model ${label}; there are ${ids.sort().join(', ')}.`)
   }
 
   async #findAbsolute(path: string, label: string, wish: ModelWish): Promise<FoundModel | undefined> {

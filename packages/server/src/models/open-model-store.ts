@@ -18,6 +18,8 @@ export interface ModelStoreSettings {
   /** Files of URLs, and what is known of repositories, are kept below it. */
   readonly dataFolder: string
   readonly modelFolders: readonly string[]
+  /** Folder of the demo models that come with the program. */
+  readonly bundledFolder?: string
   readonly hubCacheFolder: string
   readonly downloads: DownloadPolicy
   readonly maxDownloadBytes: number
@@ -73,6 +75,7 @@ export function openModelStore(settings: ModelStoreSettings, tuning: Partial<Tra
     hubEndpoint,
     isOffline: settings.hubOffline,
     modelFolders: settings.modelFolders,
+    ...(settings.bundledFolder !== undefined && { bundledFolder: settings.bundledFolder }),
     allowsAbsolutePaths: settings.allowsAbsolutePaths,
     policy: settings.downloads,
     maxDownloadBytes: settings.maxDownloadBytes,

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import type { Config } from '../config/config.ts'
 import { type OpenedStore, openModelStore } from '../models/open-model-store.ts'
+import { bundled } from './installation.ts'
 
 /** The model store of this machine, for whoever finds or fetches weights. */
 export function createModelStore({ downloads, ...config }: Config): OpenedStore {
@@ -8,6 +9,7 @@ export function createModelStore({ downloads, ...config }: Config): OpenedStore 
   return openModelStore({
     dataFolder: config.dataFolder,
     modelFolders: [config.modelsFolder],
+    bundledFolder: bundled('models'),
     hubCacheFolder: config.hubCacheFolder,
     downloads: downloads.policy,
     maxDownloadBytes: downloads.maxBytes,
