@@ -1,0 +1,13 @@
+import { access } from 'node:fs/promises'
+import { expect, test } from 'vitest'
+import { bundled } from '../processes/installation.ts'
+import { DEMO_ADAPTERS, demoAdapterHint } from './demo-adapters.ts'
+
+test.each(DEMO_ADAPTERS.map(({ id }) => id))('%s comes with the program', async (id) => {
+  await expect(access(bundled(`models/${id.replace('/', '-')}`))).resolves.toBeUndefined()
+})
+
+test('a field is shown by what was made for it, or nothing is said', () => {
+  expect(demoAdapterHint('lora', 'owner/pastel')).toMatch('pinhole/blueprint-lora')
+  expect(demoAdapterHint('safety-checker', 'owner/checker')).toBe('')
+})
