@@ -90,6 +90,8 @@ export interface Limits {
   readonly uploadBytes: number
   /** Seconds between comment lines of an idle event stream. */
   readonly keepAliveSeconds: number
+  /** What a request's body must bring and the reader of an answer must take, on average over half a minute. */
+  readonly leastBytesPerSecond: number
 }
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
@@ -232,6 +234,7 @@ function readLimits(env: Environment): Limits {
     jsonBodyBytes: readInteger(env, 'DARKROOM_MAX_JSON_BYTES', 1024) ?? 96 * MEBIBYTE,
     uploadBytes: readInteger(env, 'DARKROOM_MAX_UPLOAD_BYTES', 1024) ?? 4096 * MEBIBYTE,
     keepAliveSeconds: readInteger(env, 'DARKROOM_KEEP_ALIVE_SECONDS', 1, 600) ?? 15,
+    leastBytesPerSecond: readInteger(env, 'DARKROOM_LEAST_BYTES_PER_SECOND', 1) ?? 4096,
   })
 }
 

@@ -140,7 +140,7 @@ export class RealtimeConnection {
  */
 function errorMessage(status: number, body: unknown, requestId: unknown): unknown {
   const type = memberOf(body, 'error_type')
-  const code = typeof type === 'string' ? type.toUpperCase() : status === 422 ? 'VALIDATION_ERROR' : 'INTERNAL_ERROR'
+  const code = typeof type === 'string' ? type.toUpperCase() : codeOf(status)
   return {
     type: 'x-fal-error',
     error: code,
@@ -149,6 +149,12 @@ function errorMessage(status: number, body: unknown, requestId: unknown): unknow
     detail: memberOf(body, 'detail'),
     request_id: requestId,
   }
+}
+
+/** `INTERNAL_ERROR` is this server's fault alone. */
+function codeOf(status: number): string {
+  if (status === 400 || status === 422) return 'VALIDATION_ERROR'
+  return status < 500 ? 'BAD_REQUEST' : 'INTERNAL_ERROR'
 }
 
 /** Clients tell results apart by the `request_id` of their input. */

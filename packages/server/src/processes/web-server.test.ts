@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { readConfig } from '../config/config.ts'
 import { createWebServer, type WebServer } from './web-server.ts'
 
 const DAY_MILLISECONDS = 86_400_000
@@ -35,7 +36,14 @@ function shownUntil(url: string): Promise<number> {
 
 it('renews its certificate before it ends, without a restart', async () => {
   vi.useFakeTimers({ toFake: ['Date', 'setInterval'] })
-  const config = { host: '127.0.0.1', port: 0, tls: true, dataFolder: folder, publicUrl: undefined }
+  const config = {
+    host: '127.0.0.1',
+    port: 0,
+    tls: true,
+    dataFolder: folder,
+    publicUrl: undefined,
+    limits: readConfig({}, {}).limits,
+  }
   const log = { error: vi.fn() }
   web = await createWebServer(config, () => new Response(), log as never)
   const url = await web.listen()

@@ -1,14 +1,14 @@
-import { createServer as createHttpServer, type IncomingMessage, type Server } from 'node:http'
+import { createServer as createHttpServer, type Server } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import type { Logger } from 'pino'
 import { type Config, ConfigError } from '../config/config.ts'
 import { FAL_HOSTS } from '../gateway/surface.ts'
 import { certificateNames } from '../tls/certificate-names.ts'
 import { type LocalCertificates, loadLocalCertificates } from '../tls/local-certificates.ts'
+import { cutSlowConnections } from './slow-connections.ts'
 
 /** An HTTP or HTTPS server that answers with the gateway, not listening yet. */
 export interface WebServer {
@@ -25,24 +25,37 @@ export interface WebServer {
 }
 
 type FetchCallback = Parameters<typeof getRequestListener>[0]
-type WebServerConfig = Pick<Config, 'host' | 'port' | 'tls' | 'dataFolder' | 'publicUrl'>
+type WebServerConfig = Pick<Config, 'host' | 'port' | 'tls' | 'dataFolder' | 'publicUrl' | 'limits'>
 
 /** Duplicate headers are joined, not dropped: a request with two hosts or keys then has none, and is refused. */
-const HTTP_OPTIONS = { joinDuplicateHeaders: true, headersTimeout: 20_000, requestTimeout: 3_600_000 }
-/** Seconds for which the sender of a body may pause. */
-const STALL_SECONDS = 60
+const HTTP_OPTIONS = {
+  joinDuplicateHeaders: true,
+  headersTimeout: 20_000,
+  requestTimeout: 3_600_000,
+  connectionsCheckingInterval: 5000,
+}
+/** Seconds that a slow sender or reader is watched before it is cut. */
+const PACE_WINDOW_SECONDS = 30
 const RENEWAL_CHECK_MILLISECONDS = 24 * 3600 * 1000
 
 export async function createWebServer(config: WebServerConfig, fetch: FetchCallback, log: Logger): Promise<WebServer> {
   const listener = getRequestListener(fetch)
+  const pace = { leastBytesPerSecond: config.limits.leastBytesPerSecond, windowSeconds: PACE_WINDOW_SECONDS }
   if (!config.tls) {
     const server = createHttpServer(HTTP_OPTIONS, listener)
-    endStalledBodies(server, STALL_SECONDS)
-    return { server, listen: () => listen(server, config), close: (closed) => server.close(closed) }
+    const stopCutting = cutSlowConnections(server, pace)
+    return {
+      server,
+      listen: () => listen(server, config),
+      close(closed) {
+        stopCutting()
+        server.close(closed)
+      },
+    }
   }
   const certificates = await certificatesOf(config)
   const server = createHttpsServer({ ...certificates, ...HTTP_OPTIONS }, listener)
-  endStalledBodies(server, STALL_SECONDS)
+  const stopCutting = cutSlowConnections(server, pace)
   const renewal = setInterval(() => {
     certificatesOf(config)
       .then((renewed) => server.setSecureContext(renewed))
@@ -54,6 +67,7 @@ export async function createWebServer(config: WebServerConfig, fetch: FetchCallb
     listen: () => listen(server, config),
     close(closed) {
       clearInterval(renewal)
+      stopCutting()
       server.close(closed)
     },
   }
@@ -84,17 +98,4 @@ const LISTEN_FAILURES: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: 'this machine has no such address',
   ENOTFOUND: 'there is no such host',
   EACCES: 'this user may not (ports below 1024 need a privilege)',
-}
-
-/**
- * Ends connections on which nothing moves while a request is still to come in, so that slow or silent senders hold none for long.
- * Node's own time limit is for the whole request, however steadily it comes: a large file on a slow line would run into it. A
- * connection that waits for its answer is left alone.
- */
-export function endStalledBodies(server: Server, seconds: number): void {
-  const requests = new WeakMap<Duplex, IncomingMessage>()
-  server.on('request', (request) => requests.set(request.socket, request))
-  server.setTimeout(seconds * 1000, (socket) => {
-    if (requests.get(socket)?.complete !== true) socket.destroy()
-  })
 }

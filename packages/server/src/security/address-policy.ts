@@ -3,8 +3,32 @@ import ipaddr from 'ipaddr.js'
 /** Addresses of the user's own network. Everything else that is not plain unicast is never a target. */
 const PRIVATE_RANGES: readonly string[] = ['loopback', 'private', 'uniqueLocal', 'carrierGradeNat']
 
-/** Public addresses behind which a cloud answers its own machines with their credentials (Azure's WireServer). */
-const METADATA_ADDRESSES: readonly string[] = ['168.63.129.16']
+/**
+ * Where clouds answer their own machines with credentials, besides what is link-local and never a target anyway: Azure's WireServer
+ * has a public address, Alibaba's a carrier's; by IPv6 most take a unique local one.
+ */
+const METADATA_NETWORKS = [
+  '168.63.129.16/32', // Azure
+  '100.100.100.200/32', // Alibaba
+  '192.0.0.192/32', // Oracle
+  'fd00:ec2::/32', // Amazon: ::254 for machines, ::23 for pods
+  'fd20:ce::/32', // Google
+  'fd00:c1::/32', // Oracle
+  'fd00:42::42/128', // Scaleway
+  'fd00:a9fe:a9fe::/48', // Akamai
+].map((network) => ipaddr.parseCIDR(network))
+
+/** Those of IPv4, as an address of IPv6 carries them in its last 32 bits: behind a NAT64 of any prefix, by ISATAP. */
+const EMBEDDED: readonly (readonly [number, number])[] = [
+  [0xa9fe, 0xa9fe], // 169.254.169.254
+  [0xa9fe, 0xaa02], // 169.254.170.2, Amazon's for containers
+  [0xa9fe, 0xaa17], // 169.254.170.23, Amazon's for pods
+  [0xa9fe, 0x2a2a], // 169.254.42.42, Scaleway
+  [0xa9fe, 0x0017], // 169.254.0.23, Tencent
+  [0x6464, 0x64c8], // 100.100.100.200
+  [0xa83f, 0x8110], // 168.63.129.16
+  [0xc000, 0x00c0], // 192.0.0.192
+]
 
 export interface AddressPolicy {
   /** Lets requests reach loopback and private networks, as servers on a LAN need. Link-local never: metadata services. */
@@ -19,11 +43,20 @@ export interface AddressPolicy {
 export function refusalOf(address: string, policy: AddressPolicy): string | undefined {
   if (!ipaddr.isValid(address)) return 'is not an IP address'
   const plain = ipaddr.process(address)
-  if (METADATA_ADDRESSES.includes(plain.toString())) return 'belongs to a cloud metadata service'
+  if (isMetadata(plain)) return 'belongs to a cloud metadata service'
   const range = rangeOf(plain)
   if (range === 'unicast') return undefined
   if (!PRIVATE_RANGES.includes(range)) return `is ${range}`
   return policy.allowPrivateTargets ? undefined : 'is in a private network'
+}
+
+function isMetadata(address: ipaddr.IPv4 | ipaddr.IPv6): boolean {
+  if (METADATA_NETWORKS.some(([network, bits]) => network.kind() === address.kind() && address.match(network, bits))) {
+    return true
+  }
+  if (!(address instanceof ipaddr.IPv6)) return false
+  const [high, low] = address.parts.slice(6)
+  return EMBEDDED.some(([first, second]) => first === high && second === low)
 }
 
 function rangeOf(address: ipaddr.IPv4 | ipaddr.IPv6): string {

@@ -1,0 +1,99 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { awakeInterval } from '../channel/awake-interval.ts'
+import { WireError } from '../errors/errors.ts'
+import { errorResponse } from '../gateway/error-response.ts'
+
+export interface TransferPace {
+  /** What a request's body must bring, and an answer's reader must take, on average over a window. */
+  readonly leastBytesPerSecond: number
+  readonly windowSeconds: number
+}
+
+/** Looks within a window, so that none is longer than it says by more than this part. */
+const LOOKS = 4
+
+interface Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  /** Where the present window began. */
+  since: number
+  moved: number
+}
+
+/**
+ * Ends connections whose sender drips or whose reader hardly reads, and answers those that say nothing that is HTTP: what a request
+ * holds in this process, its client must not be able to hold for nothing.
+ *
+ * Node's own time limit is for the whole request, however steadily it comes: a large file on a slow line would run into it. A
+ * connection that waits for this server, for its answer or for its disk, is left alone.
+ * @returns stops looking
+ */
+export function cutSlowConnections(server: Server, pace: TransferPace): () => void {
+  const exchanges = new Map<Duplex, Exchange>()
+  server.on('request', (request, response) => {
+    const exchange = { request, response, since: performance.now(), moved: request.socket.bytesRead }
+    exchanges.set(request.socket, exchange)
+    response.once('close', () => {
+      if (exchanges.get(request.socket) === exchange) exchanges.delete(request.socket)
+    })
+  })
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    const [status, detail] = BROKEN[error.code ?? ''] ?? [400, 'The request is no HTTP']
+    if (exchanges.get(socket)?.response.headersSent === true) socket.destroy()
+    else void answerAndClose(socket, status, detail)
+  })
+  const timer = awakeInterval((pace.windowSeconds * 1000) / LOOKS, (stoodStill) => {
+    for (const [socket, exchange] of exchanges) look(socket, exchange, pace, stoodStill)
+  }).unref()
+  return () => clearInterval(timer)
+}
+
+const BROKEN: Readonly<Record<string, readonly [number, string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'The headers are too large'],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'The extensions of the chunks are too large'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request came too slowly'],
+}
+
+function look(socket: Duplex, exchange: Exchange, pace: TransferPace, stoodStill: boolean): void {
+  const { request, response } = exchange
+  const side = sideToMove(request, response)
+  const moved = side === 'reader' ? taken(request, response) : request.socket.bytesRead
+  const seconds = (performance.now() - exchange.since) / 1000
+  const isSlow = Math.abs(moved - exchange.moved) < pace.leastBytesPerSecond * seconds
+  if (side === undefined || stoodStill || !isSlow) {
+    exchange.since = performance.now()
+    exchange.moved = side === undefined ? request.socket.bytesRead : moved
+    return
+  }
+  if (seconds < pace.windowSeconds) return
+  if (response.headersSent) socket.destroy()
+  else void answerAndClose(socket, 408, `The request came slower than ${pace.leastBytesPerSecond} bytes a second`)
+}
+
+/** Whose turn it is: the sender of a body that is not all here, the reader of what was written; or this server's own. */
+function sideToMove(request: IncomingMessage, response: ServerResponse): 'sender' | 'reader' | undefined {
+  if (response.writableLength > 0) return 'reader'
+  const isFull = request.readableLength >= request.readableHighWaterMark
+  return request.complete || isFull ? undefined : 'sender'
+}
+
+/** Bytes that the reader's side has taken. */
+function taken({ socket }: IncomingMessage, { writableLength }: ServerResponse): number {
+  return socket.bytesWritten - writableLength
+}
+
+async function answerAndClose(socket: Duplex, status: number, detail: string): Promise<void> {
+  socket.on('error', () => {})
+  const response = errorResponse(new WireError(status, detail))
+  const body = await response.text()
+  if (!socket.writable) {
+    socket.destroy()
+    return
+  }
+  socket.end(
+    `HTTP/1.1 ${status} Refused\r\ncontent-type: application/json\r\nconnection: close\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    () => socket.destroy(),
+  )
+}
