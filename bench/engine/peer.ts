@@ -2,18 +2,24 @@ import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
-/** A Python program of this folder that answers in lines of JSON. */
+/** A program of this folder, in a process of its own, that answers in lines of JSON. */
 export interface Peer {
-  /** Asks for the next line by sending an empty one. */
-  ask(): Promise<Record<string, number>>
+  /** Asks for the next line by sending one. */
+  ask(question?: string): Promise<Record<string, number>>
   /** The next line as it comes. */
   next(): Promise<Record<string, number>>
   end(): void
 }
 
-export async function startPeer(script: string, python: string, args: readonly string[]): Promise<Peer> {
+/** @param program what runs the script, and its own arguments */
+export async function startPeer(
+  script: string,
+  program: string | readonly string[],
+  args: readonly string[],
+): Promise<Peer> {
   const path = fileURLToPath(new URL(script, import.meta.url))
-  const child = spawn(python, [path, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const [command = '', ...options] = typeof program === 'string' ? [program] : program
+  const child = spawn(command, [...options, path, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const next = async () => {
     const { value, done } = await lines.next()
@@ -22,8 +28,8 @@ export async function startPeer(script: string, python: string, args: readonly s
   }
   return {
     next,
-    ask() {
-      child.stdin.write('\n')
+    ask(question = '') {
+      child.stdin.write(`${question}\n`)
       return next()
     },
     end: () => child.stdin.end(),

@@ -1,8 +1,10 @@
 import type { Graph, Value } from '../graph/graph.ts'
 import { add } from '../graph/ops.ts'
 import type { Layer, LayerHook } from '../graph/scope.ts'
-import { DYNAMIC, type FloatTensor, float32, type Shape } from '../tensor/tensor.ts'
-import type { LowRankChange } from './lora-delta.ts'
+import type { LastingFeeds } from '../tensor/lasting-feeds.ts'
+import { DYNAMIC, elementCount, type FloatTensor, float32, type Shape } from '../tensor/tensor.ts'
+import type { LayerChange } from './lora-delta.ts'
+import type { LoraComponent } from './lora-keys.ts'
 import type { UNetAdapter } from './unet-adapter.ts'
 
 /** Shapes of the weights of a model's layers, by path. */
@@ -28,24 +30,19 @@ export function recordLayers(): { readonly shapes: LayerShapes; readonly hook: L
 export class LoraBranches {
   /** Tells graphs apart by the kinds of layers that have branches. */
   readonly variant: string
+  /** Values of the inputs: one component's at a time lie where the sessions are. */
+  readonly lasting: LastingFeeds
   readonly #hasConvolutions: boolean
-  readonly #feeds: Readonly<Record<string, FloatTensor>>
 
   /**
    * @param layers of the model
    * @param changes by layer path; ranks may differ
    */
-  constructor(layers: LayerShapes, changes: ReadonlyMap<string, LowRankChange>) {
+  constructor(component: LoraComponent, layers: LayerShapes, changes: ReadonlyMap<string, LayerChange>) {
     this.#hasConvolutions = [...changes.keys()].some((path) => layers.get(path)?.length === 4)
     this.variant = this.#hasConvolutions ? 'lora' : 'lora-linear'
-    const feeds: Record<string, FloatTensor> = {}
-    for (const [path, shape] of layers) {
-      if (shape.length === 4 && !this.#hasConvolutions) continue
-      const { down, up } = changes.get(path) ?? nothing(shape)
-      feeds[downName(path)] = down
-      feeds[upName(path)] = up
-    }
-    this.#feeds = feeds
+    const branched = [...layers].filter(([, shape]) => shape.length !== 4 || this.#hasConvolutions)
+    this.lasting = { place: `lora of ${component}`, make: () => readFactors(branched, changes) }
   }
 
   /** Declares the factors as inputs of `graph` and gives the hook that adds the branches. */
@@ -56,21 +53,11 @@ export class LoraBranches {
     }
   }
 
-  /**
-   * Values of the inputs.
-   * @param inputs those of a session whose graph leaves layers out (an encoder of which an earlier hidden state is wanted)
-   */
-  feeds(inputs?: readonly { readonly name: string }[]): Readonly<Record<string, FloatTensor>> {
-    if (!inputs) return this.#feeds
-    const declared = new Set(inputs.map(({ name }) => name))
-    return Object.fromEntries(Object.entries(this.#feeds).filter(([name]) => declared.has(name)))
-  }
-
   asUNetAdapter(): UNetAdapter {
     return {
       variant: this.variant,
       extend: (graph) => ({ layer: this.hook(graph) }),
-      feeds: () => this.#feeds,
+      lasting: this.lasting,
     }
   }
 }
@@ -78,10 +65,41 @@ export class LoraBranches {
 const downName = (path: string) => `lora/${path}/down`
 const upName = (path: string) => `lora/${path}/up`
 
-/** A change of rank 1 that changes nothing: a rank of 0 is not something that every execution provider takes. */
-function nothing([out, ...rest]: Shape): LowRankChange {
-  const ones = rest.slice(1).map(() => 1)
-  return { down: float32([1, ...rest]), up: float32([out as number, 1, ...ones]) }
+/**
+ * All factors, in one stretch of memory: it moves, and is given back, as one. A layer without a change has one of rank 1 and zeros: a
+ * rank of 0 is not something that every execution provider takes.
+ */
+async function readFactors(
+  layers: readonly (readonly [path: string, shape: Shape])[],
+  changes: ReadonlyMap<string, LayerChange>,
+): Promise<Record<string, FloatTensor>> {
+  const shapes = layers.map(([path, shape]) => factorShapes(shape, changes.get(path)?.rank ?? 1))
+  const memory = new Float32Array(shapes.flat().reduce((sum, shape) => sum + elementCount(shape), 0))
+  let used = 0
+  const take = (shape: Shape) => {
+    const start = used
+    used += elementCount(shape)
+    return float32(shape, memory.subarray(start, used))
+  }
+  const feeds: Record<string, FloatTensor> = {}
+  for (const [i, [path]] of layers.entries()) {
+    const [down, up] = (shapes[i] as [Shape, Shape]).map(take) as [FloatTensor, FloatTensor]
+    const change = await changes.get(path)?.read()
+    if (change) {
+      down.data.set(change.down.data)
+      up.data.set(change.up.data)
+    }
+    feeds[downName(path)] = down
+    feeds[upName(path)] = up
+  }
+  return feeds
+}
+
+function factorShapes([out, ...rest]: Shape, rank: number): readonly [down: Shape, up: Shape] {
+  return [
+    [rank, ...rest],
+    [out as number, rank, ...rest.slice(1).map(() => 1)],
+  ]
 }
 
 /** Two matrix products; the second adds to the layer's result in the same kernel. */

@@ -12,6 +12,17 @@ export interface LowRankChange {
   readonly up: FloatTensor
 }
 
+/** What LoRAs change of one layer, still in their files. */
+export interface LayerChange {
+  /** Of the LoRAs' factors together. */
+  readonly rank: number
+  /**
+   * Reads the factors: the scale and alpha/rank of each LoRA folded into `up`, several LoRAs side by side along the rank.
+   * @throws CheckpointError when one has a value that is no finite number
+   */
+  read(): Promise<LowRankChange>
+}
+
 /**
  * A change as factors in the shape of its layer: a linear layer's may be stored as 1×1 convolutions and the other way round. A Tucker
  * core is multiplied into `down`, which then has the same rank as before: two products at run time instead of three.

@@ -1,4 +1,5 @@
 import type { UNetExtension } from '../models/unet-2d-condition.ts'
+import type { LastingFeeds } from '../tensor/lasting-feeds.ts'
 import type { FloatTensor, Tensor } from '../tensor/tensor.ts'
 import type { MapWindow } from '../tensor/window.ts'
 
@@ -41,4 +42,6 @@ export interface UNetAdapter {
   channels?(input: UNetInput, step: UNetStep): FloatTensor | Promise<FloatTensor>
   /** Values of the inputs that `extend` declared. `input` is as the UNet gets it, without `channels`. */
   feeds?(input: UNetInput, step: UNetStep): Readonly<Record<string, Tensor>> | Promise<Readonly<Record<string, Tensor>>>
+  /** Values of such inputs that are the same at every evaluation; one adapter of a request may have them. */
+  readonly lasting?: LastingFeeds
 }

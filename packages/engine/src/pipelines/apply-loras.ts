@@ -61,36 +61,37 @@ export function holdAgainst(model: StableDiffusion, lora: Lora, onWarning?: (mes
 }
 
 /**
- * Reads the factors of LoRAs that run beside a model's weights.
+ * LoRAs that run beside a model's weights. Their factors are read when they are first run with, and not again while the same adapters
+ * are.
  * @returns what to pass to a pipeline; of a component that no LoRA changes nothing
  */
-export async function applyLoras(model: StableDiffusion, loras: readonly ScaledLora[]): Promise<Adapters> {
-  const unet = await branchesOf('unet', model, loras)
+export function applyLoras(model: StableDiffusion, loras: readonly ScaledLora[]): Adapters {
+  const unet = branchesOf('unet', model, loras)
   const textEncoders: TextAdapters = {
-    ...(await textAdapter('text_encoder', model, loras)),
-    ...(await textAdapter('text_encoder_2', model, loras)),
+    ...textAdapter('text_encoder', model, loras),
+    ...textAdapter('text_encoder_2', model, loras),
   }
   return { unet: unet ? [unet.asUNetAdapter()] : [], textEncoders }
 }
 
-async function textAdapter(
+function textAdapter(
   component: 'text_encoder' | 'text_encoder_2',
   model: StableDiffusion,
   loras: readonly ScaledLora[],
-): Promise<TextAdapters> {
-  const lora = await branchesOf(component, model, loras)
+): TextAdapters {
+  const lora = branchesOf(component, model, loras)
   return lora ? { [component]: { lora } } : {}
 }
 
-async function branchesOf(
+function branchesOf(
   component: LoraComponent,
   model: StableDiffusion,
   loras: readonly ScaledLora[],
-): Promise<LoraBranches | undefined> {
+): LoraBranches | undefined {
   const part = componentsOf(model)[component]
   if (!part) return undefined
-  const { changes } = await loraChanges(component, part.layers, loras)
-  return changes.size > 0 ? new LoraBranches(part.layers, changes) : undefined
+  const { changes } = loraChanges(component, part.layers, loras)
+  return changes.size > 0 ? new LoraBranches(component, part.layers, changes) : undefined
 }
 
 function componentsOf({ unet, textEncoders }: StableDiffusion) {

@@ -88,11 +88,11 @@ export class TextEncoder implements Adaptable {
       ),
     )
     const pooled = outputs.includes('text_embeds')
-    const results = await session.run({
+    const feeds = {
       ...(this.#learned?.feeds(ids) ?? { input_ids: int64([1, tokens], ids) }),
       ...(pooled && { eos_positions: int64([1], eosPositions(this.config, [ids])) }),
-      ...lora?.feeds(session.inputs),
-    })
+    }
+    const results = await session.run(feeds, lora?.lasting)
     return outputs.map((name) => results[name] as FloatTensor)
   }
 

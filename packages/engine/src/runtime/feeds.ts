@@ -1,15 +1,24 @@
 import { type DType, DYNAMIC, elementCount, type Shape, type Tensor } from '../tensor/tensor.ts'
 import type { TensorInfo } from './session.ts'
 
+/** A feed whose data may be elsewhere. */
+export type FeedInfo = Pick<Tensor, 'dtype' | 'shape'>
+
 /**
  * Checks feeds against the graph's inputs, so that a mistake is named here and not deep inside a kernel.
+ * @param lasting further feeds, of which the graph may lack some
  * @throws Error naming the input
  */
-export function checkFeeds(inputs: readonly TensorInfo[], feeds: Readonly<Record<string, Tensor>>): void {
+export function checkFeeds(
+  inputs: readonly TensorInfo[],
+  feeds: Readonly<Record<string, Tensor>>,
+  lasting: Readonly<Record<string, FeedInfo>> = {},
+): void {
   for (const { name, dtype, shape } of inputs) {
-    const feed = feeds[name]
+    const feed = feeds[name] ?? lasting[name]
     if (!feed) throw new Error(`the input ${name} (${describe(dtype, shape)}) is missing`)
-    if (feed.dtype !== dtype || !fits(feed.shape, shape) || feed.data.length !== elementCount(feed.shape)) {
+    const isWhole = !('data' in feed) || (feed as Tensor).data.length === elementCount(feed.shape)
+    if (feed.dtype !== dtype || !fits(feed.shape, shape) || !isWhole) {
       throw new Error(`the input ${name} must be ${describe(dtype, shape)}, got ${describe(feed.dtype, feed.shape)}`)
     }
   }

@@ -111,7 +111,7 @@ export class SessionCache {
       session: {
         inputs: network.inputs.map(infoOf),
         outputs: network.outputs.map(infoOf),
-        run: (feeds) => this.#run(this.#entries.get(parts.key) ?? own, feeds),
+        run: (...inputs) => this.#run(this.#entries.get(parts.key) ?? own, inputs),
         release: () => this.#unloadWhenIdle(this.#entries.get(parts.key) ?? own),
       },
       loaded: undefined,
@@ -139,11 +139,11 @@ export class SessionCache {
     )
   }
 
-  async #run(entry: Entry, feeds: Parameters<Session['run']>[0]): ReturnType<Session['run']> {
+  async #run(entry: Entry, inputs: Parameters<Session['run']>): ReturnType<Session['run']> {
     // Counted as running from here on, so that nothing unloads it between loading and running.
     entry.running++
     try {
-      return await (await this.#load(entry)).run(feeds)
+      return await (await this.#load(entry)).run(...inputs)
     } finally {
       entry.running--
       this.#wake()

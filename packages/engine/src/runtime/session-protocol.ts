@@ -11,7 +11,17 @@ export type SessionRequest =
       readonly outputs: readonly TensorInfo[]
       readonly options: RuntimeOptions
     }
-  | { readonly type: 'run'; readonly session: number; readonly feeds: Readonly<Record<string, Tensor>> }
+  | {
+      readonly type: 'run'
+      readonly session: number
+      readonly feeds: Readonly<Record<string, Tensor>>
+      /** Whose tensors are fed, too. */
+      readonly place?: string
+    }
+  /** Keeps tensors for the runs that name their place, instead of those that were there. */
+  | { readonly type: 'place'; readonly place: string; readonly tensors: Readonly<Record<string, Tensor>> }
+  /** Frees the tensors of a place. */
+  | { readonly type: 'clear'; readonly place: string }
   | { readonly type: 'release'; readonly session: number }
 
 export interface RequestMessage {

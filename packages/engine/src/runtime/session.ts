@@ -2,6 +2,7 @@ import type { Weights } from '../checkpoint/prepared-weights.ts'
 import { EngineError } from '../errors/engine-error.ts'
 import type { OnnxFile } from '../formats/onnx-file.ts'
 import type { Graph } from '../graph/graph.ts'
+import type { LastingFeeds } from '../tensor/lasting-feeds.ts'
 import type { DType, Shape, Tensor } from '../tensor/tensor.ts'
 
 /** An input or output. A graph's shapes are static, a model file's may have dimensions that are `DYNAMIC`. */
@@ -29,9 +30,10 @@ export interface Session {
   readonly outputs: readonly TensorInfo[]
   /**
    * Runs the graph once; a second call waits for the first. Feeds are copied, results belong to the caller.
+   * @param lasting feeds beside them that are not copied for each run
    * @throws Error naming the input when a feed is missing, unknown or misshapen; SessionLostError when the runtime died
    */
-  run(feeds: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>>
+  run(feeds: Readonly<Record<string, Tensor>>, lasting?: LastingFeeds): Promise<Record<string, Tensor>>
   /** Frees its memory. Calling it twice is fine, `run` afterwards is an error. */
   release(): Promise<void>
 }

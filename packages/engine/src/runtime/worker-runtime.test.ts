@@ -131,3 +131,55 @@ test('sessions of a thread that ended are lost; the next session starts a new on
   expect((await next.run({ x })).y?.data[1]).toBe(20.5)
   await other.dispose()
 })
+
+describe('lasting feeds', () => {
+  const place = 'offsets'
+  function sumGraph(): Graph {
+    const graph = new Graph('sum')
+    const inputs = ['x', 'offset'].map((name) => graph.input(name, 'float32', [1, 3]))
+    graph.output('y', graph.node('', { opType: 'Add', inputs, output: inputs[0] as (typeof inputs)[0] }))
+    return graph
+  }
+
+  function offsets(value: number) {
+    const made: ArrayBuffer[] = []
+    const make = async () => {
+      const memory = new Float32Array(6).fill(value)
+      made.push(memory.buffer)
+      return { offset: float32([1, 3], memory.subarray(0, 3)), spare: float32([1, 3], memory.subarray(3)) }
+    }
+    return { made, lasting: { place, make } }
+  }
+
+  test('are made once, moved, and made again when others have been in their place', async () => {
+    const [one, other] = [
+      await runtime.createSession(sumGraph(), weights),
+      await runtime.createSession(sumGraph(), weights),
+    ]
+    const [tens, hundreds] = [offsets(10), offsets(100)]
+    const sum = async (session: typeof one, lasting?: (typeof tens)['lasting']) =>
+      [...((await session.run({ x }, lasting)).y?.data ?? [])].join()
+    expect(await sum(one, tens.lasting)).toBe('11,11,12')
+    expect(await sum(one, tens.lasting)).toBe('11,11,12')
+    expect(await sum(other, tens.lasting)).toBe('11,11,12')
+    expect(tens.made.map(({ byteLength }) => byteLength)).toEqual([0])
+    expect(await sum(one, hundreds.lasting)).toBe('101,101,102')
+    const mixed = await Promise.all([sum(one, tens.lasting), sum(one, hundreds.lasting), sum(other, tens.lasting)])
+    expect(mixed).toEqual(['11,11,12', '101,101,102', '11,11,12'])
+    await expect(one.run({ x })).rejects.toThrow('the input offset (float32 [1, 3]) is missing')
+    const wide = { place, make: async () => ({ offset: float32([1, 4]) }) }
+    await expect(one.run({ x }, wide)).rejects.toThrow('the input offset must be float32 [1, 3], got float32 [1, 4]')
+    expect(await sum(one, tens.lasting)).toBe('11,11,12')
+  })
+
+  test('are made again by a thread that takes the place of one that ended', async () => {
+    const other = new WorkerRuntime({ threads: 1 })
+    const { made, lasting } = offsets(10)
+    await (await other.createSession(sumGraph(), weights)).run({ x }, lasting)
+    await other.dispose()
+    const { y } = await (await other.createSession(sumGraph(), weights)).run({ x }, lasting)
+    expect([...(y?.data ?? [])]).toEqual([11, 11, 12])
+    expect(made).toHaveLength(2)
+    await other.dispose()
+  })
+})

@@ -3,9 +3,10 @@ import { Worker } from 'node:worker_threads'
 import type { Weights } from '../checkpoint/prepared-weights.ts'
 import type { OnnxFile } from '../formats/onnx-file.ts'
 import type { Graph } from '../graph/graph.ts'
+import type { LastingFeeds } from '../tensor/lasting-feeds.ts'
 import type { FloatTensor, Tensor } from '../tensor/tensor.ts'
 import { findConvolutionBlock } from './convolution-block.ts'
-import { checkFeeds } from './feeds.ts'
+import { checkFeeds, type FeedInfo } from './feeds.ts'
 import {
   infoOf,
   type NetworkInfo,
@@ -68,10 +69,14 @@ export class WorkerRuntime implements Runtime {
     return {
       inputs,
       outputs,
-      async run(feeds) {
+      async run(feeds, lasting) {
+        const made = lasting && !thread.holds(lasting) ? await thread.replaceBy(lasting) : undefined
+        // From here on nothing is waited for: what is sent now is what the thread has when it comes to this run.
         if (released) throw new Error(`the session of ${name} was released`)
-        checkFeeds(inputs, feeds)
-        return thread.request({ type: 'run', session, feeds }, `run ${name}`)
+        checkFeeds(inputs, feeds, made ?? (lasting && thread.infosAt(lasting.place)))
+        if (made) thread.move(lasting as LastingFeeds, made)
+        const place = lasting && { place: lasting.place }
+        return thread.request({ type: 'run', session, feeds, ...place }, `run ${name}`)
       },
       async release() {
         if (released || !thread.isAlive) return
@@ -97,6 +102,8 @@ interface Pending {
 class SessionThread {
   readonly #worker: Worker
   readonly #pending = new Map<number, Pending>()
+  /** What lies there from run to run, by place. */
+  readonly #places = new Map<string, { readonly lasting: LastingFeeds; readonly infos: Record<string, FeedInfo> }>()
   #requestCount = 0
   #end: string | undefined
 
@@ -112,14 +119,42 @@ class SessionThread {
     return this.#end === undefined
   }
 
-  request(request: SessionRequest, what: string): Promise<Record<string, Tensor>> {
+  /** @param moved buffers of the request that need not be copied */
+  request(request: SessionRequest, what: string, moved: readonly ArrayBuffer[] = []): Promise<Record<string, Tensor>> {
     if (this.#end !== undefined) return Promise.reject(this.#lostError(what))
     const id = ++this.#requestCount
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { what, resolve, reject })
       this.#worker.ref()
-      this.#worker.postMessage({ id, request } satisfies RequestMessage)
+      this.#worker.postMessage({ id, request } satisfies RequestMessage, moved)
     })
+  }
+
+  /** Whether feeds lie in their place. */
+  holds(lasting: LastingFeeds): boolean {
+    return this.#places.get(lasting.place)?.lasting === lasting
+  }
+
+  /** What lies in a place. */
+  infosAt(place: string): Readonly<Record<string, FeedInfo>> | undefined {
+    return this.#places.get(place)?.infos
+  }
+
+  /** Makes feeds once those that lie in their place are gone, so that never both are in memory. */
+  async replaceBy(lasting: LastingFeeds): Promise<Readonly<Record<string, Tensor>>> {
+    const { place } = lasting
+    if (this.#places.delete(place)) await this.request({ type: 'clear', place }, `make room for ${place}`)
+    return lasting.make()
+  }
+
+  /** Moves feeds to their place. */
+  move(lasting: LastingFeeds, tensors: Readonly<Record<string, Tensor>>): void {
+    const { place } = lasting
+    const infos = Object.entries(tensors).map(([name, { dtype, shape }]) => [name, { dtype, shape }] as const)
+    this.#places.set(place, { lasting, infos: Object.fromEntries(infos) })
+    const buffers = new Set(Object.values(tensors).map(({ data }) => data.buffer as ArrayBuffer))
+    // A thread that died rejects the run behind this, too.
+    this.request({ type: 'place', place, tensors }, `keep ${place}`, [...buffers]).catch(() => {})
   }
 
   /** Ends the thread after the native call it is in, if any; what is pending is rejected. */

@@ -37,9 +37,9 @@ async function draw(model: StableDiffusion, adapters: Adapters = {}): Promise<Ge
 }
 
 async function branches(model: StableDiffusion, loras: readonly ScaledLora[]): Promise<LoraBranches> {
-  const { changes, dense, unused } = await loraChanges('unet', model.unet.layers, loras)
+  const { changes, dense, unused } = loraChanges('unet', model.unet.layers, loras)
   expect({ dense, unused }).toEqual({ dense: [], unused: [] })
-  return new LoraBranches(model.unet.layers, changes)
+  return new LoraBranches('unet', model.unet.layers, changes)
 }
 
 test('the demo LCM-LoRA, linear layers and convolutions, twice with different scales', async () => {

@@ -121,13 +121,15 @@ test.each(['kohya', 'locon', 'kohya-sgm', 'loha'])(
       { lora, scale: 1.5 * header.scale },
       { lora, scale: -0.5 * header.scale },
     ]
-    const { changes, dense, unused } = await loraChanges('unet', layers, loras, unet)
+    const { changes, dense, unused } = loraChanges('unet', layers, loras, unet)
     // A product with Tucker cores is of no low rank.
     const merged = new Set(dense.map(({ matched }) => `unet/${matched.key}`))
     expect({ merged: [...merged], unused }).toEqual({ merged: name === 'loha' ? [TUCKER_LOHA] : [], unused: [] })
     const keys = [...expected.keys()].filter((key) => key.startsWith('unet/') && !merged.has(key))
     expect([...changes.keys()].map((path) => `unet/${path}.weight`).toSorted()).toEqual(keys.toSorted())
-    for (const [path, { up, down }] of changes) {
+    for (const [path, change] of changes) {
+      const { up, down } = await change.read()
+      expect(up.shape[1]).toBe(change.rank)
       const [rows, inner] = up.shape as [number, number]
       const product = multiplyMatrices(up.data, down.data, { rows, inner, columns: down.data.length / inner })
       const delta = float32([rows, ...down.shape.slice(1)], product)

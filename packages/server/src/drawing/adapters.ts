@@ -93,7 +93,7 @@ async function findEmbeddings(
   return files
 }
 
-/** Factors that were read for the last requests are still there. */
+/** The same LoRAs as those of a request before are the same object, whose factors the engine may still have. */
 function lorasBeside(
   engine: ImageEngine,
   { choice }: BaseModel,
@@ -102,7 +102,7 @@ function lorasBeside(
 ): Promise<Adapters> {
   if (loras.length === 0) return Promise.resolve({})
   const key = JSON.stringify([choice, loras.map(({ lora, scale }) => [lora.file.identity, scale])])
-  return engine.loras.get(key, () => applyLoras(model, loras))
+  return engine.loras.get(key, async () => applyLoras(model, loras))
 }
 
 interface OpenedImagePrompts {

@@ -53,16 +53,13 @@ export interface ModelChoice {
 
 const DEFAULT_MODEL_LIMIT = 8
 
-/** Sets of LoRA factors that are kept in memory: up to a gigabyte each for the largest of SDXL. */
-const LORA_LIMIT = 2
-
 /** The models a runner has loaded, for the handlers of all endpoints. */
 export class ImageEngine {
   readonly registry: ModelRegistry
   readonly store: ModelStore
   readonly recipes: Recipes
-  /** LoRA factors as they were applied last. */
-  readonly loras = new LeastRecentlyUsed<Adapters>(LORA_LIMIT)
+  /** Headers of the LoRAs that were applied last; the engine keeps the factors of one set. */
+  readonly loras = new LeastRecentlyUsed<Adapters>(DEFAULT_MODEL_LIMIT)
   readonly controlNets = new LeastRecentlyUsed<ControlNet>(DEFAULT_MODEL_LIMIT)
   readonly ipAdapters = new LeastRecentlyUsed<LoadedIPAdapter>(DEFAULT_MODEL_LIMIT)
   readonly imageEncoders = new LeastRecentlyUsed<ImageEncoder>(DEFAULT_MODEL_LIMIT)
