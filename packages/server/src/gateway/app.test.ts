@@ -175,6 +175,7 @@ describe('platform', () => {
       tags: ['repetition'],
       updated_at: '2026-01-02T00:00:00.000Z',
       is_favorited: null,
+      thumbnail_url: expect.stringMatching(/\/v1\/models\/thumbnail\.svg$/),
       model_url: 'https://fal.run/acme/echo',
       date: '2026-01-02T00:00:00.000Z',
       group: { key: 'acme-echo', label: 'Echoes' },

@@ -23,6 +23,7 @@ import { storageRoutes } from './routes/storage.ts'
 import { storedFilesRoutes } from './routes/stored-files.ts'
 import { streamRoutes } from './routes/stream.ts'
 import { tokenRoutes } from './routes/tokens.ts'
+import { usageRoutes } from './routes/usage.ts'
 import { weightsRoutes } from './routes/weights.ts'
 import { routedPath, SURFACE_PREFIX, withoutPrefix } from './surface.ts'
 
@@ -50,6 +51,7 @@ export function createApp(dependencies: GatewayDependencies): Hono<GatewayEnv> {
   app.route('/', modelsRoutes(dependencies))
   app.route('/', requestsRoutes(dependencies))
   app.route('/', keysRoutes(dependencies))
+  app.route('/', usageRoutes(dependencies))
   if (dependencies.weights) app.route('/', weightsRoutes(dependencies, dependencies.weights))
   app.route('/', openApiRoutes(dependencies))
   app.route('/', proxyRoutes(app))

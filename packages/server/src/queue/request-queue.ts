@@ -125,6 +125,27 @@ export interface RequestPage {
   readonly next?: string
 }
 
+/** Which answered requests are counted. */
+export interface UsageFilter {
+  readonly endpointIds: readonly string[]
+  /** Of all keys, and of calls without one, when absent. */
+  readonly keyIds?: readonly string[]
+  /** By when they ended. */
+  readonly from: Date
+  readonly before: Date
+  /** They are counted by so many milliseconds, from 1970 on. */
+  readonly bucketMilliseconds: number
+}
+
+/** Requests that were answered well in one stretch of time, of one endpoint and key. */
+export interface UsageRow {
+  /** Where the stretch begins. */
+  readonly startedAt: Date
+  readonly endpointId: string
+  readonly keyId?: string
+  readonly requests: number
+}
+
 /** How many requests of an endpoint wait and run. */
 export interface EndpointLoad {
   readonly endpointId: string
@@ -201,6 +222,8 @@ export interface RequestQueue {
   /** Keeps a synchronously answered request for the listings. Not fsynced: nobody was promised it. */
   record(run: AnsweredRun): Promise<void>
   list(filter: RequestFilter): Promise<RequestPage>
+  /** Counts requests that ended well, by time, endpoint and key. */
+  usage(filter: UsageFilter): Promise<readonly UsageRow[]>
   /** The request of a listing, queued or run, with its bodies. */
   find(requestId: string): Promise<RequestRecord | undefined>
   /** Erases the bodies and logs of a finished request. @returns false when there is none */

@@ -23,13 +23,15 @@ import type {
   RunnerAdvertisement,
   Submission,
   Unsubscribe,
+  UsageFilter,
+  UsageRow,
 } from './request-queue.ts'
 import { RunRecorder } from './run-recorder.ts'
 import { claim } from './statements/claim.ts'
 import { enqueue } from './statements/enqueue.ts'
 import { cancel, complete } from './statements/finish.ts'
 import { release, retry } from './statements/give-back.ts'
-import { erasePayload, list, record } from './statements/listing.ts'
+import { erasePayload, list, record, usage } from './statements/listing.ts'
 import { appendLogs, logs } from './statements/logs.ts'
 import { get, load, position, status } from './statements/read.ts'
 import { advertise, heartbeat, runners, withdraw } from './statements/runners.ts'
@@ -139,6 +141,11 @@ class SqlRequestQueue implements RequestQueue {
   async list(filter: RequestFilter): Promise<RequestPage> {
     await this.#recorder.flush()
     return list(this.#context, filter)
+  }
+
+  async usage(filter: UsageFilter): Promise<readonly UsageRow[]> {
+    await this.#recorder.flush()
+    return usage(this.#context, filter)
   }
 
   async find(requestId: string): Promise<RequestRecord | undefined> {

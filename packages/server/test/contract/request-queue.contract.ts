@@ -279,6 +279,39 @@ export function describeRequests(fixture: QueueFixture): void {
     expect(other.requests[0]?.requestId).toBe('long')
   })
 
+  it('counts what ended well by time, endpoint and key', async () => {
+    const queue = fixture.queue()
+    const run = (requestId: string, seconds: number, extra: object = {}, status = 200) =>
+      queue.record({
+        ...submission(requestId, extra),
+        acceptedAt: new Date(0),
+        completedAt: new Date(seconds * 1000),
+        outcome: { ...DONE, status },
+      })
+    await run('a', 60, { keyId: 'k1' })
+    await run('b', 119, { keyId: 'k1' })
+    await run('c', 119)
+    await run('d', 120, { keyId: 'k2' })
+    await run('e', 60, { endpointId: OTHER })
+    await run('failed', 60, {}, 422)
+    await run('later', 600)
+    const filter = { from: new Date(0), before: new Date(600_000), bucketMilliseconds: 60_000 }
+    const rows = await queue.usage({ ...filter, endpointIds: [ENDPOINT, OTHER] })
+    const minute = (startedAt: number) => new Date(startedAt * 60_000)
+    expect(rows).toHaveLength(4)
+    expect(rows).toEqual(
+      expect.arrayContaining([
+        { startedAt: minute(1), endpointId: ENDPOINT, keyId: 'k1', requests: 2 },
+        { startedAt: minute(1), endpointId: ENDPOINT, requests: 1 },
+        { startedAt: minute(2), endpointId: ENDPOINT, keyId: 'k2', requests: 1 },
+        { startedAt: minute(1), endpointId: OTHER, requests: 1 },
+      ]),
+    )
+    const [ofKey] = await queue.usage({ ...filter, endpointIds: [ENDPOINT], keyIds: ['k2'] })
+    expect(ofKey).toMatchObject({ keyId: 'k2', requests: 1 })
+    expect(await queue.usage({ ...filter, endpointIds: [] })).toEqual([])
+  })
+
   it('lists an endpoint\u2019s requests, newest first, and erases payloads', async () => {
     const queue = fixture.queue()
     for (const id of ['a', 'b', 'c']) await queue.enqueue(submission(id))

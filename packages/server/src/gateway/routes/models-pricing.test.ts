@@ -11,7 +11,7 @@ afterAll(() => rig.close())
 it('says what a call costs: nothing', async () => {
   const answer = await rig.app.request('/v1/models/pricing?endpoint_id=acme/echo')
   expect(await answer.json()).toEqual({
-    prices: [{ endpoint_id: 'acme/echo', unit_price: 0, unit: 'images', currency: 'USD' }],
+    prices: [{ endpoint_id: 'acme/echo', unit_price: 0, unit: 'requests', currency: 'USD' }],
     next_cursor: null,
     has_more: false,
   })

@@ -19,6 +19,7 @@ export function modelsRoutes({ catalogue, config }: GatewayDependencies): RouteG
     const page = readPage({ limit: c.req.query('limit'), cursor: c.req.query('cursor') }, MODELS_PER_PAGE)
     return json(c, listModels(filterModels(catalogue.endpoints, c), page, urls, c.req.queries('expand') ?? []))
   })
+  routes.get(THUMBNAIL_PATH, (c) => c.body(THUMBNAIL, 200, { 'content-type': 'image/svg+xml' }))
   routes.get('/v1/models/pricing', (c) => {
     const prices = filterModels(catalogue.endpoints, c).map(({ id }) => ({ endpoint_id: id, ...PRICE }))
     return json(c, { prices, next_cursor: null, has_more: false })
@@ -33,7 +34,7 @@ export function modelsRoutes({ catalogue, config }: GatewayDependencies): RouteG
 }
 
 /** Nothing is billed here: widgets that show what a call costs get an answer, and it is 0. */
-const PRICE = { unit_price: 0, unit: 'images', currency: 'USD' } as const
+export const PRICE = { unit_price: 0, unit: 'requests', currency: 'USD' } as const
 const LONGEST_ESTIMATE = 64 * 1024
 
 const estimate = z.object({
@@ -83,7 +84,11 @@ function timeOf(day: string | undefined): string | undefined {
   return day === undefined ? undefined : new Date(day).toISOString()
 }
 
-/** As the live service has it, a key without a value is left out: there are no thumbnails and licences here. */
+/** A picture in a frame: every entry of the live service's listing has a thumbnail. */
+const THUMBNAIL = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 120 80"><rect width="120" height="80" fill="#1d1b19"/><g fill="none" stroke="#d9a441" stroke-width="3"><rect x="35" y="20" width="50" height="40" rx="3"/><path d="m40 55 13-15 9 9 7-8 11 14"/><circle cx="71" cy="31" r="4"/></g></svg>`
+const THUMBNAIL_PATH = '/v1/models/thumbnail.svg'
+
+/** As the live service has it, a key without a value is left out: there are no licences here. */
 function listModels(endpoints: readonly EndpointSchema[], page: Page, urls: PublicUrls, expand: readonly string[]) {
   const models = endpoints.slice(page.offset, page.offset + page.limit).map((endpoint) => ({
     endpoint_id: endpoint.id,
@@ -95,6 +100,7 @@ function listModels(endpoints: readonly EndpointSchema[], page: Page, urls: Publ
       tags: [...(endpoint.tags ?? []), ...(endpoint.realtime ? ['realtime'] : [])],
       updated_at: timeOf(endpoint.addedOn),
       is_favorited: null,
+      thumbnail_url: `${urls.base}${THUMBNAIL_PATH}`,
       model_url: `${urls.run}/${endpoint.id}`,
       date: timeOf(endpoint.addedOn),
       group: endpoint.group,

@@ -3,7 +3,7 @@ import { bigint } from '../../db/clock.ts'
 import type { Query } from '../../db/database.ts'
 import type { RequestsTable, Schema } from '../../db/schema.ts'
 import type { QueueContext } from '../context.ts'
-import type { AnsweredRun, ListingOrder, RequestFilter, RequestPage } from '../request-queue.ts'
+import type { AnsweredRun, ListingOrder, RequestFilter, RequestPage, UsageFilter, UsageRow } from '../request-queue.ts'
 import { outcomeColumns, submissionColumns, toStatus } from '../rows.ts'
 import { lockRequest, retention } from './finish.ts'
 
@@ -68,6 +68,33 @@ function cursorAt({ seq, completed_at, started_at }: Row, order: ListingOrder | 
   if (order === undefined) return String(seq)
   const ended = completed_at ?? 0
   return `${order}.${order === 'ended' ? ended : ended - (started_at ?? ended)}.${seq}`
+}
+
+/** Counts requests that ended well, through the index of an endpoint's requests by their end. */
+export async function usage(context: QueueContext, filter: UsageFilter): Promise<UsageRow[]> {
+  const { endpointIds, keyIds, from, before, bucketMilliseconds } = filter
+  if (endpointIds.length === 0) return []
+  // Whole numbers divide to whole numbers in both engines.
+  const bucket = sql<number>`(completed_at / ${bigint(bucketMilliseconds)})`
+  const rows = await context.database.read((query) => {
+    let select = query
+      .selectFrom('requests')
+      .select([bucket.as('bucket'), 'endpoint_id', 'key_id', sql<number>`count(*)`.as('requests')])
+      .where('endpoint_id', 'in', endpointIds)
+      .where('state', '=', sql.lit('completed'))
+      .where('completed_at', '>=', from.getTime())
+      .where('completed_at', '<', before.getTime())
+      .where('status', '>=', STATUSES.success[0])
+      .where('status', '<', STATUSES.success[1])
+    if (keyIds) select = select.where('key_id', 'in', keyIds)
+    return select.groupBy(['bucket', 'endpoint_id', 'key_id']).orderBy('bucket').orderBy('endpoint_id').execute()
+  })
+  return rows.map(({ bucket, endpoint_id, key_id, requests }) => ({
+    startedAt: new Date(Number(bucket) * bucketMilliseconds),
+    endpointId: endpoint_id,
+    ...(key_id !== null && { keyId: key_id }),
+    requests: Number(requests),
+  }))
 }
 
 /** Keeps synchronously answered requests for the listings: all of them or none. */
