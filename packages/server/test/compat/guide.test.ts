@@ -1,5 +1,8 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { FAL_HOSTS } from '../../src/gateway/surface.ts'
@@ -62,13 +65,30 @@ describe('the guide to clients', () => {
     expect(JSON.parse(output).images).toHaveLength(1)
   })
 
+  test.each(['fal-client-1.7', 'fal-client-1.9'])('the older clients’ block with %s', async (client) => {
+    const [, code = ''] = js.find(([name]) => name === '@fal-ai/serverless-client') ?? []
+    const newer = code
+      .replace("import * as fal from '@fal-ai/serverless-client'", `import { fal } from '${client}'`)
+      .replace('const { images }', 'const { data: { images } }')
+    const output = await run(process.execPath, ['--input-type=module', '--eval', here(newer)], { FAL_KEY: plain.key })
+    expect(output.split('\n').at(-1)).toBe('1')
+  })
+
   test.skipIf(PYTHON === undefined).each(blocks('python'))('%s', async (code) => {
-    const script = here(`${exportLine}\nexec "$0" -c "$1"`)
-    expect(await run('bash', ['-c', script, PYTHON ?? '', here(code)], { FAL_KEY: secure.key })).toBe('1')
+    const folder = await mkdtemp(join(tmpdir(), 'darkroom-guide-'))
+    const isOther = code.includes('huggingface_hub')
+    const script = isOther ? 'exec "$0" -c "$1"' : here(`${exportLine}\nexec "$0" -c "$1"`)
+    const inFolder = `cd ${folder}\n${script}`
+    const key = isOther ? plain.key : secure.key
+    const block = here(code).replace('any:key', key)
+    expect(await run('bash', ['-c', inFolder, PYTHON ?? '', block], { FAL_KEY: key })).toBe(
+      isOther ? '(512, 512)' : '1',
+    )
+    await rm(folder, { recursive: true })
   })
 
   test('has blocks of every language', () => {
-    expect([blocks('js').length, blocks('sh').length, blocks('python').length]).toEqual([5, 3, 2])
+    expect([blocks('js').length, blocks('sh').length, blocks('python').length]).toEqual([5, 3, 3])
   })
 
   test('names fal’s hosts', () => {
