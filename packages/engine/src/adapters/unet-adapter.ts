@@ -27,6 +27,8 @@ export interface UNetStep {
   readonly latentSize: { readonly height: number; readonly width: number }
   /** The part of the latents that `sample` is, in latent pixels; all of them without tiling. */
   readonly window: MapWindow
+  /** Ends the evaluation where the back end can. */
+  readonly signal?: AbortSignal
 }
 
 /**

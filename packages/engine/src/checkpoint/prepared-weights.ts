@@ -5,10 +5,11 @@ import { join, resolve } from 'node:path'
 import { setImmediate as yieldToEvents } from 'node:timers/promises'
 import { planSafetensors, readSafetensors, type SafetensorsPlan, writeBytes } from '../formats/safetensors.ts'
 import { isPlain, type WeightFile } from '../formats/stored-tensor.ts'
-import type { FloatTensor, Shape } from '../tensor/tensor.ts'
+import type { DType, FloatTensor, Shape } from '../tensor/tensor.ts'
 import { blockFilter, isBlockable } from './blocked-filter.ts'
 import { CheckpointError } from './checkpoint-error.ts'
 import { type ComponentWeights, readStoredTensor, type StoredTensor } from './component-weights.ts'
+import { quantizeMatrix } from './quantized-matrix.ts'
 
 /** Where float32 bytes of a tensor lie. */
 export interface WeightLocation {
@@ -30,6 +31,14 @@ export interface Weights {
   readonly convolutionBlock: number | undefined
   /** A convolution's weights in the blocked form (`blockFilter`); undefined where they are kept as they are. */
   locateBlocked(key: string): WeightLocation | undefined
+  /** A linear layer's weights in 8 bits (`quantizeMatrix`); undefined where they are kept as they are. */
+  locateQuantized(key: string): QuantizedLocation | undefined
+}
+
+/** Where the parts of a quantised matrix lie. */
+export interface QuantizedLocation {
+  readonly values: WeightLocation
+  readonly scales: WeightLocation
 }
 
 /** The weights of a graph that has none. */
@@ -41,6 +50,7 @@ export const NO_WEIGHTS: Weights = {
     throw new CheckpointError(`a graph without weights asked for ${key}`)
   },
   locateBlocked: () => undefined,
+  locateQuantized: () => undefined,
 }
 
 /** Changes of some tensors (a merged LoRA), made once when the weights are prepared. */
@@ -62,6 +72,8 @@ export interface PrepareOptions {
    * it every load reorders them (SD1.5's UNet: 5 s and 2.2 GB of memory).
    */
   readonly convolutionBlock?: number | undefined
+  /** Keys of linear layers' weights that are stored in 8 bits. */
+  readonly quantized?: ReadonlySet<string>
   readonly edits?: WeightEdits
   /** Called after each tensor that had to be converted. */
   readonly onProgress?: (done: number, total: number) => void
@@ -105,7 +117,7 @@ export class WeightCache {
    * @throws CheckpointError when the cache folder cannot be written or an edit names a tensor that is not there
    */
   async prepare(weights: ComponentWeights, options: PrepareOptions = {}): Promise<Weights> {
-    const { edits, convolutionBlock } = options
+    const { edits, convolutionBlock, quantized } = options
     for (const key of edits?.keys ?? []) {
       if (!weights.tensors.has(key)) throw new CheckpointError(`${weights.name} has no tensor ${key} to edit`)
     }
@@ -115,14 +127,16 @@ export class WeightCache {
     const shapeOf = (key: string, stored: StoredTensor): Shape => edits?.shapes?.get(key) ?? stored.shape
     const converted = [...weights.tensors].flatMap(([key, stored]) => {
       const tensor = { key, stored, shape: shapeOf(key, stored) }
-      const isWritten = edits?.keys.has(key) || needsConversion(stored) || isBlocked(tensor, convolutionBlock)
+      const isWritten =
+        edits?.keys.has(key) || needsConversion(stored) || isBlocked(tensor, convolutionBlock) || quantized?.has(key)
       return isWritten ? [tensor] : []
     })
     const identity = createHash('sha256')
       .update(JSON.stringify([FORMAT, weights.identity, edits?.identity, convolutionBlock, [...(edits?.shapes ?? [])]]))
+      .update(quantized === undefined ? '' : JSON.stringify([...quantized]))
       .digest('hex')
     const file = converted.length > 0 ? await this.#file(identity, weights.name, converted, options) : undefined
-    const prepared = preparedWeights(weights, identity, file, { convolutionBlock, shapeOf })
+    const prepared = preparedWeights(weights, identity, file, { convolutionBlock, quantized, shapeOf })
     if (file) this.#held.set(file.path, new WeakRef(prepared))
     return prepared
   }
@@ -182,7 +196,7 @@ export class WeightCache {
       await rm(temporary, { force: true })
       if (options.signal?.aborted) throw cause
       if (!(cause instanceof Error) || !('code' in cause)) throw cause
-      const { size } = planOf(tensors)
+      const { size } = planOf(tensors, options)
       throw new CheckpointError(
         `the prepared weights of ${name} cannot be written (${cause.code}); they need ${Math.ceil(size / 1e6)} MB in this machine's cache folder`,
         { cause, path: folder },
@@ -226,9 +240,21 @@ interface WrittenTensor {
   readonly shape: Shape
 }
 
-function planOf(tensors: readonly WrittenTensor[]): SafetensorsPlan {
-  return planSafetensors(tensors.map(({ key, shape }) => [key, { dtype: 'float32', shape }]))
+function planOf(tensors: readonly WrittenTensor[], { quantized }: PrepareOptions): SafetensorsPlan {
+  return planSafetensors(
+    tensors.flatMap(({ key, shape }): (readonly [string, { readonly dtype: DType; readonly shape: Shape }])[] => {
+      if (!quantized?.has(key)) return [[key, { dtype: 'float32', shape }]]
+      const [out = 0, inputs = 0] = shape
+      // The scales first: floats start at a multiple of their size, and after bytes they would not.
+      return [
+        [scalesKey(key), { dtype: 'float32', shape: [out] }],
+        [key, { dtype: 'int8', shape: [inputs, out] }],
+      ]
+    }),
+  )
 }
+
+const scalesKey = (key: string) => `${key}:scale`
 
 async function createFolder(folder: string): Promise<string> {
   const path = resolve(folder)
@@ -251,7 +277,7 @@ function isBlocked({ shape }: { readonly shape: Shape }, block: number | undefin
 }
 
 async function writeConverted(path: string, tensors: readonly WrittenTensor[], options: PrepareOptions): Promise<void> {
-  const plan = planOf(tensors)
+  const plan = planOf(tensors, options)
   const handle = await open(path, 'wx')
   try {
     await writeBytes(handle, plan.header)
@@ -264,8 +290,7 @@ async function writeConverted(path: string, tensors: readonly WrittenTensor[], o
           `the edit of ${key} made [${edited.shape}] of [${stored.shape}], instead of [${shape}]`,
         )
       }
-      const block = options.convolutionBlock
-      await writeBytes(handle, isBlocked({ shape }, block) ? blockFilter(edited.data, shape, block) : edited.data)
+      for (const data of storedParts(key, edited, options)) await writeBytes(handle, data)
       options.onProgress?.(index + 1, tensors.length)
       await yieldToEvents()
     }
@@ -276,15 +301,30 @@ async function writeConverted(path: string, tensors: readonly WrittenTensor[], o
   }
 }
 
+/** A tensor's bytes in the form it is stored in, in the order of `planOf`. */
+function storedParts(
+  key: string,
+  { data, shape }: FloatTensor,
+  { convolutionBlock, quantized }: PrepareOptions,
+): ArrayBufferView[] {
+  if (quantized?.has(key)) {
+    const { values, scales } = quantizeMatrix(data, shape[0] as number, shape[1] as number)
+    return [scales, values]
+  }
+  return [isBlocked({ shape }, convolutionBlock) ? blockFilter(data, shape, convolutionBlock) : data]
+}
+
 function preparedWeights(
   weights: ComponentWeights,
   identity: string,
   prepared: WeightFile | undefined,
   {
     convolutionBlock,
+    quantized,
     shapeOf,
   }: {
     readonly convolutionBlock: number | undefined
+    readonly quantized: ReadonlySet<string> | undefined
     readonly shapeOf: (key: string, stored: StoredTensor) => Shape
   },
 ): Weights {
@@ -305,11 +345,17 @@ function preparedWeights(
     locate(key) {
       const stored = storedTensor(key)
       if (isBlockedKey(key)) throw new CheckpointError(`${key} is stored for convolutions only`)
+      if (quantized?.has(key)) throw new CheckpointError(`${key} is stored for linear layers only`)
       const place = inPreparedFile(key)
       if (place) return place
       if (stored.dtype !== 'F32') throw new CheckpointError(`${key} is ${stored.dtype}; a weight must be a float`)
       return { path: stored.file.path, offset: stored.offset, length: stored.length }
     },
     locateBlocked: (key) => (isBlockedKey(key) ? inPreparedFile(key) : undefined),
+    locateQuantized(key) {
+      if (!quantized?.has(key)) return undefined
+      const [values, scales] = [inPreparedFile(key), inPreparedFile(scalesKey(key))]
+      return values && scales && { values, scales }
+    },
   }
 }

@@ -7,7 +7,15 @@ import { bytesOf, type DType, DYNAMIC, type Shape, type Tensor } from '../tensor
 
 type Writer = protobuf.Writer
 
-const DATA_TYPE: Readonly<Record<DType, number>> = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float16: 10 }
+const DATA_TYPE: Readonly<Record<DType, number>> = {
+  float32: 1,
+  uint8: 2,
+  int8: 3,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+}
 
 const LENGTH_DELIMITED = 2
 const VARINT = 0

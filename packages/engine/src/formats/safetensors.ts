@@ -156,6 +156,7 @@ const WRITTEN: Readonly<Record<Tensor['dtype'], ElementType>> = {
   int64: 'I64',
   int32: 'I32',
   uint8: 'U8',
+  int8: 'I8',
   bool: 'BOOL',
 }
 

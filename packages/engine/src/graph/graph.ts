@@ -22,12 +22,19 @@ export type Domain = '' | 'com.microsoft'
 
 const OPSETS: Readonly<Record<Domain, number>> = { '': 20, 'com.microsoft': 1 }
 
+export interface GraphOptions {
+  /** Default false. */
+  readonly toleratesReducedPrecision?: boolean
+}
+
 /**
  * A graph under construction: nodes in topological order, and the weights it needs by checkpoint key. It knows shapes and
  * names only; bytes come in when it is serialised.
  */
 export class Graph {
   readonly name: string
+  /** Whether a picture bears its results in bfloat16, or its linear layers in int8. */
+  readonly toleratesReducedPrecision: boolean
   /** Shapes that the checkpoint must have, by key. All weights are float32 in the graph. */
   readonly weights = new Map<string, Value>()
   readonly inputs: Value[] = []
@@ -38,8 +45,9 @@ export class Graph {
   readonly #constants = new Map<string, { readonly value: Value; readonly tensor: Tensor }>()
   readonly #nameCounts = new Map<string, number>()
 
-  constructor(name: string) {
+  constructor(name: string, { toleratesReducedPrecision = false }: GraphOptions = {}) {
     this.name = name
+    this.toleratesReducedPrecision = toleratesReducedPrecision
   }
 
   input(name: string, dtype: DType, shape: Shape): Value {

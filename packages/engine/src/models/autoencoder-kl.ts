@@ -36,7 +36,7 @@ export interface AutoencoderGraphOptions {
  */
 export function buildDecoderGraph(config: AutoencoderConfig, options: AutoencoderGraphOptions): Graph {
   const factor = checkedFactor(config, options)
-  const graph = new Graph('vae_decoder')
+  const graph = new Graph('vae_decoder', { toleratesReducedPrecision: true })
   const { batch, height, width } = options
   const latents = graph.input('latents', 'float32', [batch, config.latentChannels, height / factor, width / factor])
   const root = new Scope(graph)
@@ -56,7 +56,7 @@ export function buildDecoderGraph(config: AutoencoderConfig, options: Autoencode
  */
 export function buildEncoderGraph(config: AutoencoderConfig, options: AutoencoderGraphOptions): Graph {
   checkedFactor(config, options)
-  const graph = new Graph('vae_encoder')
+  const graph = new Graph('vae_encoder', { toleratesReducedPrecision: true })
   const { latentChannels } = config
   const image = graph.input('image', 'float32', [options.batch, config.inChannels, options.height, options.width])
   const root = new Scope(graph)

@@ -36,13 +36,13 @@ export class Autoencoder {
   }
 
   /** Scaled latents [B, C, h, w] → pictures [B, 3, H, W], about −1 … 1, not clamped. */
-  async decode(latents: FloatTensor): Promise<FloatTensor> {
+  async decode(latents: FloatTensor, signal?: AbortSignal): Promise<FloatTensor> {
     const [batch, , h, w] = latents.shape as [number, number, number, number]
     const size = { batch, height: h * this.factor, width: w * this.factor }
     const session = await this.#sessions.get(this.#weights, `decoder ${batch}x${size.height}x${size.width}`, () =>
       buildDecoderGraph(this.config, size),
     )
-    return (await session.run({ latents })).image as FloatTensor
+    return (await session.run({ latents }, undefined, signal)).image as FloatTensor
   }
 
   /** Picture [1, 3, H, W] in −1 … 1 → its posterior. */

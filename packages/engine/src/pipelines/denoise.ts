@@ -73,7 +73,7 @@ export async function* denoise(
         timestep: scheduler.timesteps[stepIndex] as number,
       },
       adapters,
-      { step, steps, latentSize },
+      { step, steps, latentSize, ...(input.signal && { signal: input.signal }) },
       windows,
     )
     const modelOutput = guidance.negative ? guide(prediction, guidance.scale, guidance.rescale) : prediction

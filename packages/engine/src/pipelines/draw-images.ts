@@ -133,7 +133,11 @@ export async function* drawImages(
     let next = await loop.next()
     for (; !next.done; next = await loop.next()) yield { imageIndex, ...next.value }
     signal?.throwIfAborted()
-    images.push({ image: tensorToRgb(await model.vae.decode(next.value))[0] as RgbImage, latents: next.value, seed })
+    images.push({
+      image: tensorToRgb(await model.vae.decode(next.value, signal))[0] as RgbImage,
+      latents: next.value,
+      seed,
+    })
   }
   return images
 }

@@ -1,4 +1,5 @@
 import { WeightCache } from '../checkpoint/prepared-weights.ts'
+import type { FastForm } from '../runtime/fast-form.ts'
 import type { ExecutionProvider, Runtime } from '../runtime/session.ts'
 import { SessionCache } from '../runtime/session-cache.ts'
 import { WorkerRuntime } from '../runtime/worker-runtime.ts'
@@ -7,6 +8,8 @@ export interface EngineOptions {
   /** Threads within one operator. Default: the number of physical cores. */
   readonly threads?: number
   readonly executionProvider?: ExecutionProvider
+  /** What UNets, autoencoders and ControlNets run as; absent: in float32, for which parity with diffusers is promised. */
+  readonly fast?: FastForm
   /** Where weights that cannot be mapped as they lie are prepared and kept; a private temporary folder when absent. */
   readonly cacheFolder?: string
   /** Memory for all loaded sessions. Default: three quarters of the machine's, or its container's. */

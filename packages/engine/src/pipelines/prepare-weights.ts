@@ -1,11 +1,12 @@
 import type { ScaledLora } from '../adapters/lora.ts'
 import { loraEdits } from '../adapters/lora-edits.ts'
 import { requireFit } from '../adapters/lora-match.ts'
-import { checkWeights, type WeightUser } from '../checkpoint/check-weights.ts'
+import { checkWeights } from '../checkpoint/check-weights.ts'
 import type { Component } from '../checkpoint/checkpoint.ts'
 import type { ComponentWeights, WeightsOptions } from '../checkpoint/component-weights.ts'
 import { addOffsets, composeEdits } from '../checkpoint/offset-weights.ts'
 import type { Weights } from '../checkpoint/prepared-weights.ts'
+import type { Graph } from '../graph/graph.ts'
 import type { Engine } from './engine.ts'
 
 export interface PrepareWeightsOptions extends WeightsOptions {
@@ -26,7 +27,7 @@ export interface PrepareWeightsOptions extends WeightsOptions {
 export async function prepareWeights(
   { weightCache, runtime, keepsPreparedWeights }: Engine,
   component: Pick<Component, 'weights'>,
-  graphs: readonly WeightUser[],
+  graphs: readonly Graph[],
   { loras = [], offsets, ignoredKeys, signal, ...options }: PrepareWeightsOptions = {},
 ): Promise<Weights> {
   const own = await component.weights(options)
@@ -36,10 +37,11 @@ export async function prepareWeights(
   const { edits: merges, matches } = loraEdits(stored, loras, runtime)
   for (const { lora, match } of matches) requireFit(lora, [match])
   const edits = changed && merges ? composeEdits(changed.edits, merges) : (changed?.edits ?? merges)
-  const convolutionBlock = keepsPreparedWeights ? await runtime.convolutionBlock() : undefined
+  const { convolutionBlock, ...form } = await runtime.weightForm(graphs)
   return weightCache.prepare(stored, {
     ...(edits && { edits }),
     ...(signal && { signal }),
-    ...(convolutionBlock !== undefined && { convolutionBlock }),
+    ...form,
+    ...(keepsPreparedWeights && convolutionBlock !== undefined && { convolutionBlock }),
   })
 }

@@ -48,7 +48,7 @@ export class UNet implements Adaptable {
     for (const adapter of adapters) Object.assign(feeds, await adapter.feeds?.(input, step))
     const session = await this.#session(shape, adapters)
     const lasting = adapters.flatMap((adapter) => adapter.lasting ?? [])
-    return (await session.run(feeds, lasting[0])).noise_pred as FloatTensor
+    return (await session.run(feeds, lasting[0], step.signal)).noise_pred as FloatTensor
   }
 
   #requireChannels({ shape: [, channels] }: FloatTensor): void {

@@ -1,23 +1,21 @@
 import ort from 'onnxruntime-node'
 import type { Tensor } from '../tensor/tensor.ts'
+import type { NativeSession } from './native-session.ts'
 import { OutOfMemoryError, type RuntimeOptions, type TensorInfo } from './session.ts'
 import type { SerializedModel } from './weight-files.ts'
 
 // Whatever is an error is also thrown; its own log would print it a second time, in red, for each provider that is tried.
 ort.env.logLevel = 'fatal'
 
-/** A session of onnxruntime on this thread, which `createOrtSession` and `run` block while they work. */
-export interface OrtSession {
-  run(feeds: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>>
-  release(): Promise<void>
-}
-
-/** @throws Error with onnxruntime's reason; OutOfMemoryError when an allocation failed */
+/**
+ * A session of onnxruntime on this thread, which this and `run` block while they work.
+ * @throws Error with onnxruntime's reason; OutOfMemoryError when an allocation failed
+ */
 export async function createOrtSession(
   { model, folder }: SerializedModel,
   outputs: readonly TensorInfo[],
   { threads, executionProvider = 'cpu' }: RuntimeOptions,
-): Promise<OrtSession> {
+): Promise<NativeSession> {
   const built = ort.listSupportedBackends().map(({ name }) => name)
   // With the CPU listed behind it, an unknown provider would be dropped without an error.
   if (!built.includes(executionProvider)) {

@@ -4,7 +4,7 @@ import type { Weights } from '../checkpoint/prepared-weights.ts'
 import type { OnnxFile } from '../formats/onnx-file.ts'
 import type { Graph } from '../graph/graph.ts'
 import { infoOf, type NetworkInfo, OutOfMemoryError, type Runtime, type Session } from './session.ts'
-import { estimateCost, estimateFileCost, type SessionCost } from './session-cost.ts'
+import { estimateFileCost, type SessionCost } from './session-cost.ts'
 
 export interface SessionCacheOptions {
   /** Memory for all sessions together. Default: three quarters of what the machine, or its container, has. */
@@ -85,7 +85,7 @@ export class SessionCache {
     return this.#entry({
       key,
       weightsIdentity: weights.identity,
-      cost: estimateCost(graph),
+      cost: this.#runtime.costOf(graph),
       network: graph,
       load: () => this.#runtime.createSession(build(), weights),
     })
@@ -125,7 +125,7 @@ export class SessionCache {
    * @throws OutOfMemoryError when it cannot fit even alone
    */
   requireFits(graph: Graph): void {
-    this.#refuseWhatNeverFits(graph, estimateCost(graph))
+    this.#refuseWhatNeverFits(graph, this.#runtime.costOf(graph))
   }
 
   #refuseWhatNeverFits(network: NetworkInfo, { weightBytes, workBytes }: SessionCost): void {

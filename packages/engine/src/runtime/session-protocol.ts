@@ -1,5 +1,6 @@
 /** What the worker thread is asked and answers. One request at a time is worked on, in order. */
 import type { Tensor } from '../tensor/tensor.ts'
+import type { OpenVinoSessionOptions } from './openvino/openvino-session.ts'
 import type { RuntimeOptions, TensorInfo } from './session.ts'
 import type { SerializedModel } from './weight-files.ts'
 
@@ -10,6 +11,8 @@ export type SessionRequest =
       readonly model: SerializedModel
       readonly outputs: readonly TensorInfo[]
       readonly options: RuntimeOptions
+      /** Of a model that OpenVINO runs: `model` is its path then. */
+      readonly openVino?: OpenVinoSessionOptions
     }
   | {
       readonly type: 'run'
@@ -24,6 +27,11 @@ export type SessionRequest =
   | { readonly type: 'clear'; readonly place: string }
   | { readonly type: 'release'; readonly session: number }
 
+/** Ends the run of the request `cancel`; not answered, and nothing where that run has ended or cannot be ended. */
+export interface CancelMessage {
+  readonly cancel: number
+}
+
 export interface RequestMessage {
   readonly id: number
   readonly request: SessionRequest
@@ -31,4 +39,7 @@ export interface RequestMessage {
 
 export type ReplyMessage =
   | { readonly id: number; readonly results: Record<string, Tensor> }
-  | { readonly id: number; readonly error: { readonly message: string; readonly outOfMemory: boolean } }
+  | {
+      readonly id: number
+      readonly error: { readonly message: string; readonly kind: 'memory' | 'cancelled' | 'other' }
+    }

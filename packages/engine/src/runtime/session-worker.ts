@@ -1,41 +1,63 @@
-/** Entry of the thread that owns the sessions: onnxruntime's create and run block the thread they are called on. */
+/** Entry of the thread that owns the sessions: onnxruntime's create and run, and OpenVINO's compiling, block the thread they are called on. */
 import { MessageChannel, parentPort } from 'node:worker_threads'
 import type { Tensor } from '../tensor/tensor.ts'
-import { createOrtSession, type OrtSession } from './ort-session.ts'
+import { type NativeSession, RunCancelledError } from './native-session.ts'
+
+import { createOrtSession } from './ort-session.ts'
 import { OutOfMemoryError } from './session.ts'
-import type { ReplyMessage, RequestMessage, SessionRequest } from './session-protocol.ts'
+import type { CancelMessage, ReplyMessage, RequestMessage, SessionRequest } from './session-protocol.ts'
 
 const port = parentPort
 if (!port) throw new Error('session-worker.ts is the entry of a worker thread')
 
-const sessions = new Map<number, OrtSession>()
+const sessions = new Map<number, NativeSession>()
+/** Requests that were asked to end before their turn came. */
+const cancelled = new Set<number>()
+let running: { readonly id: number; readonly session: NativeSession } | undefined
 /** Feeds that stay here from run to run. */
 const places = new Map<string, Readonly<Record<string, Tensor>>>()
 let previous: Promise<void> = Promise.resolve()
 
-port.on('message', (message: RequestMessage) => {
-  previous = previous.then(() => answer(message))
+port.on('message', (message: RequestMessage | CancelMessage) => {
+  if ('cancel' in message) cancel(message.cancel)
+  else previous = previous.then(() => answer(message))
 })
+
+function cancel(id: number): void {
+  if (running?.id === id) running.session.cancel?.()
+  else cancelled.add(id)
+}
 
 async function answer({ id, request }: RequestMessage): Promise<void> {
   try {
-    const results = await perform(request)
+    if (cancelled.has(id)) throw new RunCancelledError('the run was cancelled')
+    const results = await perform(request, id)
     const buffers = Object.values(results).map(({ data }) => data.buffer as ArrayBuffer)
     port?.postMessage({ id, results } satisfies ReplyMessage, [...new Set(buffers)])
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
-    port?.postMessage({ id, error: { message, outOfMemory: error instanceof OutOfMemoryError } } satisfies ReplyMessage)
+    port?.postMessage({ id, error: { message, kind: kindOf(error) } } satisfies ReplyMessage)
+  } finally {
+    running = undefined
+    // A cancel that came after the last run's end is of no request that is still to come.
+    for (const past of cancelled) if (past <= id) cancelled.delete(past)
   }
 }
 
-async function perform(request: SessionRequest): Promise<Record<string, Tensor>> {
+function kindOf(error: unknown): 'memory' | 'cancelled' | 'other' {
+  if (error instanceof OutOfMemoryError) return 'memory'
+  return error instanceof RunCancelledError ? 'cancelled' : 'other'
+}
+
+async function perform(request: SessionRequest, id: number): Promise<Record<string, Tensor>> {
   switch (request.type) {
     case 'create':
-      sessions.set(request.session, await createOrtSession(request.model, request.outputs, request.options))
+      sessions.set(request.session, await createSession(request))
       return {}
     case 'run': {
       const session = sessions.get(request.session)
       if (!session) throw new Error('the session was released')
+      running = { id, session }
       return session.run({ ...places.get(request.place ?? ''), ...request.feeds })
     }
     case 'place': {
@@ -65,4 +87,12 @@ function clear(place: string): void {
   port2.close()
   port1.postMessage(null, [...buffers])
   port1.close()
+}
+
+async function createSession(request: SessionRequest & { readonly type: 'create' }): Promise<NativeSession> {
+  const { model, outputs, options, openVino } = request
+  if (openVino === undefined) return createOrtSession(model, outputs, options)
+  // Loaded here and not above: koffi's native part is needed where OpenVINO is alone.
+  const { createOpenVinoSession } = await import('./openvino/openvino-session.ts')
+  return createOpenVinoSession(String(model.model), outputs, openVino)
 }

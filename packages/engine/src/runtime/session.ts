@@ -1,9 +1,11 @@
-import type { Weights } from '../checkpoint/prepared-weights.ts'
+import type { PrepareOptions, Weights } from '../checkpoint/prepared-weights.ts'
 import { EngineError } from '../errors/engine-error.ts'
 import type { OnnxFile } from '../formats/onnx-file.ts'
 import type { Graph } from '../graph/graph.ts'
 import type { LastingFeeds } from '../tensor/lasting-feeds.ts'
 import type { DType, Shape, Tensor } from '../tensor/tensor.ts'
+import type { FastForm } from './fast-form.ts'
+import type { SessionCost } from './session-cost.ts'
 
 /** An input or output. A graph's shapes are static, a model file's may have dimensions that are `DYNAMIC`. */
 export interface TensorInfo {
@@ -31,9 +33,14 @@ export interface Session {
   /**
    * Runs the graph once; a second call waits for the first. Feeds are copied, results belong to the caller.
    * @param lasting feeds beside them that are not copied for each run
-   * @throws Error naming the input when a feed is missing, unknown or misshapen; SessionLostError when the runtime died
+   * @param signal ends the run where the back end can (OpenVINO, within a step); elsewhere the run comes to its end and its result is dropped
+   * @throws the signal's reason; Error naming the input when a feed is missing, unknown or misshapen; SessionLostError when the runtime died
    */
-  run(feeds: Readonly<Record<string, Tensor>>, lasting?: LastingFeeds): Promise<Record<string, Tensor>>
+  run(
+    feeds: Readonly<Record<string, Tensor>>,
+    lasting?: LastingFeeds,
+    signal?: AbortSignal,
+  ): Promise<Record<string, Tensor>>
   /** Frees its memory. Calling it twice is fine, `run` afterwards is an error. */
   release(): Promise<void>
 }
@@ -46,7 +53,12 @@ export interface RuntimeOptions {
   readonly threads?: number
   /** Default `cpu`. Operators that a provider lacks run on the CPU. */
   readonly executionProvider?: ExecutionProvider
+  /** What graphs that tolerate it run as; absent: all of them in float32, for which parity with diffusers is promised. On the CPU alone. */
+  readonly fast?: FastForm
 }
+
+/** What to pass to `WeightCache.prepare` for graphs that run in some runtime. */
+export type WeightForm = Pick<PrepareOptions, 'convolutionBlock' | 'quantized'>
 
 /** Loads graphs. */
 export interface Runtime {
@@ -54,11 +66,10 @@ export interface Runtime {
   createSession(graph: Graph, weights: Weights): Promise<Session>
   /** Loads a ready-made model. @throws Error when it does not load, OutOfMemoryError when memory runs out */
   openModel(file: OnnxFile): Promise<Session>
-  /**
-   * What to pass to `WeightCache.prepare` so that this runtime loads convolutions in place: the block size of its CPU kernels, found
-   * once by trying; undefined where they have no blocked form.
-   */
-  convolutionBlock(): Promise<number | undefined>
+  /** The form in which this runtime loads the weights of these graphs, which are of one component, in place. */
+  weightForm(graphs: readonly Graph[]): Promise<WeightForm>
+  /** What a graph's session will take, before it is loaded. */
+  costOf(graph: Graph): SessionCost
   /** Releases every session. */
   dispose(): Promise<void>
 }

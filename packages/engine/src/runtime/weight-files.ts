@@ -3,6 +3,7 @@ import type { WeightLocation, Weights } from '../checkpoint/prepared-weights.ts'
 import { type ExternalData, encodeModel } from '../formats/onnx.ts'
 import type { Graph } from '../graph/graph.ts'
 import { blockConvolutions } from './blocked-convolutions.ts'
+import { quantizeLinears } from './quantized-linears.ts'
 
 /** A model whose weights are external data below `folder`. */
 export interface SerializedModel {
@@ -29,9 +30,15 @@ export function serializeInPlace(graph: Graph, weights: Weights): SerializedMode
     }
     return { location: path.slice(root.length).replaceAll('\\', '/'), offset, length }
   }
-  const model = graph.model((key) => relative(weights.locateBlocked(key) ?? weights.locate(key)))
+  const model = graph.model((key) =>
+    relative(weights.locateBlocked(key) ?? weights.locateQuantized(key)?.values ?? weights.locate(key)),
+  )
+  const quantized = quantizeLinears(model, (name) => {
+    const place = graph.weights.has(name) ? weights.locateQuantized(name) : undefined
+    return place && { values: relative(place.values), scales: relative(place.scales) }
+  })
   const { convolutionBlock } = weights
   const isBlocked = (name: string) => graph.weights.has(name) && weights.locateBlocked(name) !== undefined
-  const blocked = convolutionBlock === undefined ? model : blockConvolutions(model, convolutionBlock, isBlocked)
+  const blocked = convolutionBlock === undefined ? quantized : blockConvolutions(quantized, convolutionBlock, isBlocked)
   return { model: encodeModel(blocked), folder: folder ?? parse(process.cwd()).root }
 }

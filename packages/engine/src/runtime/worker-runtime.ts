@@ -1,4 +1,4 @@
-import { parse } from 'node:path'
+import { join, parse } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Weights } from '../checkpoint/prepared-weights.ts'
 import type { OnnxFile } from '../formats/onnx-file.ts'
@@ -6,7 +6,12 @@ import type { Graph } from '../graph/graph.ts'
 import type { LastingFeeds } from '../tensor/lasting-feeds.ts'
 import type { FloatTensor, Tensor } from '../tensor/tensor.ts'
 import { findConvolutionBlock } from './convolution-block.ts'
+import type { FastForm } from './fast-form.ts'
 import { checkFeeds, type FeedInfo } from './feeds.ts'
+import { RunCancelledError } from './native-session.ts'
+import { sweepLinkedModels, writeLinkedModel } from './openvino/linked-model.ts'
+import type { OpenVinoSessionOptions } from './openvino/openvino-session.ts'
+import { quantizableLinears } from './quantized-linears.ts'
 import {
   infoOf,
   type NetworkInfo,
@@ -15,8 +20,10 @@ import {
   type RuntimeOptions,
   type Session,
   SessionLostError,
+  type WeightForm,
 } from './session.ts'
-import type { ReplyMessage, RequestMessage, SessionRequest } from './session-protocol.ts'
+import { estimateCost, estimateOpenVinoCost, type SessionCost } from './session-cost.ts'
+import type { CancelMessage, ReplyMessage, RequestMessage, SessionRequest } from './session-protocol.ts'
 import { type SerializedModel, serializeInPlace } from './weight-files.ts'
 
 /**
@@ -28,6 +35,7 @@ export class WorkerRuntime implements Runtime {
   readonly #options: RuntimeOptions
   #thread: SessionThread | undefined
   #sessionCount = 0
+  #swept: Promise<void> | undefined
   #convolutionBlock: Promise<number | undefined> | undefined
 
   constructor(options: RuntimeOptions = {}) {
@@ -36,6 +44,8 @@ export class WorkerRuntime implements Runtime {
 
   async createSession(graph: Graph, weights: Weights): Promise<Session> {
     const { convolutionBlock } = weights
+    const openVino = this.#openVinoFor(graph)
+    if (openVino) return this.#loadInOpenVino(graph, weights, openVino)
     const own = convolutionBlock === undefined ? undefined : await this.convolutionBlock()
     if (convolutionBlock !== own) {
       throw new Error(`the weights of ${weights.name} are in blocks of ${convolutionBlock}, this runtime's are ${own}`)
@@ -47,6 +57,24 @@ export class WorkerRuntime implements Runtime {
     return this.#load(file, { model: file.path })
   }
 
+  async weightForm(graphs: readonly Graph[]): Promise<WeightForm> {
+    if (graphs.some((graph) => this.#openVinoFor(graph))) return {}
+    const convolutionBlock = await this.convolutionBlock()
+    const form = convolutionBlock === undefined ? {} : { convolutionBlock }
+    if (this.#options.fast?.kind !== 'int8') return form
+    const quantized = graphs.flatMap((graph) => (graph.toleratesReducedPrecision ? [...quantizableLinears(graph)] : []))
+    return quantized.length > 0 ? { ...form, quantized: new Set(quantized) } : form
+  }
+
+  costOf(graph: Graph): SessionCost {
+    const openVino = this.#openVinoFor(graph)
+    return openVino ? estimateOpenVinoCost(graph, openVino.precision) : estimateCost(graph)
+  }
+
+  /**
+   * The block size of this CPU's convolution kernels, found once by trying; weights in this form are loaded in place. Undefined where the
+   * kernels have no blocked form.
+   */
   convolutionBlock(): Promise<number | undefined> {
     if ((this.#options.executionProvider ?? 'cpu') !== 'cpu') return Promise.resolve(undefined)
     this.#convolutionBlock ??= findConvolutionBlock(async (model, graph, x) => {
@@ -58,25 +86,59 @@ export class WorkerRuntime implements Runtime {
     return this.#convolutionBlock
   }
 
-  async #load(network: NetworkInfo, model: SerializedModel): Promise<Session> {
+  /** How OpenVINO runs this graph, if it does. */
+  #openVinoFor(graph: Graph): (FastForm & { readonly kind: 'openvino' }) | undefined {
+    const { fast } = this.#options
+    return graph.toleratesReducedPrecision && fast?.kind === 'openvino' ? fast : undefined
+  }
+
+  async #loadInOpenVino(
+    graph: Graph,
+    weights: Weights,
+    { precision, folders }: FastForm & { readonly kind: 'openvino' },
+  ): Promise<Session> {
+    if (weights.convolutionBlock !== undefined) {
+      throw new Error(
+        `the weights of ${weights.name} are in blocks of ${weights.convolutionBlock}, OpenVINO has its own`,
+      )
+    }
+    this.#swept ??= sweepLinkedModels(folders.work)
+    await this.#swept
+    const { threads } = this.#options
+    return this.#load(
+      graph,
+      { model: await writeLinkedModel(graph, weights, join(folders.work, 'graphs')) },
+      {
+        folder: folders.libraries,
+        precision,
+        cacheFolder: join(folders.work, 'compiled'),
+        ...(threads !== undefined && { threads }),
+      },
+    )
+  }
+
+  async #load(network: NetworkInfo, model: SerializedModel, openVino?: OpenVinoSessionOptions): Promise<Session> {
     if (!this.#thread?.isAlive) this.#thread = new SessionThread()
     const thread = this.#thread
     const session = ++this.#sessionCount
     const { name } = network
     const [inputs, outputs] = [network.inputs.map(infoOf), network.outputs.map(infoOf)]
-    await thread.request({ type: 'create', session, model, outputs, options: this.#options }, `load ${name}`)
+    await thread.request(
+      { type: 'create', session, model, outputs, options: this.#options, ...(openVino && { openVino }) },
+      `load ${name}`,
+    )
     let released = false
     return {
       inputs,
       outputs,
-      async run(feeds, lasting) {
+      async run(feeds, lasting, signal) {
         const made = lasting && !thread.holds(lasting) ? await thread.replaceBy(lasting) : undefined
         // From here on nothing is waited for: what is sent now is what the thread has when it comes to this run.
         if (released) throw new Error(`the session of ${name} was released`)
         checkFeeds(inputs, feeds, made ?? (lasting && thread.infosAt(lasting.place)))
         if (made) thread.move(lasting as LastingFeeds, made)
         const place = lasting && { place: lasting.place }
-        return thread.request({ type: 'run', session, feeds, ...place }, `run ${name}`)
+        return thread.request({ type: 'run', session, feeds, ...place }, `run ${name}`, { signal })
       },
       async release() {
         if (released || !thread.isAlive) return
@@ -119,15 +181,31 @@ class SessionThread {
     return this.#end === undefined
   }
 
-  /** @param moved buffers of the request that need not be copied */
-  request(request: SessionRequest, what: string, moved: readonly ArrayBuffer[] = []): Promise<Record<string, Tensor>> {
-    if (this.#end !== undefined) return Promise.reject(this.#lostError(what))
+  /**
+   * @param moved buffers of the request that need not be copied
+   * @throws the signal's reason, when the request was ended for it
+   */
+  async request(
+    request: SessionRequest,
+    what: string,
+    { moved = [], signal }: { readonly moved?: readonly ArrayBuffer[]; readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<Record<string, Tensor>> {
+    signal?.throwIfAborted()
+    if (this.#end !== undefined) throw this.#lostError(what)
     const id = ++this.#requestCount
-    return new Promise((resolve, reject) => {
-      this.#pending.set(id, { what, resolve, reject })
-      this.#worker.ref()
-      this.#worker.postMessage({ id, request } satisfies RequestMessage, moved)
-    })
+    const cancel = () => this.#worker.postMessage({ cancel: id } satisfies CancelMessage)
+    signal?.addEventListener('abort', cancel)
+    try {
+      return await new Promise((resolve, reject) => {
+        this.#pending.set(id, { what, resolve, reject })
+        this.#worker.ref()
+        this.#worker.postMessage({ id, request } satisfies RequestMessage, moved)
+      })
+    } catch (error) {
+      throw error instanceof RunCancelledError ? signal?.reason : error
+    } finally {
+      signal?.removeEventListener('abort', cancel)
+    }
   }
 
   /** Whether feeds lie in their place. */
@@ -154,7 +232,7 @@ class SessionThread {
     this.#places.set(place, { lasting, infos: Object.fromEntries(infos) })
     const buffers = new Set(Object.values(tensors).map(({ data }) => data.buffer as ArrayBuffer))
     // A thread that died rejects the run behind this, too.
-    this.request({ type: 'place', place, tensors }, `keep ${place}`, [...buffers]).catch(() => {})
+    this.request({ type: 'place', place, tensors }, `keep ${place}`, { moved: [...buffers] }).catch(() => {})
   }
 
   /** Ends the thread after the native call it is in, if any; what is pending is rejected. */
@@ -168,10 +246,13 @@ class SessionThread {
     this.#pending.delete(reply.id)
     if (this.#pending.size === 0) this.#worker.unref()
     if (!pending) return
-    if ('results' in reply) pending.resolve(reply.results)
-    else if (reply.error.outOfMemory)
-      pending.reject(new OutOfMemoryError(`cannot ${pending.what}: ${reply.error.message}`))
-    else pending.reject(new Error(`cannot ${pending.what}: ${reply.error.message}`))
+    if ('results' in reply) {
+      pending.resolve(reply.results)
+      return
+    }
+    const { message, kind } = reply.error
+    const ErrorClass = { memory: OutOfMemoryError, cancelled: RunCancelledError, other: Error }[kind]
+    pending.reject(new ErrorClass(`cannot ${pending.what}: ${message}`))
   }
 
   #lose(reason: string): void {

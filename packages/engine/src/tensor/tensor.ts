@@ -1,5 +1,5 @@
 /** Element types a tensor can have in memory, in ONNX's spelling. */
-export type DType = 'float32' | 'float16' | 'int64' | 'int32' | 'uint8' | 'bool'
+export type DType = 'float32' | 'float16' | 'int64' | 'int32' | 'uint8' | 'int8' | 'bool'
 
 /** The typed array that holds the elements of each dtype; float16 is kept as its raw 16 bits. */
 export interface DataOf {
@@ -8,6 +8,7 @@ export interface DataOf {
   int64: BigInt64Array
   int32: Int32Array
   uint8: Uint8Array
+  int8: Int8Array
   bool: Uint8Array
 }
 
@@ -18,6 +19,7 @@ export const BYTES_PER_ELEMENT: Readonly<Record<DType, number>> = {
   int64: 8,
   int32: 4,
   uint8: 1,
+  int8: 1,
   bool: 1,
 }
 

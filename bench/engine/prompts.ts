@@ -1,0 +1,23 @@
+/** What the demo checkpoint knows, in twenty prompts. */
+export const PROMPTS: readonly string[] = [
+  'an island in the ocean at sunset',
+  'a red circle on a yellow background',
+  'a portrait of an old man with a beard and a hat',
+  'a portrait of a smiling woman with red hair, oil painting',
+  'a wizard with a blue hat at night',
+  'a robot in a city, neon',
+  'mountains at dawn, watercolor',
+  'a house in a field by day',
+  'a desert at sunset, vibrant',
+  'a forest in the snow, pencil sketch',
+  'a boat on the ocean at night',
+  'a green triangle on a white background',
+  'a king with a crown and a beard, oil painting',
+  'an astronaut, film noir',
+  'a cat on a beach',
+  'a yellow star on a blue background',
+  'a car in a city at night, neon',
+  'a girl with glasses and a sad face, line art',
+  'a tree in a field, pixel art',
+  'a purple square on an orange background',
+]

@@ -1,0 +1,19 @@
+/** Where OpenVINO's libraries lie, and where what they compile is kept. */
+export interface OpenVinoFolders {
+  /** Of the libraries alone (`openVinoLibraries`). */
+  readonly libraries: string
+  /** Of graphs, of hard links to the weights beside them, and of compiled models. */
+  readonly work: string
+}
+
+/** Arithmetic inside a graph; inputs and results stay float32. */
+export type OpenVinoPrecision = 'bf16' | 'f32'
+
+/**
+ * How graphs that tolerate reduced precision run where speed counts more than the last digits:
+ * - `openvino`: all of them in OpenVINO, in bfloat16 or, where the processor gains nothing from that, in float32;
+ * - `int8`: in onnxruntime, linear layers with weights of 8 bits and activations quantised as they come, convolutions in float32.
+ */
+export type FastForm =
+  | { readonly kind: 'openvino'; readonly precision: OpenVinoPrecision; readonly folders: OpenVinoFolders }
+  | { readonly kind: 'int8' }

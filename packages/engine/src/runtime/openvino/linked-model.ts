@@ -1,0 +1,92 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { constants } from 'node:fs'
+import { copyFile, link, mkdir, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import type { Weights } from '../../checkpoint/prepared-weights.ts'
+import { encodeModel } from '../../formats/onnx.ts'
+import type { Graph } from '../../graph/graph.ts'
+import { unfoldConvolutions } from './unfolded-convolutions.ts'
+
+const MODEL_FILE = 'model.onnx'
+
+/** OpenVINO knows a compiled model again by its file's path, size and time. */
+const MODEL_TIME = new Date('2000-01-01T00:00:00Z')
+
+/** Folders that no session was made from for so long are removed when their weights are gone, so that these take no room. */
+const UNUSED_MILLISECONDS = 24 * 3600_000
+
+/** Folders are removed after this time in any case; what they hold is made again in a second. */
+const FORGOTTEN_MILLISECONDS = 30 * UNUSED_MILLISECONDS
+
+/**
+ * Writes a graph as a file beside its weights, as OpenVINO wants it: external data must lie below the model's folder once symlinks are
+ * resolved, so the weights are hard links there, which take no room, or copies where the file systems differ.
+ * @param folder of all such folders
+ * @returns the path of the model, the same for the same graph on the same weights
+ */
+export async function writeLinkedModel(graph: Graph, weights: Weights, folder: string): Promise<string> {
+  const links = new Map<string, string>()
+  const written = graph.model((key) => {
+    const { path, offset, length } = weights.locate(key)
+    const location = links.get(path) ?? `weights-${links.size}`
+    links.set(path, location)
+    return { location, offset, length }
+  })
+  const values = new Map([...graph.inputs, ...graph.results.values()].map(({ name, shape }) => [name, shape]))
+  const bytes = encodeModel(unfoldConvolutions(written, (value) => values.get(value) ?? []))
+  const name = createHash('sha256').update(weights.identity).update(bytes).digest('hex').slice(0, 32)
+  const own = join(folder, name)
+  await mkdir(own, { recursive: true })
+  for (const [path, location] of links) await linkFile(path, join(own, location))
+  const path = join(own, MODEL_FILE)
+  const known = await stat(path).catch(() => undefined)
+  if (known?.size !== bytes.length) await writeWhole(path, bytes)
+  const now = new Date()
+  await utimes(own, now, now)
+  return path
+}
+
+async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+  const temporary = `${path}.${randomUUID()}.tmp`
+  await writeFile(temporary, bytes)
+  await utimes(temporary, MODEL_TIME, MODEL_TIME)
+  await rename(temporary, path)
+}
+
+async function linkFile(path: string, target: string): Promise<void> {
+  const [own, linked] = await Promise.all([stat(path), stat(target).catch(() => undefined)])
+  // A copy has another inode; the folder's name stands for its content.
+  if (linked?.ino === own.ino || (linked?.size === own.size && linked.dev !== own.dev)) return
+  const temporary = `${target}.${randomUUID()}.tmp`
+  try {
+    await link(path, temporary)
+  } catch (error) {
+    // Another file system, or one without hard links.
+    if (!(error instanceof Error) || !('code' in error) || error.code === 'ENOENT' || error.code === 'ENOSPC')
+      throw error
+    await copyFile(path, temporary, constants.COPYFILE_FICLONE)
+  }
+  await rename(temporary, target)
+  // rename(2) does nothing where both names are links to one file.
+  await rm(temporary, { force: true })
+}
+
+/** Removes folders whose weights were removed or replaced where they came from, and compiled models that nobody reads any more. */
+export async function sweepLinkedModels(folder: string): Promise<void> {
+  const now = Date.now()
+  for (const name of await readdir(folder).catch(() => [])) {
+    const own = join(folder, name)
+    const info = await stat(own).catch(() => undefined)
+    if (!info?.isDirectory() || now - info.mtimeMs < UNUSED_MILLISECONDS) continue
+    if (now - info.mtimeMs > FORGOTTEN_MILLISECONDS || (await isOrphaned(own))) {
+      await rm(own, { recursive: true, force: true }).catch(() => {})
+    }
+  }
+}
+
+/** Whether some weights in the folder have no other name; a copy, which never had one, counts too. */
+async function isOrphaned(folder: string): Promise<boolean> {
+  const names = (await readdir(folder)).filter((name) => basename(name) !== MODEL_FILE)
+  const infos = await Promise.all(names.map((name) => stat(join(folder, name)).catch(() => undefined)))
+  return infos.some((info) => info?.nlink === 1)
+}
