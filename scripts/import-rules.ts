@@ -117,6 +117,7 @@ export const EXCLUSIVE_MODULES: Readonly<Record<string, readonly string[]>> = {
     'packages/server/src/cli.ts',
   ],
   'onnxruntime-node': ['packages/engine/src/runtime'],
+  koffi: ['packages/engine/src/runtime'],
   sharp: ['packages/engine/src/image'],
   undici: ['packages/server/src/security', 'packages/server/src/webhooks'],
   libsql: ['packages/server/src/db'],

@@ -4,24 +4,7 @@ import koffi, { type TypeObject } from 'koffi'
 import type { DType, Shape } from '../../tensor/tensor.ts'
 import { RunCancelledError } from '../native-session.ts'
 import { OutOfMemoryError } from '../session.ts'
-
-/** The release whose C interface is declared below; its libraries carry the number in their names. */
-export const OPENVINO_VERSION = '2026.4.1'
-
-/** The libraries that a graph on the CPU needs, as they lie in OpenVINO's own package for this platform; undefined where Darkroom has none. */
-export function openVinoLibraries(
-  platform: NodeJS.Platform = process.platform,
-  architecture: string = process.arch,
-): readonly string[] | undefined {
-  if (platform !== 'linux' || architecture !== 'x64') return undefined
-  return [
-    'libopenvino_c.so.2641',
-    'libopenvino.so.2641',
-    'libopenvino_intel_cpu_plugin.so',
-    'libopenvino_onnx_frontend.so.2641',
-    'libtbb.so.12',
-  ]
-}
+import { openVinoLibraries } from './openvino-release.ts'
 
 /** A pointer of the library's. */
 export type Handle = bigint
@@ -43,8 +26,6 @@ const STACK_BYTES = 16 * 2 ** 20
 
 /** OpenVINO's C interface (`openvino/c/*.h`), as much of it as a graph on the CPU needs. Every call throws with the library's reason. */
 export interface OpenVino {
-  /** A property of the CPU device, `OPTIMIZATION_CAPABILITIES` for one. */
-  property(name: string): string
   /** Compiles the ONNX file `path`. This thread waits. */
   compile(path: string, properties: Readonly<Record<string, string>>): Handle
   createRequest(compiled: Handle): Handle
@@ -88,8 +69,6 @@ function bind(library: Library): OpenVino {
   const call = caller(library)
   const core = call.handle('int ov_core_create(_Out_ void **core)')
   const property = struct('DarkroomOpenVinoProperty', { key: 'str', value: 'str' })
-  const getProperty = library.func('int ov_core_get_property(void *core, str device, str key, _Out_ void **value)')
-  const freeText = library.func('void ov_free(void *text)')
   const compile = library.func('ov_core_compile_model_from_file_props', 'int', [
     'void *',
     'str',
@@ -108,13 +87,6 @@ function bind(library: Library): OpenVino {
     compiled: library.func('void ov_compiled_model_free(void *model)'),
   }
   return {
-    property(name) {
-      const out: [Handle | null] = [null]
-      call.check(getProperty(core, 'CPU', name, out))
-      const text: string = koffi.decode(out[0], 'char', -1)
-      freeText(out[0])
-      return text
-    },
     compile(path, properties) {
       const pairs = Object.entries(properties).map(([key, value]) => ({ key, value }))
       return call.out((out) => compile(core, path, 'CPU', pairs.length, pairs, out))

@@ -1,0 +1,109 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type ComponentWeights, openWeightFile } from '../../checkpoint/component-weights.ts'
+import { WeightCache } from '../../checkpoint/prepared-weights.ts'
+import { writeSafetensors } from '../../formats/safetensors.ts'
+import { Graph } from '../../graph/graph.ts'
+import { silu } from '../../graph/ops.ts'
+import { Scope } from '../../graph/scope.ts'
+import { elementCount, float32, type Shape } from '../../tensor/tensor.ts'
+import type { OpenVinoPrecision } from '../fast-form.ts'
+import { WorkerRuntime } from '../worker-runtime.ts'
+
+const wave = (shape: Shape, scale = 1) =>
+  float32(
+    shape,
+    Float32Array.from({ length: elementCount(shape) }, (_, i) => scale * Math.sin(i * 12.9898)),
+  )
+
+let folder: string
+let weights: ComponentWeights
+const cache = new WeightCache()
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'openvino-'))
+  const path = join(folder, 'model.safetensors')
+  await writeSafetensors(path, { 'conv.weight': wave([64, 64, 3, 3], 0.05), 'conv.bias': wave([64]) })
+  weights = await openWeightFile('unet', path)
+})
+afterAll(async () => {
+  await cache.dispose()
+  await rm(folder, { recursive: true })
+})
+
+/** Convolutions one after another, each as large as the picture. */
+function graphOf(layers: number, size: number): Graph {
+  const graph = new Graph('unet', { toleratesReducedPrecision: true })
+  let x = graph.input('x', 'float32', [1, 64, size, size])
+  for (let i = 0; i < layers; i++) x = silu(new Scope(graph, 'conv').conv2d(x, 64))
+  graph.output('y', x)
+  return graph
+}
+
+function openVino(libraries: string, precision: OpenVinoPrecision): WorkerRuntime {
+  return new WorkerRuntime({
+    threads: 1,
+    fast: { kind: 'openvino', precision, folders: { libraries, work: join(folder, 'work') } },
+  })
+}
+
+test('libraries that are not there are an error of one sentence, and the thread goes on', async () => {
+  const runtime = openVino(join(folder, 'nowhere'), 'f32')
+  const prepared = await cache.prepare(weights, await runtime.weightForm([graphOf(1, 8)]))
+  await expect(runtime.createSession(graphOf(1, 8), prepared)).rejects.toThrow(
+    /^cannot load unet: (.*nowhere lacks lib.*|there is no OpenVINO for [^.]*)$/,
+  )
+  const plain = new Graph('other')
+  plain.output('y', silu(plain.input('x', 'float32', [1])))
+  const session = await runtime.createSession(plain, prepared)
+  expect((await session.run({ x: float32([1]) })).y?.data[0]).toBe(0)
+  await runtime.dispose()
+})
+
+test('weights in the blocks of onnxruntime are refused', async () => {
+  const runtime = openVino(folder, 'f32')
+  const blocked = await cache.prepare(weights, { convolutionBlock: 16 })
+  await expect(runtime.createSession(graphOf(1, 8), blocked)).rejects.toThrow(
+    'are in blocks of 16, OpenVINO has its own',
+  )
+})
+
+const libraries = process.env.DARKROOM_TEST_OPENVINO
+describe.skipIf(libraries === undefined)('with the libraries that DARKROOM_TEST_OPENVINO names', () => {
+  const exact = new WorkerRuntime({ threads: 1 })
+  afterAll(() => exact.dispose())
+
+  test.each<[OpenVinoPrecision, number]>([
+    ['f32', 1e-5],
+    ['bf16', 2e-2],
+  ])('computes in %s what onnxruntime computes', async (precision, tolerance) => {
+    const runtime = openVino(String(libraries), precision)
+    const results = []
+    for (const each of [exact, runtime]) {
+      const prepared = await cache.prepare(weights, await each.weightForm([graphOf(2, 16)]))
+      const session = await each.createSession(graphOf(2, 16), prepared)
+      results.push((await session.run({ x: wave([1, 64, 16, 16]) })).y?.data ?? [])
+      await session.release()
+    }
+    const [expected = [], found = []] = results
+    const largest = Math.max(...[...expected].map((value) => Math.abs(Number(value))))
+    const furthest = Math.max(...[...found].map((value, i) => Math.abs(Number(value) - Number(expected[i]))))
+    expect(furthest / largest).toBeLessThan(tolerance)
+    await runtime.dispose()
+  })
+
+  test('a run is ended in its middle, and before its turn comes; the next one runs', async () => {
+    const runtime = openVino(String(libraries), 'f32')
+    const graph = graphOf(60, 160)
+    const session = await runtime.createSession(graph, await cache.prepare(weights, await runtime.weightForm([graph])))
+    const feeds = { x: wave([1, 64, 160, 160]) }
+    const controller = new AbortController()
+    const [running, waiting] = [0, 1].map(() => session.run(feeds, undefined, controller.signal))
+    setTimeout(() => controller.abort(new Error('enough')), 100)
+    await expect(running).rejects.toThrow('enough')
+    await expect(waiting).rejects.toThrow('enough')
+    expect((await session.run(feeds)).y?.shape).toEqual([1, 64, 160, 160])
+    await runtime.dispose()
+  })
+})

@@ -1,0 +1,101 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { encodeModel, type OnnxModel } from '../../formats/onnx.ts'
+import { readOnnxFile } from '../../formats/onnx-file.ts'
+import { DYNAMIC, elementCount, float32, type Shape } from '../../tensor/tensor.ts'
+import { WorkerRuntime } from '../worker-runtime.ts'
+import { unfoldConvolutions } from './unfolded-convolutions.ts'
+
+const runtime = new WorkerRuntime({ threads: 1 })
+let folder: string
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'unfolded-'))
+})
+afterAll(async () => {
+  await runtime.dispose()
+  await rm(folder, { recursive: true })
+})
+
+const wave = (shape: Shape) =>
+  float32(
+    shape,
+    Float32Array.from({ length: elementCount(shape) }, (_, i) => Math.sin(i * 12.9898)),
+  )
+
+interface Case {
+  readonly kernel: number
+  readonly stride: number
+  readonly padding: number
+  /** Of the filter's sides, the one that is open. */
+  readonly open: 'in' | 'out'
+}
+
+const RANK = 3
+const CHANNELS = 5
+
+/** One convolution whose filter is an input of open rank. */
+function modelOf(
+  { kernel, stride, padding, open }: Case,
+  size: number,
+): { model: OnnxModel; shapes: Map<string, Shape> } {
+  const outSize = Math.floor((6 + 2 * padding - kernel) / stride) + 1
+  const [out, inputs] = open === 'out' ? [DYNAMIC, CHANNELS] : [CHANNELS, DYNAMIC]
+  const info = (name: string, shape: Shape) => ({ name, dtype: 'float32' as const, shape })
+  const x = info('x', [2, inputs, 6, size])
+  const filter = info('filter', [out, inputs, kernel, kernel])
+  const y = info('y', [2, out, outSize, outSize])
+  const model: OnnxModel = {
+    graphName: 'convolution',
+    opsets: { '': 20 },
+    nodes: [
+      {
+        name: 'conv',
+        opType: 'Conv',
+        domain: '',
+        inputs: ['x', 'filter'],
+        outputs: ['y'],
+        attributes: {
+          kernel_shape: [kernel, kernel],
+          strides: [stride, stride],
+          pads: [padding, padding, padding, padding],
+        },
+      },
+    ],
+    initializers: [],
+    inputs: [x, filter],
+    outputs: [y],
+  }
+  return { model, shapes: new Map([x, filter, y].map(({ name, shape }) => [name, shape])) }
+}
+
+test.each<Case>([
+  { kernel: 3, stride: 1, padding: 1, open: 'out' },
+  { kernel: 3, stride: 2, padding: 1, open: 'out' },
+  { kernel: 3, stride: 2, padding: 0, open: 'out' },
+  { kernel: 1, stride: 1, padding: 0, open: 'out' },
+  { kernel: 1, stride: 1, padding: 0, open: 'in' },
+])('kernel $kernel, stride $stride, padding $padding, open $open', async (each) => {
+  const { model, shapes } = modelOf(each, 6)
+  const [out, inputs] = each.open === 'out' ? [RANK, CHANNELS] : [CHANNELS, RANK]
+  const feeds = { x: wave([2, inputs, 6, 6]), filter: wave([out, inputs, each.kernel, each.kernel]) }
+  const results = []
+  for (const [i, form] of [model, unfoldConvolutions(model, (name) => shapes.get(name) ?? [])].entries()) {
+    expect(form.nodes.some(({ opType }) => opType === 'Conv')).toBe(i === 0)
+    const path = join(folder, `${i}.onnx`)
+    await writeFile(path, encodeModel(form))
+    const session = await runtime.openModel(await readOnnxFile(path))
+    results.push((await session.run(feeds)).y)
+    await session.release()
+  }
+  const [expected, found] = results
+  expect(found?.shape).toEqual(expected?.shape)
+  for (const [i, value] of [...(found?.data ?? [])].entries()) expect(value).toBeCloseTo(Number(expected?.data[i]), 5)
+})
+
+test('a model without open filters stays as it is', () => {
+  const { model } = modelOf({ kernel: 1, stride: 1, padding: 0, open: 'out' }, 6)
+  const stored = { ...model, initializers: [{ ...wave([1]), name: 'filter', data: new Uint8Array(4) }] }
+  expect(unfoldConvolutions(stored, () => [])).toBe(stored)
+})
