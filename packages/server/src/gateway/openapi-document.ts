@@ -75,6 +75,7 @@ function publish(schema: z.core.$ZodTypes, json: JsonObject): void {
   delete json.id
   delete json.requiredUnless
   delete json.ignored
+  delete json.fetched
 }
 
 /** zod's own serialisation cannot carry a bigint, so the bounds of one travel as text until the tree is finished. */

@@ -5,13 +5,14 @@ import { toErrorAnswer } from '../errors/error-answer.ts'
 import { requestError, WireError } from '../errors/errors.ts'
 import { stringifyJson } from '../protocol/json-text.ts'
 import { validateInput } from '../validation/validate-input.ts'
-import { refuseUnfetchablePictures } from './input-urls.ts'
 import { RealtimeBacklog } from './realtime-backlog.ts'
 import { decodeFrame, encodeOutput, type Frame } from './realtime-frames.ts'
 
 export interface RealtimeConnectionOptions {
   readonly endpoint: EndpointSchema
   readonly session: SessionOptions
+  /** @throws WireError 422 for an input whose URLs nobody fetches */
+  readonly refuseUrls: (input: unknown) => Promise<void>
   /** Inputs that may wait; the latest win. */
   readonly maxBuffering: number
   /** Seconds without an input after which the connection is closed. */
@@ -90,7 +91,7 @@ export class RealtimeConnection {
       const decoded = decodeFrame(frame)
       requestId = decoded.requestId
       const input = validateInput(this.#options.endpoint.input, decoded.input)
-      await refuseUnfetchablePictures(this.#options.endpoint, input)
+      await this.#options.refuseUrls(input)
       const result = await this.#work(input)
       if (result.status >= 400) await this.#send(stringifyJson(errorMessage(result.status, result.output, requestId)))
       else await this.#send(encodeOutput(withRequestId(result.output, requestId), frame.binary))

@@ -10,6 +10,7 @@ import { createRequestId } from '../protocol/request-id.ts'
 import { parseLifecycle } from '../storage/lifecycle.ts'
 import { verifyKey, verifyToken } from './authentication.ts'
 import type { GatewayDependencies } from './dependencies.ts'
+import { refuseUnfetchableUrls } from './input-urls.ts'
 import { foreignOrigin, isOriginAllowed } from './origin-policy.ts'
 import { publicUrlsOf } from './public-urls.ts'
 import { RealtimeConnection } from './realtime-connection.ts'
@@ -21,7 +22,7 @@ import { refuseUpgrade, upgradePath, upgradeUrl } from './upgrade.ts'
 
 export type RealtimeDependencies = Pick<
   GatewayDependencies,
-  'channel' | 'catalogue' | 'keys' | 'tokens' | 'config' | 'metrics' | 'log'
+  'channel' | 'catalogue' | 'keys' | 'tokens' | 'config' | 'metrics' | 'log' | 'weights'
 >
 
 export interface RealtimeSettings {
@@ -145,6 +146,7 @@ class RealtimeServer {
     const { channel, metrics, log } = this.#dependencies
     const connection = new RealtimeConnection(webSocket, channel, {
       endpoint: target.endpoint,
+      refuseUrls: (input) => refuseUnfetchableUrls(this.#dependencies, target.endpoint, input),
       session,
       maxBuffering: buffering ?? this.#settings.defaultBuffering ?? 2,
       idleSeconds: this.#settings.idleSeconds ?? 300,

@@ -43,6 +43,8 @@ export interface OpenedStore {
   readonly inventory: Inventory
   readonly cache: HubCache
   readonly usage: UsageLedger
+  /** Whether the file of a URL is here, from an earlier request. */
+  isKept(url: URL): Promise<boolean>
   close(): Promise<void>
 }
 
@@ -90,6 +92,7 @@ export function openModelStore(settings: ModelStoreSettings, tuning: Partial<Tra
     inventory: new Inventory({ modelFolders: settings.modelFolders, cache, hub, urls, usage }),
     cache,
     usage,
+    isKept: async (url) => (await urls.find(url)) !== undefined,
     async close() {
       await Promise.all([http.close(), hubHttp.close()])
     },

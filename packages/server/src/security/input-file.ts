@@ -48,6 +48,9 @@ export async function readInputFile(
   }
 }
 
+/** Finds a host's address; rejects with the code ENOTFOUND where there is no such host. */
+export type FindHost = (host: string) => Promise<unknown>
+
 /** Milliseconds that a name may take to be found; one that takes longer is left to whoever fetches. */
 const LOOKUP_MS = 1000
 
@@ -58,7 +61,7 @@ const LOOKUP_MS = 1000
 export async function refuseUnfetchable(
   url: string,
   field: InputFileLimits['field'],
-  find: (host: string) => Promise<unknown> = lookup,
+  find: FindHost = lookup,
 ): Promise<void> {
   if (/^\s*data:/i.test(url)) return
   try {

@@ -2,8 +2,8 @@ import { z } from 'zod'
 
 /**
  * Fields that several endpoints have. What stands in `.meta()` goes into the published schema, but for keys that steer reading and
- * publishing: `requiredUnless` (another field whose presence makes this one optional), `hidden` (accepted, not published) and
- * `ignored` (accepted, not used).
+ * publishing: `requiredUnless` (another field whose presence makes this one optional), `hidden` (accepted, not published),
+ * `ignored` (accepted, not used) and `fetched` (`file` or `weights`: the text leads to one, as that of a field whose `ui` is `image` does).
  */
 
 const LARGEST_UINT64 = 2n ** 64n - 1n

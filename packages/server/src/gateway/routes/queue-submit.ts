@@ -5,14 +5,15 @@ import { createRequestId } from '../../protocol/request-id.ts'
 import { readJsonBody } from '../../validation/request-body.ts'
 import type { GatewayContext, GatewayDependencies } from '../dependencies.ts'
 import { requireEndpoint } from '../endpoint-lookup.ts'
+import { refuseUnfetchableUrls } from '../input-urls.ts'
 import { publicUrlsOf } from '../public-urls.ts'
 import { readBody } from '../request-body.ts'
 import { describeSubmission } from '../submission.ts'
 import { queueUrls } from './queue-urls.ts'
 
 /**
- * Accepts a request. As on fal, only what is no JSON is refused here: the runner validates the input, and the result
- * call tells.
+ * Accepts a request. As on fal, the runner validates the input, and the result call tells; refused here is what is no JSON, and
+ * URLs that nobody fetches.
  */
 export async function submit(dependencies: GatewayDependencies, c: GatewayContext, id: string): Promise<Response> {
   const { config, queue, catalogue } = dependencies
@@ -20,7 +21,8 @@ export async function submit(dependencies: GatewayDependencies, c: GatewayContex
   const webhookUrl = readWebhookUrl(c.req.query('fal_webhook'))
   const maxQueueLength = readMaxQueueLength(c.req.query('fal_max_queue_length'))
   const bytes = await readBody(c.req.raw, config.limits.jsonBodyBytes)
-  const { text } = readJsonBody(bytes, c.req.header('content-type'))
+  const { text, value } = readJsonBody(bytes, c.req.header('content-type'))
+  await refuseUnfetchableUrls(dependencies, endpoint, value)
   const urls = publicUrlsOf(c.req, config.publicUrl)
   const requestId = createRequestId()
   const queuePosition = await queue.enqueue({

@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createGatewayRig, type GatewayRig } from '../../../test/fakes/gateway-rig.ts'
+import { createCatalogue } from '../../endpoints/catalogue.ts'
+import { lcmSd15ImageToImage } from '../../endpoints/fal-ai/lcm/schema.ts'
 
 let rig: GatewayRig
 
@@ -125,6 +127,22 @@ describe('submit', () => {
       ],
       message: 'prompt: field required; count: ensure this value is less than or equal to 8',
     })
+  })
+
+  test('refuses URLs that nobody fetches at once, and stores nothing', async () => {
+    const other = await createGatewayRig({
+      dependencies: () => ({ catalogue: createCatalogue([lcmSd15ImageToImage]) }),
+    })
+    const response = await other.app.request('/queue/fal-ai/lcm-sd15-i2i', {
+      method: 'POST',
+      body: '{"image_url":"ftp://example.com/a.png"}',
+    })
+    expect(response.status).toBe(422)
+    expect(await response.json()).toMatchObject({
+      detail: [{ loc: ['body', 'image_url'], type: 'file_download_error' }],
+    })
+    expect((await other.queue.list({ endpointId: 'fal-ai/lcm-sd15-i2i', limit: 1 })).requests).toEqual([])
+    await other.close()
   })
 
   test('a body-less POST with a JSON type is accepted, and its input is missing', async () => {

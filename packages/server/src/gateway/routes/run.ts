@@ -10,7 +10,7 @@ import { validateInput } from '../../validation/validate-input.ts'
 import { requireKeyOrToken } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import { type DirectCall, readDirectCall, recordCall, sessionOptions } from '../direct-call.ts'
-import { refuseUnfetchablePictures } from '../input-urls.ts'
+import { refuseUnfetchableUrls } from '../input-urls.ts'
 import { SURFACE_PREFIX } from '../surface.ts'
 
 /** `POST /{id}`: one input through the direct channel, answered with what the handler answered. */
@@ -37,7 +37,7 @@ function endpointPath(c: GatewayContext): string {
 async function run(dependencies: GatewayDependencies, c: GatewayContext): Promise<Response> {
   const call = await readDirectCall(dependencies, c, endpointPath(c))
   try {
-    const outcome = await work(dependencies.channel, call, c.req.raw.signal)
+    const outcome = await work(dependencies, call, c.req.raw.signal)
     recordCall(dependencies, call, outcome)
     return new Response(outcome.body, {
       status: outcome.status,
@@ -55,13 +55,13 @@ async function run(dependencies: GatewayDependencies, c: GatewayContext): Promis
  * @throws WireError 422, and what the channel throws
  */
 async function work(
-  channel: DirectChannel,
+  dependencies: GatewayDependencies,
   { submission, endpoint, input }: DirectCall,
   signal: AbortSignal,
 ): Promise<Outcome> {
   const valid = validateInput(endpoint.input, input)
-  await refuseUnfetchablePictures(endpoint, valid)
-  const result = await converse(channel, sessionOptions(submission, false), valid, signal)
+  await refuseUnfetchableUrls(dependencies, endpoint, valid)
+  const result = await converse(dependencies.channel, sessionOptions(submission, false), valid, signal)
   const { status, headers, output, inferenceSeconds } = result
   const outcome = { status, headers, body: stringifyJson(output) }
   return inferenceSeconds === undefined ? outcome : { ...outcome, inferenceSeconds }

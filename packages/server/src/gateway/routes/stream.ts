@@ -8,7 +8,7 @@ import { validateInput } from '../../validation/validate-input.ts'
 import { requireKeyOrToken } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import { type DirectCall, readDirectCall, recordCall, sessionOptions } from '../direct-call.ts'
-import { refuseUnfetchablePictures } from '../input-urls.ts'
+import { refuseUnfetchableUrls } from '../input-urls.ts'
 import { eventStreamResponse } from '../server-sent-events.ts'
 import { SURFACE_PREFIX } from '../surface.ts'
 import { type ResultEvent, type StreamBeginning, WorkStream } from '../work-stream.ts'
@@ -44,7 +44,7 @@ function recordError(dependencies: GatewayDependencies, call: DirectCall, error:
 /** @throws WireError 422, and what the channel throws before the work gave any output */
 async function stream(dependencies: GatewayDependencies, c: GatewayContext, call: DirectCall): Promise<Response> {
   const input = validateInput(call.endpoint.input, call.input)
-  await refuseUnfetchablePictures(call.endpoint, input)
+  await refuseUnfetchableUrls(dependencies, call.endpoint, input)
   const leaving = new AbortController()
   const session = await dependencies.channel.open(sessionOptions(call.submission, true))
   const work = new WorkStream(session.send(input, AbortSignal.any([c.req.raw.signal, leaving.signal])))

@@ -25,6 +25,7 @@ export const controlNetIpAdapter = {
       ip_archive_url: z.string().meta({
         title: 'Ip Archive Url',
         description: 'URL of an archive (zip, tar, tar.gz) with the image prompts.',
+        fetched: 'file',
       }),
       seed: seedInput(),
       enable_safety_checker: z

@@ -146,7 +146,10 @@ export const lcm = {
         description: 'Accepted for compatibility and not used: the model itself inpaints.',
         ignored: true,
       }),
-      lora_url: z.string().nullish().meta({ title: 'Lora Url', description: 'URL of a LoRA to draw with.' }),
+      lora_url: z
+        .string()
+        .nullish()
+        .meta({ title: 'Lora Url', description: 'URL of a LoRA to draw with.', fetched: 'weights' }),
       lora_scale: z
         .number()
         .default(1)

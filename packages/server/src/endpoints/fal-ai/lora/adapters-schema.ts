@@ -1,7 +1,7 @@
 /** The nested objects of the lora endpoints: what a request applies to the base model. */
 import { z } from 'zod'
 
-const path = (description: string) => z.string().meta({ title: 'Path', description })
+const path = (description: string) => z.string().meta({ title: 'Path', description, fetched: 'weights' })
 
 const scale = (what: string) =>
   z
@@ -13,6 +13,7 @@ const url = (title: string, description: string) => z.string().meta({ title, des
 
 /** A field by the name that it has in the types of newer clients; accepted beside the endpoint's own. */
 const otherName = (title: string) => z.string().nullish().meta({ title, hidden: true })
+const otherImageName = (title: string) => z.string().nullish().meta({ title, hidden: true, fetched: 'file' })
 
 /** A required field, unless the other name of it is given. */
 function withOtherName<T extends z.ZodType>(field: T, other: string) {
@@ -42,10 +43,11 @@ export const embedding = z
 export const controlNet = z
   .object({
     path: path('URL or the path to the ControlNet weights, or a Hugging Face model name.'),
-    config_url: z
-      .string()
-      .nullish()
-      .meta({ title: 'Config Url', description: 'URL of the ControlNet’s config.json, for a single file of weights.' }),
+    config_url: z.string().nullish().meta({
+      title: 'Config Url',
+      description: 'URL of the ControlNet’s config.json, for a single file of weights.',
+      fetched: 'file',
+    }),
     variant: z
       .string()
       .nullish()
@@ -54,12 +56,12 @@ export const controlNet = z
       url('Image Url', 'URL of the image to be used as the control image.'),
       'control_image_url',
     ),
-    control_image_url: otherName('Control Image Url'),
+    control_image_url: otherImageName('Control Image Url'),
     mask_url: url(
       'Mask Url',
       'URL of a mask of the size of the control image, whose sides are divisible by 32: where it is black the ControlNet has no say.',
     ).nullish(),
-    mask_image_url: otherName('Mask Image Url'),
+    mask_image_url: otherImageName('Mask Image Url'),
     conditioning_scale: z.number().default(1).meta({
       title: 'Conditioning Scale',
       description: 'How strongly the ControlNet guides the picture.',
@@ -83,12 +85,12 @@ export const ipAdapter = z
       }),
       'image_url',
     ),
-    image_url: otherName('Image Url'),
+    image_url: otherImageName('Image Url'),
     ip_adapter_mask_url: url(
       'Ip Adapter Mask Url',
       'URL of a mask of the image prompt: where it is black the adapter has no say.',
     ).nullish(),
-    mask_image_url: otherName('Mask Image Url'),
+    mask_image_url: otherImageName('Mask Image Url'),
     path: path('URL or the path to the IP-Adapter weights, or a Hugging Face model name.'),
     model_subfolder: z
       .string()

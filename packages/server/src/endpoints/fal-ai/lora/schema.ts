@@ -23,6 +23,8 @@ const SCHEDULERS = [
 const LONGEST_LIST = 32
 
 const optionalText = (title: string, description: string) => z.string().nullish().meta({ title, description })
+const optionalWeights = (title: string, description: string) =>
+  z.string().nullish().meta({ title, description, fetched: 'weights' })
 const optionalImage = (title: string, description: string) =>
   z
     .string()
@@ -39,8 +41,9 @@ const model = {
     title: 'Model Name',
     description: 'URL or Hugging Face ID of the base model to generate the image.',
     examples: ['stabilityai/stable-diffusion-xl-base-1.0', 'SG161222/Realistic_Vision_V2.0'],
+    fetched: 'weights',
   }),
-  unet_name: optionalText(
+  unet_name: optionalWeights(
     'Unet Name',
     'URL or Hugging Face ID of a UNet that takes the place of the base model’s own.',
   ),
@@ -86,13 +89,16 @@ const adapters = {
     .max(LONGEST_LIST)
     .default([])
     .meta({ title: 'Ip Adapter', description: 'The IP-Adapters to use, each with its image prompt.' }),
-  image_encoder_path: optionalText('Image Encoder Path', 'URL or Hugging Face ID of the IP-Adapters’ image encoder.'),
+  image_encoder_path: optionalWeights(
+    'Image Encoder Path',
+    'URL or Hugging Face ID of the IP-Adapters’ image encoder.',
+  ),
   image_encoder_subfolder: optionalText('Image Encoder Subfolder', 'Folder of the image encoder within the model.'),
   image_encoder_weight_name: z
     .string()
     .default('pytorch_model.bin')
     .meta({ title: 'Image Encoder Weight Name', description: 'File name of the image encoder’s weights.' }),
-  ic_light_model_url: optionalText(
+  ic_light_model_url: optionalWeights(
     'Ic Light Model Url',
     'URL or path of the IC-Light weights (Stable Diffusion 1.5 only).',
   ),
