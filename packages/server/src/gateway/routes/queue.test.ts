@@ -135,6 +135,7 @@ describe('submit', () => {
     })
     const response = await other.app.request('/queue/fal-ai/lcm-sd15-i2i', {
       method: 'POST',
+      headers: { 'content-type': 'application/json' },
       body: '{"image_url":"ftp://example.com/a.png"}',
     })
     expect(response.status).toBe(422)
