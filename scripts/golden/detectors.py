@@ -219,8 +219,11 @@ def detect_pose(net, rgb, box):
     neck = points[[5, 6]].mean(0), float(min(scores[5], scores[6]))
     order = [0, None, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3]
     joints = [neck if i is None else (points[i], float(scores[i])) for i in order]
-    margin = min(abs(s - 0.3) for _, s in joints)
-    return [p.tolist() if s > 0.3 else None for p, s in joints], margin
+    margin = min(abs(s - 0.3) for s in scores)
+    body = [p.tolist() if s > 0.3 else None for p, s in joints]
+    # COCO-WholeBody's face, left hand and right hand, which DWPose has after body, neck and feet.
+    parts = [[p.tolist() if s >= 0.3 else None for p, s in zip(points[a:b], scores[a:b])] for a, b in ((23, 91), (91, 112), (112, 133))]
+    return body, parts, margin
 
 
 def depth(net, rgb, config):
@@ -263,17 +266,18 @@ def main():
         people = detect_people(yolox, rgb)
         boxes_of = people if len(people) else [[0, 0, spec["width"], spec["height"]]]
         poses = [detect_pose(simcc, rgb, box) for box in boxes_of[:4]]
-        margins += [m for _, m in poses]
+        margins += [m for *_, m in poses]
         cases.append({
             **spec,
             "faces": [{"box": b.tolist(), "points": p.tolist(), "score": float(s)} for b, p, s in zip(boxes, points, scores)][:20],
             "face_count": len(boxes),
             "embedding": embed(arcface, rgb, points[0]).tolist() if len(points) else None,
             "people": len(people),
-            "poses": [pose for pose, _ in poses],
+            "poses": [body for body, *_ in poses],
+            "parts": poses[0][1],
             "depth": {name: depth(net, rgb, DEPTH_CONFIGS[name]) for name, net in depths.items() if min(rgb.shape[:2]) > 30},
         })  # fmt: skip
-        print(spec, len(boxes), len(people), sum(j is not None for p, _ in poses for j in p), len(poses))
+        print(spec, len(boxes), len(people), sum(j is not None for p, *_ in poses for j in p), len(poses))
     print("smallest margin of a joint's score", min(margins))
     (DATA / "detectors.json").write_text(json.dumps(rounded(cases)) + "\n")
 

@@ -1,18 +1,18 @@
 """Edges, drawings and bilinear sampling as OpenCV makes them.
 
-    python scripts/golden/vision.py                      the committed cases
-    python scripts/golden/vision.py --many FOLDER        1,000 poses, 1,000 faces and 50 pictures for compare-vision.ts
+    python scripts/golden/vision.py
 
-Written to packages/engine/test/golden/data/vision (or FOLDER): drawings.json, with a digest of each picture's RGB bytes.
+Written to packages/engine/test/golden/data/vision: drawings.json, with a digest of each picture's bytes. People and faces are drawn at
+random by a rule that the test follows too, so that 1,000 of each are no more than their digests.
 """
 
-import argparse
 import hashlib
 import json
 import math
 import pathlib
 
 import cv2
+import matplotlib.colors
 import numpy as np
 
 DATA = pathlib.Path(__file__).parents[2] / "packages/engine/test/golden/data/vision"
@@ -49,11 +49,11 @@ def draw_face(points, width, height):
 
 
 def draw_bodies(poses, width, height):
-    """controlnet_aux's draw_bodypose for each person, coordinates as fractions of the canvas."""
+    """DWPose's draw_bodypose, coordinates as fractions of the canvas."""
     canvas = np.zeros((height, width, 3), np.uint8)
-    for pose in poses:
-        joints = [joint and (joint[0] / width, joint[1] / height) for joint in pose]
-        for (a, b), colour in zip(LIMBS, BODY_COLOURS):
+    people = [[joint and (joint[0] / width, joint[1] / height) for joint in pose["body"]] for pose in poses]
+    for (a, b), colour in zip(LIMBS, BODY_COLOURS):
+        for joints in people:
             if not (joints[a - 1] and joints[b - 1]):
                 continue
             x = np.array([joints[a - 1][0], joints[b - 1][0]]) * float(width)
@@ -62,37 +62,106 @@ def draw_bodies(poses, width, height):
             angle = math.degrees(math.atan2(y[0] - y[1], x[0] - x[1]))
             centre = (int(np.mean(x)), int(np.mean(y)))
             polygon = cv2.ellipse2Poly(centre, (int(length / 2), 4), int(angle), 0, 360, 1)
-            cv2.fillConvexPoly(canvas, polygon, [int(float(c) * 0.6) for c in colour])
-        for joint, colour in zip(joints, BODY_COLOURS):
-            if joint:
-                cv2.circle(canvas, (int(joint[0] * width), int(joint[1] * height)), 4, colour, thickness=-1)
+            cv2.fillConvexPoly(canvas, polygon, colour)
+    canvas = (canvas * 0.6).astype(np.uint8)
+    for i, colour in enumerate(BODY_COLOURS):
+        for joints in people:
+            if joints[i]:
+                cv2.circle(canvas, (int(joints[i][0] * width), int(joints[i][1] * height)), 4, colour, thickness=-1)
     return canvas
+
+
+def pixel(point, width, height):
+    """Whole pixels; what DWPose does not draw of hands and faces is None, as what is not seen, whose coordinates it sets to -1."""
+    if point is None:
+        return None
+    x, y = int(point[0] / width * width), int(point[1] / height * height)
+    return (x, y) if x > 0.01 and y > 0.01 else None
+
+
+def draw_hands(canvas, poses, width, height):
+    """DWPose's draw_handpose."""
+    edges = [(4 * f + i if i else 0, 4 * f + i + 1) for f in range(5) for i in range(4)]
+    for hand in [pose["left"] for pose in poses] + [pose["right"] for pose in poses]:
+        points = [pixel(point, width, height) for point in hand]
+        for i, (a, b) in enumerate(edges):
+            if points[a] and points[b]:
+                colour = matplotlib.colors.hsv_to_rgb([i / float(len(edges)), 1.0, 1.0]) * 255
+                cv2.line(canvas, points[a], points[b], colour, thickness=2)
+        for point in points:
+            if point:
+                cv2.circle(canvas, point, 4, (0, 0, 255), thickness=-1)
+    return canvas
+
+
+def draw_faces(canvas, poses, width, height):
+    """DWPose's draw_facepose."""
+    for pose in poses:
+        for point in pose["face"]:
+            if pixel(point, width, height):
+                cv2.circle(canvas, pixel(point, width, height), 3, (255, 255, 255), thickness=-1)
+    return canvas
+
+
+def draw_masks(poses, width, height):
+    canvas = np.zeros((height, width, 3), np.uint8)
+    for pose in poses:
+        for region in (pose["left"], pose["right"], pose["face"]):
+            points = [pixel(point, width, height) for point in region]
+            points = np.array([point for point in points if point], np.int32)
+            if len(points):
+                cv2.fillConvexPoly(canvas, cv2.convexHull(points), (255, 255, 255))
+    return canvas
+
+
+class Random:
+    """The linear congruential generator of Numerical Recipes, 0 to 1 in steps of 2**-32."""
+
+    def __init__(self, seed):
+        self.state = seed
+
+    def next(self):
+        self.state = (self.state * 1664525 + 1013904223) % 2**32
+        return self.state / 2**32
+
+    def below(self, limit):
+        return int(self.next() * limit)
+
+    def points(self, count, width, height, spread):
+        """Around a centre of the canvas, some beyond its sides, some on whole pixels, some not seen (None)."""
+        centre_x, centre_y = self.next() * width, self.next() * height
+        result = []
+        for _ in range(count):
+            x, y = centre_x + (self.next() - 0.5) * spread, centre_y + (self.next() - 0.5) * spread
+            kind = self.next()
+            if kind < 0.2:
+                x, y = float(math.floor(x)), float(math.floor(y))
+            result.append(None if kind > 0.9 else (x, y))
+        return result
+
+
+def random_drawing(seed):
+    """Digests of what is drawn of up to three people, and of a face."""
+    random = Random(seed)
+    width, height = 24 + random.below(136), 24 + random.below(136)
+    poses = []
+    for _ in range(1 + random.below(3)):
+        spread = (8, 90, 300)[random.below(3)]
+        counts = {"body": 18, "left": 21, "right": 21, "face": 68}
+        poses.append({part: random.points(count, width, height, spread) for part, count in counts.items()})
+    face = [point or (1.0, 1.0) for point in random.points(5, width, height, (8, 60, 200)[random.below(3)])]
+    body = draw_bodies(poses, width, height)
+    hands = draw_hands(np.zeros_like(body), poses, width, height)
+    whole = draw_faces(draw_hands(body.copy(), poses, width, height), poses, width, height)
+    drawings = {
+        "body": body, "hands": hands, "whole": whole, "masks": draw_masks(poses, width, height),
+        "key_points": draw_face(face, width, height),
+    }  # fmt: skip
+    return {kind: sha256(drawing)[:8] for kind, drawing in drawings.items()}
 
 
 def size(rng):
     return int(rng.integers(24, 400)), int(rng.integers(24, 400))
-
-
-def near(rng, centre, spread):
-    """A point that may lie outside the canvas, sometimes on whole pixels."""
-    x, y = (float(np.float32(c + rng.normal() * spread)) for c in centre)
-    return [float(round(x)), float(round(y))] if rng.random() < 0.2 else [x, y]
-
-
-def face_case(rng):
-    width, height = size(rng)
-    centre = rng.uniform(0, width), rng.uniform(0, height)
-    points = [near(rng, centre, rng.choice([2, 20, 60])) for _ in range(5)]
-    return {"width": width, "height": height, "points": points, "sha256": sha256(draw_face(points, width, height))}
-
-
-def body_case(rng):
-    width, height = size(rng)
-    poses = []
-    for _ in range(int(rng.integers(1, 4))):
-        centre = rng.uniform(0, width), rng.uniform(0, height)
-        poses.append([None if rng.random() < 0.15 else near(rng, centre, rng.choice([3, 30, 90])) for _ in range(18)])
-    return {"width": width, "height": height, "poses": poses, "sha256": sha256(draw_bodies(poses, width, height))}
 
 
 def picture(kind, width, height, seed):
@@ -153,22 +222,16 @@ def sampling_case(rng, seed):
 
 
 def main():
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("--many", type=pathlib.Path)
-    folder = arguments.parse_args().many
-    drawings, pictures = (1000, 50) if folder else (12, 12)
-    folder = folder or DATA
-    folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(1)
+    drawn = [random_drawing(seed) for seed in range(1000)]
     report = {
         "opencv": cv2.__version__,
-        "faces": [face_case(rng) for _ in range(drawings)],
-        "bodies": [body_case(rng) for _ in range(drawings)],
-        "polygons": [polygon_case(rng) for _ in range(drawings)],
-        "canny": [canny_case(("rings", "steps", "noise")[i % 3], rng, i) for i in range(pictures)],
-        "sampling": [sampling_case(rng, i) for i in range(pictures)],
+        "random": {kind: "".join(one[kind] for one in drawn) for kind in drawn[0]},
+        "polygons": [polygon_case(rng) for _ in range(12)],
+        "canny": [canny_case(("rings", "steps", "noise")[i % 3], rng, i) for i in range(50)],
+        "sampling": [sampling_case(rng, i) for i in range(12)],
     }
-    (folder / "drawings.json").write_text(json.dumps(report) + "\n")
+    (DATA / "drawings.json").write_text(json.dumps(report) + "\n")
 
 
 if __name__ == "__main__":

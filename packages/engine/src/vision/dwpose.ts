@@ -2,11 +2,11 @@ import { warpAffine } from '../image/affine.ts'
 import type { RgbImage } from '../image/rgb-image.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
 import type { FloatTensor } from '../tensor/tensor.ts'
-import { type BodyPose, openPoseJoints, type PoseDetector } from './body-pose.ts'
-import type { Box } from './face.ts'
+import type { Box, KeyPoint } from './face.ts'
 import { letterbox } from './letterbox.ts'
 import { networkInput } from './network-input.ts'
 import { type OnnxNetwork, openOnnxNetwork } from './onnx-network.ts'
+import { openPoseJoints, type PointList, type Pose, type PoseDetector } from './pose.ts'
 import { overlapOf, suppressOverlaps } from './suppression.ts'
 
 const STRIDES = [8, 16, 32]
@@ -23,15 +23,18 @@ const POSE_SIZE = { width: 288, height: 384 }
 const PADDING = 1.25
 /** Bins of the coordinate classifiers per pixel (SimCC, arXiv 2107.03332). */
 const BINS_PER_PIXEL = 2
-/** Key points whose score is not above this are not seen. */
+/** Joints of the body whose score is not above this are not seen, points of hands and faces whose score is below it. */
 const MIN_VISIBLE = 0.3
+
+/** Where the parts' points are among the 133 of COCO-WholeBody; the feet lie between body and face. */
+const PARTS = { body: [0, 17], face: [23, 91], leftHand: [91, 112], rightHand: [112, 133] } as const
 
 const RAW = { mean: [0, 0, 0], std: [1, 1, 1], channels: 'bgr' } as const
 const IMAGENET = { mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375] } as const
 
 /**
  * Opens DWPose (arXiv 2307.15880, Apache-2.0): a YOLOX person detector and a whole-body pose network, `yolox_l.onnx` and
- * `dw-ll_ucoco_384.onnx` of `yzd-v/DWPose`. Of the 133 points it finds, those of the body are kept.
+ * `dw-ll_ucoco_384.onnx` of `yzd-v/DWPose`. Of the 133 points it finds, those of the feet are left out.
  * @throws OnnxFileError when a file is another model
  */
 export async function openDwPose(
@@ -42,11 +45,12 @@ export async function openDwPose(
   const detector = await openOnnxNetwork(sessions, detectorPath, 'a YOLOX person detector', 1)
   const poser = await openOnnxNetwork(sessions, posePath, 'a SimCC pose network', 2)
   return {
+    findsHandsAndFaces: true,
     async detect(image) {
       const people = await findPeople(detector, image)
       // Where nobody is found, DWPose takes the whole picture for a person.
       const boxes = people.length > 0 ? people : [{ left: 0, top: 0, right: image.width, bottom: image.height }]
-      const poses: BodyPose[] = []
+      const poses: Pose[] = []
       for (const box of boxes) poses.push(await findPose(poser, image, box))
       return poses
     },
@@ -90,7 +94,7 @@ function decodePeople({ data, shape }: FloatTensor, width: number, height: numbe
   return people
 }
 
-async function findPose(network: OnnxNetwork, image: RgbImage, box: Box): Promise<BodyPose> {
+async function findPose(network: OnnxNetwork, image: RgbImage, box: Box): Promise<Pose> {
   const { width = POSE_SIZE.width, height = POSE_SIZE.height } = network
   const centre = { x: (box.left + box.right) / 2, y: (box.top + box.bottom) / 2 }
   const padded = { width: (box.right - box.left) * PADDING, height: (box.bottom - box.top) * PADDING }
@@ -100,15 +104,27 @@ async function findPose(network: OnnxNetwork, image: RgbImage, box: Box): Promis
   const matrix = [scale, 0, width / 2 - scale * centre.x, 0, scale, height / 2 - scale * centre.y] as const
   const outputs = await network.run(networkInput(warpAffine(image, matrix, width, height), IMAGENET))
   const [columns, rows] = outputs as [FloatTensor, FloatTensor]
-  const joints = Array.from({ length: columns.shape[1] as number }, (_, joint) => {
-    const [x, y] = [peak(columns, joint), peak(rows, joint)]
-    if (!(Math.min(x.value, y.value) > MIN_VISIBLE)) return undefined
+  const points = Array.from({ length: columns.shape[1] as number }, (_, point): ScoredPoint => {
+    const [column, row] = [peak(columns, point), peak(rows, point)]
     return {
-      x: (x.index / BINS_PER_PIXEL - width / 2) / scale + centre.x,
-      y: (y.index / BINS_PER_PIXEL - height / 2) / scale + centre.y,
+      x: (column.index / BINS_PER_PIXEL - width / 2) / scale + centre.x,
+      y: (row.index / BINS_PER_PIXEL - height / 2) / scale + centre.y,
+      score: Math.min(column.value, row.value),
     }
   })
-  return openPoseJoints(joints)
+  const part = ([start, end]: readonly [number, number], isSeen: (score: number) => boolean): PointList =>
+    points.slice(start, end).map(({ x, y, score }) => (isSeen(score) ? { x, y } : undefined))
+  const isPointSeen = (score: number) => score >= MIN_VISIBLE
+  return {
+    body: openPoseJoints(part(PARTS.body, (score) => score > MIN_VISIBLE)),
+    face: part(PARTS.face, isPointSeen),
+    leftHand: part(PARTS.leftHand, isPointSeen),
+    rightHand: part(PARTS.rightHand, isPointSeen),
+  }
+}
+
+interface ScoredPoint extends KeyPoint {
+  readonly score: number
 }
 
 /** The largest of a joint's classes, the first of equals. */

@@ -1,10 +1,10 @@
 import type { RgbImage } from '../image/rgb-image.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
 import type { FloatTensor } from '../tensor/tensor.ts'
-import { type BodyPose, openPoseJoints, type PoseDetector } from './body-pose.ts'
 import { letterbox } from './letterbox.ts'
 import { networkInput } from './network-input.ts'
 import { type OnnxNetwork, openOnnxNetwork } from './onnx-network.ts'
+import { bodyAlone, openPoseJoints, type Pose, type PoseDetector } from './pose.ts'
 
 const SIDE = 192
 /** Places along a side of the maps; four pixels each. */
@@ -28,10 +28,10 @@ const RAW = { mean: [0, 0, 0], std: [1, 1, 1] } as const
  */
 export async function openMoveNet(sessions: SessionCache, path: string): Promise<PoseDetector> {
   const network = await openOnnxNetwork(sessions, path, 'MoveNet', 4)
-  return { detect: (image) => detect(network, image) }
+  return { findsHandsAndFaces: false, detect: (image) => detect(network, image) }
 }
 
-async function detect(network: OnnxNetwork, image: RgbImage): Promise<BodyPose[]> {
+async function detect(network: OnnxNetwork, image: RgbImage): Promise<Pose[]> {
   const scale = Math.min(SIDE / image.height, SIDE / image.width)
   const width = Math.max(1, Math.trunc(image.width * scale))
   const height = Math.max(1, Math.trunc(image.height * scale))
@@ -41,7 +41,7 @@ async function detect(network: OnnxNetwork, image: RgbImage): Promise<BodyPose[]
   const seen = joints.map(({ x, y, score }) =>
     score > MIN_SCORE ? { x: (x - left) / scale, y: (y - top) / scale } : undefined,
   )
-  return seen.filter((joint) => joint !== undefined).length < MIN_JOINTS ? [] : [openPoseJoints(seen)]
+  return seen.filter((joint) => joint !== undefined).length < MIN_JOINTS ? [] : [bodyAlone(openPoseJoints(seen))]
 }
 
 interface ScoredPoint {

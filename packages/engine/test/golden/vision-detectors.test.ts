@@ -6,6 +6,7 @@ import { normalizeEmbedding, openArcFace } from '../../src/vision/arcface.ts'
 import { openDepthEstimator } from '../../src/vision/depth.ts'
 import { openDwPose } from '../../src/vision/dwpose.ts'
 import { type FaceKeyPoints, largestFace } from '../../src/vision/face.ts'
+import type { PointList } from '../../src/vision/pose.ts'
 import { openScrfd } from '../../src/vision/scrfd.ts'
 import { DATA } from './model-case.ts'
 import { paint } from './vision-drawings.ts'
@@ -26,6 +27,8 @@ interface PictureCase {
   readonly face_count: number
   readonly embedding: readonly number[] | null
   readonly poses: readonly (readonly (Pair | null)[])[]
+  /** Face, left hand and right hand of the first. */
+  readonly parts: readonly (readonly (Pair | null)[])[]
   readonly people: number
   readonly depth: Readonly<Record<string, { readonly mean: number; readonly corners: readonly (readonly number[])[] }>>
 }
@@ -73,17 +76,19 @@ test.each(pictures)('DWPose sees in %s what its own code sees', async (_, one, i
   const detector = await openDwPose(engine.sessions, join(FOLDER, 'yolox.onnx'), join(FOLDER, 'simcc.onnx'))
   const poses = await detector.detect(image)
   expect(poses).toHaveLength(Math.max(1, one.people))
-  const expected = one.poses.flat()
-  const actual = poses.slice(0, one.poses.length).flat()
-  expect(actual.map((joint) => joint !== undefined)).toEqual(expected.map((joint) => joint !== null))
-  const coordinates = actual.flatMap((joint) => (joint ? [joint.x, joint.y] : []))
-  expect(
-    difference(
-      coordinates,
-      expected.flatMap((pair) => pair ?? []),
-    ),
-  ).toBeLessThan(TOLERANCE)
+  for (const [i, expected] of one.poses.entries()) expectSamePoints(poses[i]?.body, expected)
+  const [first] = poses
+  const [face, leftHand, rightHand] = one.parts
+  expectSamePoints(first?.face, face)
+  expectSamePoints(first?.leftHand, leftHand)
+  expectSamePoints(first?.rightHand, rightHand)
 })
+
+function expectSamePoints(actual: PointList | undefined, expected: readonly (Pair | null)[] | undefined): void {
+  expect(actual?.map((point) => point !== undefined)).toEqual(expected?.map((point) => point !== null))
+  const coordinates = actual?.flatMap((point) => (point ? [point.x, point.y] : [])) ?? []
+  expect(difference(coordinates, expected?.flatMap((pair) => pair ?? []) ?? [])).toBeLessThan(TOLERANCE)
+}
 
 test.each([
   ['dpt', 'dpt/model.onnx'],

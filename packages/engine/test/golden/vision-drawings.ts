@@ -4,10 +4,11 @@ import { readFile } from 'node:fs/promises'
 import { type AffineMatrix, resizeLinear, warpAffine } from '../../src/image/affine.ts'
 import { drawLine, fillConvexPolygon, type Point } from '../../src/image/drawing.ts'
 import { blackImage, type RgbImage } from '../../src/image/rgb-image.ts'
-import { type BodyPose, drawBodyPoses } from '../../src/vision/body-pose.ts'
 import { cannyEdges } from '../../src/vision/canny.ts'
-import type { FaceKeyPoints } from '../../src/vision/face.ts'
+import type { FaceKeyPoints, KeyPoint } from '../../src/vision/face.ts'
 import { drawFaceKeyPoints } from '../../src/vision/face-drawing.ts'
+import type { Pose } from '../../src/vision/pose.ts'
+import { drawPoseMask, drawPoses } from '../../src/vision/pose-drawing.ts'
 
 interface Case {
   readonly width: number
@@ -16,14 +17,6 @@ interface Case {
 }
 
 type Pair = readonly [number, number]
-
-interface FaceCase extends Case {
-  readonly points: readonly Pair[]
-}
-
-interface BodyCase extends Case {
-  readonly poses: readonly (readonly (Pair | null)[])[]
-}
 
 interface CannyCase extends Case {
   readonly kind: 'rings' | 'steps' | 'noise'
@@ -44,57 +37,118 @@ interface PolygonCase extends Case {
   readonly points: readonly Pair[]
 }
 
+/** Kinds of drawings of people and faces that are drawn at random. */
+const KINDS = ['body', 'hands', 'whole', 'masks', 'key_points'] as const
+type Kind = (typeof KINDS)[number]
+
 interface Report {
+  /** The first characters of the digests of drawing 0, 1, … */
+  readonly random: Readonly<Record<Kind, string>>
   readonly polygons: readonly PolygonCase[]
   readonly sampling: readonly SamplingCase[]
-  readonly faces: readonly FaceCase[]
-  readonly bodies: readonly BodyCase[]
   readonly canny: readonly CannyCase[]
 }
 
-/** Indices of the cases whose pixels differ, by kind, and how many there are. */
+const DIGEST_LENGTH = 8
+
+/** Indices of the cases whose pixels differ, and how many cases there are, by kind. */
 export interface Differences {
-  readonly faces: readonly number[]
-  readonly bodies: readonly number[]
-  readonly polygons: readonly number[]
-  readonly canny: readonly number[]
-  readonly resized: readonly number[]
-  readonly warped: readonly number[]
-  readonly counts: readonly number[]
+  readonly differing: Readonly<Record<string, readonly number[]>>
+  readonly counts: Readonly<Record<string, number>>
 }
 
 export async function drawingDifferences(path: string): Promise<Differences> {
-  const { faces, bodies, polygons, canny, sampling }: Report = JSON.parse(await readFile(path, 'utf8'))
+  const { random, polygons, canny, sampling }: Report = JSON.parse(await readFile(path, 'utf8'))
   const point = (pair: Pair) => ({ x: pair[0], y: pair[1] })
+  const count = random.body.length / DIGEST_LENGTH
+  const drawn = Array.from({ length: count }, (_, seed) => randomDrawings(seed))
   return {
-    faces: differing(faces, ({ points, width, height }) =>
-      drawFaceKeyPoints(points.map(point) as unknown as FaceKeyPoints, width, height),
-    ),
-    bodies: differing(bodies, ({ poses, width, height }) =>
-      drawBodyPoses(
-        poses.map((pose): BodyPose => pose.map((pair) => (pair ? point(pair) : undefined))),
-        width,
-        height,
+    differing: {
+      ...Object.fromEntries(
+        KINDS.map((kind) => [
+          kind,
+          [...drawn.keys()].filter((i) => {
+            const digest = random[kind].slice(i * DIGEST_LENGTH, (i + 1) * DIGEST_LENGTH)
+            return !digest || !sha256(drawn[i]?.[kind]).startsWith(digest)
+          }),
+        ]),
       ),
-    ),
-    polygons: differing(polygons, ({ points, width, height }) => drawPolygon(points.map(point), width, height)),
-    canny: differing(canny, (picture) => cannyEdges(paint(picture), picture.low, picture.high)),
-    resized: differing(
-      sampling.map((one) => ({ ...one, sha256: one.resized })),
-      (one) => resizeLinear(paint(one), ...one.to),
-    ),
-    warped: differing(
-      sampling.map((one) => ({ ...one, sha256: one.warped })),
-      (one) => warpAffine(paint(one), one.matrix, 112, 112),
-    ),
-    counts: [faces, bodies, polygons, canny, sampling, sampling].map(({ length }) => length),
+      polygons: differing(polygons, ({ points, width, height }) => drawPolygon(points.map(point), width, height)),
+      canny: differing(canny, (picture) => cannyEdges(paint(picture), picture.low, picture.high)),
+      resized: differing(
+        sampling.map((one) => ({ ...one, sha256: one.resized })),
+        (one) => resizeLinear(paint(one), ...one.to),
+      ),
+      warped: differing(
+        sampling.map((one) => ({ ...one, sha256: one.warped })),
+        (one) => warpAffine(paint(one), one.matrix, 112, 112),
+      ),
+    },
+    counts: { drawings: count, polygons: polygons.length, canny: canny.length, sampling: sampling.length },
   }
+}
+
+/** Draws at random what the script draws: the same numbers come from the same seed. */
+function randomDrawings(seed: number): Record<Kind, RgbImage> {
+  const random = new RandomNumbers(seed)
+  const [width, height] = [24 + random.below(136), 24 + random.below(136)]
+  const size = { width, height }
+  const poses = Array.from({ length: 1 + random.below(3) }, (): Pose => {
+    const spread = [8, 90, 300][random.below(3)] as number
+    const points = (count: number) => random.points(count, width, height, spread)
+    return { body: points(18), leftHand: points(21), rightHand: points(21), face: points(68) }
+  })
+  const face = random.points(5, width, height, [8, 60, 200][random.below(3)] as number)
+  const keyPoints = face.map((point) => point ?? { x: 1, y: 1 }) as unknown as FaceKeyPoints
+  return {
+    body: drawPoses(poses, size, ['body']),
+    hands: drawPoses(poses, size, ['hands']),
+    whole: drawPoses(poses, size, ['body', 'hands', 'face']),
+    masks: drawPoseMask(poses, size, ['hands', 'face']),
+    key_points: drawFaceKeyPoints(keyPoints, width, height),
+  }
+}
+
+/** The linear congruential generator of Numerical Recipes, 0 to 1 in steps of 2⁻³². */
+class RandomNumbers {
+  #state: number
+
+  constructor(seed: number) {
+    this.#state = seed
+  }
+
+  next(): number {
+    this.#state = (Math.imul(this.#state, 1664525) + 1013904223) >>> 0
+    return this.#state / 2 ** 32
+  }
+
+  below(limit: number): number {
+    return Math.floor(this.next() * limit)
+  }
+
+  points(count: number, width: number, height: number, spread: number): (KeyPoint | undefined)[] {
+    const centreX = this.next() * width
+    const centreY = this.next() * height
+    return Array.from({ length: count }, () => {
+      const x = centreX + (this.next() - 0.5) * spread
+      const y = centreY + (this.next() - 0.5) * spread
+      const kind = this.next()
+      if (kind > 0.9) return undefined
+      return kind < 0.2 ? { x: Math.floor(x), y: Math.floor(y) } : { x, y }
+    })
+  }
+}
+
+function sha256(image: { readonly data: Uint8Array } | undefined): string {
+  return createHash('sha256')
+    .update(image?.data ?? '')
+    .digest('hex')
 }
 
 function differing<C extends Case>(cases: readonly C[], draw: (one: C) => { readonly data: Uint8Array }): number[] {
   return [...cases.keys()].filter((i) => {
     const one = cases[i] as C
-    return createHash('sha256').update(draw(one).data).digest('hex') !== one.sha256
+    return sha256(draw(one)) !== one.sha256
   })
 }
 

@@ -5,10 +5,10 @@ import { decodeImage } from '../../src/image/decode.ts'
 import { resizeRgb } from '../../src/image/resize.ts'
 import { blackImage, type RgbImage } from '../../src/image/rgb-image.ts'
 import { openEngine } from '../../src/pipelines/engine.ts'
-import { openPoseJoints } from '../../src/vision/body-pose.ts'
 import { type Face, largestFace } from '../../src/vision/face.ts'
 import { openMoveNet } from '../../src/vision/movenet.ts'
 import { openMtcnn } from '../../src/vision/mtcnn.ts'
+import { openPoseJoints } from '../../src/vision/pose.ts'
 import { DATA } from './model-case.ts'
 
 /** Written by scripts/golden/mtcnn.py. */
@@ -65,8 +65,8 @@ test.each(poses.map((one) => [`${one.name} ${one.width}x${one.height}`, one] as 
     expect(found).toHaveLength(1)
     for (const [i, joint] of expected.entries()) {
       // In pixels; JPEG decoders and float32 sums differ in their last bits.
-      expect(Math.abs((found[0]?.[i]?.x ?? -1) - (joint?.x ?? -1)), `joint ${i}`).toBeLessThan(0.2)
-      expect(Math.abs((found[0]?.[i]?.y ?? -1) - (joint?.y ?? -1)), `joint ${i}`).toBeLessThan(0.2)
+      expect(Math.abs((found[0]?.body[i]?.x ?? -1) - (joint?.x ?? -1)), `joint ${i}`).toBeLessThan(0.2)
+      expect(Math.abs((found[0]?.body[i]?.y ?? -1) - (joint?.y ?? -1)), `joint ${i}`).toBeLessThan(0.2)
     }
   },
 )

@@ -93,6 +93,15 @@ describe('without any model', () => {
     // The discs of the nose, the neck and both shoulders.
     for (const colour of ['255,0,0', '255,85,0', '255,170,0', '85,255,0']) expect(colours).toContain(colour)
     expect(log).toEqual([expect.stringContaining('darkroom pull yzd-v/DWPose/yolox_l.onnx')])
+    await expect(run(dwPose, { draw_mode: 'full-pose' })).rejects.toMatchObject({
+      detail: [
+        {
+          loc: ['body', 'draw_mode'],
+          type: 'value_error',
+          msg: expect.stringContaining('darkroom pull yzd-v/DWPose/yolox_l.onnx yzd-v/DWPose/dw-ll_ucoco_384.onnx'),
+        },
+      ],
+    })
   })
 
   test('faces are found in photographs, but not told apart', async () => {
@@ -128,14 +137,19 @@ describe('with models on this machine', () => {
     expect(isSame(await run(midasDepth), anything)).toBe(false)
   })
 
-  test('poses are drawn; other drawings are refused by the field', async () => {
+  test('every way of drawing people is drawn, each its own', async () => {
     await install('yolox.onnx', 'yzd-v/DWPose/yolox_l.onnx')
     await install('simcc.onnx', 'yzd-v/DWPose/dw-ll_ucoco_384.onnx')
-    const drawn = await run(dwPose)
-    expect(drawn.data.some((value) => value === 255)).toBe(true)
-    await expect(run(dwPose, { draw_mode: 'hand-pose' })).rejects.toMatchObject({
-      detail: [expect.objectContaining({ loc: ['body', 'draw_mode'] })],
-    })
+    const modes = dwPose.input.shape.draw_mode.unwrap().options
+    const drawn = new Map<string, RgbImage>()
+    for (const draw_mode of modes) drawn.set(draw_mode, await run(dwPose, { draw_mode }))
+    const skeletons = ['full-pose', 'body-pose', 'face-pose', 'hand-pose'].map((mode) => drawn.get(mode))
+    expect(new Set(skeletons.map((one) => one && Buffer.from(one.data).toString('base64'))).size).toBe(4)
+    const [both, faces, hands] = ['face-hand-mask', 'face-mask', 'hand-mask'].map((mode) => drawn.get(mode)?.data)
+    expect(new Set(hands)).toEqual(new Set([0, 255]))
+    expect(Buffer.compare(faces ?? Buffer.of(), hands ?? Buffer.of())).not.toBe(0)
+    expect(both?.every((value, i) => value === Math.max(faces?.[i] ?? -1, hands?.[i] ?? -1))).toBe(true)
+    expect(isSame(await run(dwPose), await run(dwPose, { draw_mode: 'body-pose' }))).toBe(true)
   })
 
   test('insightface’s pack goes before the bundled detector and says what its licence forbids', async () => {

@@ -17,6 +17,9 @@ export const POSE_NETWORKS = {
   poser: 'yzd-v/DWPose/dw-ll_ucoco_384.onnx',
 } as const
 
+/** What fetches both. */
+export const PULL_POSE_NETWORKS = `darkroom pull ${POSE_NETWORKS.detector} ${POSE_NETWORKS.poser}`
+
 /** Depth networks: both Apache-2.0. */
 export const DEPTH_NETWORKS = [
   { kind: 'depth-anything', reference: 'onnx-community/depth-anything-v2-small/onnx/model.onnx' },

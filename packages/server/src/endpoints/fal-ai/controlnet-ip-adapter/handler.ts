@@ -1,4 +1,4 @@
-import { ArchiveError, decodeImage, drawBodyPoses, type RgbImage, readPictureArchive } from '@darkroom/engine'
+import { ArchiveError, decodeImage, drawPoses, type RgbImage, readPictureArchive } from '@darkroom/engine'
 import type { z } from 'zod'
 import { drawAdapted } from '../../../drawing/adapted-drawing.ts'
 import { type AdaptedRequest, type AdaptersRequest, NO_ADAPTERS } from '../../../drawing/adapted-request.ts'
@@ -110,7 +110,7 @@ async function adaptersOf(
   const recipe = engine.recipes['fal-ai/controlnet-ip-adapter']
   const detector = await engine.vision.poseDetector(context)
   const poses = await detector.detect(pose)
-  if (poses.every((joints) => joints.every((joint) => joint === undefined))) {
+  if (poses.every(({ body }) => body.every((joint) => joint === undefined))) {
     context.log('nobody was found in the picture of the pose: it has no say', 'WARN')
   }
   return {
@@ -121,7 +121,7 @@ async function adaptersOf(
     controlNets: [
       {
         path: recipe.pose_controlnet,
-        image: drawBodyPoses(poses, pose.width, pose.height),
+        image: drawPoses(poses, pose, ['body']),
         scale: recipe.pose_controlnet_scale,
         start: 0,
         end: 1,

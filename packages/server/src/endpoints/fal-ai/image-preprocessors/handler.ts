@@ -1,10 +1,19 @@
-import { cannyEdges, type DepthNetwork, drawBodyPoses, greyToRgb, type RgbImage } from '@darkroom/engine'
+import {
+  cannyEdges,
+  type DepthNetwork,
+  drawPoseMask,
+  drawPoses,
+  greyToRgb,
+  type Pose,
+  type RgbImage,
+} from '@darkroom/engine'
 import type { z } from 'zod'
 import { toWireError } from '../../../drawing/engine-errors.ts'
 import type { ImageEngine } from '../../../drawing/image-engine.ts'
 import { pictureFrom } from '../../../drawing/input-picture.ts'
 import { type FilePicture, filePicture } from '../../../drawing/picture-output.ts'
 import { fieldError } from '../../../errors/errors.ts'
+import { PULL_POSE_NETWORKS } from '../../../models/vision-models.ts'
 import { type EndpointSchema, type HandlerContext, type RunnableEndpoint, runnable } from '../../endpoint.ts'
 import { canny, depthAnything, dwPose, midasDepth } from './schema.ts'
 
@@ -24,13 +33,38 @@ export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[
     preprocessor(depthAnything, depth('depth-anything')),
     preprocessor(midasDepth, depth('dpt')),
     preprocessor(dwPose, async (picture, { draw_mode }, context) => {
-      if (draw_mode !== 'body-pose') {
-        throw fieldError('draw_mode', 'value_error', `this server draws bodies alone: body-pose, not ${draw_mode}`)
-      }
       const detector = await engine.vision.poseDetector(context)
-      return drawBodyPoses(await detector.detect(picture), picture.width, picture.height)
+      if (draw_mode !== 'body-pose' && !detector.findsHandsAndFaces) {
+        throw fieldError(
+          'draw_mode',
+          'value_error',
+          `hands and faces are found by DWPose, which is not on this server; its operator can fetch it with: ${PULL_POSE_NETWORKS}`,
+        )
+      }
+      return drawMode(draw_mode, await detector.detect(picture), picture)
     }),
   ]
+}
+
+type DrawMode = z.output<typeof dwPose.input>['draw_mode']
+
+function drawMode(mode: DrawMode, poses: readonly Pose[], size: RgbImage): RgbImage {
+  switch (mode) {
+    case 'full-pose':
+      return drawPoses(poses, size, ['body', 'hands', 'face'])
+    case 'body-pose':
+      return drawPoses(poses, size, ['body'])
+    case 'face-pose':
+      return drawPoses(poses, size, ['face'])
+    case 'hand-pose':
+      return drawPoses(poses, size, ['hands'])
+    case 'face-hand-mask':
+      return drawPoseMask(poses, size, ['hands', 'face'])
+    case 'face-mask':
+      return drawPoseMask(poses, size, ['face'])
+    case 'hand-mask':
+      return drawPoseMask(poses, size, ['hands'])
+  }
 }
 
 function preprocessor<I extends z.ZodObject<{ image_url: z.ZodString }>>(

@@ -88,7 +88,8 @@ export const dwPose = {
       image_url: imageUrl,
       draw_mode: z.enum(DRAW_MODES).default('body-pose').meta({
         title: 'Draw Mode',
-        description: 'What is drawn; this server draws bodies alone (body-pose).',
+        description:
+          'What is drawn: skeletons, or where hands and faces are, white on black. Bodies alone need no DWPose.',
       }),
     })
     .meta({ title: 'DWPoseInput' }),

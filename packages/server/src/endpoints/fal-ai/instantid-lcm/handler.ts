@@ -1,4 +1,4 @@
-import { cannyEdges, drawBodyPoses, drawFaceKeyPoints, type Face, greyToRgb, type RgbImage } from '@darkroom/engine'
+import { cannyEdges, drawFaceKeyPoints, drawPoses, type Face, greyToRgb, type RgbImage } from '@darkroom/engine'
 import type { z } from 'zod'
 import { drawAdapted } from '../../../drawing/adapted-drawing.ts'
 import {
@@ -178,7 +178,7 @@ async function controlPicture(
       return greyToRgb(await (await engine.vision.depthEstimator('dpt', context)).estimate(picture))
     case 'pose': {
       const poses = await (await engine.vision.poseDetector(context)).detect(picture)
-      return drawBodyPoses(poses, picture.width, picture.height)
+      return drawPoses(poses, picture, ['body'])
     }
   }
 }
