@@ -141,12 +141,9 @@ def ip_adapter(o: Options) -> None:
 
 
 def fast_decoder(o: Options) -> None:
-    from pinhole_training.fast_decoder import train_fast_decoder
+    from pinhole_training.fast_decoder import train_fast_decoders
 
-    start = None
-    for seed, (side, steps, batch, rate) in enumerate(((512, 600, 16, 4e-3), (1024, 100, 8, 2e-3)), 60):
-        out = o.out / f"pinhole-fast-decoder-{side}"
-        start = train_fast_decoder(side, start, o.core, o.work, out, **o.schedule(steps, batch), rate=rate, seed=seed)
+    train_fast_decoders(o.core, o.data, o.work, o.out, **o.schedule(800, 16))
 
 
 def prompt_expander(o: Options) -> None:

@@ -1,9 +1,14 @@
-"""Stage `ip-adapter`: four image tokens from the vision encoder's embeds, read by cross-attention layers of their own."""
+"""Stage `ip-adapter`: four image tokens from the vision encoder's embeds, read by cross-attention layers of their own.
+
+The keys and values start as the prompt's own, and the projection is first taught, without the UNet, to say of a picture what the
+text encoder's last position says of its caption. Then both are trained through the UNet.
+"""
 
 import random
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from diffusers import UNet2DConditionModel
 from safetensors.torch import save_file
 from transformers import CLIPVisionModelWithProjection
@@ -11,11 +16,12 @@ from transformers import CLIPVisionModelWithProjection
 from .clip_vision import embed_all
 from .dataset import Shards, varied_caption
 from .diffusion import Predictor
-from .networks import CONTEXT_WIDTH, open_base
+from .networks import CONTEXT_WIDTH, Base, open_base
 from .training_run import TrainingRun
 from .unet import noisy_batch, training_timesteps, v_loss
 
 TOKENS = 4
+ALIGNMENT_STEPS, ALIGNMENT_BATCH, ALIGNMENT_RATE = 400, 64, 2e-3
 EMPTY_TEXT, EMPTY_IMAGE = 0.5, 0.08
 
 
@@ -36,6 +42,28 @@ def initial_state(unet: UNet2DConditionModel) -> dict[str, dict[str, torch.Tenso
             for part in ("to_k", "to_v"):
                 state["ip_adapter"][f"{number}.{part}_ip.weight"] = weights[f"{layer}.{part}.weight"].clone()
     return state
+
+
+def align_with_text(
+    state: dict[str, dict[str, torch.Tensor]], base: Base, shards: Shards, image_embeds: torch.Tensor, work: Path, seed: int
+) -> None:
+    """Teaches the projection, in place, to give for each token the text encoder's last state for the picture's caption."""
+    parts = {key: torch.nn.Parameter(value) for key, value in state["image_proj"].items()}
+    run = TrainingRun(
+        work / "ip-alignment.pt", [{"params": list(parts.values())}], ALIGNMENT_STEPS, ALIGNMENT_RATE, seed, average=0.99
+    )
+
+    def loss_of(rng: random.Random) -> torch.Tensor:
+        chosen = [rng.randrange(len(shards)) for _ in range(ALIGNMENT_BATCH)]
+        captions = [varied_caption(shards.scenes[i], rng, empty=0, distracted=0) for i in chosen]
+        wanted = base.embed(captions)[:, -1:]
+        tokens = F.linear(image_embeds[chosen], parts["proj.weight"], parts["proj.bias"]).view(-1, TOKENS, CONTEXT_WIDTH)
+        said = F.layer_norm(tokens, (CONTEXT_WIDTH,), parts["norm.weight"], parts["norm.bias"])
+        return (said - wanted).square().mean()
+
+    run.train(loss_of, report_every=100)
+    run.use_average()
+    state["image_proj"] = {key: value.detach() for key, value in parts.items()}
 
 
 def attach(unet: UNet2DConditionModel, state: dict[str, dict[str, torch.Tensor]]) -> dict[str, torch.nn.Parameter]:
@@ -77,7 +105,9 @@ def train_ip_adapter(
     encoder = CLIPVisionModelWithProjection.from_pretrained(encoder_folder, torch_dtype=torch.float32)
     image_embeds = embed_all(encoder.eval(), shards)
     torch.manual_seed(seed)
-    named = attach(base.unet, initial_state(base.unet))
+    state = initial_state(base.unet)
+    align_with_text(state, base, shards, image_embeds, work, seed)
+    named = attach(base.unet, state)
     run = TrainingRun(work / "ip-adapter.pt", [{"params": list(named.values())}], steps, rate, seed, average=0.99)
 
     def loss_of(rng: random.Random) -> torch.Tensor:

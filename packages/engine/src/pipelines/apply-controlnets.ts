@@ -12,7 +12,7 @@ import type { StableDiffusion } from './stable-diffusion.ts'
 /** One ControlNet of a request. */
 export interface ControlNetParameters {
   readonly model: ControlNet
-  /** Edges, a pose, a depth map: resized to the picture's size (Lanczos). */
+  /** Edges, a pose, a depth map: resized (Lanczos) to the picture's size, or what the ControlNet takes for its latents. */
   readonly image: RgbImage
   /** Of the control picture's size; its red channel says how much the ControlNet counts at each place. */
   readonly mask?: RgbImage
@@ -49,11 +49,13 @@ export function applyControlNets(
       const problem = `must be at least 0 and less than endPercentage, which is at most 1; got ${start} and ${end}`
       throw new ParameterError(`controlnets.${i}.startPercentage`, problem)
     }
-    const mask =
-      parameters.mask && controlMask(parameters.image, parameters.mask, { width, height }, `controlnets.${i}.mask`)
+    // A ControlNet that was trained beside another autoencoder of the same latents takes another number of pixels for each.
+    const pixels = (side: number) => (side / model.vae.factor) * parameters.model.factor
+    const size = { width: pixels(width), height: pixels(height) }
+    const mask = parameters.mask && controlMask(parameters.image, parameters.mask, size, `controlnets.${i}.mask`)
     return {
       model: parameters.model,
-      image: rgbToTensor(resizeRgb(parameters.image, width, height, 'lanczos'), 'unit'),
+      image: rgbToTensor(resizeRgb(parameters.image, size.width, size.height, 'lanczos'), 'unit'),
       scale,
       start,
       end,
@@ -64,7 +66,7 @@ export function applyControlNets(
   return new ControlNetAdapter(model.unet.config, controls, guessMode)
 }
 
-function requireFamily({ unet, vae }: StableDiffusion, controlnet: ControlNet, parameter: string): void {
+function requireFamily({ unet }: StableDiffusion, controlnet: ControlNet, parameter: string): void {
   const { encoder } = controlnet.config
   // The number and channels of the residuals, at any size.
   const residuals = (config: typeof encoder) => JSON.stringify(skipShapes(config, 64, 64))
@@ -73,7 +75,6 @@ function requireFamily({ unet, vae }: StableDiffusion, controlnet: ControlNet, p
     residuals(encoder) === residuals(unet.config) &&
     encoder.crossAttentionChannels === unet.config.crossAttentionChannels &&
     (encoder.textTime === null || JSON.stringify(encoder.textTime) === own) &&
-    controlnet.factor === vae.factor &&
     controlnet.config.conditioningChannels === 3
   if (fits) return
   throw new ParameterError(

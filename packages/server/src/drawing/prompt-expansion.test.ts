@@ -36,37 +36,45 @@ async function install(checkpoint: string, name: string): Promise<void> {
 }
 
 test('without an expander the prompt stays and the log says what to fetch', async () => {
-  expect(await expansion.expand('a cat', 1n, context)).toBe('a cat')
+  expect(await expansion.expand('a cat', 1n, false, context)).toBe('a cat')
   expect(log).toEqual([
     `expand_prompt: no prompt expander is on this server (its operator can fetch one with: darkroom pull ${MAGIC_PROMPT}); the prompt is used as it is`,
   ])
 })
 
 test('an expander that is added later is found and loaded once', async () => {
-  await expansion.expand('a cat', 1n, context)
+  await expansion.expand('a cat', 1n, false, context)
   await install('tiny-gpt2', MAGIC_PROMPT)
   log = []
-  const first = await expansion.expand('a cat', 1n, context)
+  const first = await expansion.expand('a cat', 1n, false, context)
   expect(first).toMatch(/^a cat,./)
-  expect(await expansion.expand('a cat', 1n, context)).toBe(first)
-  expect(await expansion.expand('a cat', 2n ** 60n, context)).not.toBe(first)
+  expect(await expansion.expand('a cat', 1n, false, context)).toBe(first)
+  expect(await expansion.expand('a cat', 2n ** 60n, false, context)).not.toBe(first)
   expect(log).toEqual([`Loading ${MAGIC_PROMPT}`])
 })
 
 test('Fooocus’ expander comes first and says what its licence forbids', async () => {
   await install('tiny-gpt2', MAGIC_PROMPT)
   await install('tiny-gpt2-old', FOOOCUS)
-  await expansion.expand('a cat', 1n, context)
+  await expansion.expand('a cat', 1n, false, context)
   expect(log).toEqual([`Loading ${FOOOCUS}`, `${FOOOCUS} is licensed for non-commercial use`])
 })
 
 test('a damaged expander is the model’s error, and is tried again', async () => {
   await install('tiny-gpt2', MAGIC_PROMPT)
   await writeFile(join(models, MAGIC_PROMPT, 'config.json'), '{"n_head": 7}')
-  await expect(expansion.expand('a cat', 1n, context)).rejects.toMatchObject({
+  await expect(expansion.expand('a cat', 1n, false, context)).rejects.toMatchObject({
     status: 422,
     message: expect.stringContaining('n_head'),
   })
   await install('tiny-gpt2', MAGIC_PROMPT)
-  expect(await expansion.expand('a cat', 1n, context)).toMatch(/^a cat,./)
+  expect(await expansion.expand('a cat', 1n, false, context)).toMatch(/^a cat,./)
+})
+
+test('for the demo checkpoint its own expander writes, whatever else is here', async () => {
+  await install('tiny-gpt2', MAGIC_PROMPT)
+  await install('../../../../../../../models/pinhole-prompt-expander', 'none/pinhole-prompt-expander')
+  const words = await expansion.expand('a king', 3n, true, context)
+  expect(log).toEqual(['Loading pinhole-prompt-expander'])
+  expect(words).toMatch(/^a king, [a-z, -]+$/)
 })

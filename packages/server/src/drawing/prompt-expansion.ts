@@ -1,7 +1,12 @@
 import { type Engine, loadPromptExpander, type PromptExpander } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
 import type { ModelRegistry } from '../models/model-registry.ts'
-import { PROMPT_EXPANDER_MODELS, promptExpanderFolder } from '../models/prompt-expander-folder.ts'
+import {
+  DEMO_PROMPT_EXPANDER,
+  PROMPT_EXPANDER_MODELS,
+  type PromptExpanderFolder,
+  promptExpanderFolder,
+} from '../models/prompt-expander-folder.ts'
 import { toWireError } from './engine-errors.ts'
 
 export interface PromptExpansionOptions {
@@ -21,10 +26,17 @@ export class PromptExpansion {
   /**
    * The prompt with words added, by the seed; the prompt as it is where no expander is here, which the request's log then says. It
    * looks each time, so an expander added later is found.
+   * @param isForDemo whether a demo checkpoint draws: words that it does not know would be lost on it, so its own expander writes
    * @throws WireError when an expander is here and cannot be used
    */
-  async expand(prompt: string, seed: bigint, context: Pick<HandlerContext, 'log'>): Promise<string> {
-    const found = await promptExpanderFolder(this.#options.registry)
+  async expand(
+    prompt: string,
+    seed: bigint,
+    isForDemo: boolean,
+    context: Pick<HandlerContext, 'log'>,
+  ): Promise<string> {
+    const { registry } = this.#options
+    const found = isForDemo ? demoExpander(registry) : await promptExpanderFolder(registry)
     if (found === undefined) {
       const [, free] = PROMPT_EXPANDER_MODELS
       context.log(
@@ -54,4 +66,8 @@ export class PromptExpansion {
     loading.catch(() => this.#loaded.delete(folder))
     return loading
   }
+}
+
+function demoExpander(registry: ModelRegistry): PromptExpanderFolder {
+  return { folder: registry.bundled(DEMO_PROMPT_EXPANDER), name: DEMO_PROMPT_EXPANDER, isNonCommercial: false }
 }

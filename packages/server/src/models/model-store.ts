@@ -293,6 +293,11 @@ export class ModelStore {
     await usage.makeRoom(budgetBytes, comingBytes)
   }
 
+  /** Whether base models that are not here are fetched for requests. */
+  get fetchesBases(): boolean {
+    return this.#isAllowed('base')
+  }
+
   #isAllowed(kind: WeightsKind): boolean {
     const { policy } = this.#options
     return policy === 'all' || (policy === 'adapters' && !isBaseKind(kind))

@@ -21,3 +21,6 @@ export async function promptExpanderFolder(registry: ModelRegistry): Promise<Pro
   }
   return undefined
 }
+
+/** The folder of the expander that comes with the program: it knows the demo checkpoint's words alone. */
+export const DEMO_PROMPT_EXPANDER = 'pinhole-prompt-expander'

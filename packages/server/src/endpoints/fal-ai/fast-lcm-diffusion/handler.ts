@@ -47,7 +47,7 @@ async function* answer(
   context: HandlerContext,
 ): AsyncGenerator<Partial<Output>, Output> {
   const seed = chooseSeed(input.seed)
-  const prompt = input.expand_prompt ? await engine.promptExpansion.expand(input.prompt, seed, context) : input.prompt
+  const prompt = input.expand_prompt ? await expanded(engine, input, seed, context) : input.prompt
   const request: LcmRequest = {
     ...picture,
     modelName: input.model_name,
@@ -76,4 +76,16 @@ async function* answer(
     has_nsfw_concepts: nsfwFlags,
     ...echo,
   }
+}
+
+/** By the expander of the model that will draw. */
+async function expanded(
+  engine: ImageEngine,
+  { prompt, model_name }: Pick<TextInput, 'prompt' | 'model_name'>,
+  seed: bigint,
+  context: HandlerContext,
+): Promise<string> {
+  // What is wrong with a model that is here is said when it is opened.
+  const local = await engine.store.findLocal(model_name, { kind: 'base' }).catch(() => undefined)
+  return engine.promptExpansion.expand(prompt, seed, local === undefined && !engine.store.fetchesBases, context)
 }
