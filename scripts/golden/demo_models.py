@@ -3,6 +3,7 @@
     python scripts/golden/demo_models.py   (torch, diffusers, transformers, peft, safetensors)
 
 Read from models/, written to packages/engine/test/golden/data/demo-models/: cases.json, and expected.safetensors with final latents by case.
+Beside these the scores of the demo prompt expander by transformers.
 Control and example pictures are drawn by `ring` here and in the test. LyCORIS files have no loader in diffusers: peft's LoHa layers take their
 factors.
 """
@@ -19,7 +20,7 @@ from diffusers import ControlNetModel, DDIMScheduler, StableDiffusionControlNetP
 from peft.tuners.loha import LoHaLayer
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
+from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection, GPT2LMHeadModel, GPT2Tokenizer
 
 ROOT = pathlib.Path(__file__).parents[2]
 MODELS = ROOT / "models"
@@ -90,6 +91,13 @@ def load(case: dict) -> tuple[StableDiffusionPipeline, dict]:
     return pipe, arguments
 
 
+def expander_scores() -> torch.Tensor:
+    """Scores of what may follow "a king,"."""
+    folder = MODELS / "pinhole-prompt-expander"
+    ids = GPT2Tokenizer.from_pretrained(folder)("a king,", return_tensors="pt").input_ids
+    return GPT2LMHeadModel.from_pretrained(folder, torch_dtype=torch.float32)(ids).logits[0, -1].contiguous()
+
+
 def main() -> None:
     cases, expected = [], {}
     for case in CASES:
@@ -103,6 +111,7 @@ def main() -> None:
         ).images
         expected[case["name"]] = latents.contiguous()
         cases.append(case)
+    expected["prompt-expander"] = expander_scores()
     OUT.mkdir(parents=True, exist_ok=True)
     save_file(expected, OUT / "expected.safetensors")
     versions = {"torch": torch.__version__, "diffusers": diffusers.__version__, "transformers": transformers.__version__, "peft": peft.__version__}

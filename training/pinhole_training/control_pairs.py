@@ -1,4 +1,4 @@
-"""Control images at two sizes, to grow a ControlNet for 256-pixel control images to the bases' own sizes."""
+"""Control images at two sizes, to grow a ControlNet for 256-pixel control images to those of 512."""
 
 import random
 from pathlib import Path
@@ -12,8 +12,9 @@ from .control_images import canny_edges, pose_of, stretch_depth
 from .outer_control_levels import train_outer_control_levels
 
 POOL = 48
-BATCH = {1: 4, 2: 2}
-STEPS = 150
+BATCH, STEPS = 4, 150
+#: Levels outside of the core's, which takes control images of 256 pixels.
+LEVELS = 1
 
 
 def _shrink_most(image: np.ndarray, factor: int) -> np.ndarray:
@@ -25,8 +26,8 @@ def _shrink_most(image: np.ndarray, factor: int) -> np.ndarray:
 class ControlPairs:
     """Draws (control image at the outer side, the same at 256 pixels); keeps recent ones, since drawing is slow."""
 
-    def __init__(self, kind: str, levels: int):
-        self._kind, self._factor = kind, 2**levels
+    def __init__(self, kind: str):
+        self._kind, self._factor = kind, 2**LEVELS
         self._pool: list[tuple[np.ndarray, np.ndarray]] = []
 
     def __call__(self, rng: random.Random) -> tuple[np.ndarray, np.ndarray]:
@@ -49,9 +50,8 @@ class ControlPairs:
         return large, _shrink_most(large, self._factor)
 
 
-def grow_and_save(kind: str, core: ControlNetModel, work: Path, out: Path, sides: tuple[int, ...] = (512, 1024)) -> None:
-    for side in sides:
-        levels = {512: 1, 1024: 2}[side]
-        checkpoint = work / f"controlnet-{kind}-{side}.pt"
-        grown = train_outer_control_levels(core, levels, ControlPairs(kind, levels), checkpoint, STEPS, BATCH[levels], seed=50)
-        grown.half().save_pretrained(out / f"pinhole-{kind}-{side}")
+def grow_and_save(kind: str, core: ControlNetModel, work: Path, out: Path) -> None:
+    """For control images of 512 pixels; the engine shrinks them to that for the base of 1024, whose latents are the same."""
+    checkpoint = work / f"controlnet-{kind}-outer.pt"
+    grown = train_outer_control_levels(core, LEVELS, ControlPairs(kind), checkpoint, STEPS, BATCH, seed=50)
+    grown.half().save_pretrained(out / f"pinhole-{kind}")

@@ -2,7 +2,7 @@
 
 Without cross-attention and with one resnet in the middle, as the small SDXL ControlNets are built: 2.1 million parameters.
 The trunk is trained on control images of 256 pixels (factor 16, as the autoencoder's core); `outer_control_levels`
-then grows the conditioning embedding to the factor of each base.
+then grows the conditioning embedding to the factor of `pinhole-512`.
 """
 
 import random

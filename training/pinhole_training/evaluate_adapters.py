@@ -172,5 +172,5 @@ def evaluate_adapters(models: Path, out: Path) -> None:
     kinds |= {"ip": adapters.ip_adapter} | {style: adapters.style for style in STYLES}
     for folder in sorted(models.glob("pinhole-*")):
         kind = folder.name.split("-")[1]
-        if kind in kinds and not folder.name.endswith("-1024"):
+        if kind in kinds:
             print(folder.name, {k: round(v, 3) for k, v in kinds[kind](folder).items()}, flush=True)

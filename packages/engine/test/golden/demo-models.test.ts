@@ -6,6 +6,7 @@ import { openComponent } from '../../src/checkpoint/checkpoint.ts'
 import { openWeightFile } from '../../src/checkpoint/component-weights.ts'
 import { readSafetensors, readTensor } from '../../src/formats/safetensors.ts'
 import type { RgbImage } from '../../src/image/rgb-image.ts'
+import { parseGpt2Config } from '../../src/models/gpt2-config.ts'
 import { applyControlNets } from '../../src/pipelines/apply-controlnets.ts'
 import { applyEmbeddings } from '../../src/pipelines/apply-embeddings.ts'
 import { applyImagePrompts } from '../../src/pipelines/apply-image-prompts.ts'
@@ -16,8 +17,10 @@ import { openEngine } from '../../src/pipelines/engine.ts'
 import { loadImageEncoder } from '../../src/pipelines/image-encoder.ts'
 import { loadIPAdapter } from '../../src/pipelines/ip-adapter.ts'
 import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.ts'
+import { Gpt2 } from '../../src/pipelines/prompt-expansion.ts'
 import type { StableDiffusion } from '../../src/pipelines/stable-diffusion.ts'
 import { textToImage } from '../../src/pipelines/text-to-image.ts'
+import { loadGpt2Tokenizer } from '../../src/tokenizers/gpt2-tokenizer.ts'
 import { DATA } from './model-case.ts'
 
 interface Case {
@@ -67,6 +70,18 @@ test.each(golden.cases)('$name: latents are those of diffusers', async (request)
   expect(actual).toHaveLength(wanted.length)
   const differences = actual.map((value, i) => Math.abs(value - (wanted[i] as number)))
   expect(Math.max(...differences)).toBeLessThan(golden.tolerance)
+})
+
+test('the prompt expander scores what follows as transformers does', async () => {
+  const folder = join(MODELS, 'pinhole-prompt-expander')
+  const config = parseGpt2Config(JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')))
+  const stored = await openWeightFile('gpt2', join(folder, 'model.safetensors'))
+  const model = new Gpt2(config, await engine.weightCache.prepare(stored), engine.sessions)
+  const tokenizer = await loadGpt2Tokenizer(folder)
+  const actual = await (await model.start(75)).take(tokenizer.encode('a king,'))
+  const wanted = (await readTensor(expected, 'prompt-expander')).data
+  expect(actual).toHaveLength(wanted.length)
+  expect(Math.max(...actual.map((value, i) => Math.abs(value - (wanted[i] as number))))).toBeLessThan(golden.tolerance)
 })
 
 async function adaptersOf(model: StableDiffusion, request: Case): Promise<Adapters> {

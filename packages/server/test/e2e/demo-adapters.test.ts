@@ -72,6 +72,21 @@ describe('the demo adapters on the demo checkpoint', { timeout: 120_000 }, () =>
     expect(shareNear(drawn, BLUEPRINT_PAPER, 60)).toBeGreaterThan(0.5)
   })
 
+  it('a prompt is expanded in the words that the demo checkpoint knows', async () => {
+    const input = {
+      prompt: 'a king',
+      seed: 1,
+      expand_prompt: true,
+      image_size: 'square',
+      num_inference_steps: 1,
+    } as const
+    const { data } = await fal.run('fal-ai/fast-lcm-diffusion', { input })
+    expect(data).toHaveProperty(
+      'prompt',
+      'a king, green eyes, brown background, with silver hair, mustache, oil painting',
+    )
+  })
+
   it('weights that are not here are named, with the demo adapter that shows the field', async () => {
     const answer = await refusal({ model_name: 'pinhole/512', loras: [{ path: 'owner/pastel-lora' }] })
     expect(answer).toContain('owner/pastel-lora is not on this server')
