@@ -74,7 +74,7 @@ export async function realtimeCallers(port: number, callers: number, nextInput: 
 /** The direct channel alone, a session per call as a sync run has it. */
 export function channelCallers(runner: RunnerAdvertisement, nextInput: NextInput): Callers {
   const channel = createDirectChannel({ queue: { runners: async () => [runner] } })
-  const options = { requestId: 'bench', endpointId: 'bench/idle', filesUrl: 'http://localhost/cdn' }
+  const options = { requestId: 'bench', endpointId: 'bench/idle', account: 'default', filesUrl: 'http://localhost/cdn' }
   return {
     call: async () => {
       const session = await channel.open({ ...options, streaming: false, inlineBytes: false })

@@ -52,7 +52,16 @@ export async function createDarkroomContender(
 
 function submission(requestId: string, endpointId: string, priority: Submission['priority']): Submission {
   const input = '{"prompt":"a lighthouse at dusk","seed":42}'
-  return { requestId, endpointId, input, priority, filesUrl: 'http://127.0.0.1/cdn', retry: true, storeIo: true }
+  return {
+    requestId,
+    endpointId,
+    input,
+    priority,
+    filesUrl: 'http://127.0.0.1/cdn',
+    retry: true,
+    storeIo: true,
+    account: 'default',
+  }
 }
 
 function waitingRow(request: Submission) {

@@ -7,6 +7,7 @@ import { ConfigError, type ConfigOverrides, preparedWeightsFolder, readConfig } 
 import { DatabaseError } from './db/database-error.ts'
 import { WireError } from './errors/errors.ts'
 import { ModelError } from './models/model-error.ts'
+import { DEFAULT_ACCOUNT } from './queue/request-queue.ts'
 import { StorageError } from './storage/storage-error.ts'
 
 /** Runs the command line. Errors that a person can mend are one line; exit status 1, or 130 for Ctrl-C. */
@@ -120,13 +121,17 @@ function addKeys(darkroom: Command): void {
     .addOption(
       new Option('--scope <scope>', 'API calls models, ADMIN also manages').choices(['API', 'ADMIN']).default('API'),
     )
+    .option('--account <name>', 'whose requests and files it sees', DEFAULT_ACCOUNT)
     .option(...data)
-    .action(async (options) => (await import('./cli/keys.ts')).createKey(config(options), options.alias, options.scope))
+    .action(async (options) =>
+      (await import('./cli/keys.ts')).createKey(config(options), options.alias, options.scope, options.account),
+    )
   keys
     .command('list')
     .description('list keys, revoked ones included')
+    .option('--account <name>', 'of this account only')
     .option(...data)
-    .action(async (options) => (await import('./cli/keys.ts')).listKeys(config(options)))
+    .action(async (options) => (await import('./cli/keys.ts')).listKeys(config(options), options.account))
   keys
     .command('revoke')
     .description('refuse a key from now on')

@@ -48,6 +48,7 @@ function session(endpointId: string, options: Partial<SessionOptions> = {}): Ses
   return {
     requestId: 'r',
     endpointId,
+    account: 'default',
     filesUrl: 'http://files.test/cdn',
     streaming: false,
     inlineBytes: false,

@@ -9,6 +9,8 @@ export interface SessionOptions {
   readonly requestId: string
   readonly endpointId: string
   readonly keyId?: string
+  /** Whose files it may read, and whose are those that it makes. */
+  readonly account: string
   /** Origin and prefix under which this client reaches files. */
   readonly filesUrl: string
   readonly objectLifecycle?: string

@@ -1,25 +1,27 @@
 import { mkdir } from 'node:fs/promises'
 import type { Config } from '../config/config.ts'
-import type { KeyScope, KeyStore } from '../gateway/key-store.ts'
+import { isAccountName, type KeyScope, type KeyStore } from '../gateway/key-store.ts'
 import { createSqlKeyStore } from '../gateway/sql-key-store.ts'
 import { openBackingStores } from '../processes/stores.ts'
 import { UserError } from './user-error.ts'
 
 /** `darkroom keys create`: prints the key once; only its hash is kept. */
-export async function createKey(config: Config, alias: string, scope: KeyScope): Promise<void> {
+export async function createKey(config: Config, alias: string, scope: KeyScope, account: string): Promise<void> {
+  if (!isAccountName(account))
+    throw new UserError(`--account: expected 1 to 64 letters, digits, ".", "_" and "-", found ${account}`)
   await withKeys(config, async (keys) => {
-    const { keyId, secret } = await keys.create(alias, scope)
+    const { keyId, secret } = await keys.create(alias, scope, account)
     console.log(`${keyId}:${secret}`)
     console.error('This is the only time the secret is shown. Clients read it from FAL_KEY.')
   })
 }
 
-/** `darkroom keys list`: newest first. */
-export async function listKeys(config: Config): Promise<void> {
+/** `darkroom keys list`: newest first; of one account, or all. */
+export async function listKeys(config: Config, account: string | undefined): Promise<void> {
   await withKeys(config, async (keys) => {
-    for (const { keyId, scope, alias, createdAt, revokedAt } of await keys.list()) {
+    for (const { keyId, account: owner, scope, alias, createdAt, revokedAt } of await keys.list(account)) {
       const state = revokedAt === undefined ? 'valid' : `revoked ${revokedAt.toISOString()}`
-      console.log([keyId, scope.padEnd(5), createdAt.toISOString(), state, alias].join('  '))
+      console.log([keyId, owner, scope.padEnd(5), createdAt.toISOString(), state, alias].join('  '))
     }
   })
 }

@@ -32,6 +32,8 @@ export interface Config {
   readonly allowedOrigins: readonly string[] | undefined
   /** Whether webhooks and input URLs may point at private addresses. */
   readonly allowPrivateTargets: boolean
+  /** Whether `/metrics` needs no key where calls do. */
+  readonly openMetrics: boolean
   /** Whether pictures carry the request that they come from. */
   readonly recordsRequests: boolean
   /** Whether a request that wants its pictures checked is refused where the safety checker is missing. */
@@ -146,6 +148,7 @@ export function readConfig(overrides: ConfigOverrides = {}, environment: Environ
     auth,
     allowedOrigins: readOrigins(env),
     allowPrivateTargets: overrides.allowPrivateTargets ?? readFlag(env, 'DARKROOM_ALLOW_PRIVATE_TARGETS') ?? false,
+    openMetrics: readFlag(env, 'DARKROOM_OPEN_METRICS') ?? false,
     recordsRequests: readFlag(env, 'DARKROOM_PICTURE_RECORDS') ?? true,
     requireSafetyChecker: readFlag(env, 'DARKROOM_REQUIRE_SAFETY_CHECKER') ?? false,
     logLevel: overrides.logLevel ?? readChoice(env, 'DARKROOM_LOG_LEVEL', LOG_LEVELS) ?? 'info',

@@ -2,6 +2,7 @@ import { type Kysely, Migrator, sql } from 'kysely'
 import { DatabaseError } from './database-error.ts'
 import { initialMigration } from './migrations/0001-initial.ts'
 import { listingOrdersMigration } from './migrations/0002-listing-orders.ts'
+import { accountsMigration } from './migrations/0003-accounts.ts'
 import type { Schema } from './schema.ts'
 
 /**
@@ -17,6 +18,7 @@ export async function migrate(query: Kysely<Schema>, engine: 'sqlite' | 'postgre
       getMigrations: async () => ({
         '0001-initial': initialMigration(engine),
         '0002-listing-orders': listingOrdersMigration,
+        '0003-accounts': accountsMigration,
       }),
     },
     // Names of our own, and the schema said: the migrator takes a table of this name in any schema for its own.

@@ -35,6 +35,7 @@ export interface RequestsTable {
   retry: Flag
   store_io: Flag
   key_id: string | null
+  account: string
   files_url: string
   webhook_url: string | null
   runner_hint: string | null
@@ -92,6 +93,7 @@ export interface WebhookDeliveriesTable {
 export interface ApiKeysTable {
   id: string
   secret_hash: string
+  account: string
   scope: 'API' | 'ADMIN'
   alias: string
   created_at: Milliseconds

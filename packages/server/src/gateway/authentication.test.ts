@@ -25,7 +25,7 @@ beforeEach(async () => {
       return { keys, tokens }
     },
   })
-  key = await keys.create('test', 'API')
+  key = await keys.create('test', 'API', 'default')
 })
 
 afterEach(() => rig.close())
@@ -88,7 +88,7 @@ test('what is public stays open, the rest of the platform does not', async () =>
 })
 
 test('keys are managed with an ADMIN key', async () => {
-  const admin = await keys.create('boss', 'ADMIN')
+  const admin = await keys.create('boss', 'ADMIN', 'default')
   const call = (path: string, by: CreatedKey, init: RequestInit = {}) =>
     rig.app.request(path, { ...init, headers: { authorization: `Key ${by.keyId}:${by.secret}` } })
   expect((await call('/v1/keys', key)).status).toBe(403)

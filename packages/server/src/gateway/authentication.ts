@@ -1,6 +1,7 @@
 import type { MiddlewareHandler } from 'hono'
 import { WireError } from '../errors/errors.ts'
 import { applicationOf, parseEndpointId } from '../protocol/endpoint-id.ts'
+import { DEFAULT_ACCOUNT } from '../queue/request-queue.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv } from './dependencies.ts'
 import type { KeyScope, VerifiedKey } from './key-store.ts'
 
@@ -10,21 +11,30 @@ const KEY_FORMAT = "Invalid Key Authorization header format. Expected '<key_id>:
 const UNKNOWN_KEY = 'No user found for Key ID and Secret'
 
 /**
- * Lets a request pass that shows a key of at least the scope, or any request in no-key mode; sets `key`.
+ * Lets a request pass that shows a key of at least the scope, of the account where one is said, or any request in no-key mode;
+ * sets `key`.
  * @throws WireError 401 in fal's words, 403 for a scope too small
  */
 export function requireKey(
   dependencies: Pick<GatewayDependencies, 'keys'>,
-  options: { readonly scope?: KeyScope; readonly missing?: string } = {},
+  options: { readonly scope?: KeyScope; readonly missing?: string; readonly account?: string } = {},
 ): MiddlewareHandler<GatewayEnv> {
   return async function keyMiddleware(c, next) {
     const key = await verifyKey(dependencies, c.req.header('authorization'), options.missing)
     if (options.scope === 'ADMIN' && key !== undefined && key.scope !== 'ADMIN') {
       throw new WireError(403, 'This key has scope API; expected a key of scope ADMIN')
     }
+    if (options.account !== undefined && key !== undefined && key.account !== options.account) {
+      throw new WireError(403, `This is about the whole server: expected a key of the account ${options.account}`)
+    }
     c.set('key', key)
     await next()
   }
+}
+
+/** The account that a request is made for: the key's, or everybody's in no-key mode. */
+export function accountOf(c: GatewayContext): string {
+  return c.var.key?.account ?? DEFAULT_ACCOUNT
 }
 
 /**
@@ -42,6 +52,7 @@ export function requireKeyOrToken(
       const key = await verifyToken(dependencies, token, application)
       if (key === undefined) throw new WireError(401, 'Unauthorized')
       c.set('key', key)
+      c.set('token', token)
     } else {
       c.set('key', await verifyKey(dependencies, c.req.header('authorization'), accessDenied(application)))
     }
@@ -84,8 +95,8 @@ export async function verifyToken(
   application: string,
 ): Promise<VerifiedKey | undefined> {
   const keyId = (await tokens.verify(token, application))?.keyId
-  if (keyId === undefined || !(await keys?.isValid(keyId))) return undefined
-  return { keyId, scope: 'API' }
+  const key = keyId === undefined ? undefined : await keys?.find(keyId)
+  return key === undefined ? undefined : { ...key, scope: 'API' }
 }
 
 function applicationInPath(c: GatewayContext, prefix: string): string {

@@ -51,6 +51,8 @@ export interface GatewayEnv {
     requestId: string
     /** The key that was presented and verified; `undefined` in no-key mode and on open routes. */
     key: VerifiedKey | undefined
+    /** The browser's token that opened the route in the key's stead. */
+    token: string | undefined
   }
   Bindings: Partial<HttpBindings>
 }

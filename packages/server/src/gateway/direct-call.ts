@@ -43,11 +43,13 @@ async function readInput({ config }: GatewayDependencies, c: GatewayContext): Pr
 }
 
 export function sessionOptions(submission: Submission, streaming: boolean): SessionOptions {
-  const { requestId, endpointId, filesUrl, keyId, objectLifecycle, runnerHint, startTimeoutSeconds } = submission
+  const { requestId, endpointId, filesUrl, keyId, account, objectLifecycle, runnerHint, startTimeoutSeconds } =
+    submission
   return {
     requestId,
     endpointId,
     filesUrl,
+    account,
     streaming,
     inlineBytes: false,
     ...(keyId === undefined ? {} : { keyId }),

@@ -7,15 +7,16 @@ import type { SessionOptions } from '../channel/direct-channel.ts'
 import { WireError } from '../errors/errors.ts'
 import { OBJECT_LIFECYCLE, RUNNER_HINT } from '../protocol/headers.ts'
 import { createRequestId } from '../protocol/request-id.ts'
+import { DEFAULT_ACCOUNT } from '../queue/request-queue.ts'
 import { parseLifecycle } from '../storage/lifecycle.ts'
 import { verifyKey, verifyToken } from './authentication.ts'
 import type { GatewayDependencies } from './dependencies.ts'
 import { refuseUnfetchableUrls } from './input-urls.ts'
+import type { VerifiedKey } from './key-store.ts'
 import { foreignOrigin, isOriginAllowed } from './origin-policy.ts'
 import { publicUrlsOf } from './public-urls.ts'
 import { RealtimeConnection } from './realtime-connection.ts'
 import { type RealtimeTarget, requireRealtimeTarget } from './realtime-target.ts'
-import type { TokenHolder } from './realtime-tokens.ts'
 import { terminateSilent } from './silent-sockets.ts'
 import { SURFACE_PREFIX } from './surface.ts'
 import { refuseUpgrade, upgradePath, upgradeUrl } from './upgrade.ts'
@@ -40,6 +41,9 @@ export interface Realtime {
   /** Lets every connection finish what it is working on, at most `seconds`, and closes them. */
   close(seconds: number): Promise<void>
 }
+
+/** Whose a socket is; without a key in no-key mode. */
+type SocketHolder = Pick<VerifiedKey, 'account'> & Partial<Pick<VerifiedKey, 'keyId'>>
 
 const LARGEST_BUFFERING = 60
 const UNAUTHORIZED_MESSAGE = '{"status":"error","error":"Unauthorized"}'
@@ -132,14 +136,14 @@ class RealtimeServer {
    *   browser's script sees it
    * @throws WireError 401 for a bad Authorization header
    */
-  async #authenticate(request: IncomingMessage, url: URL, target: RealtimeTarget): Promise<TokenHolder | undefined> {
+  async #authenticate(request: IncomingMessage, url: URL, target: RealtimeTarget): Promise<SocketHolder | undefined> {
     const dependencies = this.#dependencies
-    if (dependencies.keys === undefined) return {}
+    if (dependencies.keys === undefined) return { account: DEFAULT_ACCOUNT }
     const token = url.searchParams.get('fal_jwt_token')
     const { authorization } = request.headers
     if (authorization === undefined)
       return token === null ? undefined : await verifyToken(dependencies, token, target.application)
-    return await verifyKey(dependencies, authorization)
+    return (await verifyKey(dependencies, authorization)) ?? { account: DEFAULT_ACCOUNT }
   }
 
   #accept(webSocket: WebSocket, target: RealtimeTarget, session: SessionOptions, buffering: number | undefined): void {
@@ -160,7 +164,7 @@ class RealtimeServer {
     })
   }
 
-  #sessionOptions(request: IncomingMessage, target: RealtimeTarget, holder: TokenHolder): SessionOptions {
+  #sessionOptions(request: IncomingMessage, target: RealtimeTarget, holder: SocketHolder): SessionOptions {
     const header = (name: string) => {
       const value = request.headers[name]
       return Array.isArray(value) ? value[0] : value
@@ -177,6 +181,7 @@ class RealtimeServer {
       // A result per input: an intermediate output would be taken for one.
       streaming: false,
       inlineBytes: true,
+      account: holder.account,
       ...(holder.keyId === undefined ? {} : { keyId: holder.keyId }),
       ...(lifecycle === undefined ? {} : { objectLifecycle: lifecycle }),
       ...(hint === undefined ? {} : { runnerHint: hint }),

@@ -1,5 +1,7 @@
 import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto'
+import type { Selectable } from 'kysely'
 import type { Database } from '../db/database.ts'
+import type { ApiKeysTable } from '../db/schema.ts'
 import type { CreatedKey, KeyInfo, KeyScope, KeyStore, VerifiedKey } from './key-store.ts'
 
 const SECRET_BYTES = 32
@@ -26,25 +28,27 @@ class SqlKeyStore implements KeyStore {
     const stored = row === undefined ? Buffer.alloc(given.length) : Buffer.from(row.secret_hash, 'hex')
     const matches = stored.length === given.length && timingSafeEqual(given, stored)
     if (row === undefined || !matches || row.revoked_at !== null) return undefined
-    return { keyId: row.id, scope: row.scope }
+    return verified(row)
   }
 
-  async isValid(keyId: string): Promise<boolean> {
+  async find(keyId: string): Promise<VerifiedKey | undefined> {
     const row = await this.#find(keyId)
-    return row !== undefined && row.revoked_at === null
+    return row === undefined || row.revoked_at !== null ? undefined : verified(row)
   }
 
-  async create(alias: string, scope: KeyScope): Promise<CreatedKey> {
+  async create(alias: string, scope: KeyScope, account: string): Promise<CreatedKey> {
     const key: CreatedKey = {
       keyId: randomUUID(),
       secret: randomBytes(SECRET_BYTES).toString('hex'),
       alias,
+      account,
       scope,
       createdAt: new Date(),
     }
     const row = {
       id: key.keyId,
       secret_hash: hash(key.secret).toString('hex'),
+      account,
       scope,
       alias,
       created_at: key.createdAt.getTime(),
@@ -54,26 +58,33 @@ class SqlKeyStore implements KeyStore {
     return key
   }
 
-  async list(): Promise<readonly KeyInfo[]> {
+  async list(account?: string): Promise<readonly KeyInfo[]> {
     const rows = await this.#database.read((query) =>
-      query.selectFrom('api_keys').selectAll().orderBy('created_at', 'desc').execute(),
+      query
+        .selectFrom('api_keys')
+        .selectAll()
+        .$if(account !== undefined, (select) => select.where('account', '=', account ?? ''))
+        .orderBy('created_at', 'desc')
+        .execute(),
     )
     return rows.map((row) => ({
       keyId: row.id,
       alias: row.alias,
+      account: row.account,
       scope: row.scope,
       createdAt: new Date(row.created_at),
       ...(row.revoked_at === null ? {} : { revokedAt: new Date(row.revoked_at) }),
     }))
   }
 
-  async revoke(keyId: string): Promise<boolean> {
+  async revoke(keyId: string, account?: string): Promise<boolean> {
     const [result] = await this.#database.execute('synced', (query) =>
       query
         .updateTable('api_keys')
         .set({ revoked_at: Date.now() })
         .where('id', '=', keyId)
         .where('revoked_at', 'is', null)
+        .$if(account !== undefined, (update) => update.where('account', '=', account ?? ''))
         .execute(),
     )
     return Number(result?.numUpdatedRows ?? 0) > 0
@@ -84,6 +95,10 @@ class SqlKeyStore implements KeyStore {
       query.selectFrom('api_keys').selectAll().where('id', '=', keyId).executeTakeFirst(),
     )
   }
+}
+
+function verified({ id, account, scope }: Selectable<ApiKeysTable>): VerifiedKey {
+  return { keyId: id, account, scope }
 }
 
 function hash(secret: string): Buffer {

@@ -2,6 +2,7 @@ import type { EndpointSchema } from '../endpoints/endpoint.ts'
 import { readRequestOptions } from '../protocol/request-options.ts'
 import type { Submission } from '../queue/request-queue.ts'
 import { parseLifecycle } from '../storage/lifecycle.ts'
+import { accountOf } from './authentication.ts'
 import type { GatewayContext } from './dependencies.ts'
 
 /**
@@ -23,6 +24,7 @@ export function describeSubmission(
     priority: options.priority,
     retry: options.retry,
     storeIo: options.storeIo,
+    account: accountOf(c),
     ...(key === undefined ? {} : { keyId: key.keyId }),
     ...(options.startTimeoutSeconds === undefined ? {} : { startTimeoutSeconds: options.startTimeoutSeconds }),
     ...(options.runnerHint === undefined ? {} : { runnerHint: options.runnerHint }),

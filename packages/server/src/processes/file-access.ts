@@ -19,14 +19,14 @@ export async function fileAccess(
   const secret = await sharedSecret(database, 'upload-secret')
   const defaults = lifecycleDefaults(database)
   const isSigned = (url: URL, key: string) => isSignedDownload(url, key, secret, new Date())
-  return ({ filesUrl, keyId, objectLifecycle }) => {
-    const reader = { filesUrl, isSigned, ...(keyId !== undefined && { keyId }) }
+  return ({ filesUrl, account, keyId, objectLifecycle }) => {
+    const reader = { filesUrl, isSigned, account, ...(keyId !== undefined && { keyId }) }
     return {
       saveFile: async (bytes, contentType, extension) =>
         saveGeneratedFile(objects, bytes, contentType, extension, {
           filesUrl,
           lifecycle: parseLifecycle(objectLifecycle, await defaults.current()),
-          ...(keyId !== undefined && { owner: keyId }),
+          owner: account,
         }),
       readFile: (url, field, expected = 'picture') =>
         readInputFile(

@@ -12,6 +12,7 @@ import { publicUrlsOf } from '../gateway/public-urls.ts'
 import { attachRealtime } from '../gateway/realtime.ts'
 import { createRealtimeTokens } from '../gateway/realtime-tokens.ts'
 import { createSqlKeyStore } from '../gateway/sql-key-store.ts'
+import { DEFAULT_ACCOUNT } from '../queue/request-queue.ts'
 import { OutboundHttp } from '../security/outbound-http.ts'
 import { loadSigningKey } from '../webhooks/signing-key.ts'
 import { WebhookDeliverer } from '../webhooks/webhook-deliverer.ts'
@@ -140,7 +141,9 @@ async function gatewayDependencies(
       limits: { maxFileBytes: config.limits.uploadBytes, maxPartBytes: MAX_PART_BYTES, ticketSeconds: TICKET_SECONDS },
       filesUrl: (request) => publicUrlsOf(request, config.publicUrl).cdn,
       authenticate: async (request) =>
-        (await verifyKey(keys === undefined ? {} : { keys }, request.headers.get('authorization') ?? undefined))?.keyId,
+        (await verifyKey(keys === undefined ? {} : { keys }, request.headers.get('authorization') ?? undefined)) ?? {
+          account: DEFAULT_ACCOUNT,
+        },
     },
     playground: loadPlayground,
     metrics: createGatewayMetrics(true),

@@ -9,6 +9,9 @@
  * that was believed dead can never overwrite the result of the runner that took its place.
  */
 
+/** The account of whoever is of no other, and of everybody where there are no keys. */
+export const DEFAULT_ACCOUNT = 'default'
+
 export type RequestState = 'queued' | 'running' | 'completed'
 export type Priority = 'normal' | 'low'
 export const LOG_LEVELS = ['STDERR', 'STDOUT', 'ERROR', 'INFO', 'WARN', 'DEBUG'] as const
@@ -23,6 +26,8 @@ export interface Submission {
   readonly priority: Priority
   /** Key that submitted it; `undefined` in no-key mode. */
   readonly keyId?: string
+  /** Whose it is: it is seen and changed within the account only. */
+  readonly account: string
   /** Origin and prefix under which this client reaches files, e.g. `http://localhost:3010/cdn`. */
   readonly filesUrl: string
   /** Seconds from acceptance until processing must have begun. */
@@ -101,6 +106,7 @@ export interface AnsweredRun extends Submission {
 
 /** Which requests a listing wants. */
 export interface RequestFilter {
+  readonly account: string
   readonly endpointId: string
   /** At most so many. */
   readonly limit: number
@@ -224,8 +230,10 @@ export interface RequestQueue {
   list(filter: RequestFilter): Promise<RequestPage>
   /** Counts requests that ended well, by time, endpoint and key. */
   usage(filter: UsageFilter): Promise<readonly UsageRow[]>
-  /** The request of a listing, queued or run, with its bodies. */
-  find(requestId: string): Promise<RequestRecord | undefined>
+  /** The request of a listing, queued or run. */
+  find(requestId: string): Promise<RequestStatus | undefined>
+  /** As `find`, with its bodies. */
+  findWithPayloads(requestId: string): Promise<RequestRecord | undefined>
   /** Erases the bodies and logs of a finished request. @returns false when there is none */
   erasePayload(requestId: string): Promise<boolean>
   /** Endpoints with requests that wait or run. */

@@ -13,6 +13,7 @@ function run(requestId: string, body = '{}'): AnsweredRun {
     filesUrl: 'http://localhost/cdn',
     retry: true,
     storeIo: true,
+    account: 'default',
     acceptedAt: AT,
     completedAt: AT,
     outcome: { status: 200, body, headers: {} },

@@ -148,7 +148,12 @@ class SqlRequestQueue implements RequestQueue {
     return usage(this.#context, filter)
   }
 
-  async find(requestId: string): Promise<RequestRecord | undefined> {
+  async find(requestId: string): Promise<RequestStatus | undefined> {
+    await this.#recorder.flush()
+    return status(this.#context, requestId, ['queue', 'run'])
+  }
+
+  async findWithPayloads(requestId: string): Promise<RequestRecord | undefined> {
     await this.#recorder.flush()
     return get(this.#context, requestId, ['queue', 'run'])
   }

@@ -16,7 +16,10 @@ export interface InputValidation {
 }
 
 /** The request on whose behalf a handler reads and saves files. */
-export type FileRequest = Pick<SessionOptions, 'requestId' | 'endpointId' | 'keyId' | 'filesUrl' | 'objectLifecycle'>
+export type FileRequest = Pick<
+  SessionOptions,
+  'requestId' | 'endpointId' | 'keyId' | 'account' | 'filesUrl' | 'objectLifecycle'
+>
 
 /** What every attempt on this runner has in common. */
 export interface AttemptEnvironment {

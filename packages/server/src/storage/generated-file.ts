@@ -15,7 +15,7 @@ export interface GeneratedFileOptions {
   /** Origin and prefix under which the client that asked reaches files, e.g. `http://localhost:3010/cdn`. */
   readonly filesUrl: string
   readonly lifecycle: Lifecycle
-  /** Key id of the request. */
+  /** Account of the request. */
   readonly owner?: string
 }
 

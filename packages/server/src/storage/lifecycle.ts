@@ -64,7 +64,7 @@ export function parseAcl(value: unknown): ObjectAcl | undefined {
   }
   throw requestError(
     'bad_request',
-    'Expected access rules such as {"default": "forbid", "rules": [{"user": "<key id>", "decision": "allow"}]}; ' +
+    'Expected access rules such as {"default": "forbid", "rules": [{"user": "<account or key id>", "decision": "allow"}]}; ' +
       'decisions are allow, forbid and hide',
   )
 }
@@ -95,11 +95,22 @@ export function putOptions(
   }
 }
 
-/** What the object's rules say of a reader; `undefined` is somebody without a key. Its owner always reads it. */
-export function decide(info: ObjectInfo, reader: string | undefined): AclDecision {
-  if (reader !== undefined && reader === info.owner) return 'allow'
-  const rule = reader === undefined ? undefined : info.acl?.rules?.find(({ user }) => user === reader)
+/** Who reads: rules name an account, or one key of it. */
+export interface FileReader {
+  readonly account: string
+  readonly keyId?: string
+}
+
+/** What the object's rules say of a reader; `undefined` is somebody without a key. The account that stored it always reads it. */
+export function decide(info: ObjectInfo, reader: FileReader | undefined): AclDecision {
+  if (reader !== undefined && isOwner(info, reader.account)) return 'allow'
+  const rules = reader === undefined ? [] : (info.acl?.rules ?? [])
+  const rule = rules.find(({ user }) => user === reader?.account || user === reader?.keyId)
   return rule?.decision ?? info.acl?.default ?? 'allow'
+}
+
+export function isOwner({ owner }: ObjectInfo, account: string): boolean {
+  return owner === account
 }
 
 function readJson(text: string): unknown {

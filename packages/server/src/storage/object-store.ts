@@ -17,7 +17,7 @@ export interface ObjectInfo {
   /** No expiry when absent. */
   readonly expiresAt?: Date
   readonly acl?: ObjectAcl
-  /** Key id of whoever stored it; absent in no-key mode. */
+  /** Account of whoever stored it; absent where the bucket took it straight from the client. */
   readonly owner?: string
 }
 

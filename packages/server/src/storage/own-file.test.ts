@@ -34,7 +34,7 @@ describe('readOwnFile', () => {
       'HTTPS://Draw.Example/proxy/cdn',
       'http://[::1]:3010/cdn',
     ])
-      expect(await readOwnFile(store, `${base}${path}?x=1#y`, 100, { filesUrl })).toEqual(picture)
+      expect(await readOwnFile(store, `${base}${path}?x=1#y`, 100, { filesUrl, account: 'eve' })).toEqual(picture)
   })
 
   it('leaves every other URL to the network', async () => {
@@ -46,29 +46,25 @@ describe('readOwnFile', () => {
       'x',
       `${filesUrl}x/files/a`,
     ])
-      expect(await readOwnFile(store, url, 100, { filesUrl })).toBeUndefined()
+      expect(await readOwnFile(store, url, 100, { filesUrl, account: 'eve' })).toBeUndefined()
     const elsewhere = `https://other.example/files/00/${'0'.repeat(30)}_a.png`
-    expect(await readOwnFile(store, elsewhere, 100, { filesUrl })).toBeUndefined()
+    expect(await readOwnFile(store, elsewhere, 100, { filesUrl, account: 'eve' })).toBeUndefined()
   })
 
   it('says why there are no bytes', async () => {
     const gone = `${filesUrl}/files/00/${'0'.repeat(30)}_a.png`
-    expect(await readOwnFile(store, gone, 100, { filesUrl })).toEqual({ refusal: 'missing' })
-    expect(await readOwnFile(store, await save(), 6, { filesUrl })).toEqual({ refusal: 'too_large' })
+    expect(await readOwnFile(store, gone, 100, { filesUrl, account: 'eve' })).toEqual({ refusal: 'missing' })
+    expect(await readOwnFile(store, await save(), 6, { filesUrl, account: 'eve' })).toEqual({ refusal: 'too_large' })
   })
 
   it('obeys the access rules', async () => {
     const lifecycle = parseLifecycle('{"initial_acl":{"default":"hide","rules":[{"user":"bob","decision":"allow"}]}}')
     const url = await save(lifecycle, 'ann')
-    const readBy = async (keyId?: string) =>
-      (await readOwnFile(store, url, 100, { filesUrl, ...(keyId !== undefined && { keyId }) })) instanceof Uint8Array
-    expect([await readBy('ann'), await readBy('bob'), await readBy('eve'), await readBy()]).toEqual([
-      true,
-      true,
-      false,
-      false,
-    ])
+    const readBy = async (account: string, keyId = 'key') =>
+      (await readOwnFile(store, url, 100, { filesUrl, account, keyId })) instanceof Uint8Array
+    expect([await readBy('ann'), await readBy('bob'), await readBy('eve', 'bob')]).toEqual([true, true, true])
+    expect([await readBy('eve'), await readBy('eve', 'ann')]).toEqual([false, false])
     const unowned = await save(lifecycle)
-    expect(await readOwnFile(store, unowned, 100, { filesUrl })).toBeInstanceOf(Uint8Array)
+    expect(await readOwnFile(store, unowned, 100, { filesUrl, account: 'eve' })).toEqual({ refusal: 'forbidden' })
   })
 })

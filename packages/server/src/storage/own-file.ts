@@ -1,14 +1,12 @@
-import { decide } from './lifecycle.ts'
+import { decide, type FileReader } from './lifecycle.ts'
 import type { ObjectStore } from './object-store.ts'
 
 /** The path that `newFileKey` makes, below whatever prefix. */
 const OWN_PATH = /\/(files\/[0-9a-f]{2}\/[0-9a-f]{30}_[A-Za-z0-9._-]+)$/
 
-export interface OwnFileReader {
+export interface OwnFileReader extends FileReader {
   /** Base URL by which the caller reaches files. */
   readonly filesUrl: string
-  /** Key id of the request; `undefined` in no-key mode, where files have no owner either. */
-  readonly keyId?: string
   /** Whether the URL is signed for the file of this key, which lets anyone read it. */
   isSigned?(url: URL, key: string): boolean
 }
@@ -40,10 +38,7 @@ export async function openOwnFile(
   const object = key === undefined ? undefined : await store.get(key)
   if (object === undefined) return isBelow(url, reader.filesUrl) ? { refusal: 'missing' } : undefined
   const { info, body } = object
-  const readable =
-    reader.keyId === info.owner ||
-    decide(info, reader.keyId) === 'allow' ||
-    reader.isSigned?.(new URL(url), info.key) === true
+  const readable = decide(info, reader) === 'allow' || reader.isSigned?.(new URL(url), info.key) === true
   const refusal = info.size > maxBytes ? 'too_large' : readable ? undefined : 'forbidden'
   if (refusal === undefined) return { key: info.key, body }
   await body.cancel()

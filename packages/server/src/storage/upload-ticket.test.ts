@@ -5,7 +5,7 @@ const secret = Buffer.alloc(32, 1)
 const now = new Date('2026-01-01T00:00:00Z')
 const validUntil = now.getTime() / 1000 + 60
 const later = new Date(now.getTime() + 61_000)
-const ticket = { key: 'files/00/a', contentType: 'image/png', lifecycle: {}, validUntil }
+const ticket = { key: 'files/00/a', contentType: 'image/png', lifecycle: {}, owner: 'ann', validUntil }
 const url = (query: string) => new URL(`http://h/files/00/a?${query}`)
 
 describe('upload tickets', () => {
@@ -46,7 +46,7 @@ describe('CDN tokens', () => {
   it('are no upload tickets, nor the reverse', () => {
     const query = new URLSearchParams(signTicket(ticket, secret))
     expect(readCdnToken(`${query.get('ticket')}.${query.get('signature')}`, secret, now)).toBeUndefined()
-    const [payload = '', signature = ''] = signCdnToken({ validUntil }, secret).split('.')
+    const [payload = '', signature = ''] = signCdnToken({ owner: 'ann', validUntil }, secret).split('.')
     const swapped = url(new URLSearchParams({ ticket: payload, signature }).toString())
     expect(() => readTicket(swapped, ticket.key, secret, now)).toThrow(/signature/)
   })

@@ -13,7 +13,7 @@ export interface UploadTicket {
   readonly key: string
   readonly contentType: string
   readonly lifecycle: Lifecycle
-  readonly owner?: string
+  readonly owner: string
   /** Present for a multipart upload: its parts and its completion, and nothing else, are permitted. */
   readonly uploadId?: string
   /** Unix seconds. */
@@ -22,7 +22,7 @@ export interface UploadTicket {
 
 /** What a token of `/storage/auth/token` says. */
 export interface CdnToken {
-  readonly owner?: string
+  readonly owner: string
   /** Unix seconds. */
   readonly validUntil: number
 }
@@ -40,11 +40,11 @@ const uploadTicket = z.object({
       })
       .exactOptional(),
   }),
-  owner: z.string().exactOptional(),
+  owner: z.string(),
   uploadId: z.string().exactOptional(),
   validUntil: z.number(),
 })
-const cdnToken = z.object({ owner: z.string().exactOptional(), validUntil: z.number() })
+const cdnToken = z.object({ owner: z.string(), validUntil: z.number() })
 
 /** @returns the query string of the upload URL, without `?` */
 export function signTicket(ticket: UploadTicket, secret: Uint8Array): string {
@@ -99,11 +99,23 @@ export function isSignedDownload(url: URL, key: string, secret: Uint8Array, now:
   return isSigned('download', `${validUntil}\n${key}`, signature, secret) && Number(validUntil) * 1000 > now.getTime()
 }
 
+/** The id by which the owner of a multipart upload, and nobody else, names it: the store's, bound to whose it is. */
+export function signUploadId(uploadId: string, key: string, owner: string, secret: Uint8Array): string {
+  return `${uploadId}.${sign('multipart', `${owner}\n${key}\n${uploadId}`, secret)}`
+}
+
+/** The store's id of an upload; `undefined` for one that is not the owner's. */
+export function readUploadId(text: string, key: string, owner: string, secret: Uint8Array): string | undefined {
+  const dot = text.lastIndexOf('.')
+  const uploadId = text.slice(0, Math.max(dot, 0))
+  return isSigned('multipart', `${owner}\n${key}\n${uploadId}`, text.slice(dot + 1), secret) ? uploadId : undefined
+}
+
 function encode(value: unknown): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url')
 }
 
-type Purpose = 'upload' | 'cdn' | 'download'
+type Purpose = 'upload' | 'cdn' | 'download' | 'multipart'
 
 /** The purpose is signed too, so a token for one thing is none for another. */
 function sign(purpose: Purpose, payload: string, secret: Uint8Array): string {

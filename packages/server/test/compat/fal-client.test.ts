@@ -26,7 +26,7 @@ beforeAll(async () => {
     config: { auth: 'keys' },
     dependencies: (database) => ({ keys: createSqlKeyStore(database) }),
   })
-  const key = await createSqlKeyStore(rig.database).create('compat', 'API')
+  const key = await createSqlKeyStore(rig.database).create('compat', 'API', 'default')
   credentials = `${key.keyId}:${key.secret}`
   server = createServer(getRequestListener(rig.app.fetch))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

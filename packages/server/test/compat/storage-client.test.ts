@@ -29,7 +29,7 @@ beforeAll(async () => {
     lifecycleDefaults: { current: async () => ({}) },
     limits: { maxFileBytes: 200 * MEBIBYTE, maxPartBytes: 16 * MEBIBYTE, ticketSeconds: 600 },
     filesUrl: () => `${base}/cdn`,
-    authenticate: async () => undefined,
+    authenticate: async () => ({ account: 'default' }),
   }
   const app = new Hono()
   app.onError((error) =>

@@ -32,7 +32,7 @@ function planOf(database: Database, order: ListingOrder): Promise<string> {
     // PostgreSQL sorts a small table rather than walk an index.
     const avoided = postgres ? ['seqscan', 'bitmapscan', 'sort'] : []
     for (const way of avoided) await sql`set local enable_${sql.raw(way)} = off`.execute(query)
-    const filter = { endpointId: ENDPOINT, limit: 5, order, cursor: `${order}.5000.7` }
+    const filter = { account: 'default', endpointId: ENDPOINT, limit: 5, order, cursor: `${order}.5000.7` }
     const { sql: statement, parameters } = pageStatement(query, filter).compile()
     const explain = postgres ? 'explain' : 'explain query plan'
     const { rows } = await query.executeQuery(CompiledQuery.raw(`${explain} ${statement}`, [...parameters]))

@@ -1,9 +1,10 @@
-import type {
-  ClaimedRequest,
-  Outcome,
-  RequestQueue,
-  RunnerAdvertisement,
-  Submission,
+import {
+  type ClaimedRequest,
+  DEFAULT_ACCOUNT,
+  type Outcome,
+  type RequestQueue,
+  type RunnerAdvertisement,
+  type Submission,
 } from '../../src/queue/request-queue.ts'
 
 export const ENDPOINT = 'fal-ai/fast-lcm-diffusion'
@@ -19,6 +20,7 @@ export function submission(requestId: string, extra: Partial<Submission> = {}): 
     filesUrl: 'http://127.0.0.1/cdn',
     retry: true,
     storeIo: true,
+    account: DEFAULT_ACCOUNT,
     ...extra,
   }
 }

@@ -264,7 +264,7 @@ export function describeRequests(fixture: QueueFixture): void {
     const all = async (order: 'ended' | 'duration', limit: number) => {
       const ids: string[] = []
       for (let cursor: string | undefined = ''; cursor !== undefined; ) {
-        const page: RequestPage = await queue.list({ endpointId: ENDPOINT, limit, order, cursor })
+        const page: RequestPage = await queue.list({ account: 'default', endpointId: ENDPOINT, limit, order, cursor })
         ids.push(...page.requests.map(({ requestId }) => requestId))
         cursor = page.next
       }
@@ -274,8 +274,14 @@ export function describeRequests(fixture: QueueFixture): void {
       expect(await all('ended', limit)).toEqual(['last', 'long', 'short', 'never began', 'twin'])
       expect(await all('duration', limit)).toEqual(['long', 'last', 'twin', 'short'])
     }
-    const first = await queue.list({ endpointId: ENDPOINT, limit: 1, order: 'ended' })
-    const other = await queue.list({ endpointId: ENDPOINT, limit: 1, order: 'duration', cursor: first.next ?? '' })
+    const first = await queue.list({ account: 'default', endpointId: ENDPOINT, limit: 1, order: 'ended' })
+    const other = await queue.list({
+      account: 'default',
+      endpointId: ENDPOINT,
+      limit: 1,
+      order: 'duration',
+      cursor: first.next ?? '',
+    })
     expect(other.requests[0]?.requestId).toBe('long')
   })
 
@@ -323,18 +329,26 @@ export function describeRequests(fixture: QueueFixture): void {
       completedAt: new Date(6000),
       outcome: { ...DONE, status: 500 },
     })
-    const first = await queue.list({ endpointId: ENDPOINT, limit: 3 })
+    const first = await queue.list({ account: 'default', endpointId: ENDPOINT, limit: 3 })
     expect(first.requests.map((request) => request.requestId)).toEqual(['sync', 'c', 'b'])
-    const second = await queue.list({ endpointId: ENDPOINT, limit: 3, cursor: first.next ?? '' })
+    const second = await queue.list({ account: 'default', endpointId: ENDPOINT, limit: 3, cursor: first.next ?? '' })
     expect(second).toMatchObject({ requests: [{ requestId: 'a' }] })
     expect(second.next).toBeUndefined()
     const ids = async (result: 'success' | 'user_error' | 'error') =>
-      (await queue.list({ endpointId: ENDPOINT, limit: 9, result })).requests.map((request) => request.requestId)
+      (await queue.list({ account: 'default', endpointId: ENDPOINT, limit: 9, result })).requests.map(
+        (request) => request.requestId,
+      )
     expect([await ids('success'), await ids('user_error'), await ids('error')]).toEqual([['a'], ['b'], ['sync']])
     expect(await queue.get('sync')).toBeUndefined()
-    expect(await queue.find('sync')).toMatchObject({ input: '{"prompt":"sync"}', outcome: { body: DONE.body } })
+    expect(await queue.findWithPayloads('sync')).toMatchObject({
+      input: '{"prompt":"sync"}',
+      outcome: { body: DONE.body },
+    })
     expect(await queue.erasePayload('c')).toBe(false)
     expect(await queue.erasePayload('sync')).toBe(true)
-    expect(await queue.find('sync')).toMatchObject({ input: 'null', outcome: { body: 'null', status: 500 } })
+    expect(await queue.findWithPayloads('sync')).toMatchObject({
+      input: 'null',
+      outcome: { body: 'null', status: 500 },
+    })
   })
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { GatewayDependencies } from '../../src/gateway/dependencies.ts'
+import { DEFAULT_ACCOUNT } from '../../src/queue/request-queue.ts'
 import { DiskObjectStore } from '../../src/storage/disk-object-store.ts'
 import { LifecycleDefaults } from '../../src/storage/lifecycle-defaults.ts'
 
@@ -20,7 +21,7 @@ export function storageOf(folder: string): Pick<GatewayDependencies, 'storage' |
       lifecycleDefaults,
       limits: { maxFileBytes: 1_000_000, maxPartBytes: 100_000, ticketSeconds: 60 },
       filesUrl: (request) => `${new URL(request.url).origin}/cdn`,
-      authenticate: async () => undefined,
+      authenticate: async () => ({ account: DEFAULT_ACCOUNT }),
     },
   }
 }

@@ -11,11 +11,11 @@ import type { RunnableEndpoint } from '../../src/endpoints/endpoint.ts'
 import { createApp } from '../../src/gateway/app.ts'
 import type { GatewayDependencies } from '../../src/gateway/dependencies.ts'
 import { attachHttpOverWebSocket, type HttpOverWebSocket } from '../../src/gateway/http-over-websocket.ts'
-import type { KeyStore } from '../../src/gateway/key-store.ts'
+import type { KeyStore, VerifiedKey } from '../../src/gateway/key-store.ts'
 import { createGatewayMetrics } from '../../src/gateway/metrics.ts'
 import { attachRealtime, type Realtime, type RealtimeSettings } from '../../src/gateway/realtime.ts'
 import { createRealtimeTokens, type RealtimeTokens } from '../../src/gateway/realtime-tokens.ts'
-import type { RequestQueue } from '../../src/queue/request-queue.ts'
+import { DEFAULT_ACCOUNT, type RequestQueue } from '../../src/queue/request-queue.ts'
 import { type Runner, startRunner } from '../../src/runner/runner.ts'
 import { FAKE_ENDPOINTS, fakeFiles } from './endpoints.ts'
 import { storageOf } from './gateway-storage.ts'
@@ -47,9 +47,11 @@ export interface LiveGatewayOptions {
 export const KEY_ID = 'test-key'
 export const KEY = `${KEY_ID}:test-secret`
 
+const verified: VerifiedKey = { keyId: KEY_ID, account: DEFAULT_ACCOUNT, scope: 'API' }
+
 export const oneKey: KeyStore = {
-  verify: async (keyId, secret) => (`${keyId}:${secret}` === KEY ? { keyId, scope: 'API' } : undefined),
-  isValid: async (keyId) => keyId === KEY_ID,
+  verify: async (keyId, secret) => (`${keyId}:${secret}` === KEY ? verified : undefined),
+  find: async (keyId) => (keyId === KEY_ID ? verified : undefined),
   create: () => Promise.reject(new Error('not in this test')),
   list: async () => [],
   revoke: async () => false,

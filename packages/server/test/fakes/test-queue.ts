@@ -62,5 +62,6 @@ export function submission(requestId: string, endpointId: string, input: unknown
     filesUrl: 'http://files.test/cdn',
     retry: true,
     storeIo: true,
+    account: 'default',
   }
 }

@@ -54,7 +54,7 @@ export async function startWholeServer(options: WholeServerOptions = {}): Promis
     logFlushMs: 1,
     heartbeatMs: 20,
   })
-  const { keyId, secret } = await createSqlKeyStore(stores.database).create('test', 'API')
+  const { keyId, secret } = await createSqlKeyStore(stores.database).create('test', 'API', 'default')
   return {
     url: gateway.url,
     port: Number(new URL(gateway.url).port),

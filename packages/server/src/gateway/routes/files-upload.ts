@@ -6,7 +6,7 @@ import { lifecycleOf, putOptions } from '../../storage/lifecycle.ts'
 import { newFileKey } from '../../storage/object-key.ts'
 import type { ObjectInfo, UploadedPart } from '../../storage/object-store.ts'
 import { limitBody } from '../../storage/upload-body.ts'
-import { readCdnToken, readTicket, type UploadTicket } from '../../storage/upload-ticket.ts'
+import { readCdnToken, readTicket, readUploadId, signUploadId, type UploadTicket } from '../../storage/upload-ticket.ts'
 import { readBody, refuseEncodedBody } from '../request-body.ts'
 import { contentTypeOf } from './file-headers.ts'
 import type { StorageDependencies } from './storage-dependencies.ts'
@@ -73,18 +73,25 @@ async function createMultipart(c: Context, dependencies: StorageDependencies): P
   const owner = await uploader(c.req.raw, dependencies)
   const { key, options } = await newFile(c, owner, dependencies)
   const uploadId = await dependencies.store.createMultipart(key, options)
-  return c.json({ access_url: fileUrl(dependencies.filesUrl(c.req.raw), key), uploadId })
+  const signed = signUploadId(uploadId, key, owner, dependencies.secret)
+  return c.json({ access_url: fileUrl(dependencies.filesUrl(c.req.raw), key), uploadId: signed })
 }
 
 async function putTokenPart(c: Context, dependencies: StorageDependencies): Promise<Response> {
-  await uploader(c.req.raw, dependencies)
-  return putPart(c, dependencies, fileKey(c), c.req.param('uploadId'))
+  return putPart(c, dependencies, fileKey(c), await ownUpload(c, dependencies))
 }
 
 async function completeToken(c: Context, dependencies: StorageDependencies): Promise<Response> {
-  await uploader(c.req.raw, dependencies)
-  const { key } = await complete(c, dependencies, fileKey(c), c.req.param('uploadId'))
+  const { key } = await complete(c, dependencies, fileKey(c), await ownUpload(c, dependencies))
   return c.json({ access_url: fileUrl(dependencies.filesUrl(c.req.raw), key) })
+}
+
+/** @throws WireError 401, and 404 for an upload that there is not or that is not the caller's */
+async function ownUpload(c: Context, dependencies: StorageDependencies): Promise<string> {
+  const owner = await uploader(c.req.raw, dependencies)
+  const uploadId = readUploadId(c.req.param('uploadId') ?? '', fileKey(c), owner, dependencies.secret)
+  if (uploadId === undefined) throw new WireError(404, 'There is no such multipart upload of this file')
+  return uploadId
 }
 
 async function putPart(
@@ -137,7 +144,7 @@ export function fileKey(c: Context): string {
   return `files/${c.req.param('folder')}/${c.req.param('name')}`
 }
 
-async function newFile(c: Context, owner: string | undefined, { lifecycleDefaults }: StorageDependencies) {
+async function newFile(c: Context, owner: string, { lifecycleDefaults }: StorageDependencies) {
   const headers = c.req.raw.headers
   const contentType = contentTypeOf(headers.get('content-type'))
   const key = newFileKey(headers.get('x-fal-file-name') ?? `file.${/^\w+\/(\w+)/.exec(contentType)?.[1] ?? 'bin'}`)
@@ -151,11 +158,11 @@ function ticketOf(c: Context, secret: Uint8Array): UploadTicket {
   return readTicket(new URL(c.req.url), fileKey(c), secret, new Date())
 }
 
-/** Whose CDN token it is; a key is taken as well. @throws WireError 401 */
-async function uploader(request: Request, { secret, authenticate }: StorageDependencies): Promise<string | undefined> {
+/** Account of the CDN token; a key is taken as well. @throws WireError 401 */
+async function uploader(request: Request, { secret, authenticate }: StorageDependencies): Promise<string> {
   const [, bearer] = /^bearer\s+(\S+)$/i.exec(request.headers.get('authorization') ?? '') ?? []
   const token = bearer === undefined ? undefined : readCdnToken(bearer, secret, new Date())
-  return token === undefined ? authenticate(request) : token.owner
+  return token === undefined ? (await authenticate(request)).account : token.owner
 }
 
 /** What the head says of an upload's body. @throws WireError 415 */

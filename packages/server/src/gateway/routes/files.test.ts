@@ -29,7 +29,7 @@ beforeAll(async () => {
     authenticate: async (request: Request) => {
       const user = /^Key (\w+):right$/.exec(request.headers.get('authorization') ?? '')?.[1]
       if (user === undefined) throw new WireError(401, 'No user found for Key ID and Secret')
-      return user
+      return { account: user }
     },
   }
   app = new Hono()

@@ -1,11 +1,16 @@
 import { Hono } from 'hono'
 import { answerableError } from '../../errors/errors.ts'
-import type { RequestQueue } from '../../queue/request-queue.ts'
+import { DEFAULT_ACCOUNT, type RequestQueue } from '../../queue/request-queue.ts'
+import { requireKey } from '../authentication.ts'
 import type { GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import type { GatewayMetrics } from '../metrics.ts'
 
-/** `/health` (the process answers), `/ready` (what it depends on answers too) and `/metrics` (Prometheus text). */
-export function healthRoutes({ readiness, metrics, queue }: GatewayDependencies): RouteGroup {
+/**
+ * `/health` (the process answers), `/ready` (what it depends on answers too) and `/metrics` (Prometheus text), which tell of all
+ * accounts together and so need a key of the default one, unless the configuration opens them.
+ */
+export function healthRoutes(dependencies: GatewayDependencies): RouteGroup {
+  const { readiness, metrics, queue, config } = dependencies
   const routes = new Hono<GatewayEnv>()
   routes.get('/health', (c) => c.json({ status: 'ok' }))
   routes.get('/ready', async (c) => {
@@ -13,6 +18,7 @@ export function healthRoutes({ readiness, metrics, queue }: GatewayDependencies)
     const ready = checks.every(([, problem]) => problem === 'ok')
     return c.json({ status: ready ? 'ok' : 'unavailable', checks: Object.fromEntries(checks) }, ready ? 200 : 503)
   })
+  if (!config.openMetrics) routes.use('/metrics', requireKey(dependencies, { account: DEFAULT_ACCOUNT }))
   routes.get('/metrics', async (c) => {
     await readQueue(queue, metrics)
     c.header('content-type', metrics.registry.contentType)

@@ -8,6 +8,7 @@ import { requireKeyOrToken } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import { publicUrlsOf } from '../public-urls.ts'
 import { SURFACE_PREFIX } from '../surface.ts'
+import { visibleRequest } from '../visible-requests.ts'
 import { submit } from './queue-submit.ts'
 import { parseQueuePath } from './queue-urls.ts'
 import { describeRequest } from './request-status.ts'
@@ -42,11 +43,11 @@ async function readRequest(
   switch (action) {
     case '':
     case 'response':
-      return resultResponse(dependencies, requestId)
+      return resultResponse(dependencies, c, requestId)
     case 'status':
       return statusResponse(dependencies, c, requestId)
     case 'status/stream':
-      if ((await dependencies.queue.status(requestId)) === undefined) throw unknownRequest(requestId)
+      if ((await visibleRequest(dependencies, c, requestId)) === undefined) throw unknownRequest(requestId)
       return streamStatus(dependencies, c, requestId)
     default:
       throw new WireError(404, 'Not Found')
@@ -58,11 +59,12 @@ function unknownRequest(requestId: string): WireError {
 }
 
 async function statusResponse(
-  { queue, config }: GatewayDependencies,
+  dependencies: GatewayDependencies,
   c: GatewayContext,
   requestId: string,
 ): Promise<Response> {
-  const request = await queue.status(requestId)
+  const { queue, config } = dependencies
+  const request = await visibleRequest(dependencies, c, requestId)
   if (request === undefined) throw unknownRequest(requestId)
   const urls = publicUrlsOf(c.req, config.publicUrl)
   const logs = isTrue(c.req.query('logs')) ? await queue.logs(requestId) : undefined
@@ -74,10 +76,14 @@ async function statusResponse(
 }
 
 /** What the handler answered, its own status included. */
-async function resultResponse({ queue }: GatewayDependencies, requestId: string): Promise<Response> {
-  const request = await queue.get(requestId)
-  if (request === undefined) throw unknownRequest(requestId)
-  const { outcome } = request
+async function resultResponse(
+  dependencies: GatewayDependencies,
+  c: GatewayContext,
+  requestId: string,
+): Promise<Response> {
+  const visible = await visibleRequest(dependencies, c, requestId)
+  if (visible === undefined) throw unknownRequest(requestId)
+  const outcome = visible.outcome === undefined ? undefined : (await dependencies.queue.get(requestId))?.outcome
   if (outcome === undefined) throw new WireError(400, 'Request is still in progress')
   return new Response(outcome.body, {
     status: outcome.status,
@@ -86,7 +92,8 @@ async function resultResponse({ queue }: GatewayDependencies, requestId: string)
 }
 
 async function cancel(dependencies: GatewayDependencies, c: GatewayContext, requestId: string): Promise<Response> {
-  const answer = CANCEL_ANSWERS[isRequestId(requestId) ? await dependencies.queue.cancel(requestId) : 'not_found']
+  const isVisible = isRequestId(requestId) && (await visibleRequest(dependencies, c, requestId)) !== undefined
+  const answer = CANCEL_ANSWERS[isVisible ? await dependencies.queue.cancel(requestId) : 'not_found']
   if (answer.status !== 404) c.set('requestId', requestId)
   return new Response(dumpsJson(answer.body), {
     status: answer.status,

@@ -3,21 +3,24 @@ import { WireError } from '../../errors/errors.ts'
 import { parseJson, toPlainValue } from '../../protocol/json-parse.ts'
 import { stringifyJson } from '../../protocol/json-text.ts'
 import type { RequestFilter, RequestQueue, RequestStatus } from '../../queue/request-queue.ts'
-import { requireKey } from '../authentication.ts'
+import { accountOf, requireKey } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import { readLimit } from '../pagination.ts'
+import { visibleRequest } from '../visible-requests.ts'
 
 const REQUESTS_PER_PAGE = { standard: 50, most: 100 }
 const ORDERS = { ended_at: 'ended', duration: 'duration' } as const
 
-/** The Platform API's view of past requests: `GET …/by-endpoint` and `DELETE …/{request_id}/payloads`. */
+/** The Platform API's view of the account's past requests: `GET …/by-endpoint` and `DELETE …/{request_id}/payloads`. */
 export function requestsRoutes(dependencies: GatewayDependencies): RouteGroup {
   const routes = new Hono<GatewayEnv>()
   const key = requireKey(dependencies, { missing: 'Authentication required' })
   routes.get('/v1/models/requests/by-endpoint', key, async (c) => json(c, await listRequests(dependencies, c)))
   routes.delete('/v1/models/requests/:requestId/payloads', key, async (c) => {
-    const erased = await dependencies.queue.erasePayload(c.req.param('requestId'))
-    if (!erased) throw new WireError(404, 'request_id: expected the id of a finished request')
+    const requestId = c.req.param('requestId')
+    const isVisible = (await visibleRequest(dependencies, c, requestId, 'all')) !== undefined
+    if (!isVisible || !(await dependencies.queue.erasePayload(requestId)))
+      throw new WireError(404, 'request_id: expected the id of a finished request')
     // The request's bodies are gone; generated files have a lifetime of their own.
     return json(c, { cdn_delete_results: [] })
   })
@@ -31,13 +34,13 @@ function json(c: GatewayContext, body: unknown): Response {
 async function listRequests({ queue, catalogue }: GatewayDependencies, c: GatewayContext) {
   const lookup = catalogue.find(c.req.query('endpoint_id') ?? '')
   if (lookup.kind !== 'found') throw new WireError(404, 'endpoint_id: expected the id of an endpoint of this server')
-  const page = await queue.list({ ...readFilter(c), endpointId: lookup.endpoint.id })
+  const page = await queue.list({ ...readFilter(c), account: accountOf(c), endpointId: lookup.endpoint.id })
   const withPayloads = (c.req.queries('expand') ?? []).includes('payloads')
   const items = await Promise.all(page.requests.map((request) => describe(queue, request, withPayloads)))
   return { items, next_cursor: page.next ?? null, has_more: page.next !== undefined }
 }
 
-function readFilter(c: GatewayContext): Omit<RequestFilter, 'endpointId'> {
+function readFilter(c: GatewayContext): Omit<RequestFilter, 'account' | 'endpointId'> {
   const requestId = c.req.query('request_id')
   const cursor = c.req.query('cursor')
   const result = readChoice('status', c.req.query('status'), ['success', 'error', 'user_error'] as const)
@@ -69,9 +72,9 @@ function readTime(name: string, text: string | undefined): Date | undefined {
   return time
 }
 
-async function describe(queue: Pick<RequestQueue, 'find'>, request: RequestStatus, withPayloads: boolean) {
+async function describe(queue: Pick<RequestQueue, 'findWithPayloads'>, request: RequestStatus, withPayloads: boolean) {
   const { requestId, acceptedAt, startedAt, completedAt, outcome } = request
-  const full = withPayloads ? await queue.find(requestId) : undefined
+  const full = withPayloads ? await queue.findWithPayloads(requestId) : undefined
   return {
     request_id: requestId,
     endpoint_id: request.endpointId,

@@ -177,7 +177,7 @@ describe('run', () => {
   test('runs are kept for the listings', async () => {
     await run('{"prompt":"a"}')
     await run('{}')
-    const list = async () => (await rig.queue.list({ endpointId: 'acme/echo', limit: 10 })).requests
+    const list = async () => (await rig.queue.list({ account: 'default', endpointId: 'acme/echo', limit: 10 })).requests
     await expect.poll(async () => (await list()).map((request) => request.outcome?.status)).toEqual([422, 200])
   })
 })

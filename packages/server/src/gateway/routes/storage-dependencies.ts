@@ -1,3 +1,4 @@
+import type { FileReader } from '../../storage/lifecycle.ts'
 import type { LifecycleDefaults } from '../../storage/lifecycle-defaults.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
 
@@ -21,8 +22,8 @@ export interface StorageDependencies {
   /** Origin and prefix under which this client reaches files: `http://localhost:3010/cdn`, or `https://v3.fal.media`. */
   filesUrl(request: Request): string
   /**
-   * Who calls: the key id, or `undefined` in no-key mode.
+   * Who calls.
    * @throws WireError 401 when a key is needed and none, or a wrong one, was sent
    */
-  authenticate(request: Request): Promise<string | undefined>
+  authenticate(request: Request): Promise<FileReader>
 }

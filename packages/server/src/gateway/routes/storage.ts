@@ -31,7 +31,7 @@ export function storageRoutes(dependencies: StorageDependencies): Hono {
 
 async function initiate(c: Context, dependencies: StorageDependencies, multipart: boolean): Promise<Response> {
   const { store, secret, limits } = dependencies
-  const owner = await dependencies.authenticate(c.req.raw)
+  const { account: owner } = await dependencies.authenticate(c.req.raw)
   const body = await readInitiation(c.req.raw)
   const contentType = contentTypeOf(body.content_type)
   const lifecycle = lifecycleOf(c.req.raw.headers, await dependencies.lifecycleDefaults.current())
@@ -48,7 +48,7 @@ async function initiate(c: Context, dependencies: StorageDependencies, multipart
       contentType,
       lifecycle,
       validUntil: Math.floor(Date.now() / 1000) + limits.ticketSeconds,
-      ...(owner !== undefined && { owner }),
+      owner,
       ...(multipart && { uploadId: await store.createMultipart(key, options) }),
     }
     return c.json({ upload_url: `${fileAt}?${signTicket(ticket, secret)}`, file_url: fileAt })
@@ -56,9 +56,9 @@ async function initiate(c: Context, dependencies: StorageDependencies, multipart
 }
 
 async function issueCdnToken(c: Context, dependencies: StorageDependencies): Promise<Response> {
-  const owner = await dependencies.authenticate(c.req.raw)
+  const { account: owner } = await dependencies.authenticate(c.req.raw)
   const validUntil = Math.floor(Date.now() / 1000) + dependencies.limits.ticketSeconds
-  const token = signCdnToken({ validUntil, ...(owner !== undefined && { owner }) }, dependencies.secret)
+  const token = signCdnToken({ validUntil, owner }, dependencies.secret)
   return c.json({
     token,
     token_type: 'Bearer',

@@ -1,12 +1,13 @@
 import { Hono } from 'hono'
 import { WireError } from '../../errors/errors.ts'
 import { parseJson, toPlainValue } from '../../protocol/json-parse.ts'
+import { DEFAULT_ACCOUNT } from '../../queue/request-queue.ts'
 import { fileUrl } from '../../storage/generated-file.ts'
-import { decide, lifecycleBody, parseAcl, parseLifecycle } from '../../storage/lifecycle.ts'
+import { isOwner, lifecycleBody, parseAcl, parseLifecycle } from '../../storage/lifecycle.ts'
 import type { ObjectInfo } from '../../storage/object-store.ts'
 import { fileKeyOf } from '../../storage/own-file.ts'
 import { signDownload } from '../../storage/upload-ticket.ts'
-import { requireKey } from '../authentication.ts'
+import { accountOf, requireKey } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import { readBody } from '../request-body.ts'
 import type { StorageDependencies } from './storage-dependencies.ts'
@@ -18,15 +19,15 @@ const LONGEST_SIGNED_SECONDS = 604_800
 type StoredFilesDependencies = Pick<GatewayDependencies, 'keys' | 'storage' | 'lifecycleDefaults'>
 
 /**
- * `/v1/storage` of the Platform API: access rules and signed URLs of a file, for the key that stored it or one of scope
- * ADMIN, and the server's default lifecycle, which keys of scope ADMIN set.
+ * `/v1/storage` of the Platform API: access rules and signed URLs of a file, for the account that stored it, and the server's
+ * default lifecycle, which keys of scope ADMIN of the default account set.
  */
 export function storedFilesRoutes(dependencies: StoredFilesDependencies): RouteGroup {
   const { storage, lifecycleDefaults } = dependencies
   const routes = new Hono<GatewayEnv>()
   const missing = 'Authentication required'
   const key = requireKey(dependencies, { missing })
-  const admin = requireKey(dependencies, { missing, scope: 'ADMIN' })
+  const admin = requireKey(dependencies, { missing, scope: 'ADMIN', account: DEFAULT_ACCOUNT })
   routes.get('/v1/storage/files/acl', key, async (c) => c.json(aclBody(await ownFile(c, storage))))
   routes.put('/v1/storage/files/acl', key, async (c) => {
     const { key: fileKey } = await ownFile(c, storage)
@@ -47,17 +48,14 @@ export function storedFilesRoutes(dependencies: StoredFilesDependencies): RouteG
 
 /**
  * The file that the query names.
- * @throws WireError 400 without a URL of a file, 404 for none that the caller may know of, 403 for somebody else's
+ * @throws WireError 400 without a URL of a file, 404 for none and for another account's
  */
 async function ownFile(c: GatewayContext, { store }: StorageDependencies): Promise<ObjectInfo> {
   const fileKey = fileKeyOf(c.req.query('url') ?? '')
   if (fileKey === undefined) throw new WireError(400, 'url: expected the URL of a file of this server')
   const info = await answeringStorageErrors(() => store.head(fileKey))
-  const { key } = c.var
-  if (info === undefined) throw notFound()
-  if (key === undefined || key.scope === 'ADMIN' || key.keyId === info.owner) return info
-  if (decide(info, key.keyId) === 'hide') throw notFound()
-  throw new WireError(403, 'This file was stored with another key; use that one, or one of scope ADMIN')
+  if (info === undefined || !isOwner(info, accountOf(c))) throw notFound()
+  return info
 }
 
 function aclBody({ acl }: ObjectInfo) {

@@ -105,8 +105,8 @@ describe('a stream in the history of requests', () => {
     const response = await rig.app.request('/run/acme/echo/stream', { method: 'POST', headers: JSON_TYPE, body })
     await response.text()
     const requestId = response.headers.get('x-fal-request-id') ?? ''
-    await expect.poll(async () => await rig.queue.find(requestId)).toBeDefined()
-    return await rig.queue.find(requestId)
+    await expect.poll(async () => await rig.queue.findWithPayloads(requestId)).toBeDefined()
+    return await rig.queue.findWithPayloads(requestId)
   }
 
   it('is listed like a sync run, with its input and final output', async () => {
@@ -165,6 +165,6 @@ describe('a stream in the history of requests', () => {
     await reader?.read()
     await reader?.cancel()
     const requestId = response.headers.get('x-fal-request-id') ?? ''
-    await expect.poll(async () => (await rig.queue.find(requestId))?.outcome?.status).toBe(499)
+    await expect.poll(async () => (await rig.queue.findWithPayloads(requestId))?.outcome?.status).toBe(499)
   })
 })

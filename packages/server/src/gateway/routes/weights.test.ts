@@ -41,7 +41,7 @@ beforeEach(async () => {
     dependencies: (database) => ({ weights, keys: createSqlKeyStore(database) }),
   })
   const keys = createSqlKeyStore(rig.database)
-  const secrets = [await keys.create('', 'ADMIN'), await keys.create('', 'API')]
+  const secrets = [await keys.create('', 'ADMIN', 'default'), await keys.create('', 'API', 'default')]
   ;[admin = '', plain = ''] = secrets.map(({ keyId, secret }) => `${keyId}:${secret}`)
 })
 afterEach(async () => {

@@ -5,6 +5,7 @@ import { ModelError, type ModelErrorReason } from '../../models/model-error.ts'
 import type { PullPlan, PullWish } from '../../models/model-pull.ts'
 import { WEIGHTS_KINDS } from '../../models/weights-kind.ts'
 import { parseJson, toPlainValue } from '../../protocol/json-parse.ts'
+import { DEFAULT_ACCOUNT } from '../../queue/request-queue.ts'
 import { requireKey } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import type { LocalWeights } from '../local-weights.ts'
@@ -16,10 +17,14 @@ const LONGEST_BODY = 10_000
 const LONGEST_NAME = 2000
 const PROGRESS_MILLISECONDS = 250
 
-/** `/v1/darkroom/models`, for keys of scope ADMIN: the weights on this machine, fetching more, and removing them. */
+/** `/v1/darkroom/models`, for keys of scope ADMIN of the default account: the weights on this machine, fetching more, and removing them. */
 export function weightsRoutes(dependencies: GatewayDependencies, weights: LocalWeights): RouteGroup {
   const routes = new Hono<GatewayEnv>()
-  const admin = requireKey(dependencies, { scope: 'ADMIN', missing: 'Authentication required' })
+  const admin = requireKey(dependencies, {
+    scope: 'ADMIN',
+    account: DEFAULT_ACCOUNT,
+    missing: 'Authentication required',
+  })
   routes.get(PATH, admin, async (c) => {
     const warm = new Set((await dependencies.queue.runners()).flatMap((runner) => runner.warm))
     const items = await weights.inventory.list()

@@ -33,8 +33,8 @@ export function pageStatement(query: Query, filter: RequestFilter): Select<Row> 
 }
 
 function narrowed(select: Select<Row>, filter: RequestFilter): Select<Row> {
-  const { endpointId, requestId, acceptedFrom, acceptedBefore, result } = filter
-  let narrow = select.where('endpoint_id', '=', endpointId)
+  const { account, endpointId, requestId, acceptedFrom, acceptedBefore, result } = filter
+  let narrow = select.where('account', '=', account).where('endpoint_id', '=', endpointId)
   if (requestId !== undefined) narrow = narrow.where('request_id', '=', requestId)
   if (acceptedFrom !== undefined) narrow = narrow.where('accepted_at', '>=', acceptedFrom.getTime())
   if (acceptedBefore !== undefined) narrow = narrow.where('accepted_at', '<', acceptedBefore.getTime())

@@ -1,15 +1,18 @@
 import { sql } from 'kysely'
 import type { Query } from '../../db/database.ts'
 import { inState } from '../../db/in-state.ts'
+import type { RequestsTable } from '../../db/schema.ts'
 import type { QueueContext } from '../context.ts'
 import type { EndpointLoad, RequestRecord, RequestStatus } from '../request-queue.ts'
 import { toRecord, toStatus } from '../rows.ts'
+
+type Kind = RequestsTable['kind']
 
 /** A request of the queue, or of either kind, with its bodies. */
 export function get(
   context: QueueContext,
   requestId: string,
-  kinds: readonly ('queue' | 'run')[] = ['queue'],
+  kinds: readonly Kind[] = ['queue'],
 ): Promise<RequestRecord | undefined> {
   return context.database.read(async (query) => {
     const row = await query
@@ -24,13 +27,17 @@ export function get(
   })
 }
 
-export function status(context: QueueContext, requestId: string): Promise<RequestStatus | undefined> {
+export function status(
+  context: QueueContext,
+  requestId: string,
+  kinds: readonly Kind[] = ['queue'],
+): Promise<RequestStatus | undefined> {
   return context.database.read(async (query) => {
     const row = await query
       .selectFrom('requests')
       .selectAll()
       .where('request_id', '=', requestId)
-      .where('kind', '=', 'queue')
+      .where('kind', 'in', kinds)
       .executeTakeFirst()
     return row === undefined ? undefined : toStatus(row)
   })

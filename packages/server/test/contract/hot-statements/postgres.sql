@@ -1,5 +1,5 @@
 -- enqueue
-with "payload" as (insert into "payloads" ("request_id", "input", "output") values ($1, $2, $3) returning "request_id") insert into "requests" ("request_id", "endpoint_id", "priority", "losses", "not_before", "run_timeout_ms", "cancel_requested", "retry", "store_io", "key_id", "files_url", "webhook_url", "runner_hint", "object_lifecycle", "kind", "state", "attempt", "accepted_at", "start_deadline") values ($4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, cast($21 as bigint), $22) returning "seq";
+with "payload" as (insert into "payloads" ("request_id", "input", "output") values ($1, $2, $3) returning "request_id") insert into "requests" ("request_id", "endpoint_id", "priority", "losses", "not_before", "run_timeout_ms", "cancel_requested", "retry", "store_io", "key_id", "account", "files_url", "webhook_url", "runner_hint", "object_lifecycle", "kind", "state", "attempt", "accepted_at", "start_deadline") values ($4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, cast($22 as bigint), $23) returning "seq";
 
 -- claim
 select "advertisement" from "runners" where "heard_at" > cast($1 as bigint) - $2 order by "runner_id";
@@ -17,7 +17,7 @@ select "seq" from "requests" where "request_id" = $1 and "attempt" = $2 and stat
 with "ended" as (update "requests" set "state" = $1, "completed_at" = cast($2 as bigint), "expires_at" = cast($3 as bigint) + case store_io when 1 then cast($4 as bigint) else cast($5 as bigint) end, "lease_until" = $6, "run_deadline" = $7, "status" = $8, "headers" = $9, "error_message" = $10, "error_type" = $11, "inference_seconds" = $12 where "request_id" = $13 and state || '' = $14 and "attempt" = $15 returning "request_id", "endpoint_id", "webhook_url"), "result" as (select $16::text as "body"), "stored" as (update "payloads" set "output" = "result"."body" from "ended", "result" where "payloads"."request_id" = "ended"."request_id"), "webhook" as (insert into "webhook_deliveries" ("request_id", "url", "payload", "state", "next_attempt_at", "created_at") select "ended"."request_id", "ended"."webhook_url", $17::text || result.body || $18::text as "payload", 'pending' as "state", cast($19 as bigint) as "next_attempt_at", cast($20 as bigint) as "created_at" from "ended", "result" where "ended"."webhook_url" is not null) select * from "ended";
 
 -- status
-select * from "requests" where "request_id" = $1 and "kind" = $2;
+select * from "requests" where "request_id" = $1 and "kind" in ($2);
 
 -- position
 select "endpoint_id", "priority", "seq" from "requests" where "request_id" = $1 and state || '' = $2;

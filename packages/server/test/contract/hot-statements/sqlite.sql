@@ -1,6 +1,6 @@
 -- enqueue
 insert into "payloads" ("request_id", "input", "output") values (?, ?, ?);
-insert into "requests" ("request_id", "endpoint_id", "priority", "losses", "not_before", "run_timeout_ms", "cancel_requested", "retry", "store_io", "key_id", "files_url", "webhook_url", "runner_hint", "object_lifecycle", "kind", "state", "attempt", "accepted_at", "start_deadline") values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, cast(? as bigint), ?) returning "seq";
+insert into "requests" ("request_id", "endpoint_id", "priority", "losses", "not_before", "run_timeout_ms", "cancel_requested", "retry", "store_io", "key_id", "account", "files_url", "webhook_url", "runner_hint", "object_lifecycle", "kind", "state", "attempt", "accepted_at", "start_deadline") values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, cast(? as bigint), ?) returning "seq";
 
 -- claim
 select "advertisement" from "runners" where "heard_at" > cast(? as bigint) - ? order by "runner_id";
@@ -17,7 +17,7 @@ select "seq" from "requests" where "request_id" = ? and "attempt" = ? and state 
 update "requests" set "state" = ?, "completed_at" = cast(? as bigint), "expires_at" = cast(? as bigint) + case store_io when 1 then cast(? as bigint) else cast(? as bigint) end, "lease_until" = ?, "run_deadline" = ?, "status" = ?, "headers" = ?, "error_message" = ?, "error_type" = ?, "inference_seconds" = ? where "request_id" = ? and state || '' = ? and "attempt" = ? returning "request_id", "endpoint_id", "webhook_url";
 
 -- status
-select * from "requests" where "request_id" = ? and "kind" = ?;
+select * from "requests" where "request_id" = ? and "kind" in (?);
 
 -- position
 select "endpoint_id", "priority", "seq" from "requests" where "request_id" = ? and state || '' = ?;
