@@ -133,6 +133,7 @@ export interface RequestPage {
 
 /** Which answered requests are counted. */
 export interface UsageFilter {
+  readonly account: string
   readonly endpointIds: readonly string[]
   /** Of all keys, and of calls without one, when absent. */
   readonly keyIds?: readonly string[]

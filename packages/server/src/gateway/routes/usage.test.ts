@@ -9,8 +9,8 @@ let [admin, app] = [] as CreatedKey[] as [CreatedKey, CreatedKey]
 beforeAll(async () => {
   rig = await createGatewayRig({ dependencies: (database) => ({ keys: createSqlKeyStore(database) }) })
   const keys = createSqlKeyStore(rig.database)
-  admin = await keys.create('boss', 'ADMIN')
-  app = await keys.create('shop', 'API')
+  admin = await keys.create('boss', 'ADMIN', 'default')
+  app = await keys.create('shop', 'API', 'default')
   const run = (requestId: string, completedAt: string, extra: object = {}, status = 200) =>
     rig.queue.record({
       requestId,
@@ -20,6 +20,7 @@ beforeAll(async () => {
       filesUrl: 'http://localhost/cdn',
       retry: true,
       storeIo: true,
+      account: 'default',
       keyId: app.keyId,
       acceptedAt: new Date(0),
       completedAt: new Date(completedAt),

@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import { WireError } from '../../errors/errors.ts'
 import type { UsageRow } from '../../queue/request-queue.ts'
-import { requireKey } from '../authentication.ts'
+import { accountOf, requireKey } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import { pageEnd, readPage } from '../pagination.ts'
 import { TIMEFRAMES, TimeBuckets, type Timeframe, timeframeFor } from '../time-buckets.ts'
@@ -15,7 +15,7 @@ const COUNTED_MILLISECONDS = 900_000
 const EXPANSIONS = ['time_series', 'summary', 'auth_method', 'auth_method_structured'] as const
 
 /**
- * `GET /v1/models/usage` of the Platform API, for keys of scope ADMIN: answered requests by time, endpoint and, where it is asked for,
+ * `GET /v1/models/usage` of the Platform API, for keys of scope ADMIN: the account's answered requests by time, endpoint and, where it is asked for,
  * key; as far back as requests are kept. A request is one unit, as `x-fal-billable-units` says.
  */
 export function usageRoutes(dependencies: GatewayDependencies): RouteGroup {
@@ -38,14 +38,16 @@ async function usage(dependencies: GatewayDependencies, c: GatewayContext) {
   const page = readPage({ limit: c.req.query('limit'), cursor: c.req.query('cursor') }, BUCKETS_PER_PAGE)
   const question = readQuestion(c)
   const keyIds = listOf(c, 'api_key_id')
+  const account = accountOf(c)
   const rows = await queue.usage({
+    account,
     endpointIds: listOf(c, 'endpoint_id') ?? catalogue.endpoints.map(({ id }) => id),
     ...(keyIds && { keyIds }),
     from: new Date(question.from),
     before: new Date(question.before),
     bucketMilliseconds: question.timeframe === 'minute' ? 60_000 : COUNTED_MILLISECONDS,
   })
-  const aliases = new Map((await keys?.list())?.map(({ keyId, alias }) => [keyId, alias]))
+  const aliases = new Map((await keys?.list(account))?.map(({ keyId, alias }) => [keyId, alias]))
   const describe = (part: readonly UsageRow[]) => lineItems(part, question.expand, aliases)
   const series = [...grouped(rows, ({ startedAt }) => question.buckets.startOf(startedAt.getTime()))]
     .sort(([a], [b]) => a - b)

@@ -72,7 +72,7 @@ function cursorAt({ seq, completed_at, started_at }: Row, order: ListingOrder | 
 
 /** Counts requests that ended well, through the index of an endpoint's requests by their end. */
 export async function usage(context: QueueContext, filter: UsageFilter): Promise<UsageRow[]> {
-  const { endpointIds, keyIds, from, before, bucketMilliseconds } = filter
+  const { account, endpointIds, keyIds, from, before, bucketMilliseconds } = filter
   if (endpointIds.length === 0) return []
   // Whole numbers divide to whole numbers in both engines.
   const bucket = sql<number>`(completed_at / ${bigint(bucketMilliseconds)})`
@@ -80,6 +80,7 @@ export async function usage(context: QueueContext, filter: UsageFilter): Promise
     let select = query
       .selectFrom('requests')
       .select([bucket.as('bucket'), 'endpoint_id', 'key_id', sql<number>`count(*)`.as('requests')])
+      .where('account', '=', account)
       .where('endpoint_id', 'in', endpointIds)
       .where('state', '=', sql.lit('completed'))
       .where('completed_at', '>=', from.getTime())
