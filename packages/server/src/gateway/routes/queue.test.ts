@@ -142,7 +142,9 @@ describe('submit', () => {
     expect(await response.json()).toMatchObject({
       detail: [{ loc: ['body', 'image_url'], type: 'file_download_error' }],
     })
-    expect((await other.queue.list({ endpointId: 'fal-ai/lcm-sd15-i2i', limit: 1 })).requests).toEqual([])
+    expect(
+      (await other.queue.list({ account: 'default', endpointId: 'fal-ai/lcm-sd15-i2i', limit: 1 })).requests,
+    ).toEqual([])
     await other.close()
   })
 
