@@ -1,12 +1,12 @@
 import { type Config, type ConfigOverrides, readConfig } from '../config/config.ts'
-import { LCM_BASE_MODELS } from '../endpoints/shared/latent-consistency.ts'
 import { FAL_HOSTS } from '../gateway/surface.ts'
 import { ENDPOINT_SCHEMAS } from '../processes/endpoints.ts'
-import { createModelRegistry } from '../processes/image-endpoints.ts'
 import { createLogger } from '../processes/logger.ts'
+import { createModelStore } from '../processes/model-store.ts'
 import { preparePlayground } from '../processes/playground.ts'
 import { type RunningServer, startServer } from '../processes/server-process.ts'
 import { clientSettings } from '../tls/client-settings.ts'
+import { reportModels } from './report-models.ts'
 import { stopOnSignal } from './stop-on-signal.ts'
 
 /** `darkroom serve`: gateway and runners on this machine, until Ctrl-C. */
@@ -20,9 +20,6 @@ export async function serve(overrides: ConfigOverrides): Promise<void> {
 }
 
 async function printBanner({ url, authorityFile }: RunningServer, config: Config): Promise<void> {
-  const registry = createModelRegistry(config)
-  const missing: string[] = []
-  for (const name of LCM_BASE_MODELS) if ((await registry.find(name)) === undefined) missing.push(name)
   const lines = [
     `Darkroom serves ${ENDPOINT_SCHEMAS.length} endpoints at ${url}`,
     `  open   ${url} in a browser to draw`,
@@ -36,13 +33,8 @@ async function printBanner({ url, authorityFile }: RunningServer, config: Config
     const settings = clientSettings({ url, authorityFile, falHosts: FAL_HOSTS })
     lines.push(...settings.map(([client, line]) => `           ${client}: ${line}`))
   }
-  if (missing.length > 0) {
-    lines.push(
-      '  models The demo checkpoints Pinhole (512 and 1024) draw in place of:',
-      ...missing.map((name) => `           ${name}`),
-      `         Fetch what an endpoint draws with: darkroom pull fal-ai/fast-lcm-diffusion`,
-      `         Or put a model into ${config.modelsFolder}/owner/name.`,
-    )
-  }
+  const store = createModelStore(config)
+  const models = await reportModels(store, config.modelsFolder).finally(() => store.close())
+  lines.push(...models.map((line, i) => `  ${i === 0 ? 'models' : '      '} ${line}`))
   console.log(lines.join('\n'))
 }

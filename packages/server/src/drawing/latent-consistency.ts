@@ -13,7 +13,7 @@ import {
   textToImage,
 } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
-import type { LcmModelName } from '../endpoints/shared/latent-consistency.ts'
+import { LCM_LORAS, type LcmModelName } from '../endpoints/shared/latent-consistency.ts'
 import { MODEL } from '../protocol/headers.ts'
 import { type LoraRequest, NO_ADAPTERS, type StartRequest } from './adapted-request.ts'
 import { type AdaptedModel, openAdapters } from './adapters.ts'
@@ -24,12 +24,6 @@ import { atSize, type OutputPicture, outputPicture, type PictureFormat } from '.
 import { drawableSize, type PictureSize } from './picture-size.ts'
 import { runSteps } from './run-steps.ts'
 import { openSafetyScreen, type SafetyRequest } from './safety.ts'
-
-/** The LCM-LoRA of each base model's family. */
-const LCM_LORAS: Readonly<Record<LcmModelName, string>> = {
-  'stabilityai/stable-diffusion-xl-base-1.0': 'latent-consistency/lcm-lora-sdxl',
-  'runwayml/stable-diffusion-v1-5': 'latent-consistency/lcm-lora-sdv1-5',
-}
 
 /** What the LCM endpoints have in common, by one name each. */
 export interface LcmRequest extends SafetyRequest {

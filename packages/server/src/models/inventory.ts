@@ -4,7 +4,7 @@ import { withFileLock } from './file-lock.ts'
 import { listFolder, readJsonFile } from './folder-listing.ts'
 import type { HubCache } from './hub-cache.ts'
 import type { HubModels } from './hub-models.ts'
-import { likelyKind } from './model-choice.ts'
+import { chooseModel, likelyKind } from './model-choice.ts'
 import { ModelError } from './model-error.ts'
 import { movedTo } from './reference.ts'
 import type { UrlDownloads } from './url-downloads.ts'
@@ -162,7 +162,7 @@ export class Inventory {
         found.push({
           name,
           source: 'models folder',
-          isWhole: true,
+          isWhole: await isWholeFolder(folder, own, name),
           isEvictable: false,
           folder,
           ...(await this.#contents(folder, own)),
@@ -257,6 +257,14 @@ export class Inventory {
     if (content === undefined || 'foreign' in content) return {}
     return { ...(content.kind && { kind: content.kind }), ...(content.family && { family: content.family }) }
   }
+}
+
+/** Whether a folder that says that it is a model has all of it. */
+async function isWholeFolder(folder: string, files: readonly ListedFile[], name: string): Promise<boolean> {
+  const kind = likelyKind(files)
+  if (kind !== 'base') return true
+  const choice = await chooseModel(files, { kind }, name, (path) => readJsonFile(join(folder, path)))
+  return choice.missing.length === 0
 }
 
 function usageOf(record: UsageRecord | undefined): Pick<InventoryItem, 'isEvictable' | 'lastUsedAt'> {

@@ -170,7 +170,32 @@ describe('references on this machine', () => {
     for (const [path, content] of Object.entries(PIPELINE))
       if (!path.startsWith('unet/diff')) await put(`models/owner/pipeline/${path}`, content)
     await expect(store().find('owner/pipeline', wish({ kind: 'base' }))).rejects.toEqual(
-      reason('not-found', /only in part: weights of unet/),
+      reason('not-found', /only in part: weights of unet is missing\. .*darkroom pull owner\/pipeline$/),
+    )
+    const commit = '0'.repeat(40)
+    for (const [path, content] of Object.entries(PIPELINE))
+      await put(`hub/models--owner--pipeline/snapshots/${commit}/${path}`, content)
+    await put('hub/models--owner--pipeline/refs/main', commit)
+    expect(await store().find('owner/pipeline', wish({ kind: 'base' }))).toMatchObject({
+      folder: join(folder, `hub/models--owner--pipeline/snapshots/${commit}`),
+    })
+  })
+
+  it('are listed to whoever names one that is not here', async () => {
+    for (const name of ['owner/pipeline', 'flat']) await put(`models/${name}/model_index.json`, '{}')
+    await put('models/single.safetensors', SAMPLE_WEIGHTS.unet)
+    await put('models/owner/lora/pytorch_lora_weights.safetensors', SAMPLE_WEIGHTS.lora)
+    await put(`hub/models--owner--cached/snapshots/${'0'.repeat(40)}/model_index.json`, '{}')
+    await put('hub/models--owner--cached/refs/main', '0'.repeat(40))
+    await expect(store().find('owner/pipelime', wish({ kind: 'base' }))).rejects.toEqual(
+      reason('downloads-off', /; here are: flat, owner\/cached, owner\/pipeline, single\.safetensors; its/),
+    )
+    await expect(store().find('./lroa.safetensors', wish())).rejects.toEqual(
+      reason('not-found', /models folder of this server; here are: owner\/lora, single\.safetensors\.$/),
+    )
+    for (let i = 0; i < 9; i++) await put(`models/many/${i}/model_index.json`, '{}')
+    await expect(store().find('owner/pipelime', wish({ kind: 'base' }))).rejects.toEqual(
+      reason('downloads-off', /flat, many\/0, many\/1, many\/2, many\/3, many\/4 and 7 more; its/),
     )
   })
 

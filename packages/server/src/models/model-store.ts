@@ -8,6 +8,7 @@ import type { FileProgress, HubDownloads } from './hub-download.ts'
 import { HubModels } from './hub-models.ts'
 import { chooseModel, type ModelChoice, type ModelWish } from './model-choice.ts'
 import { ModelError } from './model-error.ts'
+import { NamesHere } from './names-here.ts'
 import { keepDataUri, keepOwnFile, type OwnFileOpener } from './own-file.ts'
 import { ProgressLog } from './progress-log.ts'
 import {
@@ -90,15 +91,30 @@ export type FoundModel =
 /** Owner of the demo models' ids. */
 const DEMO_OWNER = 'pinhole/'
 
+/** A folder lacks files that its model needs: it may lie whole in another place. */
+class PartError extends ModelError {
+  constructor(message: string) {
+    super('not-found', message)
+  }
+}
+
+/** @throws what is no `PartError` */
+function asPart(error: unknown): PartError {
+  if (error instanceof PartError) return error
+  throw error
+}
+
 /** Finds the weights that people name, on this machine or, where that is allowed, on the network; fetches them once and whole. */
 export class ModelStore {
   readonly #options: ModelStoreOptions
   readonly #inspector = new WeightsInspector()
   readonly #hub: HubModels
+  readonly #names: NamesHere
 
   constructor(options: ModelStoreOptions) {
     this.#options = options
     this.#hub = new HubModels(options)
+    this.#names = new NamesHere(options.modelFolders, options.cache)
   }
 
   /**
@@ -114,7 +130,10 @@ export class ModelStore {
       case 'hub':
         return this.#fetchFromHub(parsed, options)
       case 'path':
-        throw new ModelError('not-found', `There is no ${parsed.path} in the models folder of this server.`)
+        throw new ModelError(
+          'not-found',
+          `There is no ${parsed.path} in the models folder of this server${await this.#names.alternatives(options.kind)}.`,
+        )
       default:
         return this.#fetchFile(parsed, reference, options)
     }
@@ -134,10 +153,15 @@ export class ModelStore {
     switch (parsed.type) {
       case 'hub': {
         const path = parsed.path === undefined ? parsed.repository : `${parsed.repository}/${parsed.path}`
-        const inFolder = parsed.revision === undefined ? await this.#findBelow(path, label, options) : undefined
-        return (
-          inFolder ?? (await this.#findBundled(parsed, label, options)) ?? this.#findInCache(parsed, label, options)
-        )
+        const inFolder =
+          parsed.revision === undefined ? await this.#findBelow(path, label, options).catch(asPart) : undefined
+        if (inFolder !== undefined && !(inFolder instanceof PartError)) return inFolder
+        const elsewhere =
+          (await this.#findBundled(parsed, label, options)) ?? (await this.#findInCache(parsed, label, options))
+        if (elsewhere === undefined && inFolder !== undefined) {
+          throw new ModelError('not-found', `${inFolder.message} Its operator can type: darkroom pull ${label}`)
+        }
+        return elsewhere
       }
       case 'path':
         return isAbsolute(parsed.path) || parsed.path.startsWith('~')
@@ -190,10 +214,8 @@ export class ModelStore {
     if (kind === 'file') return this.#file(path, label, wish.kind)
     const choice = await chooseModel(await listFolder(path), wish, label, (index) => readJsonFile(join(path, index)))
     if (choice.missing.length > 0) {
-      throw new ModelError(
-        'not-found',
-        `${label} is here only in part: ${choice.missing.slice(0, 3).join(', ')} is missing.`,
-      )
+      const missing = choice.missing.slice(0, 3).join(', ')
+      throw new PartError(`${label} is here only in part: ${missing} is missing.`)
     }
     return this.#found(choice, path, label.replace(/[/\\]+$/, ''), wish)
   }
@@ -207,7 +229,7 @@ export class ModelStore {
 
   async #fetchFromHub(reference: HubReference, options: FindOptions): Promise<FoundModel> {
     const label = labelOf(reference)
-    this.#requireAllowed(label, options.kind, true)
+    await this.#requireAllowed(label, options.kind, true)
     const progress = new ProgressLog(label, options.log)
     const fetched: FetchedFile[] = []
     const fetching = this.#hub.fetch(reference, options, label, {
@@ -253,7 +275,7 @@ export class ModelStore {
       parsed.type === 'url' ? { url: parsed.url } : await civitai.address(parsed, label, signal, isAllowed)
     const known = isAllowed ? undefined : await urls.find(address.url)
     if (known !== undefined) return this.#kept(known, label, kind)
-    this.#requireAllowed(label, kind, false)
+    await this.#requireAllowed(label, kind, false)
     const progress = new ProgressLog(label, log)
     const onProgress = ({ doneBytes, totalBytes }: FileProgress) => {
       progress.start(totalBytes, 1)
@@ -303,16 +325,19 @@ export class ModelStore {
     return policy === 'all' || (policy === 'adapters' && !isBaseKind(kind))
   }
 
-  #requireAllowed(label: string, kind: WeightsKind, fromHub: boolean): void {
+  async #requireAllowed(label: string, kind: WeightsKind, fromHub: boolean): Promise<void> {
     const pull = `its operator can fetch it with: darkroom pull ${label}`
     if (!this.#isAllowed(kind)) {
       const what = this.#options.policy === 'never' ? 'nothing is' : 'base models are not'
-      throw new ModelError('downloads-off', `${label} is not on this server, and ${what} fetched for requests; ${pull}`)
+      throw new ModelError(
+        'downloads-off',
+        `${label} is not on this server, and ${what} fetched for requests${await this.#names.alternatives(kind)}; ${pull}`,
+      )
     }
     if (fromHub && this.#options.isOffline) {
       throw new ModelError(
         'offline',
-        `${label} is not on this server, which is set not to ask the hub (HF_HUB_OFFLINE).`,
+        `${label} is not on this server, which is set not to ask the hub (HF_HUB_OFFLINE)${await this.#names.alternatives(kind)}.`,
       )
     }
   }

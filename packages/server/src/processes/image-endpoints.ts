@@ -21,7 +21,7 @@ export interface ServedEndpoints {
 }
 
 /** The registry of models on this machine. */
-export function createModelRegistry(config: Config): ModelRegistry {
+function createModelRegistry(config: Config): ModelRegistry {
   return new ModelRegistry({
     modelFolders: [config.modelsFolder],
     hubCaches: [config.hubCacheFolder],

@@ -3,6 +3,12 @@ export const LCM_BASE_MODELS = ['stabilityai/stable-diffusion-xl-base-1.0', 'run
 
 export type LcmModelName = (typeof LCM_BASE_MODELS)[number]
 
+/** The LCM-LoRA of each base model's family. */
+export const LCM_LORAS: Readonly<Record<LcmModelName, string>> = {
+  'stabilityai/stable-diffusion-xl-base-1.0': 'latent-consistency/lcm-lora-sdxl',
+  'runwayml/stable-diffusion-v1-5': 'latent-consistency/lcm-lora-sdv1-5',
+}
+
 /** What the model listing says of every latent consistency endpoint. */
 export const LATENT_CONSISTENCY = {
   tags: ['diffusion', 'lcm'],
