@@ -1,3 +1,4 @@
+import { PRIVATE_TARGETS_SETTING } from '../security/address-policy.ts'
 import { OutboundError } from '../security/outbound-error.ts'
 import { ModelError } from './model-error.ts'
 
@@ -81,7 +82,11 @@ function statusError(error: StatusError, label: string): ModelError {
 function outboundError(error: OutboundError, label: string): ModelError {
   // What a name resolves to inside this network is not the caller's to know.
   if (error.code === 'blocked') {
-    return new ModelError('blocked', `${label} leads to an address that this server does not fetch from.`, error)
+    return new ModelError(
+      'blocked',
+      `${label} leads to an address that this server does not fetch from; its operator can allow private networks with ${PRIVATE_TARGETS_SETTING}.`,
+      error,
+    )
   }
   if (error.code === 'too_large') {
     return new ModelError('too-large', `${label} is larger than this server takes: ${error.message}.`, error)

@@ -57,7 +57,9 @@ describe('refusalOf', () => {
   })
 
   it.each([...PRIVATE, '::ffff:127.0.0.1', '::ffff:a00:1'])('lets %s pass only where configured', (address) => {
-    expect(refusalOf(address, { allowPrivateTargets: false })).toBe('is in a private network')
+    expect(refusalOf(address, { allowPrivateTargets: false })).toBe(
+      'is in a private network, which DARKROOM_ALLOW_PRIVATE_TARGETS=1 allows',
+    )
     expect(refusalOf(address, { allowPrivateTargets: true })).toBeUndefined()
   })
 

@@ -30,6 +30,9 @@ const EMBEDDED: readonly (readonly [number, number])[] = [
   [0xc000, 0x00c0], // 192.0.0.192
 ]
 
+/** The setting that lets requests reach private networks, as messages name it. */
+export const PRIVATE_TARGETS_SETTING = 'DARKROOM_ALLOW_PRIVATE_TARGETS=1'
+
 export interface AddressPolicy {
   /** Lets requests reach loopback and private networks, as servers on a LAN need. Link-local never: metadata services. */
   readonly allowPrivateTargets: boolean
@@ -47,7 +50,7 @@ export function refusalOf(address: string, policy: AddressPolicy): string | unde
   const range = rangeOf(plain)
   if (range === 'unicast') return undefined
   if (!PRIVATE_RANGES.includes(range)) return `is ${range}`
-  return policy.allowPrivateTargets ? undefined : 'is in a private network'
+  return policy.allowPrivateTargets ? undefined : `is in a private network, which ${PRIVATE_TARGETS_SETTING} allows`
 }
 
 function isMetadata(address: ipaddr.IPv4 | ipaddr.IPv6): boolean {

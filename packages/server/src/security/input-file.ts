@@ -2,6 +2,7 @@ import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type FieldErrorItem, WireError } from '../errors/errors.ts'
+import { PRIVATE_TARGETS_SETTING } from './address-policy.ts'
 import { type FetchLimits, fetchableUrl, fetchBytes } from './fetch-bytes.ts'
 import { OutboundError, type OutboundErrorCode } from './outbound-error.ts'
 import type { OutboundHttp } from './outbound-http.ts'
@@ -101,7 +102,7 @@ function inputFileError(
 }
 
 /** What a name resolves to inside this network is not the caller's to know. */
-const BLOCKED = 'the URL leads to an address that this server does not fetch from'
+const BLOCKED = `the URL leads to an address that this server does not fetch from; its operator can allow private networks with ${PRIVATE_TARGETS_SETTING}`
 
 const MESSAGES: Readonly<Record<string, string>> = {
   file_download_error: 'Failed to download the file. Please check if the URL is accessible and try again.',
