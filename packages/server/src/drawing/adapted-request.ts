@@ -49,6 +49,8 @@ export interface ImagePromptRequest {
   readonly images: readonly RgbImage[]
   /** Of faces, in place of pictures: for InstantID's, [1, 512] each. */
   readonly faceEmbeddings?: readonly FloatTensor[]
+  /** What tells the pictures' faces apart, for FaceID; the server's own networks when absent. */
+  readonly faceNetworks?: string | undefined
   /** One image prompt of the mean of the pictures' features, in place of one for each. */
   readonly averaged?: boolean
   readonly mask?: RgbImage | undefined

@@ -24,12 +24,14 @@ export class FaceAnalysis {
     this.#vision = vision
   }
 
-  /** @throws WireError 422 when no network that tells faces apart is on this machine */
-  async analyze(image: RgbImage, context: HandlerContext): Promise<AnalyzedFace> {
-    const embedder = await this.#vision.faceEmbedder(context)
-    const detector = await this.#vision.faceDetector(context)
-    const key = createHash('sha256').update(`${image.width}x${image.height} `).update(image.data).digest('hex')
-    return this.#faces.get(key, async () => {
+  /**
+   * @param networks that a request names; the server's own when absent
+   * @throws WireError 422 when no network that tells faces apart is to be had
+   */
+  async analyze(image: RgbImage, context: HandlerContext, networks?: string): Promise<AnalyzedFace> {
+    const { detector, embedder, key: own } = await this.#vision.faceNetworks(context, networks)
+    const hash = createHash('sha256').update(`${own} ${image.width}x${image.height} `).update(image.data)
+    return this.#faces.get(hash.digest('hex'), async () => {
       const face = largestFace(await detector.detect(image))
       return face ? { face, embedding: await embedder.embed(image, face.keyPoints) } : {}
     })

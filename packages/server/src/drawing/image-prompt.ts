@@ -9,7 +9,6 @@ import {
   normalizeEmbedding,
   openComponent,
   openWeightFile,
-  type RgbImage,
   type StableDiffusion,
 } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
@@ -53,7 +52,7 @@ export async function openImagePrompt(
   })
   const { kind } = adapter.projection
   const needsFace = kind === 'face-id' || kind === 'face-id-plus'
-  const faces = needsFace ? await findFaces(engine, request.images, index, context) : undefined
+  const faces = needsFace ? await findFaces(engine, request, index, context) : undefined
   const needsPictures = kind !== 'face-id' && request.faceEmbeddings === undefined
   const embeddings = faces ? faces.map(({ embedding }) => normalizeEmbedding(embedding)) : request.faceEmbeddings
   return {
@@ -78,10 +77,15 @@ export async function openImagePrompt(
 const FACE_CROP = 224
 
 /** The face of each picture: who it is, and the face itself, upright. */
-async function findFaces(engine: ImageEngine, images: readonly RgbImage[], index: number, context: HandlerContext) {
+async function findFaces(
+  engine: ImageEngine,
+  { images, faceNetworks }: ImagePromptRequest,
+  index: number,
+  context: HandlerContext,
+) {
   const faces = []
   for (const image of images) {
-    const { face, embedding } = await engine.faceAnalysis.analyze(image, context)
+    const { face, embedding } = await engine.faceAnalysis.analyze(image, context, faceNetworks)
     if (!face || !embedding) throw fieldError(['ip_adapter', index, 'ip_adapter_image_url'], 'value_error', NO_FACE)
     faces.push({ embedding, crop: alignFace(image, face.keyPoints, FACE_CROP) })
   }

@@ -110,7 +110,7 @@ describe('without any model', () => {
     expect(others).toEqual([])
     expect(face?.box.left).toBeCloseTo(180, 0)
     expect(log).toEqual([])
-    await expect(engine.vision.faceEmbedder(context)).rejects.toThrow(
+    await expect(engine.vision.faceNetworks(context)).rejects.toThrow(
       'darkroom pull DIAMONIK7777/antelopev2/scrfd_10g_bnkps.onnx DIAMONIK7777/antelopev2/glintr100.onnx',
     )
   })
@@ -158,7 +158,7 @@ describe('with models on this machine', () => {
     const detector = await engine.vision.faceDetector(context)
     expect(await engine.vision.faceDetector(context)).toBe(detector)
     expect(log).toEqual(['insightface/buffalo_l is licensed for non-commercial research only'])
-    const embedder = await engine.vision.faceEmbedder(context)
+    const { embedder } = await engine.vision.faceNetworks(context)
     const [face] = await detector.detect(await decodeImage(photograph))
     if (!face) throw new Error('the tiny detector sees faces everywhere')
     expect((await embedder.embed(await decodeImage(photograph), face.keyPoints)).shape).toEqual([1, 32])

@@ -21,11 +21,11 @@ import {
   BUNDLED_FACE_DETECTOR,
   BUNDLED_POSE_DETECTOR,
   DEPTH_NETWORKS,
-  FACE_PACKS,
   POSE_NETWORKS,
   PULLED_FACE_PACK,
 } from '../models/vision-models.ts'
 import { toWireError } from './engine-errors.ts'
+import { type FacePack, findFacePack, findLocalDetector, findNamedFacePack } from './face-pack.ts'
 import { findWeights, pathOf } from './find-weights.ts'
 import { LeastRecentlyUsed } from './least-recently-used.ts'
 
@@ -36,6 +36,14 @@ export interface VisionOptions {
 }
 
 const WISH = { kind: 'detector' } as const
+
+/** What finds faces and tells them apart. */
+export interface FaceNetworks {
+  readonly detector: FaceDetector
+  readonly embedder: FaceEmbedder
+  /** Tells these networks from others. */
+  readonly key: string
+}
 
 /** Networks that stay open; their sessions have the engine's budget. */
 const LIMIT = 8
@@ -49,31 +57,47 @@ export class Vision {
     this.#options = options
   }
 
-  /** insightface's detector where a pack is on this machine, else the bundled one, which sees less. */
-  async faceDetector(context: HandlerContext): Promise<FaceDetector> {
-    const pack = await this.#facePack('detector')
-    const { engine, registry } = this.#options
-    if (pack) return this.#once(pack.path, () => openScrfd(engine.sessions, pack.path), licenceNote(pack, context))
-    const folder = registry.bundled(BUNDLED_FACE_DETECTOR)
-    return this.#once(folder, () => openMtcnn(engine.sessions, folder))
-  }
-
   /**
-   * Tells faces apart; there is none that may be bundled.
+   * What finds faces and tells them apart: insightface's networks where they are on this machine. The bundled detector finds faces
+   * without them, but there is nothing that may be bundled and tells them apart.
+   * @param reference the networks that a request names; the server's own when absent
    * @throws WireError 422 that says what to fetch
    */
-  async faceEmbedder(context: HandlerContext): Promise<FaceEmbedder> {
-    const pack = await this.#facePack('embedder')
-    if (!pack) {
-      const { folder, detector, embedder } = PULLED_FACE_PACK
+  async faceNetworks(context: HandlerContext, reference?: string): Promise<FaceNetworks> {
+    const { engine, store } = this.#options
+    const { detector, embedder } =
+      reference === undefined ? await findFacePack(store) : await findNamedFacePack(store, reference, context)
+    if (!embedder) {
+      const { folder, ...files } = PULLED_FACE_PACK
       throw new WireError(
         422,
         'No network that tells faces apart is on this server; its operator can fetch one, for non-commercial research, with: ' +
-          `darkroom pull ${folder}/${detector} ${folder}/${embedder}`,
+          `darkroom pull ${folder}/${files.detector} ${folder}/${files.embedder}`,
       )
     }
-    const { sessions } = this.#options.engine
-    return this.#once(pack.path, () => openArcFace(sessions, pack.path), licenceNote(pack, context))
+    const { sessions } = engine
+    return {
+      detector: await this.#faceDetector(detector, context),
+      embedder: await this.#once(
+        embedder.path,
+        () => openArcFace(sessions, embedder.path),
+        licenceNote(embedder, context),
+      ),
+      key: `${detector?.path} ${embedder.path}`,
+    }
+  }
+
+  /** insightface's detector where a pack is on this machine, else the bundled one, which sees less. */
+  async faceDetector(context: HandlerContext): Promise<FaceDetector> {
+    const { detector } = await findFacePack(this.#options.store)
+    return this.#faceDetector(detector, context)
+  }
+
+  #faceDetector(file: FacePack['detector'], context: HandlerContext): Promise<FaceDetector> {
+    const { engine, registry } = this.#options
+    if (file) return this.#once(file.path, () => openScrfd(engine.sessions, file.path), licenceNote(file, context))
+    const folder = registry.bundled(BUNDLED_FACE_DETECTOR)
+    return this.#once(folder, () => openMtcnn(engine.sessions, folder))
   }
 
   /** DWPose where it is on this machine or may be fetched, else the bundled network, which sees one person. */
@@ -99,31 +123,12 @@ export class Vision {
     const { sessions } = this.#options.engine
     const networks = [...DEPTH_NETWORKS].sort((a, b) => Number(b.kind === wanted) - Number(a.kind === wanted))
     for (const { kind, reference } of networks) {
-      const path = await this.#findLocal(reference)
+      const path = await findLocalDetector(this.#options.store, reference)
       if (path !== undefined) return this.#once(path, () => openDepthEstimator(sessions, path, kind))
     }
     const [first] = networks
     const path = await this.#find(first?.reference ?? '', context)
     return this.#once(path, () => openDepthEstimator(sessions, path, wanted))
-  }
-
-  async #facePack(part: 'detector' | 'embedder'): Promise<{ path: string; name: string } | undefined> {
-    for (const pack of FACE_PACKS) {
-      const path = await this.#findLocal(`${pack.folder}/${pack[part]}`)
-      if (path !== undefined) return { path, name: pack.folder }
-    }
-    return undefined
-  }
-
-  async #findLocal(reference: string): Promise<string | undefined> {
-    try {
-      const found = await this.#options.store.findLocal(reference, WISH)
-      return found && pathOf(found)
-    } catch (error) {
-      // A folder of that name without that file is as good as none.
-      if (error instanceof ModelError && error.reason === 'not-found') return undefined
-      throw error instanceof ModelError ? new WireError(422, error.message, { cause: error }) : error
-    }
   }
 
   async #find(reference: string, context: HandlerContext): Promise<string> {

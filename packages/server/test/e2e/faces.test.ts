@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,11 +15,12 @@ import { type RunningServer, startServer } from '../../src/processes/server-proc
 
 const GOLDEN = new URL('../../../engine/test/golden/data/', import.meta.url).pathname
 
-/** A network that takes a few pixels for who somebody is, in as many numbers as the tiny adapter wants. */
-function pixelEmbedder(): Uint8Array {
+/** A network that takes a few pixels for who somebody is, in as many numbers as a tiny adapter wants. */
+function pixelEmbedder([channels, rows, columns]: readonly [number, number, number], top = 40): Uint8Array {
   const graph = new Graph('embedder')
   const face = graph.input('input', 'float32', [1, 3, 112, 112])
-  graph.output('embedding', reshape(slice(slice(face, 2, 40, 42), 3, 40, 42), [1, 12]))
+  const square = slice(slice(slice(face, 1, 0, channels), 2, top, top + rows), 3, 40, 40 + columns)
+  graph.output('embedding', reshape(square, [1, channels * rows * columns]))
   return encodeModel(
     graph.model((key) => {
       throw new Error(`no weight ${key}`)
@@ -53,7 +55,11 @@ describe('faces and poses', { timeout: 180_000 }, () => {
     await cp(join(GOLDEN, 'checkpoints'), join(models, 'tiny'), { recursive: true })
     await cp(join(GOLDEN, 'conditioning'), join(models, 'parts'), { recursive: true })
     await mkdir(join(models, 'insightface/antelopev2'), { recursive: true })
-    await writeFile(join(models, 'insightface/antelopev2/glintr100.onnx'), pixelEmbedder())
+    await writeFile(join(models, 'insightface/antelopev2/glintr100.onnx'), pixelEmbedder([3, 2, 2]))
+    await mkdir(join(models, 'packs/mine'), { recursive: true })
+    await cp(join(GOLDEN, 'vision/scrfd.onnx'), join(models, 'packs/mine/det_10g.onnx'))
+    await writeFile(join(models, 'packs/mine/w600k_r50.onnx'), pixelEmbedder([1, 2, 7]))
+    await writeFile(join(models, 'packs/other.onnx'), pixelEmbedder([1, 2, 7], 60))
     await mkdir(join(models, 'yzd-v/DWPose'), { recursive: true })
     await cp(join(GOLDEN, 'vision/yolox.onnx'), join(models, 'yzd-v/DWPose/yolox_l.onnx'))
     await cp(join(GOLDEN, 'vision/simcc.onnx'), join(models, 'yzd-v/DWPose/dw-ll_ucoco_384.onnx'))
@@ -140,6 +146,42 @@ describe('faces and poses', { timeout: 180_000 }, () => {
     const input = { face_image_url: await photograph('cat'), prompt: 'a person' }
     const failed = fal.subscribe('fal-ai/instantid/lcm', { input, pollInterval: 50 })
     await expect(failed).rejects.toMatchObject({ status: 422, body: { detail: [{ loc: ['body', 'face_image_url'] }] } })
+  })
+
+  it('FaceID adapters of fal-ai/lora see with the networks that the request names', async () => {
+    const image = await photograph('astronaut')
+    const draw = async (insight_face_model_path: string | null) => {
+      const ip_adapter_image_url = image
+      const adapter = { path: 'parts/face-id.safetensors', ip_adapter_image_url, insight_face_model_path }
+      const input: Record<string, unknown> & { readonly model_name: string; readonly prompt: string } = {
+        model_name: 'tiny/tiny-sd15',
+        prompt: 'a person',
+        image_size: { width: 64, height: 48 },
+        num_inference_steps: 1,
+        seed: 1,
+        ip_adapter: [adapter],
+      }
+      const { data } = await fal.subscribe('fal-ai/lora', { input, pollInterval: 50 })
+      const [drawn] = (data as { images: { url: string }[] }).images
+      const response = await fetch(drawn?.url ?? '')
+      const { data: pixels } = await decodeImage(new Uint8Array(await response.arrayBuffer()))
+      return createHash('sha256').update(pixels).digest('hex')
+    }
+    const pack = await draw('packs/mine')
+    expect(await draw('packs/mine/')).toBe(pack)
+    expect(await draw('packs/mine/w600k_r50.onnx')).not.toBe(pack)
+    expect(await draw('packs/other.onnx')).not.toBe(pack)
+    // The server's own network is for another adapter.
+    const refusals = [
+      [null, /must have 14 numbers, got 12/],
+      ['antelopev2', /scrfd_10g_bnkps\.onnx/],
+      ['packs/nothing', /There is no packs\/nothing|packs\/nothing/],
+    ] as const
+    for (const [named, message] of refusals) {
+      const error = await draw(named).catch((reason: unknown) => reason)
+      expect(error).toMatchObject({ status: 422 })
+      expect(JSON.stringify((error as { body: unknown }).body)).toMatch(message)
+    }
   })
 
   it('draws the subject of an archive in the pose of a picture', async () => {

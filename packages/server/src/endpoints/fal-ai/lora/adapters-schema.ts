@@ -103,7 +103,8 @@ export const ipAdapter = z
       .meta({ title: 'Weight Name', description: 'File name of the weights within the model’s folder.' }),
     insight_face_model_path: z.string().nullish().meta({
       title: 'Insight Face Model Path',
-      description: 'Accepted for compatibility: FaceID adapters take the face analysis models that are on this server.',
+      description:
+        'What tells faces apart, for FaceID adapters: antelopev2, buffalo_l, a Hugging Face model or folder with a pack’s files, or one recognition network (.onnx). Without it the face analysis models that are on this server.',
     }),
     scale: scale('the adapter'),
     scale_json: z.record(z.string(), z.unknown()).nullish().meta({

@@ -197,6 +197,7 @@ async function imagePromptOf(
     scale: adapter.scale,
     scaleByBlock: adapter.scale_json ? plainNumbers(adapter.scale_json) : undefined,
     unconditionalNoise: adapter.unconditional_noising_factor ?? undefined,
+    faceNetworks: adapter.insight_face_model_path || undefined,
     projectionShortcut: adapter.image_projection_shortcut,
   }
 }
