@@ -1,0 +1,16 @@
+import { superviseRunner } from '../../src/runner/supervisor.ts'
+
+/** A supervisor in a process of its own: tells its parent which runner came up and which ended. */
+const supervisor = superviseRunner({
+  entry: new URL('./supervised-process.ts', import.meta.url),
+  execArgv: ['--import', 'tsx'],
+  logger: { info: () => {}, warn: () => {}, error: () => {} },
+  hangSeconds: 1,
+  onExit: ({ runnerId, expected }) => process.send?.({ ended: runnerId, expected }),
+})
+await supervisor.ready
+process.send?.({ runner: supervisor.child?.pid })
+process.once('message', async () => {
+  await supervisor.stop()
+  process.disconnect()
+})
