@@ -100,10 +100,11 @@ export const PACKAGE_RULES: readonly PackageRules[] = [
       run: ['api', 'inputs', 'parts', 'schema'],
       inputs: ['api', 'schema'],
       realtime: ['api', 'form', 'schema'],
-      pages: ['api', 'form', 'inputs', 'parts', 'realtime', 'run', 'schema'],
+      docs: ['parts'],
+      pages: ['api', 'docs', 'form', 'inputs', 'parts', 'realtime', 'run', 'schema'],
       'app.tsx': ['pages', 'parts'],
       'main.tsx': '*',
-      'css.d.ts': [],
+      'vite.d.ts': [],
     },
   },
 ]

@@ -8,6 +8,7 @@ import { SiteHeader } from './parts/site-header.tsx'
 const RealtimePage = lazy(() => import('./pages/realtime-page.tsx'))
 const HistoryPage = lazy(() => import('./pages/history-page.tsx'))
 const CheckpointsPage = lazy(() => import('./pages/checkpoints-page.tsx'))
+const DocsPage = lazy(() => import('./pages/docs-page.tsx'))
 const ServerPage = lazy(() => import('./pages/server-page.tsx'))
 
 export function App() {
@@ -33,6 +34,7 @@ export function App() {
             <Route path="/realtime" element={<RealtimePage />} />
             <Route path="/history" element={<HistoryPage />} />
             <Route path="/checkpoints" element={<CheckpointsPage />} />
+            <Route path="/docs/*" element={<DocsPage />} />
             <Route path="/server" element={<ServerPage />} />
             <Route path="*" element={<p className="hint">There is no such page.</p>} />
           </Routes>

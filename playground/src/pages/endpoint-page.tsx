@@ -3,6 +3,7 @@ import { useState } from 'react'
 import { Link } from 'react-router'
 import { type Endpoint, useCatalogue } from '../api/catalogue.ts'
 import { seedOf } from '../api/pictures.ts'
+import { endpointDocAddress } from '../docs/endpoint-page-path.ts'
 import { SchemaForm } from '../form/schema-form.tsx'
 import { useInput } from '../inputs/input-store.ts'
 import { usePageTitle } from '../parts/page-title.ts'
@@ -46,6 +47,7 @@ function Workbench({ endpoint, showsCode }: { readonly endpoint: Endpoint; reado
       <div className="page-head">
         <h1>{endpoint.title}</h1>
         <code>{endpoint.id}</code>
+        <Link to={endpointDocAddress(endpoint.id)}>Documentation</Link>
         {endpoint.realtime ? <Link to={`/realtime?endpoint=${endpoint.id}`}>Draw in realtime</Link> : null}
       </div>
       <div className="workbench">

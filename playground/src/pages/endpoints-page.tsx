@@ -1,5 +1,7 @@
+import { Image } from 'lucide-react'
 import { Link } from 'react-router'
 import { useCatalogue } from '../api/catalogue.ts'
+import { endpointPicture } from '../docs/doc-library.ts'
 import { usePageTitle } from '../parts/page-title.ts'
 import { RestoreButton } from '../parts/picture-restore.tsx'
 
@@ -20,6 +22,7 @@ export function EndpointsPage() {
         {(endpoints ?? []).map(({ id, title, description, category, realtime }) => (
           <li key={id}>
             <Link to={`/models/${id}`} className="card">
+              <CardPicture endpointId={id} />
               <h2>{title}</h2>
               <code>{id}</code>
               <p>{description}</p>
@@ -32,5 +35,15 @@ export function EndpointsPage() {
         ))}
       </ul>
     </>
+  )
+}
+
+/** What the documentation's example of the endpoint draws. */
+function CardPicture({ endpointId }: { readonly endpointId: string }) {
+  const src = endpointPicture(endpointId)
+  return (
+    <span className="card-picture">
+      {src === undefined ? <Image aria-hidden size={40} /> : <img src={src} alt="" loading="lazy" />}
+    </span>
   )
 }

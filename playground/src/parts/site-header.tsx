@@ -11,6 +11,7 @@ const PAGES = [
   ['/history', 'History'],
   ['/checkpoints', 'Models'],
   ['/server', 'Server'],
+  ['/docs', 'Docs'],
 ] as const
 
 const THEME_ICONS = { system: SunMoon, dark: Moon, light: Sun }

@@ -71,6 +71,13 @@ export function inputSchemaOf(document: OpenApiDocument, endpointId: string): Js
   return schema === undefined ? {} : resolve(schema, document)
 }
 
+/** The schema of what the endpoint answers, as the document's result operation has it. */
+export function outputSchemaOf(document: OpenApiDocument, endpointId: string): JsonSchema {
+  const result = document.paths[`/${endpointId}/requests/{request_id}`]?.get?.responses?.['200']
+  const schema = result?.content?.['application/json']?.schema
+  return schema === undefined ? {} : resolve(schema, document)
+}
+
 /** A property of an object, in the order in which fal shows them. */
 export interface Property {
   readonly name: string

@@ -30,10 +30,15 @@ function javascript({ base, endpointId, input, needsKey }: CodeRequest): string 
 ${key}fal.config({ proxyUrl: { url: '${base}/api/fal/proxy', when: 'always' } })
 
 const { data } = await fal.subscribe('${endpointId}', {
-  input: ${indent(JSON.stringify(input, null, 2), '  ')},
+  input: ${indent(javascriptLiteral(input), '  ')},
 })
 console.log(data)
 `
+}
+
+/** JSON whose keys are bare where they are names. Strings hold no line breaks in JSON, so a line begins with a key or with no name. */
+function javascriptLiteral(value: unknown): string {
+  return JSON.stringify(value, null, 2).replace(/^(\s*)"([A-Za-z_]\w*)":/gm, '$1$2:')
 }
 
 /** fal's Python client speaks HTTPS only. */

@@ -12,6 +12,7 @@ const SOURCES = [
   'playground/index.html',
   'playground/vite.config.ts',
   'packages/client/src',
+  'docs',
 ]
 
 /**

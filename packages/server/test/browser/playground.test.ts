@@ -169,16 +169,56 @@ describe.skipIf(CHROMIUM === undefined)('the playground', { timeout: 120_000 }, 
     await page.locator('[data-testid=live-rate] dd', { hasText: /^[2-9]$/ }).waitFor(DRAWN)
   })
 
-  it.each(['/', LCM, REDRAW, '/realtime', '/history', '/checkpoints', '/server'])(
-    'is accessible at %s, dark and light',
-    async (path) => {
-      for (const colorScheme of ['dark', 'light'] as const) {
-        await page.emulateMedia({ colorScheme })
-        await page.goto(path)
-        await page.getByRole('heading', { level: 1 }).waitFor()
-        await page.waitForLoadState('networkidle')
-        await expectAccessible(page)
-      }
-    },
-  )
+  it('loads at most 250 kB first', async () => {
+    let bytes = 0
+    page.on('requestfinished', async (request) => {
+      bytes += (await request.sizes()).responseBodySize
+    })
+    await page.goto('/')
+    await page.getByRole('link', { name: /fal-ai\/lcm-sd15-i2i/ }).waitFor()
+    await page.waitForLoadState('networkidle')
+    expect(bytes).toBeGreaterThan(100_000)
+    expect(bytes).toBeLessThan(250_000)
+  })
+
+  it('shows the documentation, and leads from a page of it to the endpoint and back', async () => {
+    await page.goto('/docs')
+    await page
+      .getByRole('navigation', { name: 'Documentation' })
+      .getByRole('link', { name: 'fal-ai/lora', exact: true })
+      .click()
+    await page.getByRole('heading', { level: 1, name: 'fal-ai/lora' }).waitFor()
+    const drawn = page.getByRole('img', { name: /by a style LoRA/ })
+    expect(await pixelWidthOf(drawn)).toBe(512)
+    await page.getByRole('link', { name: 'Open in the playground' }).click()
+    await page.waitForURL('**/models/fal-ai/lora')
+    await page.getByRole('link', { name: 'Documentation' }).click()
+    await page.waitForURL('**/docs/endpoints/lora')
+    // A link to a section of another page.
+    await page.goto('/docs/guide/troubleshooting')
+    await page.getByRole('link', { name: '@darkroom/client' }).click()
+    await page.waitForURL('**/docs/guide/clients#fal-aiclient-with-realtime')
+    await page.getByRole('heading', { name: '@fal-ai/client with realtime' }).waitFor()
+  })
+
+  it.each([
+    '/',
+    LCM,
+    REDRAW,
+    '/realtime',
+    '/history',
+    '/checkpoints',
+    '/server',
+    '/docs',
+    '/docs/endpoints/lora',
+    '/docs/guide/limits',
+  ])('is accessible at %s, dark and light', async (path) => {
+    for (const colorScheme of ['dark', 'light'] as const) {
+      await page.emulateMedia({ colorScheme })
+      await page.goto(path)
+      await page.getByRole('heading', { level: 1 }).waitFor()
+      await page.waitForLoadState('networkidle')
+      await expectAccessible(page)
+    }
+  })
 })

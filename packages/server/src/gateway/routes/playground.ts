@@ -6,13 +6,15 @@ import type { GatewayContext, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import type { PlaygroundBundle } from '../playground-bundle.ts'
 
 /** Paths that are pages: the bundle's router draws them, so each is answered with the same document. */
-const PAGES = ['/', '/models/*', '/realtime', '/history', '/checkpoints', '/server']
+const PAGES = ['/', '/models/*', '/realtime', '/history', '/checkpoints', '/server', '/docs', '/docs/*']
 
 const TYPES: Readonly<Record<string, string>> = {
   html: 'text/html; charset=utf-8',
   js: 'text/javascript; charset=utf-8',
   css: 'text/css; charset=utf-8',
   svg: 'image/svg+xml',
+  jpg: 'image/jpeg',
+  png: 'image/png',
 }
 
 type PlaygroundConfig = Pick<Config, 'publicUrl' | 's3'>

@@ -1,0 +1,112 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { expect, test } from 'vitest'
+import { anchorsOf, codeBlocks, linksOf, markdownFiles, REPOSITORY, readPage } from './markdown.ts'
+
+const PAGES = markdownFiles()
+
+test.each(PAGES)('the links of %s lead somewhere', (page) => {
+  const broken = linksOf(readPage(page)).filter((href) => {
+    if (/^[a-z]+:/.test(href)) return !URL.canParse(href)
+    const [target = '', anchor] = href.split('#')
+    const path = target === '' ? page : join(dirname(page), target)
+    if (!existsSync(join(REPOSITORY, path))) return true
+    return anchor !== undefined && !anchorsOf(readPage(path)).has(anchor)
+  })
+  expect(broken).toEqual([])
+})
+
+test('the index names every page of the documentation', () => {
+  const named = new Set(linksOf(readPage('docs/README.md')).map((href) => `docs/${href}`))
+  const own = PAGES.filter((page) => /^docs\/(guide|endpoints)\//.test(page))
+  expect(own.filter((page) => !named.has(page))).toEqual([])
+})
+
+/** Each message's pieces, between what differs, stand in the sources. */
+test('the messages of the troubleshooting page are those of the program', () => {
+  const sources = ['packages/server/src', 'packages/engine/src', 'playground/src']
+    .flatMap((folder) =>
+      readdirSync(join(REPOSITORY, folder), { recursive: true }).map((file) => join(folder, String(file))),
+    )
+    .filter((file) => /(?<!\.test)\.tsx?$/.test(file))
+    .map((file) => readFileSync(join(REPOSITORY, file), 'utf8'))
+    .join('\n')
+    // Texts that go over a line are joined: 'a ' + 'b', `a ` + 'b'.
+    .replace(/['"`] \+\s*['"`]/g, '')
+    .replaceAll("\\'", "'")
+  const messages = [...readPage('docs/guide/troubleshooting.md').matchAll(/^\|[^`|]*`([^`]+)`/gm)].map(
+    ([, text = '']) => text,
+  )
+  // Of Node, of npm, and a header with its value.
+  const foreign = [
+    /^Unknown file extension/,
+    /^EUSAGE$/,
+    /^(x-darkroom-safety-checker|has_nsfw_concepts): /,
+    /^@fal-ai\/client$/,
+  ]
+  const unknown = messages
+    .filter((message) => !foreign.some((pattern) => pattern.test(message)))
+    .filter((message) => !message.split('…').every((piece) => sources.includes(piece.trim())))
+  expect(messages.length).toBeGreaterThan(30)
+  expect(unknown).toEqual([])
+})
+
+const COMMAND =
+  /(?:npx (?:--prefix \S+ )?(?:@darkroom\/server|darkroom)|npm start --|docker run [^|]*?-v \S+ darkroom|^darkroom)\b(.*)$/
+
+const helpTexts = new Map<string, string>()
+function helpOf(words: readonly string[]): string {
+  const key = words.join(' ')
+  const known = helpTexts.get(key)
+  if (known !== undefined) return known
+  const bin = join(REPOSITORY, 'packages/server/bin/darkroom.js')
+  const text = execFileSync(process.execPath, [bin, ...words, '--help'], { encoding: 'utf8' })
+  helpTexts.set(key, text)
+  return text
+}
+
+/** What is wrong with a line of shell, as far as the repository can tell. */
+function problemsOf(line: string): string[] {
+  const plain = line.replace(/\s+#.*$/, '').trim()
+  const problems: string[] = []
+  for (const [, script] of plain.matchAll(/npm run ([\w:-]+)/g)) {
+    const { scripts } = JSON.parse(readPage('package.json')) as { scripts: Record<string, string> }
+    if (script !== undefined && scripts[script] === undefined) problems.push(`no script ${script}`)
+  }
+  for (const [path] of plain.matchAll(/(?<![\w/.:~-])(deploy|bench|scripts|examples|models|training)\/[\w./-]*\w/g)) {
+    // A page says itself how its virtual environment is made.
+    if (!path.includes('.venv') && !existsSync(join(REPOSITORY, path))) problems.push(`no file ${path}`)
+  }
+  const rest = COMMAND.exec(plain)?.[1]
+  if (rest !== undefined) problems.push(...commandProblems(rest, plain.includes('npm start')))
+  return problems
+}
+
+function commandProblems(rest: string, isStart: boolean): string[] {
+  const words = rest
+    .trim()
+    .split(/\s+/)
+    .filter((word) => word !== '')
+  const commands = isStart ? ['serve'] : words.slice(0, 2).filter((word) => /^[a-z]+$/.test(word))
+  const isNested = commands[0] === 'keys'
+  const named = isNested ? commands : commands.slice(0, 1)
+  if (named.length === 0) return []
+  const help = helpOf(named)
+  if (!help.startsWith(`Usage: darkroom ${named.join(' ')}`)) return [`no command ${named.join(' ')}`]
+  return words
+    .filter((word) => word.startsWith('--') && !help.includes(word))
+    .map((word) => `${named[0]} has no ${word}`)
+}
+
+const SHELL_PAGES = PAGES.filter((page) =>
+  codeBlocks(readPage(page)).some(({ language }) => /^(sh|bash)$/.test(language)),
+)
+
+test.each(SHELL_PAGES)('the commands of %s are there, with their options', { timeout: 60_000 }, (page) => {
+  const lines = codeBlocks(readPage(page))
+    .filter(({ language }) => /^(sh|bash)$/.test(language))
+    .flatMap(({ code }) => code.replaceAll('\\\n', ' ').split('\n'))
+    .filter((line) => line.trim() !== '')
+  expect(lines.flatMap((line) => problemsOf(line).map((problem) => `${line}: ${problem}`))).toEqual([])
+})
