@@ -1,0 +1,124 @@
+/**
+ * Draws over one realtime connection as the playground's page does, one input on its way at a time, with the demo checkpoint, and prints
+ * pictures per second, latency and CPU time per picture:
+ *
+ *   npx tsx bench/realtime/main.ts [--seconds 10] [--steps 1,2,4] [--rounds 3]
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { createDarkroomClient } from '@darkroom/client'
+import pino from 'pino'
+import { readConfig } from '../../packages/server/src/config/config.ts'
+import { startServer } from '../../packages/server/src/processes/server-process.ts'
+import { median } from '../statistics.ts'
+
+const ENDPOINT = 'fal-ai/fast-lcm-diffusion'
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '10' },
+    steps: { type: 'string', default: '1,2,4' },
+    rounds: { type: 'string', default: '3' },
+  },
+})
+
+interface Round {
+  readonly perSecond: number
+  readonly latencyMs: number
+  readonly cpuMs: number
+}
+
+interface LiveResult {
+  readonly images: readonly { readonly content?: Uint8Array }[]
+}
+
+async function main(): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'darkroom-realtime-'))
+  const environment = { DARKROOM_MODELS: join(folder, 'none'), HF_HUB_CACHE: join(folder, 'none') }
+  const config = readConfig({ port: 0, dataFolder: folder, logLevel: 'silent' }, environment)
+  const server = await startServer(config, pino({ level: 'silent' }))
+  try {
+    const draw = connect(server.url)
+    for (let i = 0; i < 20; i++) await draw(1, i)
+    const steps = values.steps.split(',').map(Number)
+    const rounds = new Map<number, Round[]>(steps.map((count) => [count, []]))
+    // In turns, so that what else the machine does meets all alike.
+    for (let i = 0; i < Number(values.rounds); i++) {
+      for (const count of steps) rounds.get(count)?.push(await measure(draw, count))
+    }
+    console.log('| steps | pictures/s | latency p50, ms | CPU per picture, ms |\n|---|---|---|---|')
+    for (const [count, all] of rounds) {
+      const of = (key: keyof Round) => median(all.map((round) => round[key]))
+      console.log(
+        `| ${count} | ${of('perSecond').toFixed(1)} | ${of('latencyMs').toFixed(0)} | ${of('cpuMs').toFixed(0)} |`,
+      )
+    }
+  } finally {
+    await server.stop()
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+type Draw = (steps: number, seed: number) => Promise<void>
+
+/** One connection, and a function that sends an input and waits for its picture. */
+function connect(url: string): Draw {
+  let arrived: (result: LiveResult) => void = () => {}
+  let failed: (error: Error) => void = () => {}
+  const connection = createDarkroomClient({ url }).realtime.connect<Record<string, unknown>, LiveResult>(ENDPOINT, {
+    connectionKey: 'bench',
+    throttleInterval: 0,
+    onResult: (result) => arrived(result),
+    onError: (error) => failed(error),
+  })
+  return async (steps, seed) => {
+    const result = await new Promise<LiveResult>((resolve, reject) => {
+      arrived = resolve
+      failed = reject
+      connection.send({
+        prompt: 'an island in the ocean at sunset',
+        image_size: 'square',
+        num_inference_steps: steps,
+        guidance_scale: 1,
+        enable_safety_checker: false,
+        seed,
+      })
+    })
+    if (!(result.images[0]?.content instanceof Uint8Array)) throw new Error('a frame without a picture')
+  }
+}
+
+async function measure(draw: Draw, steps: number): Promise<Round> {
+  const latencies: number[] = []
+  const cpuBefore = cpuSeconds()
+  const start = performance.now()
+  const end = start + Number(values.seconds) * 1000
+  while (performance.now() < end) {
+    const sentAt = performance.now()
+    await draw(steps, latencies.length)
+    latencies.push(performance.now() - sentAt)
+  }
+  const elapsed = (performance.now() - start) / 1000
+  return {
+    perSecond: latencies.length / elapsed,
+    latencyMs: median(latencies),
+    cpuMs: ((cpuSeconds() - cpuBefore) * 1000) / latencies.length,
+  }
+}
+
+/** What this process (gateway and client) and its children (the runner) have used so far. Linux and macOS. */
+function cpuSeconds(): number {
+  const listing = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,cputimes='], { encoding: 'utf8' })
+  const processes = listing
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number))
+  const family = new Set([process.pid])
+  for (const [pid = 0, parent = 0] of processes) if (family.has(parent)) family.add(pid)
+  return processes.reduce((sum, [pid = 0, , seconds = 0]) => sum + (family.has(pid) ? seconds : 0), 0)
+}
+
+await main()
