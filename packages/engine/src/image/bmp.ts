@@ -52,9 +52,19 @@ export function decodeBmp(file: Uint8Array): RgbImage {
 
 /** The picture of an icon: a bitmap without a file header, of twice the height because a mask follows. */
 export function decodeIconBitmap(file: Uint8Array): RgbImage {
+  return decodePixels(file, readIconHeader(file))
+}
+
+/** Width and height of the picture of an icon. @throws Error for a damaged header, or one of no icon */
+export function iconBitmapSize(file: Uint8Array): { width: number; height: number } {
+  const { width, height } = readIconHeader(file)
+  return { width, height }
+}
+
+function readIconHeader(file: Uint8Array): BmpHeader {
   const header = readHeader(viewOf(file), 0, undefined)
   if (header.width > LARGEST_ICON || header.height > 2 * LARGEST_ICON) throw new Error('it is larger than icons are')
-  return decodePixels(file, { ...header, height: Math.floor(header.height / 2) })
+  return { ...header, height: Math.floor(header.height / 2) }
 }
 
 function readHeader(view: DataView, start: number, pixelOffset: number | undefined): BmpHeader {
@@ -198,6 +208,12 @@ function runLengths(file: Uint8Array, header: BmpHeader): Uint8Array {
 /** Indices beyond the palette are black. */
 function indexed({ width, height, palette }: BmpHeader, indices: Uint8Array): RgbImage {
   const data = new Uint8Array(width * height * 3)
-  for (const [i, index] of indices.entries()) data.set(palette.subarray(index * 3, index * 3 + 3), i * 3)
+  // A plain loop: 64 million pixels take 0.2 s so, and ten times that with a view of the palette for each.
+  for (let i = 0, to = 0; i < indices.length; i++) {
+    const from = (indices[i] as number) * 3
+    data[to++] = palette[from] ?? 0
+    data[to++] = palette[from + 1] ?? 0
+    data[to++] = palette[from + 2] ?? 0
+  }
   return { width, height, data }
 }

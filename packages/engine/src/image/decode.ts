@@ -1,6 +1,6 @@
 import sharp, { type Metadata } from 'sharp'
 import { EngineError } from '../errors/engine-error.ts'
-import { bmpSize, decodeBmp, decodeIconBitmap } from './bmp.ts'
+import { bmpSize, decodeBmp, decodeIconBitmap, iconBitmapSize } from './bmp.ts'
 import { greyToRgb } from './grey.ts'
 import { largestIconPicture } from './icon.ts'
 import { type InputFormat, imageFormat, isHeic } from './image-format.ts'
@@ -33,39 +33,67 @@ export class ImageDecodeError extends EngineError {
  * @throws ImageDecodeError
  */
 export async function decodeImage(file: Uint8Array): Promise<RgbImage> {
-  const format = imageFormat(file)
-  if (format === undefined) {
-    const readable = 'JPEG, PNG, WebP, GIF, AVIF, TIFF, BMP, ICO or PNM'
-    const message = isHeic(file)
-      ? `HEIC pictures are not read, because their codec is patented; send ${readable}`
-      : `the file is no ${readable} picture`
-    throw new ImageDecodeError('unreadable', message)
+  const own = OWN_DECODERS[requireFormat(file)]
+  if (own) {
+    await imagePixels(file)
+    return readable(async () => own.decode(file))
   }
-  const own = OWN_DECODERS[format]
-  if (own) return readable(async () => own(file))
   const metadata = await readable(() => sharp(file, { limitInputPixels: false }).metadata())
   requireReadableSize(metadata)
   return readable(() => decodePixels(file, metadata))
 }
 
+/**
+ * How many pixels the picture has that `decodeImage` would read, by what the file says of itself: three bytes each, decoded.
+ * @throws ImageDecodeError where `decodeImage` would for the beginning of the file alone
+ */
+export async function imagePixels(file: Uint8Array): Promise<number> {
+  const own = OWN_DECODERS[requireFormat(file)]
+  const size = own
+    ? await readable(async () => own.size(file))
+    : await readable(() => sharp(file, { limitInputPixels: false }).metadata())
+  return requireReadableSize(size)
+}
+
+function requireFormat(file: Uint8Array): InputFormat {
+  const format = imageFormat(file)
+  if (format !== undefined) return format
+  const readable = 'JPEG, PNG, WebP, GIF, AVIF, TIFF, BMP, ICO or PNM'
+  const message = isHeic(file)
+    ? `HEIC pictures are not read, because their codec is patented; send ${readable}`
+    : `the file is no ${readable} picture`
+  throw new ImageDecodeError('unreadable', message)
+}
+
+interface Size {
+  readonly width: number
+  readonly height: number
+}
+
+interface OwnDecoder {
+  size(file: Uint8Array): Size | Promise<Size>
+  decode(file: Uint8Array): RgbImage | Promise<RgbImage>
+}
+
 /** The formats that the codec library does not read. */
-const OWN_DECODERS: Partial<Record<InputFormat, (file: Uint8Array) => RgbImage | Promise<RgbImage>>> = {
-  bmp(file) {
-    requireReadableSize(bmpSize(file))
-    return decodeBmp(file)
-  },
-  pnm(file) {
-    requireReadableSize(pnmSize(file))
-    return decodePnm(file)
-  },
-  ico(file) {
-    const { kind, data } = largestIconPicture(file)
-    return kind === 'png' ? decodeImage(data) : decodeIconBitmap(data)
+const OWN_DECODERS: Partial<Record<InputFormat, OwnDecoder>> = {
+  bmp: { size: bmpSize, decode: decodeBmp },
+  pnm: { size: pnmSize, decode: decodePnm },
+  ico: {
+    async size(file) {
+      const { kind, data } = largestIconPicture(file)
+      return kind === 'png' ? { width: await imagePixels(data), height: 1 } : iconBitmapSize(data)
+    },
+    decode(file) {
+      const { kind, data } = largestIconPicture(file)
+      return kind === 'png' ? decodeImage(data) : decodeIconBitmap(data)
+    },
   },
 }
 
-function requireReadableSize({ width, height }: { readonly width: number; readonly height: number }): void {
-  if (width * height <= LARGEST_IMAGE_PIXELS) return
+/** @returns the number of pixels */
+function requireReadableSize({ width, height }: Size): number {
+  if (width * height <= LARGEST_IMAGE_PIXELS) return width * height
   throw new ImageDecodeError(
     'too_large',
     `the picture has ${width}x${height} pixels; at most ${LARGEST_IMAGE_PIXELS / 1e6} million are read`,

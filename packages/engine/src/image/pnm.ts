@@ -112,18 +112,21 @@ function binarySamples(file: Uint8Array, { width, height, channels, largest, isB
   const bytes = largest > 255 ? 2 : 1
   if (start + count * bytes > file.length) throw new Error('its end is missing')
   if (bytes === 1) return file.subarray(start, start + count)
-  return Uint16Array.from(
-    { length: count },
-    (_, i) => ((file[start + i * 2] as number) << 8) | (file[start + i * 2 + 1] as number),
-  )
+  const samples = new Uint16Array(count)
+  for (let i = 0; i < count; i++) {
+    samples[i] = ((file[start + i * 2] as number) << 8) | (file[start + i * 2 + 1] as number)
+  }
+  return samples
 }
 
 /** Eight to a byte, each row in whole bytes. */
 function bits(file: Uint8Array, width: number, height: number, start: number): Uint8Array {
   const stride = Math.ceil(width / 8)
   if (start + stride * height > file.length) throw new Error('its end is missing')
-  return Uint8Array.from({ length: width * height }, (_, i) => {
-    const x = i % width
-    return ((file[start + Math.floor(i / width) * stride + (x >> 3)] as number) >> (7 - (x & 7))) & 1
-  })
+  const samples = new Uint8Array(width * height)
+  for (let row = 0, to = 0; row < height; row++) {
+    const from = start + row * stride
+    for (let x = 0; x < width; x++) samples[to++] = ((file[from + (x >> 3)] as number) >> (7 - (x & 7))) & 1
+  }
+  return samples
 }

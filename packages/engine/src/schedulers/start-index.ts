@@ -12,13 +12,16 @@ export function startIndex(scheduler: Scheduler, strength: number): number {
   if (!(strength >= 0 && strength <= 1)) {
     throw new SchedulerError(className, 'strength', `strength must be between 0 and 1, got ${strength}`)
   }
-  const steps = Math.min(Math.trunc(numInferenceSteps * strength), numInferenceSteps)
-  if (steps < 1) {
-    throw new SchedulerError(
-      className,
-      'strength',
-      `strength ${strength} of ${numInferenceSteps} steps leaves no step to run; raise the strength or the steps`,
-    )
-  }
+  const steps = stepsAtStrength(numInferenceSteps, strength)
+  if (steps < 1) throw new SchedulerError(className, 'strength', noStepMessage(numInferenceSteps, strength))
   return (numInferenceSteps - steps) * order
+}
+
+/** How many of its steps image-to-image runs: the last int(N · strength). */
+export function stepsAtStrength(numInferenceSteps: number, strength: number): number {
+  return Math.min(Math.trunc(numInferenceSteps * strength), numInferenceSteps)
+}
+
+export function noStepMessage(numInferenceSteps: number, strength: number): string {
+  return `strength ${strength} of ${numInferenceSteps} steps leaves no step to run; raise the strength or the steps`
 }

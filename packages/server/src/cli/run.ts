@@ -42,7 +42,7 @@ export async function runEndpoint(options: RunOptions, config: Config, signal: A
       if (progress) bar.update(progress.done, progress.total)
       else console.error(message)
     })
-    const output = await drive(endpoint.handler(input, context)).finally(() => bar.stop())
+    const output = await drive(await endpoint.handler(input, context)).finally(() => bar.stop())
     const path = join(options.output, 'output.json')
     await writeFile(path, `${dumpsJson(output)}\n`)
     console.log(dumpsJson(output))
@@ -104,6 +104,7 @@ function handlerContext(
     inlineBytes: false,
     log,
     setHeader() {},
+    reserveMemory: async () => {},
     openOwnFile: async () => undefined,
     async saveFile(bytes, contentType, extension): Promise<StoredFile> {
       const fileName = `${randomBytes(8).toString('hex')}.${extension}`

@@ -12,7 +12,7 @@ import {
 import type { HandlerContext, StoredFile } from '../endpoints/endpoint.ts'
 import type { AdaptedRequest } from './adapted-request.ts'
 import { openAdapters } from './adapters.ts'
-import { type BaseModel, openBaseModel } from './base-model.ts'
+import type { BaseModel } from './base-model.ts'
 import { LatentsRecorder } from './debug-latents.ts'
 import type { ImageEngine } from './image-engine.ts'
 import { atSize, type FilePicture, filePicture, type OutputPicture } from './picture-output.ts'
@@ -41,16 +41,15 @@ const FIELDS = {
 }
 
 /**
- * Draws with a base model and adapters of the caller's choice: yields intermediate pictures where the caller wants them.
- * @param opened the base model, where the caller had to know it first
+ * Draws with a base model and adapters of the caller's choice: yields intermediate pictures where the caller wants them. The weights were
+ * found before (`findAdapters`).
  */
 export async function* drawAdapted(
   engine: ImageEngine,
   request: AdaptedRequest,
+  base: BaseModel,
   context: HandlerContext,
-  opened?: BaseModel,
 ): AsyncGenerator<OutputPicture, AdaptedResult> {
-  const base = opened ?? (await openBaseModel(engine, request.model, request.size, context))
   const size = drawableSize(request.size, base.model.vae.factor)
   const { model, adapters } = await openAdapters(engine, base, request.adapters, size, context)
   const safety = await openSafetyScreen(engine.safetyCheckers, request, model.folder, context)

@@ -29,8 +29,8 @@ export interface EmbeddingRequest {
 
 export interface ControlNetRequest {
   readonly path: string
-  /** The ControlNet's config.json, for a single file of weights. */
-  readonly configUrl?: string | undefined
+  /** What the ControlNet's config.json holds, for a single file of weights. */
+  readonly config?: Readonly<Record<string, unknown>> | undefined
   readonly variant?: string | undefined
   readonly image: RgbImage
   readonly mask?: RgbImage | undefined
@@ -68,8 +68,17 @@ export interface ImageEncoderRequest {
   readonly weightName?: string | undefined
 }
 
+/** The weights of adapters, by references. */
+export interface AdapterReferences {
+  readonly loras: readonly Pick<LoraRequest, 'path'>[]
+  readonly embeddings: readonly Pick<EmbeddingRequest, 'path'>[]
+  readonly controlNets: readonly Pick<ControlNetRequest, 'path' | 'variant'>[]
+  readonly imagePrompts: readonly Pick<ImagePromptRequest, 'path' | 'subfolder' | 'weightName'>[]
+  readonly imageEncoder?: ImageEncoderRequest | undefined
+}
+
 /** What a request applies to the base model. */
-export interface AdaptersRequest {
+export interface AdaptersRequest extends AdapterReferences {
   readonly loras: readonly LoraRequest[]
   readonly embeddings: readonly EmbeddingRequest[]
   readonly controlNets: readonly ControlNetRequest[]

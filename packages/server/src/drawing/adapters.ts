@@ -19,20 +19,42 @@ import {
 } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
 import { WireError } from '../errors/errors.ts'
-import type { AdaptersRequest, ControlNetRequest } from './adapted-request.ts'
+import type {
+  AdapterReferences,
+  AdaptersRequest,
+  ControlNetRequest,
+  EmbeddingRequest,
+  LoraRequest,
+} from './adapted-request.ts'
 import { adapterFieldError } from './adapter-fields.ts'
 import type { BaseModel } from './base-model.ts'
-import { openControlNet } from './controlnet.ts'
+import { findControlNet, openControlNet } from './controlnet.ts'
 import { standInHint } from './demo-adapters.ts'
 import { findWeights, pathOf } from './find-weights.ts'
 import type { ImageEngine } from './image-engine.ts'
-import { type OpenedImagePrompt, openImagePrompt } from './image-prompt.ts'
+import { findImageEncoder, findImagePrompt, type OpenedImagePrompt, openImagePrompt } from './image-prompt.ts'
 import type { PictureSize } from './picture-size.ts'
 
 /** A base model, and what a request applies to it. */
 export interface AdaptedModel {
   readonly model: StableDiffusion
   readonly adapters: Adapters
+}
+
+/**
+ * Finds the weights of a request's adapters, fetched where that is allowed, before it takes the device.
+ * @throws WireError 422 with a sentence for weights that are not here or are no adapter
+ */
+export async function findAdapters(
+  engine: ImageEngine,
+  { loras, embeddings, controlNets, imagePrompts, imageEncoder }: AdapterReferences,
+  context: HandlerContext,
+): Promise<void> {
+  for (const lora of loras) await findLora(engine, lora, context)
+  for (const embedding of embeddings) await findEmbedding(engine, embedding, context)
+  for (const controlNet of controlNets) await findControlNet(engine, controlNet, context)
+  for (const imagePrompt of imagePrompts) await findImagePrompt(engine, imagePrompt, context)
+  if (imageEncoder) await findImageEncoder(engine, imageEncoder, context)
 }
 
 /**
@@ -72,10 +94,12 @@ async function findLoras(
   context: HandlerContext,
 ): Promise<LoraFile[]> {
   const files: LoraFile[] = []
-  for (const { path, scale } of loras) {
-    files.push({ path: pathOf(await findWeights(engine.store, path, { kind: 'lora' }, context)), scale })
-  }
+  for (const lora of loras) files.push({ path: pathOf(await findLora(engine, lora, context)), scale: lora.scale })
   return files
+}
+
+function findLora(engine: ImageEngine, { path }: Pick<LoraRequest, 'path'>, context: HandlerContext) {
+  return findWeights(engine.store, path, { kind: 'lora' }, context)
 }
 
 async function findEmbeddings(
@@ -84,13 +108,16 @@ async function findEmbeddings(
   context: HandlerContext,
 ): Promise<EmbeddingFile[]> {
   const files: EmbeddingFile[] = []
-  for (const { path, tokens } of embeddings) {
-    files.push({
-      path: pathOf(await findWeights(engine.store, path, { kind: 'embedding' }, context)),
-      ...(tokens.length > 0 && { tokens }),
-    })
+  for (const embedding of embeddings) {
+    const { tokens } = embedding
+    const path = pathOf(await findEmbedding(engine, embedding, context))
+    files.push({ path, ...(tokens.length > 0 && { tokens }) })
   }
   return files
+}
+
+function findEmbedding(engine: ImageEngine, { path }: Pick<EmbeddingRequest, 'path'>, context: HandlerContext) {
+  return findWeights(engine.store, path, { kind: 'embedding' }, context)
 }
 
 /** The same LoRAs as those of a request before are the same object, whose factors the engine may still have. */
@@ -147,7 +174,7 @@ async function openConditioners(
     const controls: ControlNetParameters[] = []
     for (const [i, control] of request.controlNets.entries()) {
       controls.push({
-        ...(await openControlNet(engine, control, i, context)),
+        ...(await openControlNet(engine, control, context)),
         ...tokensFor(control, i, tokens),
       })
     }

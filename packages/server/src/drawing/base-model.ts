@@ -8,26 +8,29 @@ import { findBaseModel, findWeights, pathOf } from './find-weights.ts'
 import type { ImageEngine, ModelChoice } from './image-engine.ts'
 import type { PictureSize } from './picture-size.ts'
 
-/** The model that draws. */
-export interface BaseModel {
-  readonly model: StableDiffusion
+/** A base model that is on this machine. */
+export interface FoundBaseModel {
   readonly choice: ModelChoice
   /** True when a bundled demo checkpoint stands in for the model that was asked for. */
   readonly standIn: boolean
 }
 
+/** The model that draws. */
+export interface BaseModel extends FoundBaseModel {
+  readonly model: StableDiffusion
+}
+
 /**
- * The base model that a request names, loaded; where it is not on this machine and is not fetched, a bundled demo checkpoint, which the
- * request's log and the header `x-darkroom-model` say.
+ * The base model that a request names, fetched where that is allowed; where it is not on this machine and is not fetched, a bundled demo
+ * checkpoint, which the request's log and the header `x-darkroom-model` say.
  * @throws WireError 422 when the reference leads to something that is no base model
  */
-export async function openBaseModel(
+export async function findBase(
   engine: ImageEngine,
   asked: BaseModelRequest,
   size: PictureSize,
   context: HandlerContext,
-): Promise<BaseModel> {
-  const { log } = context
+): Promise<FoundBaseModel> {
   const found = await findBaseModel(engine.store, asked, context)
   const own =
     found.type === 'absent'
@@ -35,10 +38,19 @@ export async function openBaseModel(
       : await withUNet(engine, choiceOf(found), asked, context)
   const choice = await withIcLight(engine, own, asked, context)
   context.setHeader('x-darkroom-model', choice.label)
-  const model = await engine.model(choice, log).catch((error) => {
+  return { choice, standIn: found.type === 'absent' }
+}
+
+/** @throws WireError 422 when it cannot be loaded */
+export async function loadBase(
+  engine: ImageEngine,
+  found: FoundBaseModel,
+  { log }: HandlerContext,
+): Promise<BaseModel> {
+  const model = await engine.model(found.choice, log).catch((error) => {
     throw toWireError(error, { model: 'model_name' })
   })
-  return { model, choice, standIn: found.type === 'absent' }
+  return { ...found, model }
 }
 
 function choiceOf(found: FoundModel): ModelChoice {

@@ -1,27 +1,32 @@
 import { type ControlNetParameters, loadControlNet, openComponent } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
 import { fieldError } from '../errors/errors.ts'
+import type { FoundModel } from '../models/model-store.ts'
 import type { ControlNetRequest } from './adapted-request.ts'
 import { findWeights, pathOf } from './find-weights.ts'
 import type { ImageEngine } from './image-engine.ts'
 
+/** The weights of a ControlNet. @throws WireError 422 */
+export function findControlNet(
+  engine: ImageEngine,
+  { path, variant }: Pick<ControlNetRequest, 'path' | 'variant'>,
+  context: HandlerContext,
+): Promise<FoundModel> {
+  return findWeights(engine.store, path, { kind: 'controlnet', ...(variant !== undefined && { variant }) }, context)
+}
+
 /**
  * One ControlNet of a request, loaded.
- * @param index of the request's list, for messages
  * @throws WireError, the engine's errors
  */
 export async function openControlNet(
   engine: ImageEngine,
   request: ControlNetRequest,
-  index: number,
   context: HandlerContext,
 ): Promise<ControlNetParameters> {
+  const { config } = request
   const variant = request.variant === undefined ? {} : { variant: request.variant }
-  const found = await findWeights(engine.store, request.path, { kind: 'controlnet', ...variant }, context)
-  const config =
-    request.configUrl === undefined
-      ? undefined
-      : await readConfig(request.configUrl, ['controlnets', index, 'config_url'], context)
+  const found = await findControlNet(engine, request, context)
   const path = pathOf(found)
   const key = JSON.stringify([path, request.variant, config])
   const model = await engine.controlNets.get(key, async () => {
@@ -44,7 +49,8 @@ export async function openControlNet(
 
 const LARGEST_CONFIG = 1_000_000
 
-async function readConfig(
+/** The ControlNet's config.json that a URL leads to. @throws WireError 422 naming the field */
+export async function readControlNetConfig(
   url: string,
   field: readonly (string | number)[],
   context: HandlerContext,

@@ -7,11 +7,28 @@ import { demoAdapterHint } from './demo-adapters.ts'
 /** What is wanted of a reference. */
 export type WeightsWish = Omit<FindOptions, 'signal' | 'log' | 'openOwnFile'>
 
+/** What a request has found stays found while it lasts: weights are fetched before it draws, and opened when it does. */
+const foundFor = new WeakMap<HandlerContext, Map<string, Promise<FoundModel>>>()
+
 /**
  * The weights that a request names, fetched where that is allowed, with a line of the request's log for what takes time.
  * @throws WireError 422 with a sentence, as the live service answers unusable weights
  */
-export async function findWeights(
+export function findWeights(
+  store: ModelStore,
+  reference: string,
+  wish: WeightsWish,
+  context: HandlerContext,
+): Promise<FoundModel> {
+  const found = foundFor.get(context) ?? new Map<string, Promise<FoundModel>>()
+  foundFor.set(context, found)
+  const key = JSON.stringify([reference, wish.kind, wish.subfolder, wish.weightName, wish.variant])
+  const finding = found.get(key) ?? find(store, reference, wish, context)
+  found.set(key, finding)
+  return finding
+}
+
+async function find(
   store: ModelStore,
   reference: string,
   wish: WeightsWish,

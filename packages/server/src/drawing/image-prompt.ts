@@ -14,6 +14,7 @@ import {
 import type { HandlerContext } from '../endpoints/endpoint.ts'
 import { fieldError, WireError } from '../errors/errors.ts'
 import { ModelError } from '../models/model-error.ts'
+import type { FoundModel } from '../models/model-store.ts'
 import type { ImageEncoderRequest, ImagePromptRequest } from './adapted-request.ts'
 import { NO_FACE } from './face-analysis.ts'
 import { findWeights, pathOf } from './find-weights.ts'
@@ -23,6 +24,26 @@ export interface OpenedImagePrompt {
   readonly parameters: ImagePromptParameters
   /** A LoRA that the adapter's file brings along (FaceID), to be applied with scale 1. */
   readonly lora: Lora | undefined
+}
+
+/** The weights of an IP-Adapter. @throws WireError 422 */
+export function findImagePrompt(
+  engine: ImageEngine,
+  { path, subfolder, weightName }: Pick<ImagePromptRequest, 'path' | 'subfolder' | 'weightName'>,
+  context: HandlerContext,
+): Promise<FoundModel> {
+  const wish = { kind: 'ip-adapter' as const, ...(subfolder && { subfolder }), ...(weightName && { weightName }) }
+  return findWeights(engine.store, path, wish, context)
+}
+
+/** The weights of an image encoder. @throws WireError 422 */
+export function findImageEncoder(
+  engine: ImageEngine,
+  { path, subfolder, weightName }: ImageEncoderRequest,
+  context: HandlerContext,
+): Promise<FoundModel> {
+  const wish = { kind: 'image-encoder' as const, ...(subfolder && { subfolder }), ...(weightName && { weightName }) }
+  return findWeights(engine.store, path, wish, context)
 }
 
 /**
@@ -37,12 +58,7 @@ export async function openImagePrompt(
   { index, encoder }: { readonly index: number; readonly encoder: ImageEncoderRequest | undefined },
   context: HandlerContext,
 ): Promise<OpenedImagePrompt> {
-  const wish = {
-    kind: 'ip-adapter' as const,
-    ...(request.subfolder && { subfolder: request.subfolder }),
-    ...(request.weightName && { weightName: request.weightName }),
-  }
-  const found = await findWeights(engine.store, request.path, wish, context)
+  const found = await findImagePrompt(engine, request, context)
   const path = pathOf(found)
   const key = JSON.stringify([path, model.unet.config.crossAttentionChannels])
   const { adapter, lora } = await engine.ipAdapters.get(key, async () => {
@@ -115,15 +131,10 @@ interface EncoderFolder {
 
 async function namedEncoder(
   engine: ImageEngine,
-  { path, subfolder, weightName }: ImageEncoderRequest,
+  encoder: ImageEncoderRequest,
   context: HandlerContext,
 ): Promise<EncoderFolder> {
-  const wish = {
-    kind: 'image-encoder' as const,
-    ...(subfolder && { subfolder }),
-    ...(weightName && { weightName }),
-  }
-  const found = await findWeights(engine.store, path, wish, context)
+  const found = await findImageEncoder(engine, encoder, context)
   // The config lies beside a file of weights.
   return { folder: found.type === 'file' ? dirname(found.path) : found.folder, label: found.label }
 }

@@ -16,7 +16,7 @@ import type { HandlerContext } from '../endpoints/endpoint.ts'
 import { LCM_LORAS, type LcmModelName } from '../endpoints/shared/latent-consistency.ts'
 import { MODEL } from '../protocol/headers.ts'
 import { type LoraRequest, NO_ADAPTERS, type StartRequest } from './adapted-request.ts'
-import { type AdaptedModel, openAdapters } from './adapters.ts'
+import { type AdaptedModel, findAdapters, openAdapters } from './adapters.ts'
 import { chooseCheckpoint, type LocalCheckpoint, latentConsistencyChoice } from './checkpoint-choice.ts'
 import { toWireError } from './engine-errors.ts'
 import type { ImageEngine } from './image-engine.ts'
@@ -56,15 +56,25 @@ export interface LcmResult {
 /** Input fields by the engine's name for what they set. */
 const FIELDS = { width: 'image_size', height: 'image_size', image: 'image_url', mask: 'mask_url' }
 
+/** The model that such a request draws with and its LoRAs, fetched where that is allowed. @throws WireError 422 */
+export async function findLatentConsistency(
+  engine: ImageEngine,
+  { modelName, size, loras = [] }: Pick<LcmRequest, 'modelName' | 'size' | 'loras'>,
+  context: HandlerContext,
+): Promise<LocalCheckpoint> {
+  const checkpoint = await chooseCheckpoint(engine, modelName, LCM_LORAS[modelName], size, context)
+  context.setHeader(MODEL, checkpoint.label)
+  await findAdapters(engine, { ...NO_ADAPTERS, loras }, context)
+  return checkpoint
+}
+
 /** Draws with a few latent consistency steps: yields intermediate pictures where the caller wants them. */
 export async function* drawLatentConsistency(
   engine: ImageEngine,
   request: LcmRequest,
+  checkpoint: LocalCheckpoint,
   context: HandlerContext,
 ): AsyncGenerator<OutputPicture, LcmResult> {
-  const lcmLora = LCM_LORAS[request.modelName]
-  const checkpoint = await chooseCheckpoint(engine, request.modelName, lcmLora, request.size, context)
-  context.setHeader(MODEL, checkpoint.label)
   const { model, adapters } = await openModel(engine, checkpoint, request, context)
   const safety = await openSafetyScreen(engine.safetyCheckers, request, checkpoint.folder, context)
   const startedAt = performance.now()

@@ -89,9 +89,10 @@ async function run([endpoint]: readonly RunnableEndpoint[], input: unknown, stre
     },
     readFile: () => encodeImage({ width: SIZE, height: SIZE, data: new Uint8Array(SIZE * SIZE * 3).fill(90) }, 'png'),
     openOwnFile: async () => undefined,
+    reserveMemory: async () => {},
     setHeader: (name, value) => Object.assign(headers, { [name]: value }),
   }
-  const generator = endpoint.handler(input, context)
+  const generator = await endpoint.handler(input, context)
   let previews = 0
   let next = await generator.next()
   for (; !next.done; next = await generator.next()) previews++

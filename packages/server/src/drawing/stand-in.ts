@@ -1,13 +1,13 @@
 import type { HandlerContext } from '../endpoints/endpoint.ts'
 import { type AdaptedRequest, NO_ADAPTERS } from './adapted-request.ts'
-import type { BaseModel } from './base-model.ts'
+import type { BaseModel, FoundBaseModel } from './base-model.ts'
 import { type LocalCheckpoint, latentConsistencyChoice } from './checkpoint-choice.ts'
 import type { ImageEngine } from './image-engine.ts'
 
 /** A demo checkpoint with its LCM-LoRA, in place of a model whose own LCM-LoRA is not for it. */
 export async function latentConsistencyStandIn(
   engine: ImageEngine,
-  base: BaseModel,
+  base: FoundBaseModel,
   { log }: HandlerContext,
 ): Promise<BaseModel> {
   const choice = latentConsistencyChoice(base.choice as LocalCheckpoint)

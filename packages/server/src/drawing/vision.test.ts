@@ -54,6 +54,7 @@ const context: HandlerContext = {
   },
   readFile: async (url) => (url === 'text' ? new TextEncoder().encode('no picture') : photograph),
   openOwnFile: async () => undefined,
+  reserveMemory: async () => {},
   setHeader() {},
 }
 
@@ -61,7 +62,8 @@ const context: HandlerContext = {
 async function run(schema: EndpointSchema, input: object = {}): Promise<RgbImage> {
   const endpoint = createEndpoints(engine).find((one) => one.schema === schema)
   const parsed = schema.input.parse({ image_url: 'https://example.com/a.jpg', ...input })
-  const { value } = (await endpoint?.handler(parsed, context).next()) ?? {}
+  const drawing = await endpoint?.handler(parsed, context)
+  const { value } = (await drawing?.next()) ?? {}
   const { image } = value as { image: { file_name: string; content_type: string; width: number } }
   expect(image).toMatchObject({ content_type: 'image/png', width: 512, height: 512 })
   return decodeImage(files.get(image.file_name) ?? new Uint8Array())

@@ -58,6 +58,11 @@ export interface HandlerContext {
   /** Stores a generated file and returns the URL by which this client reaches it. */
   saveFile(bytes: Uint8Array, contentType: string, extension: string): Promise<StoredFile>
   /**
+   * Waits until so many bytes of pictures may be held beside those of other requests; they count until the request is over. Asked for
+   * once by a request, before it decodes.
+   */
+  reserveMemory(bytes: number): Promise<void>
+  /**
    * Bytes of an input file: http(s) URL, `data:` URI, or a URL of this server (read locally).
    * @param expected `picture` (the default) refuses what its declared type says is none
    * @throws WireError 422 `file_download_error`, `file_too_large` … naming `field`
@@ -73,10 +78,16 @@ export interface HandlerContext {
 }
 
 /** Yields intermediate outputs of the final output's shape; returns the final one. */
+export type Drawing<Output = unknown> = AsyncGenerator<Partial<Output>, Output>
+
+/**
+ * Prepares — refuses what can be refused, reads and decodes what the input names, finds the weights — and returns the drawing. Any number
+ * of requests prepare at once; the drawing is run when the device is the request's. A generator function has nothing to prepare.
+ */
 export type EndpointHandler<Input = unknown, Output = unknown> = (
   input: Input,
   context: HandlerContext,
-) => AsyncGenerator<Partial<Output>, Output>
+) => Drawing<Output> | Promise<Drawing<Output>>
 
 /** An endpoint that this runner can answer. */
 export interface RunnableEndpoint {

@@ -1,4 +1,5 @@
 import type { RunnerOptions } from '../runner/runner.ts'
+import { InputFetches } from '../security/input-fetches.ts'
 import { MAX_IMAGE_BYTES, mayBeImage, readInputFile } from '../security/input-file.ts'
 import type { OutboundHttp } from '../security/outbound-http.ts'
 import { saveGeneratedFile } from '../storage/generated-file.ts'
@@ -11,15 +12,16 @@ import type { BackingStores } from './stores.ts'
 /** Seconds for fetching one input picture. */
 const FETCH_SECONDS = 30
 
-/** Reading and saving files on behalf of a request. */
+/** Reading and saving files on behalf of a request. Fetches of all requests share the slots of `fetches`. */
 export async function fileAccess(
   { objects, database }: Pick<BackingStores, 'objects' | 'database'>,
   outbound: OutboundHttp,
+  fetches: InputFetches = new InputFetches(),
 ): Promise<RunnerOptions['files']> {
   const secret = await sharedSecret(database, 'upload-secret')
   const defaults = lifecycleDefaults(database)
   const isSigned = (url: URL, key: string) => isSignedDownload(url, key, secret, new Date())
-  return ({ filesUrl, account, keyId, objectLifecycle }) => {
+  return ({ filesUrl, account, keyId, objectLifecycle }, signal) => {
     const reader = { filesUrl, isSigned, account, ...(keyId !== undefined && { keyId }) }
     return {
       saveFile: async (bytes, contentType, extension) =>
@@ -32,6 +34,7 @@ export async function fileAccess(
         readInputFile(
           {
             outbound,
+            inTurn: (host, fetch) => fetches.run(keyId ?? account, host, signal, fetch),
             readOwnFile: (ownUrl, maxBytes) => readOwnFile(objects, ownUrl, maxBytes, reader),
           },
           url,
@@ -39,6 +42,7 @@ export async function fileAccess(
             field,
             maxBytes: MAX_IMAGE_BYTES,
             timeoutSeconds: FETCH_SECONDS,
+            signal,
             ...(expected === 'picture' && { accepts: mayBeImage }),
           },
         ),

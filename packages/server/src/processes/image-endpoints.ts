@@ -3,7 +3,7 @@ import { openEngine } from '@darkroom/engine'
 import { type Config, preparedWeightsFolder } from '../config/config.ts'
 import { ImageEngine } from '../drawing/image-engine.ts'
 import { readRecipes } from '../drawing/recipes.ts'
-import type { RunnableEndpoint } from '../endpoints/endpoint.ts'
+import type { Drawing, RunnableEndpoint } from '../endpoints/endpoint.ts'
 import { ModelRegistry } from '../models/model-registry.ts'
 import { ENDPOINT_FOLDERS } from './endpoints.ts'
 import { bundled } from './installation.ts'
@@ -60,10 +60,14 @@ export async function createImageEndpoints(config: Config): Promise<ServedEndpoi
 function notingAnswers({ schema, handler }: RunnableEndpoint, answered: Set<string>): RunnableEndpoint {
   return {
     schema,
-    async *handler(input, context) {
-      const output = yield* handler(input, context)
-      answered.add(schema.id)
-      return output
+    async handler(input, context) {
+      return noting(await handler(input, context), () => answered.add(schema.id))
     },
   }
+}
+
+async function* noting<T>(drawing: Drawing<T>, onAnswered: () => void): Drawing<T> {
+  const output = yield* drawing
+  onAnswered()
+  return output
 }

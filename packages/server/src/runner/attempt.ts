@@ -3,6 +3,8 @@ import type { EndpointSchema, HandlerContext, RunnableEndpoint } from '../endpoi
 import { WireError } from '../errors/errors.ts'
 import { BILLABLE_UNITS } from '../protocol/headers.ts'
 import type { LogEntry } from '../queue/request-queue.ts'
+import type { TakeTurn } from './dispatcher.ts'
+import type { InputMemory } from './input-memory.ts'
 import { failedResult, type HandlerResult, type HandlerRun, runHandler, stopError } from './run-handler.ts'
 import type { RunnerLogger } from './runner-logger.ts'
 import { StopReason } from './stop-reason.ts'
@@ -26,7 +28,13 @@ export interface AttemptEnvironment {
   readonly runnerId: string
   readonly endpoints: ReadonlyMap<string, RunnableEndpoint>
   readonly validation: InputValidation
-  readonly files: (request: FileRequest) => Pick<HandlerContext, 'saveFile' | 'readFile' | 'openOwnFile'>
+  /** @param signal ends the fetches of a request that is over */
+  readonly files: (
+    request: FileRequest,
+    signal: AbortSignal,
+  ) => Pick<HandlerContext, 'saveFile' | 'readFile' | 'openOwnFile'>
+  /** What the input pictures of requests may take together. */
+  readonly inputMemory: InputMemory
   /** Whether pictures are to carry the request that they come from. */
   readonly recordsRequests: boolean
   /** Seconds that an aborted handler may take to stop before it counts as stuck. */
@@ -43,6 +51,8 @@ export interface Attempt {
   readonly streaming: boolean
   readonly inlineBytes: boolean
   readonly controller: AbortController
+  readonly takeTurn: TakeTurn
+  /** What preparing may take, and what drawing may take; waiting in line counts for neither. */
   readonly runTimeoutSeconds: number
   readonly onStarted: () => void
   readonly onPartial: (output: unknown) => void
@@ -56,23 +66,47 @@ export async function answerAttempt(attempt: Attempt, environment: AttemptEnviro
   if (endpoint === undefined) {
     return failedResult(new WireError(404, `Application "${request.endpointId}" not found`))
   }
-  const timer = setTimeout(() => {
-    controller.abort(
-      new StopReason('run-timeout', `The request ran longer than the ${runTimeoutSeconds} seconds it may take`),
-    )
-  }, runTimeoutSeconds * 1000)
+  const limit = runTimeLimit(controller, runTimeoutSeconds)
   const watch = watchStuck(attempt, environment)
+  const memory = environment.inputMemory.share(controller.signal)
   try {
-    const result = await Promise.race([runHandler(handlerRun(attempt, endpoint, environment)), watch.stuck])
+    const run = handlerRun(attempt, endpoint, environment, (bytes) => memory.reserve(bytes))
+    const takeTurn = async () => {
+      limit.pause()
+      await attempt.takeTurn(controller.signal)
+      limit.restart()
+    }
+    limit.restart()
+    const result = await Promise.race([runHandler({ ...run, takeTurn }), watch.stuck])
     const billed = result.status < 400 ? { [BILLABLE_UNITS]: '1' } : {}
     return { ...result, headers: { 'x-fal-served-from': environment.runnerId, ...billed, ...result.headers } }
   } finally {
-    clearTimeout(timer)
+    limit.pause()
     watch.stop()
+    memory.release()
   }
 }
 
-function handlerRun(attempt: Attempt, endpoint: RunnableEndpoint, environment: AttemptEnvironment) {
+function runTimeLimit(controller: AbortController, seconds: number) {
+  let timer: NodeJS.Timeout | undefined
+  const late = () => {
+    const message = `The request ran longer than the ${seconds} seconds it may take`
+    controller.abort(new StopReason('run-timeout', message))
+  }
+  return {
+    pause: () => clearTimeout(timer),
+    restart() {
+      timer = setTimeout(late, seconds * 1000)
+    },
+  }
+}
+
+function handlerRun(
+  attempt: Attempt,
+  endpoint: RunnableEndpoint,
+  environment: AttemptEnvironment,
+  reserveMemory: HandlerContext['reserveMemory'],
+): Omit<HandlerRun, 'takeTurn'> {
   const { request, readInput, streaming, inlineBytes, controller, onStarted, onPartial, onLog } = attempt
   const context: HandlerRun['context'] = {
     requestId: request.requestId,
@@ -81,7 +115,8 @@ function handlerRun(attempt: Attempt, endpoint: RunnableEndpoint, environment: A
     inlineBytes,
     log: (message, level = 'INFO', progress) =>
       onLog({ timestamp: new Date(), level, message, ...(progress && { progress }) }),
-    ...environment.files(request),
+    reserveMemory,
+    ...environment.files(request, controller.signal),
   }
   const onDefect = (error: unknown) =>
     environment.logger.error('a handler failed', {

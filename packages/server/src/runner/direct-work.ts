@@ -1,11 +1,13 @@
 import type { DirectWork } from '../channel/direct-channel.ts'
 import { type AttemptEnvironment, answerAttempt } from './attempt.ts'
+import type { TakeTurn } from './dispatcher.ts'
 import { StopReason } from './stop-reason.ts'
 
 /** Works on one input of the direct channel and emits its events, `result` last; never throws. */
 export async function runDirectWork(
   work: DirectWork,
   controller: AbortController,
+  takeTurn: TakeTurn,
   environment: AttemptEnvironment & { readonly runTimeoutSeconds: number },
 ): Promise<void> {
   const { session } = work
@@ -19,6 +21,7 @@ export async function runDirectWork(
       streaming: session.streaming,
       inlineBytes: session.inlineBytes,
       controller,
+      takeTurn,
       runTimeoutSeconds: environment.runTimeoutSeconds,
       onStarted: () => work.emit({ type: 'started' }),
       onPartial: (partial) => {

@@ -1,32 +1,51 @@
 import { describe, expect, it } from 'vitest'
-import { Dispatcher } from './dispatcher.ts'
+import { Dispatcher, type DispatcherOptions, type Job } from './dispatcher.ts'
 
 interface Gate {
-  readonly job: () => Promise<void>
+  readonly job: Job
   readonly open: () => void
-}
-
-function gate(name: string, order: string[]): Gate {
-  let open = () => {}
-  const opened = new Promise<void>((resolve) => {
-    open = resolve
-  })
-  const job = () => {
-    order.push(name)
-    return opened
-  }
-  return { job, open }
 }
 
 const NEVER = new AbortController().signal
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
-function dispatcherOver(waiting: (() => Promise<void>)[], capacity = 1): Dispatcher {
+/** A request that takes its turn at once, notes that it draws, and draws until its gate is opened. */
+function gate(name: string, order: string[], signal = NEVER): Gate {
+  let open = () => {}
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  const job: Job = async (takeTurn) => {
+    await takeTurn(signal)
+    order.push(name)
+    await opened
+  }
+  return { job, open: () => open() }
+}
+
+/** A request that prepares until it is told to go on, and then draws. */
+function slow(name: string, order: string[]): { readonly job: Job; readonly prepared: () => void } {
+  let prepared = () => {}
+  const ready = new Promise<void>((resolve) => {
+    prepared = resolve
+  })
+  const job: Job = async (takeTurn) => {
+    await ready
+    await takeTurn(NEVER)
+    order.push(name)
+  }
+  return { job, prepared: () => prepared() }
+}
+
+function dispatcherOver(waiting: Job[], options: Partial<DispatcherOptions> = {}): Dispatcher {
   return new Dispatcher({
-    capacity,
+    capacity: 1,
     claim: async () => waiting.shift(),
     claimRetryMs: 1,
     onClaimError: () => {},
+    patienceMs: 10_000,
+    claimsAhead: 64,
+    ...options,
   })
 }
 
@@ -36,20 +55,20 @@ describe('Dispatcher', () => {
     const gates = ['q1', 'q2', 'd1', 'd2', 'd3'].map((name) => gate(name, order))
     const jobs = gates.map(({ job }) => job)
     const dispatcher = dispatcherOver(jobs.slice(0, 2))
-    for (const job of jobs.slice(2)) dispatcher.submit(job, NEVER)
     dispatcher.wake()
+    for (const job of jobs.slice(2)) dispatcher.submit(job)
     for (const { open } of gates) open()
     await dispatcher.idle()
     expect(order).toEqual(['q1', 'd1', 'q2', 'd2', 'd3'])
   })
 
-  it('never runs more than its capacity', async () => {
+  it('never lets more draw than its capacity', async () => {
     const order: string[] = []
     const gates = ['a', 'b', 'c'].map((name) => gate(name, order))
-    const dispatcher = dispatcherOver([], 2)
+    const dispatcher = dispatcherOver([], { capacity: 2 })
     dispatcher.wake()
     await turn()
-    for (const { job } of gates) dispatcher.submit(job, NEVER)
+    for (const { job } of gates) dispatcher.submit(job)
     await turn()
     expect(order).toEqual(['a', 'b'])
     gates[0]?.open()
@@ -60,27 +79,69 @@ describe('Dispatcher', () => {
     expect(dispatcher.busy).toBe(0)
   })
 
-  it('takes aborted work out of the line unrun', async () => {
+  it('takes aborted work out of the line', async () => {
     const order: string[] = []
     const first = gate('first', order)
     const dispatcher = dispatcherOver([])
     const controller = new AbortController()
-    const ran = dispatcher.submit(first.job, NEVER)
-    const left = dispatcher.submit(gate('second', order).job, controller.signal)
+    const done = dispatcher.submit(first.job)
+    const left = dispatcher.submit(gate('second', order, controller.signal).job)
     await turn()
-    controller.abort()
-    expect(await left).toBe(false)
+    controller.abort(new Error('the client left'))
+    await expect(left).rejects.toThrow('the client left')
     first.open()
-    expect(await ran).toBe(true)
+    await done
+    await dispatcher.idle()
     expect(order).toEqual(['first'])
+  })
+
+  it('lets others draw while direct work prepares', async () => {
+    const order: string[] = []
+    const dripping = slow('dripping', order)
+    const dispatcher = dispatcherOver([])
+    const late = dispatcher.submit(dripping.job)
+    const quick = gate('quick', order)
+    quick.open()
+    await dispatcher.submit(quick.job)
+    dripping.prepared()
+    await late
+    expect(order).toEqual(['quick', 'dripping'])
+  })
+
+  it('keeps the slot for a claimed request that prepares quickly', async () => {
+    const order: string[] = []
+    const quick = slow('quick', order)
+    const waiting = [quick.job, gate('next', order).job]
+    const dispatcher = dispatcherOver(waiting)
+    dispatcher.wake()
+    await turn()
+    expect([dispatcher.busy, waiting.length]).toEqual([1, 1])
+    quick.prepared()
+    await turn()
+    expect(order).toEqual(['quick', 'next'])
+  })
+
+  it('claims the next request when one prepares for long, up to a number of them', async () => {
+    const order: string[] = []
+    const [first, second] = [slow('first', order), slow('second', order)]
+    const third = gate('third', order)
+    const dispatcher = dispatcherOver([first.job, second.job, third.job], { patienceMs: 1, claimsAhead: 2 })
+    dispatcher.wake()
+    await expect.poll(() => dispatcher.busy).toBe(0)
+    expect(order).toEqual([])
+    second.prepared()
+    await turn()
+    expect(order).toEqual(['second', 'third'])
+    third.open()
+    first.prepared()
+    await dispatcher.idle()
+    expect(order).toEqual(['second', 'third', 'first'])
   })
 
   it('asks the queue again after a failed claim, and never while it is known to be empty', async () => {
     let calls = 0
     const order: string[] = []
-    const dispatcher = new Dispatcher({
-      capacity: 1,
-      claimRetryMs: 1,
+    const dispatcher = dispatcherOver([], {
       onClaimError: () => order.push('error'),
       claim: async () => {
         calls += 1
@@ -91,7 +152,7 @@ describe('Dispatcher', () => {
     })
     dispatcher.wake()
     while (calls < 3) await turn()
-    for (let i = 0; i < 20; i++) await dispatcher.submit(async () => {}, NEVER)
+    for (let i = 0; i < 20; i++) await dispatcher.submit((takeTurn) => takeTurn(NEVER))
     expect(order).toEqual(['error', 'ran'])
     expect(calls).toBe(3)
   })

@@ -1,32 +1,55 @@
+/** Waits for the device; resolves when it is the caller's. @throws the signal's reason, once it is aborted */
+export type TakeTurn = (signal: AbortSignal) => Promise<void>
+
+/** Works on one request: prepares, takes its turn, draws. Must not throw; what it had taken is given back when it is done. */
+export type Job = (takeTurn: TakeTurn) => Promise<void>
+
 export interface DispatcherOptions {
-  /** Works at the same time. */
+  /** Requests that draw at the same time. */
   readonly capacity: number
   /** Takes the next request of the queue and returns what works on it, or nothing when none waits. */
-  readonly claim: () => Promise<(() => Promise<void>) | undefined>
+  readonly claim: () => Promise<Job | undefined>
   /** A claim that failed (the database is away) is tried again after this long. */
   readonly claimRetryMs: number
   readonly onClaimError: (error: unknown) => void
+  /**
+   * How long a slot is kept for a request that was claimed for it and still prepares (fetches its pictures). One that takes longer lets
+   * others draw meanwhile.
+   */
+  readonly patienceMs: number
+  /** Requests of the queue that prepare, or wait to draw, without a slot; nothing is claimed beyond. */
+  readonly claimsAhead: number
 }
 
-interface WaitingJob {
-  readonly run: () => Promise<void>
+type Kind = 'direct' | 'queue'
+
+/** A request that is here, and whether it has a slot. */
+interface Place {
+  readonly kind: Kind
+  hasSlot: boolean
+  patience?: NodeJS.Timeout
+}
+
+interface Waiting {
+  readonly place: Place
   readonly resolve: () => void
 }
 
 /**
- * Shares the runner's slots between direct work (sync runs, streams, realtime frames) and requests of the queue. When
- * both wait they take turns, so a realtime session that is always busy cannot starve the queue, nor a full queue the
- * sessions. Direct work is first come, first served; a session has one input in line at a time, which makes that a
- * round-robin over sessions.
+ * Shares the runner's slots between direct work (sync runs, streams, realtime frames) and requests of the queue. Requests prepare outside
+ * of the slots, any number at once, and line up when they are ready to draw. When both kinds wait they take turns, so a realtime session
+ * that is always busy cannot starve the queue, nor a full queue the sessions. Within a kind it is first ready, first served; a session
+ * has one input in line at a time, which makes that a round-robin over sessions.
  */
 export class Dispatcher {
   readonly #options: DispatcherOptions
-  readonly #direct: WaitingJob[] = []
+  readonly #places = new Set<Place>()
+  readonly #lines: Readonly<Record<Kind, Waiting[]>> = { direct: [], queue: [] }
   #busy = 0
   /** The queue may hold a request: unknown at the start, and whenever a wake-up came. */
   #queueMayHoldWork = true
   #claiming = false
-  #lastTurn: 'direct' | 'queue' = 'direct'
+  #lastTurn: Kind = 'direct'
   #stopped = false
   #retryTimer: NodeJS.Timeout | undefined
   #onIdle: (() => void)[] = []
@@ -35,6 +58,7 @@ export class Dispatcher {
     this.#options = options
   }
 
+  /** Slots that are taken. */
   get busy(): number {
     return this.#busy
   }
@@ -45,75 +69,98 @@ export class Dispatcher {
     this.#dispatch()
   }
 
-  /**
-   * Runs `job` when its turn has come; resolves when it is done. `job` must not throw.
-   * An abort while it waits in line takes it out, unrun.
-   * @returns whether it ran
-   */
-  async submit(job: () => Promise<void>, signal: AbortSignal): Promise<boolean> {
-    if (signal.aborted) return false
-    let ran = false
-    await new Promise<void>((resolve) => {
-      const waiting: WaitingJob = {
-        resolve,
-        run: () => {
-          ran = true
-          signal.removeEventListener('abort', leave)
-          return job()
-        },
-      }
-      const leave = () => {
-        this.#direct.splice(this.#direct.indexOf(waiting), 1)
-        resolve()
-      }
-      signal.addEventListener('abort', leave, { once: true })
-      this.#direct.push(waiting)
-      this.#dispatch()
-    })
-    return ran
+  /** Runs `job` at once; resolves when it is done. */
+  submit(job: Job): Promise<void> {
+    return this.#run({ kind: 'direct', hasSlot: false }, job)
   }
 
-  /** Claims nothing any more. Direct work goes on. */
+  /** Claims nothing any more. What is here goes on. */
   stopClaiming(): void {
     this.#stopped = true
     clearTimeout(this.#retryTimer)
   }
 
-  /** Resolves when no slot is taken and no direct work waits. */
+  /** Resolves when nothing is here and nothing is being claimed. */
   async idle(): Promise<void> {
-    if (this.#busy === 0 && this.#direct.length === 0) return
-    await new Promise<void>((resolve) => this.#onIdle.push(resolve))
+    if (!this.#isIdle()) await new Promise<void>((resolve) => this.#onIdle.push(resolve))
   }
 
-  #dispatch(): void {
-    while (this.#busy < this.#options.capacity) {
-      const claimable = this.#queueMayHoldWork && !this.#claiming && !this.#stopped
-      const job = claimable && this.#lastTurn === 'direct' ? undefined : this.#direct.shift()
-      if (job !== undefined) this.#start('direct', job.run, job.resolve)
-      else if (claimable) this.#claimNext()
-      else break
-    }
-    if (this.#busy === 0 && this.#direct.length === 0) {
-      for (const resolve of this.#onIdle.splice(0)) resolve()
+  #isIdle(): boolean {
+    return this.#places.size === 0 && !this.#claiming
+  }
+
+  async #run(place: Place, job: Job): Promise<void> {
+    this.#places.add(place)
+    try {
+      await job((signal) => this.#takeTurn(place, signal))
+    } finally {
+      clearTimeout(place.patience)
+      if (place.hasSlot) this.#busy -= 1
+      this.#places.delete(place)
+      this.#dispatch()
     }
   }
 
-  #start(turn: 'direct' | 'queue', run: () => Promise<void>, done: () => void): void {
-    this.#busy += 1
-    this.#lastTurn = turn
-    run().finally(() => {
-      this.#busy -= 1
-      done()
+  async #takeTurn(place: Place, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    clearTimeout(place.patience)
+    if (place.hasSlot) return
+    const line = this.#lines[place.kind]
+    await new Promise<void>((resolve, reject) => {
+      const leave = () => {
+        line.splice(line.indexOf(waiting), 1)
+        reject(signal.reason)
+        // One that waits is one that is claimed ahead.
+        this.#dispatch()
+      }
+      const waiting: Waiting = {
+        place,
+        resolve: () => {
+          signal.removeEventListener('abort', leave)
+          resolve()
+        },
+      }
+      signal.addEventListener('abort', leave, { once: true })
+      line.push(waiting)
       this.#dispatch()
     })
   }
 
+  #dispatch(): void {
+    while (this.#busy < this.#options.capacity) {
+      const [first, second]: readonly [Kind, Kind] =
+        this.#lastTurn === 'direct' ? ['queue', 'direct'] : ['direct', 'queue']
+      if (!this.#fillSlot(first) && !this.#fillSlot(second)) break
+    }
+    if (this.#isIdle()) for (const resolve of this.#onIdle.splice(0)) resolve()
+  }
+
+  /** @returns whether somebody of that kind took it */
+  #fillSlot(kind: Kind): boolean {
+    const next = this.#lines[kind].shift()
+    if (next !== undefined) {
+      next.place.hasSlot = true
+      next.resolve()
+    } else if (kind === 'direct' || !this.#mayClaim()) {
+      return false
+    } else {
+      this.#claimNext()
+    }
+    this.#busy += 1
+    this.#lastTurn = kind
+    return true
+  }
+
+  #mayClaim(): boolean {
+    if (!this.#queueMayHoldWork || this.#claiming || this.#stopped) return false
+    const ahead = [...this.#places].filter(({ kind, hasSlot }) => kind === 'queue' && !hasSlot)
+    return ahead.length < this.#options.claimsAhead
+  }
+
   /** A slot is held while the claim is asked for, or its answer could find every slot taken. */
   #claimNext(): void {
-    this.#busy += 1
     this.#claiming = true
     this.#queueMayHoldWork = false
-    this.#lastTurn = 'queue'
     this.#options
       .claim()
       .catch((error: unknown) => {
@@ -121,14 +168,23 @@ export class Dispatcher {
         this.#retryTimer = setTimeout(() => this.wake(), this.#options.claimRetryMs)
         return undefined
       })
-      .then((run) => {
+      .then((job) => {
         this.#claiming = false
-        this.#busy -= 1
-        if (run !== undefined) {
+        if (job === undefined) {
+          this.#busy -= 1
+        } else {
           this.#queueMayHoldWork = true
-          this.#start('queue', run, () => {})
+          const place: Place = { kind: 'queue', hasSlot: true }
+          place.patience = setTimeout(() => this.#giveUpSlot(place), this.#options.patienceMs)
+          void this.#run(place, job)
         }
         this.#dispatch()
       })
+  }
+
+  #giveUpSlot(place: Place): void {
+    place.hasSlot = false
+    this.#busy -= 1
+    this.#dispatch()
   }
 }

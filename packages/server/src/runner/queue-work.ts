@@ -2,6 +2,7 @@ import { stringifyJson } from '../protocol/json-text.ts'
 import type { ClaimedRequest, Outcome } from '../queue/request-queue.ts'
 import { type AttemptEnvironment, answerAttempt } from './attempt.ts'
 import type { Claims } from './claims.ts'
+import type { Job, TakeTurn } from './dispatcher.ts'
 import { RequestLog } from './request-log.ts'
 import { failedResult, type HandlerResult } from './run-handler.ts'
 import type { RunnerQueue } from './runner-queue.ts'
@@ -14,16 +15,16 @@ export interface QueueWorkEnvironment extends AttemptEnvironment {
   readonly runTimeoutSeconds: number
 }
 
-/** A claimed request being worked on. */
+/** A claimed request that is held from here on. */
 export interface QueueWork {
-  /** Resolves when the device is free again. */
-  readonly worked: Promise<void>
+  /** Works on it; resolves when the device is free again. */
+  readonly job: Job
   /** Resolves when the outcome is stored, or no longer this runner's business. */
   readonly completed: Promise<void>
 }
 
-/** Works on a claimed request and completes it. Storing the result is no reason to keep the device waiting. */
-export function startQueueWork(
+/** What works on a claimed request and completes it. Storing the result is no reason to keep the device waiting. */
+export function holdQueueWork(
   claimed: ClaimedRequest,
   controller: AbortController,
   environment: QueueWorkEnvironment,
@@ -36,12 +37,15 @@ export function startQueueWork(
     environment.logFlushMs,
     (error) => logger.error('writing a request’s log failed', { ...claim, error }),
   )
-  const result = work(claimed, controller, log, environment)
+  let end = (_result: HandlerResult) => {}
+  const ended = new Promise<HandlerResult>((resolve) => {
+    end = resolve
+  })
   return {
-    worked: result.then(() => {}),
-    completed: result.then(async (ended) => {
+    job: async (takeTurn) => end(await work(claimed, controller, takeTurn, log, environment)),
+    completed: ended.then(async (result) => {
       await log.flush()
-      await claims.complete(claim, toOutcome(ended, environment), ended.retryable === true)
+      await claims.complete(claim, toOutcome(result, environment), result.retryable === true)
     }),
   }
 }
@@ -49,6 +53,7 @@ export function startQueueWork(
 function work(
   claimed: ClaimedRequest,
   controller: AbortController,
+  takeTurn: TakeTurn,
   log: RequestLog,
   environment: QueueWorkEnvironment,
 ): Promise<HandlerResult> {
@@ -60,6 +65,7 @@ function work(
       streaming: false,
       inlineBytes: false,
       controller,
+      takeTurn,
       runTimeoutSeconds: claimed.runTimeoutSeconds ?? environment.runTimeoutSeconds,
       onStarted: () => {},
       onPartial: () => {},

@@ -23,9 +23,11 @@ export interface HandlerRun {
   readonly readInput: (endpoint: RunnableEndpoint) => unknown
   /** The context but for the headers, which are collected here. Its signal is aborted with a `StopReason`. */
   readonly context: Omit<HandlerContext, 'setHeader' | 'record'>
+  /** Waits for the device. @throws the signal's reason */
+  readonly takeTurn: () => Promise<void>
   /** Whether pictures are to carry the request that they come from. */
   readonly recordsRequests: boolean
-  /** Called when the input is valid and the handler begins. */
+  /** Called when the request has its turn and begins to draw. */
   readonly onStarted: () => void
   readonly onPartial: (output: unknown) => void
   /** Told of errors that are nobody's answer: defects of the handler. */
@@ -33,8 +35,8 @@ export interface HandlerRun {
 }
 
 /**
- * Validates an input, runs the endpoint's handler and turns whatever happens into an answer; never throws. A handler
- * that ignores an abort and finishes keeps its result, as fal has it.
+ * Validates an input, lets the endpoint's handler prepare, waits for the device, draws, and turns whatever happens into an answer; never
+ * throws. A handler that ignores an abort and finishes keeps its result, as fal has it.
  */
 export async function runHandler(run: HandlerRun): Promise<HandlerResult> {
   const headers: Record<string, string> = {}
@@ -43,13 +45,42 @@ export async function runHandler(run: HandlerRun): Promise<HandlerResult> {
   }
   try {
     const input = run.readInput(run.endpoint)
+    const record = run.recordsRequests && { record: { endpointId: run.endpoint.schema.id, input } }
+    const reading = readingAhead(run.context)
+    const drawing = await run.endpoint.handler(input, { ...run.context, ...reading.context, ...record, setHeader })
+    await run.takeTurn()
+    reading.end()
     run.onStarted()
     const startedAt = performance.now()
-    const record = run.recordsRequests && { record: { endpointId: run.endpoint.schema.id, input } }
-    const output = await drive(run.endpoint.handler(input, { ...run.context, ...record, setHeader }), run.onPartial)
+    const output = await drive(drawing, run.onPartial)
     return { status: 200, headers, output, inferenceSeconds: (performance.now() - startedAt) / 1000 }
   } catch (error) {
     return failedResult(answerable(error, run), headers)
+  }
+}
+
+type Reading = Pick<HandlerContext, 'readFile' | 'openOwnFile'>
+
+/** Input files are read before the device is taken: a handler that reads one while it draws would have everybody wait for a slow server. */
+function readingAhead(context: Reading): { readonly context: Reading; end(): void } {
+  let ended = false
+  const requireAhead = () => {
+    if (ended) throw new Error('an input file is read while its request draws: read it before the drawing is returned')
+  }
+  return {
+    context: {
+      readFile: async (...file) => {
+        requireAhead()
+        return context.readFile(...file)
+      },
+      openOwnFile: async (...file) => {
+        requireAhead()
+        return context.openOwnFile(...file)
+      },
+    },
+    end() {
+      ended = true
+    },
   }
 }
 

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { afterEach, describe, expect, it } from 'vitest'
-import { anyObject, FAKE_ENDPOINTS, fakeFiles } from '../../test/fakes/endpoints.ts'
+import { anyObject, echo, FAKE_ENDPOINTS, fakeFiles } from '../../test/fakes/endpoints.ts'
 import { openTestQueue, submission, type TestQueue } from '../../test/fakes/test-queue.ts'
+import { runnable } from '../endpoints/endpoint.ts'
 import type { RequestQueueOptions } from '../queue/options.ts'
 import { type Runner, type RunnerOptions, startRunner } from './runner.ts'
 
@@ -42,6 +43,32 @@ async function answer(queue: TestQueue, endpointId: string, input: unknown) {
   const requestId = randomUUID()
   await queue.enqueue(submission(requestId, endpointId, input))
   return { requestId, outcome: await queue.outcome(requestId) }
+}
+
+/** Files that arrive when the test says so, unless their request is over before. */
+function slowPicture() {
+  let arrive = () => {}
+  let ask = () => {}
+  let signal: AbortSignal | undefined
+  const arrived = new Promise<void>((resolve) => {
+    arrive = resolve
+  })
+  const asked = new Promise<void>((resolve) => {
+    ask = resolve
+  })
+  const files: RunnerOptions['files'] = (request, requestSignal) => ({
+    ...fakeFiles(request),
+    async readFile() {
+      signal = requestSignal
+      ask()
+      const over = new Promise<never>((_, reject) => {
+        requestSignal.addEventListener('abort', () => reject(requestSignal.reason))
+      })
+      await Promise.race([arrived, over])
+      return new Uint8Array(3)
+    },
+  })
+  return { files, asked, arrive: () => arrive(), signal: () => signal }
 }
 
 describe('startRunner', () => {
@@ -119,6 +146,40 @@ describe('startRunner', () => {
     await start(queue)
     await queue.enqueue({ ...submission('r', 'fake/steps', { steps: 1_000_000 }), runTimeoutSeconds: 0.02 })
     expect(await queue.outcome('r')).toMatchObject({ status: 504, error: { type: 'request_timeout' } })
+  })
+
+  it('lets others draw while a picture is fetched slowly, and draws with it when it is here', async () => {
+    const queue = await openQueue()
+    const picture = slowPicture()
+    await start(queue, { files: picture.files, patienceMs: 1 })
+    await queue.enqueue(submission('slow', 'fake/read', { image_url: 'https://slow.example/a.png' }))
+    await picture.asked
+    expect((await answer(queue, 'fake/echo', { tag: 1 })).outcome.status).toBe(200)
+    expect((await queue.get('slow'))?.outcome).toBeUndefined()
+    picture.arrive()
+    expect(await queue.outcome('slow')).toMatchObject({ status: 200, body: '{"size":3}' })
+  })
+
+  it('ends the fetch of a request that is cancelled', async () => {
+    const queue = await openQueue()
+    const picture = slowPicture()
+    await start(queue, { files: picture.files })
+    await queue.enqueue(submission('slow', 'fake/read', { image_url: 'https://slow.example/a.png' }))
+    await picture.asked
+    await queue.cancel('slow')
+    expect(await queue.outcome('slow')).toMatchObject({ status: 499, error: { type: 'client_cancelled' } })
+    expect(picture.signal()?.aborted).toBe(true)
+  })
+
+  it('takes a handler that reads a file while it draws for a defect', async () => {
+    const queue = await openQueue()
+    const reading = runnable(echo.schema, async function* (_, context) {
+      yield* []
+      return { size: (await context.readFile('https://slow.example/a.png', [])).byteLength }
+    })
+    const { defects } = await start(queue, { endpoints: [reading] })
+    expect((await answer(queue, 'fake/echo', {})).outcome.status).toBe(500)
+    expect(String(defects[0])).toContain('while its request draws')
   })
 
   it('answers for a handler that does not stop, and asks for the process to be replaced', async () => {

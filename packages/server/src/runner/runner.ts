@@ -7,8 +7,9 @@ import { parseInput, validateInput } from '../validation/validate-input.ts'
 import type { AttemptEnvironment, InputValidation } from './attempt.ts'
 import { Claims } from './claims.ts'
 import { runDirectWork } from './direct-work.ts'
-import { Dispatcher } from './dispatcher.ts'
-import { type QueueWorkEnvironment, startQueueWork } from './queue-work.ts'
+import { Dispatcher, type Job } from './dispatcher.ts'
+import { InputMemory } from './input-memory.ts'
+import { holdQueueWork, type QueueWorkEnvironment } from './queue-work.ts'
 import type { RunnerLogger } from './runner-logger.ts'
 import type { RunnerQueue } from './runner-queue.ts'
 import { StopReason } from './stop-reason.ts'
@@ -27,10 +28,14 @@ export interface RunnerOptions extends Partial<InputValidation> {
   readonly warm?: () => readonly string[]
   /** A UUID when absent. */
   readonly runnerId?: string
-  /** Requests at a time; 1 when absent, since an engine uses the whole device for one picture. */
+  /** Requests that draw at a time; 1 when absent, since an engine uses the whole device for one picture. */
   readonly capacity?: number
   /** Where the direct channel listens; 127.0.0.1 and any free port when absent. */
   readonly listen?: { readonly host?: string; readonly port?: number; readonly advertisedHost?: string }
+  /** Milliseconds that the device is kept free for a request that still prepares; 50 when absent. */
+  readonly patienceMs?: number
+  /** Bytes that the input pictures of all requests may take; 512 MiB when absent. */
+  readonly inputMemoryBytes?: number
   /** Seconds that one request may run where it says nothing itself; 3600 when absent. */
   readonly runTimeoutSeconds?: number
   /** Seconds that an aborted handler may take to stop before the process counts as stuck; 120 when absent. */
@@ -64,6 +69,11 @@ export interface Runner {
 
 /** Exit status of a process whose handler did not stop: EX_SOFTWARE of sysexits.h. */
 const STUCK_EXIT_CODE = 70
+
+/** Requests of the queue that are held here without drawing: more than one client's slow pictures can keep (see `InputFetches`). */
+const CLAIMS_AHEAD = 64
+
+const DEFAULT_INPUT_MEMORY = 512 * 1024 ** 2
 
 /** Starts working: claims from the queue, answers the direct channel, advertises itself. */
 export async function startRunner(options: RunnerOptions): Promise<Runner> {
@@ -107,6 +117,7 @@ class EndpointRunner implements Runner {
         validate: options.validate ?? ((schema, input) => validateInput(schema.input, input)),
       },
       files: options.files,
+      inputMemory: new InputMemory(options.inputMemoryBytes ?? DEFAULT_INPUT_MEMORY),
       logger,
       queue,
       claims: this.#claims,
@@ -120,6 +131,8 @@ class EndpointRunner implements Runner {
       capacity: options.capacity ?? 1,
       claim: () => this.#claim(),
       claimRetryMs: 1_000,
+      patienceMs: options.patienceMs ?? 50,
+      claimsAhead: CLAIMS_AHEAD,
       onClaimError: (error) => logger.error('claiming from the queue failed, trying again', { error }),
     })
   }
@@ -171,7 +184,7 @@ class EndpointRunner implements Runner {
     await queue.withdraw(this.runnerId).catch((error: unknown) => logger.error('withdrawing failed', { error }))
   }
 
-  async #claim(): Promise<(() => Promise<void>) | undefined> {
+  async #claim(): Promise<Job | undefined> {
     const { queue } = this.#options
     const claimed = await queue.claim(this.runnerId, this.#endpointIds, this.#warm())
     if (claimed === undefined) return undefined
@@ -181,19 +194,19 @@ class EndpointRunner implements Runner {
     }
     const controller = new AbortController()
     this.#controllers.add(controller)
-    const { worked, completed } = startQueueWork(claimed, controller, this.#environment)
+    const { job, completed } = holdQueueWork(claimed, controller, this.#environment)
     completed.finally(() => {
       this.#controllers.delete(controller)
       // Its completion may let another request of the endpoint run.
       this.wake()
     })
-    return () => worked
+    return job
   }
 
   async #runDirect(work: DirectWork): Promise<void> {
     const controller = new AbortController()
     this.#controllers.add(controller)
-    await this.#dispatcher.submit(() => runDirectWork(work, controller, this.#environment), work.signal)
+    await this.#dispatcher.submit((takeTurn) => runDirectWork(work, controller, takeTurn, this.#environment))
     this.#controllers.delete(controller)
   }
 

@@ -29,7 +29,7 @@ const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308]
  * @throws OutboundError
  */
 export async function fetchBytes(outbound: OutboundHttp, url: string, limits: FetchLimits): Promise<FetchedBytes> {
-  if (/^\s*data:/i.test(url)) {
+  if (isDataUri(url)) {
     const decoded = decodeDataUri(url.trim(), limits.maxBytes)
     assertAccepted(decoded.contentType, limits)
     return decoded
@@ -50,6 +50,10 @@ export async function fetchBytes(outbound: OutboundHttp, url: string, limits: Fe
     target = answer
   }
   throw new OutboundError('redirects', `more than ${MAX_REDIRECTS} redirects`)
+}
+
+export function isDataUri(url: string): boolean {
+  return /^\s*data:/i.test(url)
 }
 
 async function receive(response: OutboundResponse, url: URL, limits: FetchLimits): Promise<FetchedBytes | URL> {

@@ -8,7 +8,9 @@ const LIMITS = { field: ['loras', 0, 'path'], maxBytes: 20, timeoutSeconds: 5, a
 async function read(url: string, own?: OwnFile): Promise<string> {
   const outbound = new OutboundHttp({ allowPrivateTargets: false })
   try {
-    return String(await readInputFile({ outbound, readOwnFile: async () => own }, url, LIMITS))
+    return String(
+      await readInputFile({ outbound, inTurn: (_, fetch) => fetch(), readOwnFile: async () => own }, url, LIMITS),
+    )
   } finally {
     await outbound.close()
   }

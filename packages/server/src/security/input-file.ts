@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type FieldErrorItem, WireError } from '../errors/errors.ts'
 import { PRIVATE_TARGETS_SETTING } from './address-policy.ts'
-import { type FetchLimits, fetchableUrl, fetchBytes } from './fetch-bytes.ts'
+import { type FetchLimits, fetchableUrl, fetchBytes, isDataUri } from './fetch-bytes.ts'
 import { OutboundError, type OutboundErrorCode } from './outbound-error.ts'
 import type { OutboundHttp } from './outbound-http.ts'
 
@@ -12,6 +12,8 @@ export type OwnFile = Uint8Array | { readonly refusal: 'missing' | 'forbidden' |
 
 export interface InputFileSource {
   readonly outbound: OutboundHttp
+  /** Runs a fetch from a host when that may be done. */
+  readonly inTurn: <T>(host: string, fetch: () => Promise<T>) => Promise<T>
   /** Reads a file of this server without going through the network. */
   readonly readOwnFile: (url: string, maxBytes: number) => Promise<OwnFile>
 }
@@ -43,7 +45,8 @@ export async function readInputFile(
     if (own instanceof Uint8Array) return own
     if (own?.refusal === 'too_large') throw new OutboundError('too_large', `it has more than ${limits.maxBytes} bytes`)
     if (own !== undefined) throw new OutboundError('status', 'this server has no such file: it may have expired')
-    return (await fetchBytes(source.outbound, url, limits)).bytes
+    const fetch = async () => (await fetchBytes(source.outbound, url, limits)).bytes
+    return await (isDataUri(url) ? fetch() : source.inTurn(fetchableUrl(url).hostname, fetch))
   } catch (error) {
     throw error instanceof OutboundError ? inputFileError(error, url, limits) : error
   }
@@ -64,7 +67,7 @@ export async function refuseUnfetchable(
   field: InputFileLimits['field'],
   find: FindHost = lookup,
 ): Promise<void> {
-  if (/^\s*data:/i.test(url)) return
+  if (isDataUri(url)) return
   try {
     const { hostname } = fetchableUrl(url)
     if (isIP(hostname.replace(/^\[|\]$/g, '')) !== 0) return

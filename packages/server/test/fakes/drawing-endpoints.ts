@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { decodeImage, type RgbImage } from '@darkroom/engine'
 import { outputPicture, previewPicture } from '../../src/drawing/picture-output.ts'
-import type { EndpointSchema, HandlerContext, RunnableEndpoint } from '../../src/endpoints/endpoint.ts'
+import type { PictureSize } from '../../src/drawing/picture-size.ts'
+import type { Drawing, EndpointSchema, HandlerContext, RunnableEndpoint } from '../../src/endpoints/endpoint.ts'
 import { fastLcmDiffusion, fastLcmDiffusionImageToImage } from '../../src/endpoints/fal-ai/fast-lcm-diffusion/schema.ts'
 import { lcmSd15ImageToImage } from '../../src/endpoints/fal-ai/lcm/schema.ts'
 import { resolveImageSize } from '../../src/endpoints/shared/image-size.ts'
@@ -28,7 +29,7 @@ function plainImage(width: number, height: number, seed: bigint): RgbImage {
   return { width, height, data: new Uint8Array(width * height * 3).fill(Number(seed % 256n)) }
 }
 
-async function sizeOf(input: DrawingInput, context: HandlerContext): Promise<{ width: number; height: number }> {
+async function sizeOf(input: DrawingInput, context: HandlerContext): Promise<PictureSize> {
   if (input.image_bytes) return decodeImage(input.image_bytes)
   if (input.image_url) return decodeImage(await context.readFile(input.image_url, ['image_url']))
   return resolveImageSize(input.image_size ?? 'square')
@@ -38,26 +39,29 @@ async function sizeOf(input: DrawingInput, context: HandlerContext): Promise<{ w
 function painting(schema: EndpointSchema): RunnableEndpoint {
   return {
     schema,
-    async *handler(rawInput, context) {
+    async handler(rawInput, context) {
       const input = rawInput as DrawingInput
-      const seed = input.seed ?? SMALL_SEED
-      const { width, height } = await sizeOf(input, context)
-      const echo = { prompt: input.prompt, ...(input.request_id !== '' && { request_id: input.request_id }) }
-      for (let step = 1; step <= input.num_inference_steps; step++) {
-        const progress = { done: step, total: input.num_inference_steps }
-        context.log(`Step ${step}/${input.num_inference_steps}`, 'INFO', progress)
-        await sleep(STEP_MS, undefined, { signal: context.signal })
-        if (context.streaming) yield { images: [await previewPicture(plainImage(8, 8, seed))], timings: {}, ...echo }
-      }
-      const images = []
-      for (let index = 0n; index < input.num_images; index++) {
-        const format = { format: input.format ?? 'jpeg', syncMode: input.sync_mode }
-        images.push(await outputPicture(plainImage(width, height, seed + index), { format, seed }, context))
-      }
-      context.setHeader('x-darkroom-model', 'paint')
-      return { images, timings: { inference: 0.01 }, seed, ...echo }
+      return paint(input, await sizeOf(input, context), context)
     },
   }
+}
+
+async function* paint(input: DrawingInput, { width, height }: PictureSize, context: HandlerContext): Drawing<object> {
+  const seed = input.seed ?? SMALL_SEED
+  const echo = { prompt: input.prompt, ...(input.request_id !== '' && { request_id: input.request_id }) }
+  for (let step = 1; step <= input.num_inference_steps; step++) {
+    const progress = { done: step, total: input.num_inference_steps }
+    context.log(`Step ${step}/${input.num_inference_steps}`, 'INFO', progress)
+    await sleep(STEP_MS, undefined, { signal: context.signal })
+    if (context.streaming) yield { images: [await previewPicture(plainImage(8, 8, seed))], timings: {}, ...echo }
+  }
+  const images = []
+  for (let index = 0n; index < input.num_images; index++) {
+    const format = { format: input.format ?? 'jpeg', syncMode: input.sync_mode }
+    images.push(await outputPicture(plainImage(width, height, seed + index), { format, seed }, context))
+  }
+  context.setHeader('x-darkroom-model', 'paint')
+  return { images, timings: { inference: 0.01 }, seed, ...echo }
 }
 
 export const DRAWING_ENDPOINTS: readonly RunnableEndpoint[] = [

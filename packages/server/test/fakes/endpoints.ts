@@ -1,6 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
-import type { EndpointHandler, EndpointSchema, HandlerContext, RunnableEndpoint } from '../../src/endpoints/endpoint.ts'
+import type {
+  Drawing,
+  EndpointHandler,
+  EndpointSchema,
+  HandlerContext,
+  RunnableEndpoint,
+} from '../../src/endpoints/endpoint.ts'
 import { fieldError, WireError } from '../../src/errors/errors.ts'
 import { parseJson, toPlainValue } from '../../src/protocol/json-parse.ts'
 import type { InputValidation } from '../../src/runner/attempt.ts'
@@ -165,12 +171,15 @@ export const picture = endpoint(
 )
 
 /** Tells how many bytes its input file has. */
-export const read = endpoint(
-  'fake/read',
-  once(async (input, context) => ({
-    size: (await context.readFile(String(input.image_url), ['body', 'image_url'])).byteLength,
-  })),
-)
+export const read = endpoint('fake/read', async (input, context) => {
+  const { byteLength: size } = await context.readFile(String(input.image_url), ['body', 'image_url'])
+  return answering({ size })
+})
+
+async function* answering(output: Record<string, unknown>): Drawing<Record<string, unknown>> {
+  yield* []
+  return output
+}
 
 /** Takes any object as it is, so that tests can send what they like; integers beyond 2^53 keep their digits. */
 export const anyObject: InputValidation = {

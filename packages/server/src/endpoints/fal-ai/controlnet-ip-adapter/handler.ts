@@ -1,16 +1,17 @@
-import { ArchiveError, decodeImage, drawPoses, type RgbImage, readPictureArchive } from '@darkroom/engine'
+import { ArchiveError, drawPoses, type RgbImage, readPictureArchive } from '@darkroom/engine'
 import type { z } from 'zod'
 import { drawAdapted } from '../../../drawing/adapted-drawing.ts'
 import { type AdaptedRequest, type AdaptersRequest, NO_ADAPTERS } from '../../../drawing/adapted-request.ts'
-import { openBaseModel } from '../../../drawing/base-model.ts'
+import { findAdapters } from '../../../drawing/adapters.ts'
+import { type FoundBaseModel, findBase, loadBase } from '../../../drawing/base-model.ts'
 import { toWireError } from '../../../drawing/engine-errors.ts'
 import type { ImageEngine } from '../../../drawing/image-engine.ts'
-import { pictureFrom, sizeOfInput } from '../../../drawing/input-picture.ts'
+import { readPictures, sizeOfInput } from '../../../drawing/input-pictures.ts'
 import type { FilePicture, OutputPicture } from '../../../drawing/picture-output.ts'
 import { chooseSeed } from '../../../drawing/seed.ts'
 import { withoutAdapters } from '../../../drawing/stand-in.ts'
 import { fieldError } from '../../../errors/errors.ts'
-import { type HandlerContext, type RunnableEndpoint, runnable } from '../../endpoint.ts'
+import { type Drawing, type HandlerContext, type RunnableEndpoint, runnable } from '../../endpoint.ts'
 import { controlNetIpAdapter } from './schema.ts'
 
 type Input = z.output<typeof controlNetIpAdapter.input>
@@ -24,32 +25,42 @@ interface Output {
 /** The subject of an archive of pictures, in the pose of one picture, starting from another. */
 export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[] {
   return [
-    runnable(controlNetIpAdapter, async function* (input, context): AsyncGenerator<Partial<Output>, Output> {
+    runnable(controlNetIpAdapter, async (input, context) => {
       const timings: Record<string, number> = {}
       const timed = timer(timings)
-      const reference = await timed('reference', () =>
-        pictureFrom(input.reference_image_url, ['reference_image_url'], context),
-      )
-      const pose = await timed('pose', () =>
-        pictureFrom(input.reference_pose_image_url, ['reference_pose_image_url'], context),
-      )
-      const prompts = await timed('archive', () => picturesOf(input.ip_archive_url, context))
-      const size = sizeOfInput(reference)
-      const recipe = engine.recipes['fal-ai/controlnet-ip-adapter']
-      const base = await timed('model', () => openBaseModel(engine, { name: recipe.model }, size, context))
-      const plain = requestOf(engine, input, reference, context)
-      const request = base.standIn
-        ? withoutAdapters(plain, 'What takes over pose and subject', context)
-        : { ...plain, adapters: await timed('pose', () => adaptersOf(engine, pose, prompts, context)) }
-      const { seed } = request
-      const started = performance.now()
-      const run = drawAdapted(engine, request, context, base)
-      let next = await run.next()
-      for (; !next.done; next = await run.next()) yield { images: [next.value], seed, timings: {} }
-      timings.inference = (performance.now() - started) / 1000
-      return { images: next.value.images, seed, timings }
+      const read = await timed('reference', () => readInputs(input, context))
+      const base = await timed('model', () => findBaseAndAdapters(engine, read, context))
+      return draw(engine, { input, read, base, timings }, context)
     }),
   ]
+}
+
+interface Prepared {
+  readonly input: Input
+  readonly read: InputsRead
+  readonly base: FoundBaseModel
+  /** Seconds by phase; more are added. */
+  readonly timings: Record<string, number>
+}
+
+async function* draw(
+  engine: ImageEngine,
+  { input, read, base: found, timings }: Prepared,
+  context: HandlerContext,
+): Drawing<Output> {
+  const timed = timer(timings)
+  const base = await timed('model', () => loadBase(engine, found, context))
+  const plain = requestOf(engine, input, read.reference, context)
+  const request = base.standIn
+    ? withoutAdapters(plain, 'What takes over pose and subject', context)
+    : { ...plain, adapters: await timed('pose', () => adaptersOf(engine, read, context)) }
+  const { seed } = request
+  const started = performance.now()
+  const run = drawAdapted(engine, request, base, context)
+  let next = await run.next()
+  for (; !next.done; next = await run.next()) yield { images: [next.value], seed, timings: {} }
+  timings.inference = (performance.now() - started) / 1000
+  return { images: next.value.images, seed, timings }
 }
 
 /** Adds the seconds of what it runs to a named entry. */
@@ -62,19 +73,79 @@ function timer(timings: Record<string, number>) {
   }
 }
 
-const ARCHIVE_FIELD = ['ip_archive_url']
+interface InputsRead {
+  readonly reference: RgbImage
+  readonly pose: RgbImage
+  /** The pictures of the archive, by name. */
+  readonly prompts: readonly RgbImage[]
+}
 
-/** The pictures of the archive, by name. */
-async function picturesOf(url: string, context: HandlerContext): Promise<RgbImage[]> {
-  const bytes = await context.readFile(url, ARCHIVE_FIELD, 'any')
+async function readInputs(input: Input, context: HandlerContext): Promise<InputsRead> {
+  const files = await archivedPictures(input.ip_archive_url, context)
+  const archived = files.map((source, i) => ({ field: [ARCHIVE_FIELD, i], source }))
+  const pictures = await readPictures(
+    [
+      { field: ['reference_image_url'], source: input.reference_image_url },
+      { field: ['reference_pose_image_url'], source: input.reference_pose_image_url },
+      ...archived,
+    ],
+    context,
+  )
+  return {
+    reference: pictures.at('reference_image_url'),
+    pose: pictures.at('reference_pose_image_url'),
+    prompts: archived.map(({ field }) => pictures.at(...field)),
+  }
+}
+
+const ARCHIVE_FIELD = 'ip_archive_url'
+
+async function archivedPictures(url: string, context: HandlerContext): Promise<Uint8Array[]> {
+  const bytes = await context.readFile(url, [ARCHIVE_FIELD], 'any')
   try {
-    const pictures: RgbImage[] = []
-    for (const file of await readPictureArchive(bytes)) pictures.push(await decodeImage(file.data))
-    return pictures
+    return (await readPictureArchive(bytes)).map(({ data }) => data)
   } catch (error) {
     if (error instanceof ArchiveError) throw fieldError(ARCHIVE_FIELD, 'value_error', error.message)
     throw toWireError(error, { image: ARCHIVE_FIELD })
   }
+}
+
+/** What is drawn with, fetched before the device is taken. */
+async function findBaseAndAdapters(
+  engine: ImageEngine,
+  { reference }: InputsRead,
+  context: HandlerContext,
+): Promise<FoundBaseModel> {
+  const recipe = engine.recipes['fal-ai/controlnet-ip-adapter']
+  const base = await findBase(engine, { name: recipe.model }, sizeOfInput(reference), context)
+  if (base.standIn) return base
+  await engine.vision.poseDetector(context)
+  await findAdapters(
+    engine,
+    {
+      loras: [],
+      embeddings: [],
+      controlNets: [{ path: recipe.pose_controlnet }],
+      imagePrompts: [imagePromptOf(recipe)],
+      imageEncoder: imageEncoderOf(recipe),
+    },
+    context,
+  )
+  return base
+}
+
+type Recipe = ImageEngine['recipes']['fal-ai/controlnet-ip-adapter']
+
+function imagePromptOf(recipe: Recipe) {
+  return {
+    path: recipe.ip_adapter,
+    subfolder: recipe.ip_adapter_subfolder,
+    weightName: recipe.ip_adapter_weight_name,
+  }
+}
+
+function imageEncoderOf(recipe: Recipe) {
+  return recipe.image_encoder === '' ? undefined : { path: recipe.image_encoder }
 }
 
 function requestOf(engine: ImageEngine, input: Input, reference: RgbImage, context: HandlerContext): AdaptedRequest {
@@ -103,8 +174,7 @@ function requestOf(engine: ImageEngine, input: Input, reference: RgbImage, conte
 
 async function adaptersOf(
   engine: ImageEngine,
-  pose: RgbImage,
-  prompts: readonly RgbImage[],
+  { pose, prompts }: InputsRead,
   context: HandlerContext,
 ): Promise<AdaptersRequest> {
   const recipe = engine.recipes['fal-ai/controlnet-ip-adapter']
@@ -117,7 +187,7 @@ async function adaptersOf(
     loras: [],
     embeddings: [],
     guessMode: false,
-    imageEncoder: recipe.image_encoder === '' ? undefined : { path: recipe.image_encoder },
+    imageEncoder: imageEncoderOf(recipe),
     controlNets: [
       {
         path: recipe.pose_controlnet,
@@ -129,9 +199,7 @@ async function adaptersOf(
     ],
     imagePrompts: [
       {
-        path: recipe.ip_adapter,
-        subfolder: recipe.ip_adapter_subfolder,
-        weightName: recipe.ip_adapter_weight_name,
+        ...imagePromptOf(recipe),
         images: prompts,
         averaged: true,
         scale: recipe.ip_adapter_scale,

@@ -1,10 +1,12 @@
 import type { z } from 'zod'
+import type { LocalCheckpoint } from '../../../drawing/checkpoint-choice.ts'
 import type { ImageEngine } from '../../../drawing/image-engine.ts'
-import { inputPicture, pictureFrom, sizeOfInput } from '../../../drawing/input-picture.ts'
-import { drawLatentConsistency, type LcmRequest } from '../../../drawing/latent-consistency.ts'
+import { inputPicture, maskedPicture, sizeOfInput } from '../../../drawing/input-pictures.ts'
+import { drawLatentConsistency, findLatentConsistency, type LcmRequest } from '../../../drawing/latent-consistency.ts'
 import type { OutputPicture } from '../../../drawing/picture-output.ts'
 import { chooseSeed } from '../../../drawing/seed.ts'
-import { type HandlerContext, type RunnableEndpoint, runnable } from '../../endpoint.ts'
+import { requireSteps } from '../../../drawing/strength.ts'
+import { type Drawing, type HandlerContext, type RunnableEndpoint, runnable } from '../../endpoint.ts'
 import { resolveImageSize } from '../../shared/image-size.ts'
 import { fastLcmDiffusion, fastLcmDiffusionImageToImage, fastLcmDiffusionInpainting } from './schema.ts'
 
@@ -16,16 +18,17 @@ export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[
     runnable(fastLcmDiffusion, ({ image_size, ...input }, context) =>
       answer(engine, input, { size: resolveImageSize(image_size) }, context),
     ),
-    runnable(fastLcmDiffusionImageToImage, async function* ({ image_size, ...input }, context) {
+    runnable(fastLcmDiffusionImageToImage, async ({ image_size, ...input }, context) => {
+      requireSteps(input.num_inference_steps, input.strength)
       const image = await inputPicture(input, context)
       const size = image_size ? resolveImageSize(image_size) : sizeOfInput(image)
-      return yield* answer(engine, input, { size, start: { image, strength: input.strength } }, context)
+      return answer(engine, input, { size, start: { image, strength: input.strength } }, context)
     }),
-    runnable(fastLcmDiffusionInpainting, async function* ({ image_size, ...input }, context) {
-      const image = await inputPicture(input, context)
-      const mask = await pictureFrom(input.mask_url, ['mask_url'], context)
+    runnable(fastLcmDiffusionInpainting, async ({ image_size, ...input }, context) => {
+      requireSteps(input.num_inference_steps, input.strength)
+      const { image, mask } = await maskedPicture(input, context)
       const size = image_size ? resolveImageSize(image_size) : sizeOfInput(image)
-      return yield* answer(engine, input, { size, start: { image, mask, strength: input.strength } }, context)
+      return answer(engine, input, { size, start: { image, mask, strength: input.strength } }, context)
     }),
   ]
 }
@@ -40,12 +43,23 @@ interface Output {
   readonly request_id?: string
 }
 
-async function* answer(
+async function answer(
   engine: ImageEngine,
   input: Omit<TextInput, 'image_size'>,
   picture: Pick<LcmRequest, 'size' | 'start'>,
   context: HandlerContext,
-): AsyncGenerator<Partial<Output>, Output> {
+): Promise<Drawing<Output>> {
+  const checkpoint = await findLatentConsistency(engine, { modelName: input.model_name, size: picture.size }, context)
+  return draw(engine, input, picture, checkpoint, context)
+}
+
+async function* draw(
+  engine: ImageEngine,
+  input: Omit<TextInput, 'image_size'>,
+  picture: Pick<LcmRequest, 'size' | 'start'>,
+  checkpoint: LocalCheckpoint,
+  context: HandlerContext,
+): Drawing<Output> {
   const seed = chooseSeed(input.seed)
   const prompt = input.expand_prompt ? await expanded(engine, input, seed, context) : input.prompt
   const request: LcmRequest = {
@@ -63,7 +77,7 @@ async function* answer(
     format: { format: input.format, syncMode: input.sync_mode },
   }
   const echo = { prompt, ...(input.request_id !== '' && { request_id: input.request_id }) }
-  const run = drawLatentConsistency(engine, request, context)
+  const run = drawLatentConsistency(engine, request, checkpoint, context)
   let next = await run.next()
   for (; !next.done; next = await run.next()) {
     yield { images: [next.value], timings: {}, seed, has_nsfw_concepts: [false], ...echo }

@@ -10,7 +10,7 @@ import {
 import type { z } from 'zod'
 import { toWireError } from '../../../drawing/engine-errors.ts'
 import type { ImageEngine } from '../../../drawing/image-engine.ts'
-import { pictureFrom } from '../../../drawing/input-picture.ts'
+import { pictureFrom } from '../../../drawing/input-pictures.ts'
 import { type FilePicture, filePicture } from '../../../drawing/picture-output.ts'
 import { fieldError } from '../../../errors/errors.ts'
 import { PULL_POSE_NETWORKS } from '../../../models/vision-models.ts'
@@ -18,21 +18,29 @@ import { type EndpointSchema, type HandlerContext, type RunnableEndpoint, runnab
 import { canny, depthAnything, dwPose, midasDepth } from './schema.ts'
 
 /** What makes a control image of a picture. */
-type Preprocessor<I> = (picture: RgbImage, input: I, context: HandlerContext) => Promise<RgbImage>
+type Preprocessor = (picture: RgbImage) => RgbImage | Promise<RgbImage>
+
+/** Refuses what can be refused without the picture, and finds what looks at it. */
+type Preparation<I> = (input: I, context: HandlerContext) => Preprocessor | Promise<Preprocessor>
 
 /** Control images for ControlNets. */
 export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[] {
-  const depth = (network: DepthNetwork) => async (picture: RgbImage, _: unknown, context: HandlerContext) => {
-    const estimator = await engine.vision.depthEstimator(network, context)
-    return greyToRgb(await estimator.estimate(picture))
-  }
+  const depth =
+    (network: DepthNetwork): Preparation<unknown> =>
+    async (_, context) => {
+      const estimator = await engine.vision.depthEstimator(network, context)
+      return async (picture) => greyToRgb(await estimator.estimate(picture))
+    }
   return [
-    preprocessor(canny, async (picture, { low_threshold, high_threshold }) =>
-      greyToRgb(cannyEdges(picture, low_threshold, high_threshold)),
+    preprocessor(
+      canny,
+      ({ low_threshold, high_threshold }) =>
+        (picture) =>
+          greyToRgb(cannyEdges(picture, low_threshold, high_threshold)),
     ),
     preprocessor(depthAnything, depth('depth-anything')),
     preprocessor(midasDepth, depth('dpt')),
-    preprocessor(dwPose, async (picture, { draw_mode }, context) => {
+    preprocessor(dwPose, async ({ draw_mode }, context) => {
       const detector = await engine.vision.poseDetector(context)
       if (draw_mode !== 'body-pose' && !detector.findsHandsAndFaces) {
         throw fieldError(
@@ -41,7 +49,7 @@ export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[
           `hands and faces are found by DWPose, which is not on this server; its operator can fetch it with: ${PULL_POSE_NETWORKS}`,
         )
       }
-      return drawMode(draw_mode, await detector.detect(picture), picture)
+      return async (picture) => drawMode(draw_mode, await detector.detect(picture), picture)
     }),
   ]
 }
@@ -69,13 +77,25 @@ function drawMode(mode: DrawMode, poses: readonly Pose[], size: RgbImage): RgbIm
 
 function preprocessor<I extends z.ZodObject<{ image_url: z.ZodString }>>(
   schema: EndpointSchema<I>,
-  process: Preprocessor<z.output<I>>,
+  prepare: Preparation<z.output<I>>,
 ): RunnableEndpoint {
-  return runnable(schema, async function* (input, context): AsyncGenerator<never, { image: FilePicture }> {
-    const picture = await pictureFrom(input.image_url, ['image_url'], context)
-    const image = await process(picture, input, context).catch((error: unknown) => {
-      throw toWireError(error)
-    })
-    return { image: await filePicture(image, { format: { format: 'png', syncMode: false } }, context) }
+  return runnable(schema, async (input, context) => {
+    const process = await prepare(input, context)
+    const picture = await pictureFrom(input.image_url, 'image_url', context)
+    return draw(process, picture, context)
   })
+}
+
+async function* draw(
+  process: Preprocessor,
+  picture: RgbImage,
+  context: HandlerContext,
+): AsyncGenerator<never, { image: FilePicture }> {
+  yield* []
+  try {
+    const image = await process(picture)
+    return { image: await filePicture(image, { format: { format: 'png', syncMode: false } }, context) }
+  } catch (error) {
+    throw toWireError(error)
+  }
 }

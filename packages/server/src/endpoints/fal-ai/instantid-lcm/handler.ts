@@ -7,16 +7,17 @@ import {
   type ControlNetRequest,
   NO_ADAPTERS,
 } from '../../../drawing/adapted-request.ts'
-import { openBaseModel } from '../../../drawing/base-model.ts'
+import { findAdapters } from '../../../drawing/adapters.ts'
+import { type FoundBaseModel, findBase, loadBase } from '../../../drawing/base-model.ts'
 import { type AnalyzedFace, NO_FACE } from '../../../drawing/face-analysis.ts'
 import { resizeFacePicture } from '../../../drawing/face-size.ts'
 import type { ImageEngine } from '../../../drawing/image-engine.ts'
-import { pictureFrom } from '../../../drawing/input-picture.ts'
+import { pictureFrom } from '../../../drawing/input-pictures.ts'
 import type { FilePicture, OutputPicture } from '../../../drawing/picture-output.ts'
 import { chooseSeed } from '../../../drawing/seed.ts'
 import { latentConsistencyStandIn, withoutAdapters } from '../../../drawing/stand-in.ts'
 import { fieldError, WireError } from '../../../errors/errors.ts'
-import { type HandlerContext, type RunnableEndpoint, runnable } from '../../endpoint.ts'
+import { type Drawing, type HandlerContext, type RunnableEndpoint, runnable } from '../../endpoint.ts'
 import { instantIdLcm } from './schema.ts'
 import { applyStyle } from './styles.ts'
 
@@ -33,37 +34,72 @@ const STAND_IN_STRENGTH = 0.7
 /** The person of a photograph in other scenes (InstantID, arXiv 2401.07519) with latent consistency steps. */
 export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[] {
   return [
-    runnable(instantIdLcm, async function* (input, context): AsyncGenerator<Partial<Output>, Output> {
+    runnable(instantIdLcm, async (input, context) => {
       const recipe = engine.recipes['fal-ai/instantid/lcm']
-      const picture = resizeFacePicture(await pictureFrom(input.face_image_url, ['face_image_url'], context), {
+      const picture = resizeFacePicture(await pictureFrom(input.face_image_url, 'face_image_url', context), {
         shorter: recipe.shorter_side,
         longer: recipe.longer_side,
       })
       const name = input.model_name ?? recipe.model
-      const base = await openBaseModel(engine, { name }, picture, context)
-      const request = requestOf(input, name, picture, context)
-      const run = base.standIn
-        ? drawAdapted(
-            engine,
-            {
-              ...withoutAdapters(request, 'The identity of the face', context),
-              start: { image: picture, strength: STAND_IN_STRENGTH },
-            },
-            context,
-            await latentConsistencyStandIn(engine, base, context),
-          )
-        : drawAdapted(
-            engine,
-            { ...request, adapters: await identityAdapters(engine, input, picture, context) },
-            context,
-            requireXl(base),
-          )
-      const { seed } = request
-      let next = await run.next()
-      for (; !next.done; next = await run.next()) yield { image: next.value, seed }
-      return { image: next.value.images[0] as FilePicture, seed }
+      const base = await findBase(engine, { name }, picture, context)
+      if (!base.standIn) await findIdentityWeights(engine, input, context)
+      return draw(engine, input, { picture, name, base }, context)
     }),
   ]
+}
+
+interface Prepared {
+  readonly picture: RgbImage
+  readonly name: string
+  readonly base: FoundBaseModel
+}
+
+async function* draw(
+  engine: ImageEngine,
+  input: Input,
+  { picture, name, base: found }: Prepared,
+  context: HandlerContext,
+): Drawing<Output> {
+  const request = requestOf(input, name, picture, context)
+  const run = found.standIn
+    ? drawAdapted(
+        engine,
+        {
+          ...withoutAdapters(request, 'The identity of the face', context),
+          start: { image: picture, strength: STAND_IN_STRENGTH },
+        },
+        await latentConsistencyStandIn(engine, found, context),
+        context,
+      )
+    : drawAdapted(
+        engine,
+        { ...request, adapters: await identityAdapters(engine, input, picture, context) },
+        requireXl(await loadBase(engine, found, context)),
+        context,
+      )
+  const { seed } = request
+  let next = await run.next()
+  for (; !next.done; next = await run.next()) yield { image: next.value, seed }
+  return { image: next.value.images[0] as FilePicture, seed }
+}
+
+/** Fetched before the device is taken. */
+async function findIdentityWeights(engine: ImageEngine, input: Input, context: HandlerContext): Promise<void> {
+  const recipe = engine.recipes['fal-ai/instantid/lcm']
+  const { controlnet_selection: selection } = input
+  if (selection === 'depth') await engine.vision.depthEstimator('dpt', context)
+  if (selection === 'pose') await engine.vision.poseDetector(context)
+  const selected = selection === null ? [] : [{ path: recipe[`${selection}_controlnet`] }]
+  await findAdapters(
+    engine,
+    {
+      loras: recipe.lcm_lora === '' ? [] : [{ path: recipe.lcm_lora }],
+      embeddings: [],
+      controlNets: [{ path: recipe.identity_controlnet }, ...selected],
+      imagePrompts: [{ path: recipe.ip_adapter }],
+    },
+    context,
+  )
 }
 
 function requireXl<

@@ -1,12 +1,18 @@
 import type { z } from 'zod'
 import type { StartRequest } from '../../../drawing/adapted-request.ts'
 import type { ImageEngine } from '../../../drawing/image-engine.ts'
-import { inputPicture, pictureFrom, sizeOfInput } from '../../../drawing/input-picture.ts'
-import { drawLatentConsistency, type LcmRequest } from '../../../drawing/latent-consistency.ts'
+import { inputPicture, maskedPicture, sizeOfInput } from '../../../drawing/input-pictures.ts'
+import {
+  drawLatentConsistency,
+  findLatentConsistency,
+  type LcmRequest,
+  type LcmResult,
+} from '../../../drawing/latent-consistency.ts'
 import type { OutputPicture } from '../../../drawing/picture-output.ts'
 import { chooseSeed } from '../../../drawing/seed.ts'
+import { requireSteps } from '../../../drawing/strength.ts'
 import { fieldError } from '../../../errors/errors.ts'
-import { type HandlerContext, type RunnableEndpoint, runnable } from '../../endpoint.ts'
+import { type Drawing, type HandlerContext, type RunnableEndpoint, runnable } from '../../endpoint.ts'
 import { resolveImageSize } from '../../shared/image-size.ts'
 import { lcm, lcmSd15ImageToImage } from './schema.ts'
 
@@ -21,12 +27,13 @@ const MODEL_NAMES = {
 /** Latent consistency pictures from a prompt, a picture, or a part of one. */
 export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[] {
   return [
-    runnable(lcmSd15ImageToImage, async function* (input, context) {
+    runnable(lcmSd15ImageToImage, async (input, context) => {
+      requireSteps(input.num_inference_steps, input.strength)
       const image = await inputPicture(input, context)
       const picture = { size: sizeOfInput(image), start: { image, strength: input.strength } }
-      return yield* answer(engine, input, { modelName: MODEL_NAMES['sdv1-5'], ...picture }, context)
+      return answer(engine, input, { modelName: MODEL_NAMES['sdv1-5'], ...picture }, context)
     }),
-    runnable(lcm, async function* (input, context) {
+    runnable(lcm, async (input, context) => {
       const start = await startOf(input, context)
       const picture = {
         modelName: MODEL_NAMES[input.model],
@@ -35,16 +42,19 @@ export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[
         keepsUnmasked: input.inpaint_mask_only,
         loras: input.lora_url ? [{ path: input.lora_url, scale: input.lora_scale }] : [],
       }
-      return yield* answer(engine, input, picture, context)
+      return answer(engine, input, picture, context)
     }),
   ]
 }
 
 async function startOf(input: LcmInput, context: HandlerContext): Promise<StartRequest | undefined> {
   if (input.image_url || input.image_bytes) {
-    const image = await inputPicture({ ...input, image_url: input.image_url ?? undefined }, context)
-    const mask = input.mask_url ? await pictureFrom(input.mask_url, ['mask_url'], context) : undefined
-    return { image, strength: input.strength, ...(mask && { mask }) }
+    requireSteps(input.num_inference_steps, input.strength)
+    const picture = { ...input, image_url: input.image_url ?? undefined }
+    const read = input.mask_url
+      ? await maskedPicture({ ...picture, mask_url: input.mask_url }, context)
+      : { image: await inputPicture(picture, context) }
+    return { ...read, strength: input.strength }
   }
   if (input.mask_url) throw fieldError('image_url', 'value_error', 'the picture that the mask belongs to is missing')
   return undefined
@@ -60,13 +70,12 @@ interface Output {
   readonly nsfw_content_detected: readonly boolean[]
 }
 
-async function* answer(
+async function answer(
   engine: ImageEngine,
   input: Sd15Input | LcmInput,
   picture: Pick<LcmRequest, 'modelName' | 'size' | 'start' | 'keepsUnmasked' | 'loras'>,
   context: HandlerContext,
-): AsyncGenerator<Partial<Output>, Output> {
-  const seed = chooseSeed(input.seed)
+): Promise<Drawing<Output>> {
   const request: LcmRequest = {
     ...picture,
     prompt: input.prompt,
@@ -74,14 +83,22 @@ async function* answer(
     steps: input.num_inference_steps,
     guidanceScale: input.guidance_scale,
     guidanceRescale: 0,
-    seed,
+    seed: chooseSeed(input.seed),
     numImages: input.num_images,
     checkSafety: input.enable_safety_checker ?? input.enable_safety_checks,
     safetyCheckerVersion: 'v1',
     format: { format: 'jpeg', syncMode: input.sync_mode },
   }
+  const checkpoint = await findLatentConsistency(engine, request, context)
+  return draw(drawLatentConsistency(engine, request, checkpoint, context), input, request)
+}
+
+async function* draw(
+  run: AsyncGenerator<OutputPicture, LcmResult>,
+  input: Sd15Input | LcmInput,
+  { seed }: LcmRequest,
+): Drawing<Output> {
   const echo = { num_inference_steps: input.num_inference_steps, request_id: input.request_id }
-  const run = drawLatentConsistency(engine, request, context)
   let next = await run.next()
   for (; !next.done; next = await run.next()) {
     yield { images: [next.value], timings: {}, seed, ...echo, nsfw_content_detected: [false] }

@@ -1,4 +1,3 @@
-import type { RgbImage } from '@darkroom/engine'
 import type { z } from 'zod'
 import { drawAdapted } from '../../../drawing/adapted-drawing.ts'
 import type {
@@ -6,15 +5,18 @@ import type {
   AdaptersRequest,
   ControlNetRequest,
   ImagePromptRequest,
-  StartRequest,
 } from '../../../drawing/adapted-request.ts'
+import { findAdapters } from '../../../drawing/adapters.ts'
+import { type FoundBaseModel, findBase, loadBase } from '../../../drawing/base-model.ts'
+import { readControlNetConfig } from '../../../drawing/controlnet.ts'
 import type { ImageEngine } from '../../../drawing/image-engine.ts'
-import { pictureFrom, sizeOfInput } from '../../../drawing/input-picture.ts'
+import { type InputPictures, readPictures, sizeOfInput, type WantedPicture } from '../../../drawing/input-pictures.ts'
 import type { FilePicture, OutputPicture } from '../../../drawing/picture-output.ts'
 import type { PictureSize } from '../../../drawing/picture-size.ts'
 import { chooseSeed } from '../../../drawing/seed.ts'
+import { requireStepsOfAnyModel } from '../../../drawing/strength.ts'
 import { fieldError } from '../../../errors/errors.ts'
-import { type HandlerContext, type RunnableEndpoint, runnable, type StoredFile } from '../../endpoint.ts'
+import { type Drawing, type HandlerContext, type RunnableEndpoint, runnable, type StoredFile } from '../../endpoint.ts'
 import { resolveImageSize } from '../../shared/image-size.ts'
 import { lora, loraImageToImage, loraInpaint } from './schema.ts'
 
@@ -24,21 +26,39 @@ type CommonInput = Omit<z.output<typeof lora.input>, 'image_size'>
 /** Text to image, and the same from a picture or a part of one. */
 export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[] {
   return [
-    runnable(lora, ({ image_size, ...input }, context) =>
-      answer(engine, input, { size: multiplesOf8(resolveImageSize(image_size)) }, context),
-    ),
-    runnable(loraImageToImage, async function* (input, context) {
-      const image = await pictureFrom(input.image_url, ['image_url'], context)
-      const start = { image, strength: input.strength ?? input.noise_strength }
-      return yield* answer(engine, input, { size: sizeOfInput(image), start }, context)
+    runnable(lora, ({ image_size, ...input }, context) => {
+      const size = multiplesOf8(resolveImageSize(image_size))
+      return prepare(engine, input, { pictures: {}, use: () => ({ size }) }, context)
     }),
-    runnable(loraInpaint, async function* (input, context) {
-      const image = await pictureFrom(input.image_url, ['image_url'], context)
-      const mask = await pictureFrom(input.mask_url, ['mask_url'], context)
-      const start = { image, mask, strength: input.strength ?? input.noise_strength }
-      return yield* answer(engine, input, { size: sizeOfInput(image), start }, context)
+    runnable(loraImageToImage, async (input, context) => {
+      const strength = strengthOf(input)
+      const use = (pictures: InputPictures) => {
+        const image = pictures.at('image_url')
+        return { size: sizeOfInput(image), start: { image, strength } }
+      }
+      return prepare(engine, input, { pictures: { image_url: input.image_url }, use }, context)
+    }),
+    runnable(loraInpaint, async (input, context) => {
+      const strength = strengthOf(input)
+      const use = (pictures: InputPictures) => {
+        const image = pictures.at('image_url')
+        return { size: sizeOfInput(image), start: { image, mask: pictures.at('mask_url'), strength } }
+      }
+      const pictures = { image_url: input.image_url, mask_url: input.mask_url }
+      return prepare(engine, input, { pictures, use }, context)
     }),
   ]
+}
+
+/** @throws WireError 422 where it leaves no step to run */
+function strengthOf(
+  input: Pick<z.output<typeof loraImageToImage.input>, 'strength' | 'noise_strength'> & CommonInput,
+): number {
+  const strength = input.strength ?? input.noise_strength
+  const { schedule } = schedulingOf(input)
+  const steps = 'numInferenceSteps' in schedule ? schedule.numInferenceSteps : undefined
+  if (steps !== undefined) requireStepsOfAnyModel(steps, strength, 'noise_strength')
+  return strength
 }
 
 function multiplesOf8(size: PictureSize): PictureSize {
@@ -59,21 +79,32 @@ interface Output {
   readonly debug_per_pass_latents?: FileOutput
 }
 
-async function* answer(
+/** What differs between the endpoints. */
+interface Start {
+  /** Pictures beside those of the adapters, by field. */
+  readonly pictures: Readonly<Record<string, string>>
+  /** What is drawn, and from what. */
+  readonly use: (pictures: InputPictures) => Pick<AdaptedRequest, 'size' | 'start'>
+}
+
+async function prepare(
   engine: ImageEngine,
   input: CommonInput,
-  picture: { readonly size: PictureSize; readonly start?: StartRequest },
+  start: Start,
   context: HandlerContext,
-): AsyncGenerator<Partial<Output>, Output> {
+): Promise<Drawing<Output>> {
+  const scheduling = schedulingOf(input)
+  const own = Object.entries(start.pictures).map(([name, source]) => ({ field: [name], source }))
+  const pictures = await readPictures([...own, ...adapterPictures(input)], context)
   const request: AdaptedRequest = {
-    ...picture,
+    ...start.use(pictures),
     model: {
       name: input.model_name,
       unetName: input.unet_name ?? undefined,
       variant: input.variant ?? undefined,
       icLight: input.ic_light_model_url ?? undefined,
     },
-    adapters: await adaptersOf(input, context),
+    adapters: await adaptersOf(input, pictures, context),
     tiling: {
       tileWidth: input.tile_width,
       tileHeight: input.tile_height,
@@ -84,7 +115,7 @@ async function* answer(
     negativePrompt: input.negative_prompt,
     promptWeighting: input.prompt_weighting,
     clipSkip: input.clip_skip,
-    ...schedulingOf(input),
+    ...scheduling,
     guidanceScale: input.guidance_scale,
     eta: input.eta,
     seed: chooseSeed(input.seed),
@@ -94,8 +125,19 @@ async function* answer(
     format: { format: input.image_format, syncMode: input.sync_mode },
     debug: { final: input.debug_latents, passes: input.debug_per_pass_latents },
   }
+  const base = await findBase(engine, request.model, request.size, context)
+  await findAdapters(engine, request.adapters, context)
+  return draw(engine, request, base, context)
+}
+
+async function* draw(
+  engine: ImageEngine,
+  request: AdaptedRequest,
+  base: FoundBaseModel,
+  context: HandlerContext,
+): Drawing<Output> {
   const { seed } = request
-  const run = drawAdapted(engine, request, context)
+  const run = drawAdapted(engine, request, await loadBase(engine, base, context), context)
   let next = await run.next()
   for (; !next.done; next = await run.next()) yield { images: [next.value], seed, has_nsfw_concepts: [false] }
   const { images, nsfwFlags, debugLatents, debugPerPassLatents } = next.value
@@ -132,14 +174,56 @@ function schedulingOf(input: CommonInput): Pick<AdaptedRequest, 'scheduler' | 's
   }
 }
 
-async function adaptersOf(input: CommonInput, context: HandlerContext): Promise<AdaptersRequest> {
+/**
+ * Every picture that the adapters name.
+ * @throws WireError 422 where one is missing
+ */
+function adapterPictures(input: CommonInput): WantedPicture[] {
+  const wanted: WantedPicture[] = []
+  const want = (source: string | null | undefined, ...field: (string | number)[]) => {
+    if (source) wanted.push({ field, source })
+  }
+  for (const [i, control] of input.controlnets.entries()) {
+    wanted.push({
+      field: ['controlnets', i, 'image_url'],
+      source: control.image_url ?? control.control_image_url ?? '',
+    })
+    want(control.mask_url ?? control.mask_image_url, 'controlnets', i, 'mask_url')
+  }
+  for (const [i, adapter] of input.ip_adapter.entries()) {
+    for (const { field, source } of promptUrls(adapter, i)) wanted.push({ field, source })
+    want(adapter.ip_adapter_mask_url ?? adapter.mask_image_url, 'ip_adapter', i, 'ip_adapter_mask_url')
+  }
+  if (!input.ic_light_model_url) return wanted
+  if (!input.ic_light_image_url) {
+    throw fieldError('ic_light_image_url', 'value_error', 'the picture that is to be lit is missing')
+  }
+  want(input.ic_light_image_url, 'ic_light_image_url')
+  want(input.ic_light_model_background_image_url, 'ic_light_model_background_image_url')
+  return wanted
+}
+
+function promptUrls(adapter: CommonInput['ip_adapter'][number], i: number): (WantedPicture & { source: string })[] {
+  const field = ['ip_adapter', i, 'ip_adapter_image_url']
+  const urls = adapter.ip_adapter_image_url ?? adapter.image_url ?? ''
+  return typeof urls === 'string'
+    ? [{ field, source: urls }]
+    : urls.map((source, k) => ({ field: [...field, k], source }))
+}
+
+async function adaptersOf(
+  input: CommonInput,
+  pictures: InputPictures,
+  context: HandlerContext,
+): Promise<AdaptersRequest> {
   const { image_encoder_path: encoderPath } = input
+  const background = pictures.find('ic_light_model_background_image_url')
   return {
     loras: input.loras,
     embeddings: input.embeddings,
-    controlNets: await Promise.all(input.controlnets.map((control, i) => controlNetOf(control, i, context))),
+    controlNets: await Promise.all(input.controlnets.map((control, i) => controlNetOf(control, i, pictures, context))),
     guessMode: input.controlnet_guess_mode,
-    imagePrompts: await Promise.all(input.ip_adapter.map((adapter, i) => imagePromptOf(adapter, i, context))),
+    imagePrompts: input.ip_adapter.map((adapter, i) => imagePromptOf(adapter, i, pictures)),
     imageEncoder: encoderPath
       ? {
           path: encoderPath,
@@ -147,25 +231,25 @@ async function adaptersOf(input: CommonInput, context: HandlerContext): Promise<
           weightName: input.image_encoder_weight_name,
         }
       : undefined,
-    light: await lightOf(input, context),
+    light: input.ic_light_model_url
+      ? { image: pictures.at('ic_light_image_url'), ...(background && { background }) }
+      : undefined,
   }
 }
 
 async function controlNetOf(
   control: CommonInput['controlnets'][number],
   i: number,
+  pictures: InputPictures,
   context: HandlerContext,
 ): Promise<ControlNetRequest> {
+  const { config_url: configUrl } = control
   return {
     path: control.path,
-    configUrl: control.config_url ?? undefined,
+    config: configUrl ? await readControlNetConfig(configUrl, ['controlnets', i, 'config_url'], context) : undefined,
     variant: control.variant ?? undefined,
-    image: await pictureFrom(
-      control.image_url ?? control.control_image_url ?? '',
-      ['controlnets', i, 'image_url'],
-      context,
-    ),
-    mask: await optionalPicture(control.mask_url ?? control.mask_image_url, ['controlnets', i, 'mask_url'], context),
+    image: pictures.at('controlnets', i, 'image_url'),
+    mask: pictures.find('controlnets', i, 'mask_url'),
     scale: control.conditioning_scale,
     start: control.start_percentage,
     end: control.end_percentage,
@@ -173,49 +257,23 @@ async function controlNetOf(
   }
 }
 
-async function imagePromptOf(
+function imagePromptOf(
   adapter: CommonInput['ip_adapter'][number],
   i: number,
-  context: HandlerContext,
-): Promise<ImagePromptRequest> {
-  const field = ['ip_adapter', i, 'ip_adapter_image_url']
-  const urls = adapter.ip_adapter_image_url ?? adapter.image_url ?? ''
-  const images =
-    typeof urls === 'string'
-      ? [await pictureFrom(urls, field, context)]
-      : await Promise.all(urls.map((url, k) => pictureFrom(url, [...field, k], context)))
+  pictures: InputPictures,
+): ImagePromptRequest {
   return {
     path: adapter.path,
     subfolder: adapter.model_subfolder ?? adapter.subfolder ?? undefined,
     weightName: adapter.weight_name ?? undefined,
-    images,
-    mask: await optionalPicture(
-      adapter.ip_adapter_mask_url ?? adapter.mask_image_url,
-      ['ip_adapter', i, 'ip_adapter_mask_url'],
-      context,
-    ),
+    images: promptUrls(adapter, i).map(({ field }) => pictures.at(...field)),
+    mask: pictures.find('ip_adapter', i, 'ip_adapter_mask_url'),
     scale: adapter.scale,
     scaleByBlock: adapter.scale_json ? plainNumbers(adapter.scale_json) : undefined,
     unconditionalNoise: adapter.unconditional_noising_factor ?? undefined,
     faceNetworks: adapter.insight_face_model_path || undefined,
     projectionShortcut: adapter.image_projection_shortcut,
   }
-}
-
-async function lightOf(input: CommonInput, context: HandlerContext): Promise<AdaptersRequest['light']> {
-  const { ic_light_model_url: model, ic_light_image_url: url, ic_light_model_background_image_url: behind } = input
-  if (!model) return undefined
-  if (!url) throw fieldError('ic_light_image_url', 'value_error', 'the picture that is to be lit is missing')
-  const background = await optionalPicture(behind, ['ic_light_model_background_image_url'], context)
-  return { image: await pictureFrom(url, ['ic_light_image_url'], context), ...(background && { background }) }
-}
-
-async function optionalPicture(
-  url: string | null | undefined,
-  field: readonly (string | number)[],
-  context: HandlerContext,
-): Promise<RgbImage | undefined> {
-  return url ? pictureFrom(url, field, context) : undefined
 }
 
 /** A JSON value whose integers, which are read as bigint, are numbers. */

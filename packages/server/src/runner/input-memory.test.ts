@@ -1,0 +1,44 @@
+import { expect, it } from 'vitest'
+import { InputMemory } from './input-memory.ts'
+
+const NEVER = new AbortController().signal
+const turn = () => new Promise((resolve) => setImmediate(resolve))
+
+it('lets requests hold what there is, in order, and the next ones when that is given back', async () => {
+  const memory = new InputMemory(100)
+  const order: string[] = []
+  const [a, b, c, d] = [NEVER, NEVER, NEVER, NEVER].map((signal) => memory.share(signal))
+  const noting = (name: string, reserved?: Promise<void>) => reserved?.then(() => order.push(name))
+  noting('a', a?.reserve(60))
+  noting('b', b?.reserve(50))
+  // There is room for it, but it came later than one that there is no room for.
+  noting('c', c?.reserve(10))
+  noting('d', d?.reserve(500))
+  await turn()
+  expect(order).toEqual(['a'])
+  a?.release()
+  await turn()
+  expect(order).toEqual(['a', 'b', 'c'])
+  b?.release()
+  await turn()
+  expect(order).toHaveLength(3)
+  c?.release()
+  await turn()
+  expect(order).toEqual(['a', 'b', 'c', 'd'])
+})
+
+it('forgets who leaves the line, and gives back what comes too late for its request', async () => {
+  const memory = new InputMemory(100)
+  const controller = new AbortController()
+  const first = memory.share(NEVER)
+  await first.reserve(100)
+  const leaving = memory.share(controller.signal).reserve(100)
+  const answered = memory.share(NEVER)
+  const late = answered.reserve(100)
+  const last = memory.share(NEVER).reserve(100)
+  controller.abort(new Error('the client left'))
+  await expect(leaving).rejects.toThrow('the client left')
+  answered.release()
+  first.release()
+  await Promise.all([late, last])
+})
