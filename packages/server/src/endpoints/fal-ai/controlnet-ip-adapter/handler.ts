@@ -28,7 +28,8 @@ export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[
     runnable(controlNetIpAdapter, async (input, context) => {
       const timings: Record<string, number> = {}
       const timed = timer(timings)
-      const read = await timed('reference', () => readInputs(input, context))
+      const archive = await timed('archive', () => archivedPictures(input.ip_archive_url, context))
+      const read = await timed('reference', () => readInputs(input, archive, context))
       const base = await timed('model', () => findBaseAndAdapters(engine, read, context))
       return draw(engine, { input, read, base, timings }, context)
     }),
@@ -80,9 +81,12 @@ interface InputsRead {
   readonly prompts: readonly RgbImage[]
 }
 
-async function readInputs(input: Input, context: HandlerContext): Promise<InputsRead> {
-  const files = await archivedPictures(input.ip_archive_url, context)
-  const archived = files.map((source, i) => ({ field: [ARCHIVE_FIELD, i], source }))
+async function readInputs(
+  input: Input,
+  archive: readonly Uint8Array[],
+  context: HandlerContext,
+): Promise<InputsRead> {
+  const archived = archive.map((source, i) => ({ field: [ARCHIVE_FIELD, i], source }))
   const pictures = await readPictures(
     [
       { field: ['reference_image_url'], source: input.reference_image_url },
