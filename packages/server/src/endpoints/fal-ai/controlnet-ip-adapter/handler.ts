@@ -81,11 +81,7 @@ interface InputsRead {
   readonly prompts: readonly RgbImage[]
 }
 
-async function readInputs(
-  input: Input,
-  archive: readonly Uint8Array[],
-  context: HandlerContext,
-): Promise<InputsRead> {
+async function readInputs(input: Input, archive: readonly Uint8Array[], context: HandlerContext): Promise<InputsRead> {
   const archived = archive.map((source, i) => ({ field: [ARCHIVE_FIELD, i], source }))
   const pictures = await readPictures(
     [
