@@ -62,7 +62,8 @@ const context: HandlerContext = {
 async function run(schema: EndpointSchema, input: object = {}): Promise<RgbImage> {
   const endpoint = createEndpoints(engine).find((one) => one.schema === schema)
   const parsed = schema.input.parse({ image_url: 'https://example.com/a.jpg', ...input })
-  const drawing = await endpoint?.handler(parsed, context)
+  // Each request has a context of its own, which remembers what it found.
+  const drawing = await endpoint?.handler(parsed, { ...context })
   const { value } = (await drawing?.next()) ?? {}
   const { image } = value as { image: { file_name: string; content_type: string; width: number } }
   expect(image).toMatchObject({ content_type: 'image/png', width: 512, height: 512 })
