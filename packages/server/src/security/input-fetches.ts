@@ -1,4 +1,4 @@
-export interface FetchSlots {
+interface FetchSlots {
   /** Fetches at a time. */
   readonly total: number
   /** Of one key: what one client may have others wait for. */
@@ -8,7 +8,7 @@ export interface FetchSlots {
 }
 
 /** A slow server answers within 30 s or not at all, so that these are some fetches a second for everybody even where all of them are slow. */
-export const FETCH_SLOTS: FetchSlots = { total: 32, perKey: 8, perHost: 6 }
+const FETCH_SLOTS: FetchSlots = { total: 32, perKey: 8, perHost: 6 }
 
 interface Waiting {
   readonly key: string
