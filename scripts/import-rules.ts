@@ -65,6 +65,7 @@ export const PACKAGE_RULES: readonly PackageRules[] = [
       channel: ['errors', 'protocol', 'queue'],
       endpoints: ['protocol', 'queue'],
       models: ['security'],
+      acceleration: ['models', 'security'],
       drawing: ['endpoints', 'models', 'errors', 'protocol'],
       gateway: [
         'protocol',

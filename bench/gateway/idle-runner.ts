@@ -32,7 +32,7 @@ await startRunner({
   capacity: 64,
   files: () => ({ saveFile: never, readFile: never, openOwnFile: never }),
   logger: { info: () => {}, warn: () => {}, error: console.error },
-  device: 'cpu',
+  arithmetic: { device: 'cpu', precision: 'exact' },
   memoryBytes: 0,
 })
 process.once('disconnect', () => process.exit(0))

@@ -7,6 +7,11 @@ import type { BenchConfig } from './setup.ts'
 
 const config = (await configFromParent()) as BenchConfig
 const journal = new Journal(config.journal)
-const served = { endpoints: [workEndpoint(journal)], warm: () => [], dispose: async () => {} }
+const served = {
+  endpoints: [workEndpoint(journal)],
+  warm: () => [],
+  arithmetic: { device: 'cpu', precision: 'exact' },
+  dispose: async () => {},
+}
 await runRunner(config, createLogger(config).child({ process: 'runner' }), served)
 journal.write({ event: 'up' })

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { AccelerationError } from './acceleration/acceleration-error.ts'
 import { parseTiling } from './cli/generate-options.ts'
 import { addModelCommands } from './cli/models/commands.ts'
 import { UserError } from './cli/user-error.ts'
-import { ConfigError, type ConfigOverrides, preparedWeightsFolder, readConfig } from './config/config.ts'
+import { ConfigError, type ConfigOverrides, DEVICES, PRECISIONS, readConfig } from './config/config.ts'
 import { DatabaseError } from './db/database-error.ts'
 import { WireError } from './errors/errors.ts'
 import { ModelError } from './models/model-error.ts'
@@ -30,6 +31,7 @@ function program(): Command {
   addGenerate(darkroom)
   addRun(darkroom)
   addModelCommands(darkroom, withInterrupt)
+  addAccelerate(darkroom)
   addKeys(darkroom)
   return darkroom
 }
@@ -74,10 +76,24 @@ function withGatewayOptions(command: Command): Command {
 }
 
 function withRunnerCount(command: Command): Command {
-  return command.option('--runners <n>', 'runner processes on this machine (default 1)', integer(1, 256))
+  return withArithmetic(
+    command.option('--runners <n>', 'runner processes on this machine (default 1)', integer(1, 256)),
+  )
 }
 
-interface ServeOptions extends Pick<ConfigOverrides, 'port' | 'host' | 'publicUrl' | 'tls' | 'auth'> {
+/** What draws, and how exactly. */
+function withArithmetic(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--precision <precision>', "exact: diffusers' pictures; fast: close to them (default exact)").choices(
+        PRECISIONS,
+      ),
+    )
+    .addOption(new Option('--device <device>', 'what draws (default auto: a GPU where there is one)').choices(DEVICES))
+}
+
+interface ServeOptions
+  extends Pick<ConfigOverrides, 'port' | 'host' | 'publicUrl' | 'tls' | 'auth' | 'precision' | 'device'> {
   readonly data?: string
   readonly runners?: number
   readonly runnerHost?: string
@@ -97,15 +113,38 @@ function overridesOf(options: ServeOptions): ConfigOverrides {
 }
 
 function addRun(darkroom: Command): void {
-  darkroom
-    .command('run')
+  const command = darkroom.command('run')
+  withArithmetic(command)
     .description('call an endpoint once, without a server')
     .argument('<endpoint-id>', 'e.g. fal-ai/fast-lcm-diffusion')
     .argument('[fields...]', 'input fields: prompt="a king" num_images=2')
     .option('--output <folder>', 'where pictures and output.json go', 'darkroom-output')
-    .action((endpointId, fields, { output }) =>
+    .action((endpointId, fields, { output, ...arithmetic }) =>
       withInterrupt(async (signal) =>
-        (await import('./cli/run.ts')).runEndpoint({ endpointId, fields, output }, readConfig(), signal),
+        (await import('./cli/run.ts')).runEndpoint({ endpointId, fields, output }, readConfig(arithmetic), signal),
+      ),
+    )
+}
+
+function addAccelerate(darkroom: Command): void {
+  darkroom
+    .command('accelerate')
+    .description('fetch native libraries that draw faster, and say what they gain on this machine')
+    .addOption(
+      new Option('--device <device>', 'cpu: OpenVINO; cuda: the CUDA libraries of onnxruntime')
+        .choices(['cpu', 'cuda'])
+        .default('cpu'),
+    )
+    .option('--from <file>', 'the package, fetched elsewhere, in place of a download')
+    .option('--remove', 'remove what was fetched')
+    .option('--data <folder>', "the server's data folder (default ~/.darkroom)")
+    .action(({ data, ...options }) =>
+      withInterrupt(async (signal) =>
+        (await import('./cli/accelerate.ts')).accelerate(
+          options,
+          readConfig(data === undefined ? {} : { dataFolder: data }),
+          signal,
+        ),
       ),
     )
 }
@@ -141,8 +180,7 @@ function addKeys(darkroom: Command): void {
 }
 
 function addGenerate(darkroom: Command): void {
-  darkroom
-    .command('generate')
+  withArithmetic(darkroom.command('generate'))
     .description('draw one prompt with a checkpoint, without a server')
     .requiredOption('--checkpoint <path>', 'diffusers folder, or a single .safetensors or .ckpt file')
     .option('--tokenizer <folder>', "of a single file: folder with CLIP's vocab.json and merges.txt")
@@ -195,7 +233,8 @@ function addGenerate(darkroom: Command): void {
     .action((options) =>
       withInterrupt(async (signal) =>
         (await import('./cli/generate.ts')).generate(
-          { ...options, cacheFolder: preparedWeightsFolder(readConfig()) },
+          options,
+          readConfig({ precision: options.precision, device: options.device }),
           signal,
         ),
       ),
@@ -255,7 +294,7 @@ async function describe(error: unknown): Promise<string> {
   return `darkroom: ${error.message}${path}`
 }
 
-const MENDABLE = [ConfigError, DatabaseError, ModelError, StorageError, UserError, WireError]
+const MENDABLE = [AccelerationError, ConfigError, DatabaseError, ModelError, StorageError, UserError, WireError]
 
 async function isMendable(error: Error): Promise<boolean> {
   if (MENDABLE.some((kind) => error instanceof kind)) return true

@@ -4,4 +4,5 @@ import { createLogger } from './processes/logger.ts'
 import { configFromParent, runRunner } from './processes/runner-process.ts'
 
 const config = await configFromParent()
-await runRunner(config, createLogger(config).child({ process: 'runner' }), await createImageEndpoints(config))
+const log = createLogger(config).child({ process: 'runner' })
+await runRunner(config, log, await createImageEndpoints(config, (line) => log.warn(line)))

@@ -30,7 +30,7 @@ async function startFakeRunner(queue: TestQueue, options: Partial<RunnerOptions>
     ...anyObject,
     files: fakeFiles,
     logger: { info: () => {}, warn: () => {}, error: () => {} },
-    device: 'cpu',
+    arithmetic: { device: 'cpu', precision: 'exact' },
     memoryBytes: 0,
     ...options,
   })

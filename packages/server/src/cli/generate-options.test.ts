@@ -31,7 +31,6 @@ const check = (options: Partial<GenerateOptions>) =>
       controlnet: [],
       ipAdapter: [],
       output: join(folder, 'out.png'),
-      cacheFolder: folder,
       ...options,
     },
     ['LCM', 'Euler'],

@@ -32,8 +32,6 @@ export interface GenerateOptions extends AdapterOptions {
   readonly tokenizer?: string
   readonly output: string
   readonly latents?: string
-  /** Where prepared weights are kept between runs. */
-  readonly cacheFolder: string
 }
 
 const LARGEST_SEED = 2n ** 64n - 1n

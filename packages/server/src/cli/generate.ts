@@ -18,6 +18,8 @@ import {
   textToImage,
   writeSafetensors,
 } from '@darkroom/engine'
+import { type Config, preparedWeightsFolder } from '../config/config.ts'
+import { chooseArithmetic } from '../processes/arithmetic.ts'
 import { readPicture, unetAdapters, withEmbeddings } from './generate-adapters.ts'
 import { checkGenerateOptions, type GenerateOptions, outputFormat, parseLora } from './generate-options.ts'
 import { stepBar } from './progress.ts'
@@ -32,10 +34,17 @@ const DEFAULT_GUIDANCE: Readonly<Record<StableDiffusion['kind'], number>> = {
 }
 
 /** `darkroom generate`: one pipeline run without a server. */
-export async function generate(options: GenerateOptions, signal: AbortSignal): Promise<void> {
+export async function generate(options: GenerateOptions, config: Config, signal: AbortSignal): Promise<void> {
   await checkGenerateOptions(options, [...SCHEDULER_NAMES, ...SCHEDULER_CLASS_NAMES])
   const format = outputFormat(options.output)
-  const engine = openEngine({ cacheFolder: options.cacheFolder, keepsIdle: false })
+  const { executionProvider, fast } = (await chooseArithmetic(config, (line) => console.error(line))).engine
+  const engine = openEngine({
+    cacheFolder: preparedWeightsFolder(config),
+    keepsIdle: false,
+    ...(config.threads !== undefined && { threads: config.threads }),
+    ...(executionProvider && { executionProvider }),
+    ...(fast && { fast }),
+  })
   try {
     const base = await loadStableDiffusion(engine, options.checkpoint, {
       signal,

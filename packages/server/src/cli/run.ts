@@ -26,7 +26,7 @@ export interface RunOptions {
 
 /** `darkroom run`: one call of an endpoint in this process, its files written to a folder, its output printed. */
 export async function runEndpoint(options: RunOptions, config: Config, signal: AbortSignal): Promise<void> {
-  const images = await createImageEndpoints(config)
+  const images = await createImageEndpoints(config, (line) => console.error(line))
   const outbound = new OutboundHttp({ allowPrivateTargets: config.allowPrivateTargets })
   try {
     const found = createCatalogue(images.endpoints.map(({ schema }) => schema)).find(options.endpointId)

@@ -16,7 +16,17 @@ export async function serve(overrides: ConfigOverrides): Promise<void> {
   preparePlayground(log)
   const server = await startServer(config, log)
   await printBanner(server, config)
+  void printArithmetic(server, config)
   await stopOnSignal(() => server.stop(), 'the runners finish what they hold', log)
+}
+
+/** What draws is known once the runners have tried it. */
+async function printArithmetic({ runners, arithmetics }: RunningServer, config: Config): Promise<void> {
+  await runners.ready.catch(() => {})
+  for (const { device, precision } of (await arithmetics().catch(() => [])).slice(0, 1)) {
+    const hint = device === 'cpu' && config.precision === 'exact' ? '; --precision fast draws faster' : ''
+    console.log(`  draws  on ${device}, ${precision}${hint}`)
+  }
 }
 
 async function printBanner({ url, authorityFile }: RunningServer, config: Config): Promise<void> {

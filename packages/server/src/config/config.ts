@@ -16,6 +16,12 @@ export interface Config {
   readonly downloads: DownloadsConfig
   /** Whether requests may name weights by absolute paths, wherever these lead. */
   readonly allowModelPaths: boolean
+  /** `exact`: float32, the pictures that diffusers draws. `fast`: the fastest arithmetic here whose pictures are close to these. */
+  readonly precision: 'exact' | 'fast'
+  /** What draws; `auto` is the platform's GPU where it can be had, else the CPU. */
+  readonly device: Device
+  /** The Python package index that `darkroom accelerate` fetches libraries from. */
+  readonly pythonIndex: string
   /** Threads of the engine. Absent: as many as the machine, or its container, runs at once, shared among its runners. */
   readonly threads: number | undefined
   /** `postgres://…`: the scale-out database. Absent: a libsql file in the data folder. */
@@ -76,6 +82,10 @@ export interface DownloadsConfig {
   readonly civitaiToken: string | undefined
 }
 
+export const PRECISIONS = ['exact', 'fast'] as const
+export const DEVICES = ['auto', 'cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml'] as const
+export type Device = (typeof DEVICES)[number]
+
 export interface S3Config {
   readonly bucket: string
   readonly region: string
@@ -103,7 +113,19 @@ export type Environment = Readonly<Record<string, string | undefined>>
 
 /** What the command line sets; it wins over the environment. */
 export type ConfigOverrides = Partial<
-  Pick<Config, 'port' | 'host' | 'dataFolder' | 'publicUrl' | 'tls' | 'auth' | 'allowPrivateTargets' | 'logLevel'>
+  Pick<
+    Config,
+    | 'port'
+    | 'host'
+    | 'dataFolder'
+    | 'publicUrl'
+    | 'tls'
+    | 'auth'
+    | 'allowPrivateTargets'
+    | 'logLevel'
+    | 'precision'
+    | 'device'
+  >
 > & { readonly runners?: Partial<Pick<RunnersConfig, 'count' | 'host' | 'port' | 'advertisedHost'>> }
 
 /** A setting that cannot be used. The message is one line: what was expected, what came, what to do. */
@@ -140,6 +162,9 @@ export function readConfig(overrides: ConfigOverrides = {}, environment: Environ
     hubCacheFolder: resolve(env.HF_HUB_CACHE ?? env.HUGGINGFACE_HUB_CACHE ?? join(hubHome(env), 'hub')),
     downloads: readDownloads(env),
     allowModelPaths: readFlag(env, 'DARKROOM_ALLOW_MODEL_PATHS') ?? auth === 'none',
+    precision: overrides.precision ?? readChoice(env, 'DARKROOM_PRECISION', PRECISIONS) ?? 'exact',
+    device: overrides.device ?? readChoice(env, 'DARKROOM_DEVICE', DEVICES) ?? 'auto',
+    pythonIndex: readPythonIndex(env),
     threads: readInteger(env, 'DARKROOM_THREADS', 1, 1024),
     databaseUrl: readDatabaseUrl(env),
     s3: readS3(env),
@@ -161,6 +186,11 @@ export function readConfig(overrides: ConfigOverrides = {}, environment: Environ
 /** Where weights that cannot be mapped as they lie are kept in float32. */
 export function preparedWeightsFolder({ dataFolder }: Pick<Config, 'dataFolder'>): string {
   return join(dataFolder, 'prepared-weights')
+}
+
+/** Where libraries that make drawing faster are kept. */
+export function librariesFolder({ dataFolder }: Pick<Config, 'dataFolder'>): string {
+  return join(dataFolder, 'libraries')
 }
 
 function withoutBlanks(environment: Environment): Environment {
@@ -230,6 +260,13 @@ function readHubEndpoint(env: Environment): string {
   const text = env.HF_ENDPOINT ?? 'https://huggingface.co'
   if (/^https?:\/\//.test(text) && URL.canParse(text)) return text.replace(/\/+$/, '')
   throw new ConfigError(`HF_ENDPOINT: expected https://host, found ${text}`)
+}
+
+/** As pip reads it. What was found is not repeated, for it may hold a password. */
+function readPythonIndex(env: Environment): string {
+  const text = env.PIP_INDEX_URL ?? 'https://pypi.org/simple'
+  if (/^https?:\/\//.test(text) && URL.canParse(text)) return text
+  throw new ConfigError('PIP_INDEX_URL: expected https://host/simple')
 }
 
 function readLimits(env: Environment): Limits {

@@ -20,6 +20,12 @@ describe('the record of a request in its picture', () => {
     })
   })
 
+  it('says in what arithmetic it was drawn where that was not exact', () => {
+    const record = { endpointId: 'x', precision: 'fast: OpenVINO in bfloat16', input: {} }
+    const stamped = withRecord(file, 'png', record, 7n)
+    expect(Buffer.from(stamped).toString('latin1')).toContain('"precision": "fast: OpenVINO in bfloat16"')
+  })
+
   it('leaves files of the input out and names them', () => {
     const input = {
       image_url: `data:image/png;base64,${'A'.repeat(9000)}`,

@@ -20,10 +20,15 @@ export function withRecord(
   return text.length > LONGEST_PICTURE_TEXT ? file : withPictureText(file, format, text)
 }
 
-function recordText({ endpointId, input }: RequestRecord, seed: bigint | undefined): string {
+function recordText({ endpointId, precision, input }: RequestRecord, seed: bigint | undefined): string {
   const omitted: string[] = []
   const kept = withoutFiles({ ...(input as Record<string, unknown>), ...(seed !== undefined && { seed }) }, '', omitted)
-  return dumpsJson({ endpoint_id: endpointId, input: kept, ...(omitted.length > 0 && { omitted }) })
+  return dumpsJson({
+    endpoint_id: endpointId,
+    ...(precision !== undefined && { precision }),
+    input: kept,
+    ...(omitted.length > 0 && { omitted }),
+  })
 }
 
 /** The value without files and without nulls, which mean that a field was not given. */

@@ -35,9 +35,19 @@ export type OwnFile =
   | { readonly refusal: 'missing' | 'forbidden' | 'too_large' }
   | { readonly key: string; readonly body: ReadableStream<Uint8Array> }
 
+/** What draws, in the words of headers and logs. */
+export interface ArithmeticName {
+  /** `cpu`, `cuda` … */
+  readonly device: string
+  /** `exact`, or the arithmetic that draws nearly the same faster. */
+  readonly precision: string
+}
+
 /** A request as a picture carries it. */
 export interface RequestRecord {
   readonly endpointId: string
+  /** Absent: `exact`. */
+  readonly precision?: string
   /** The validated input. */
   readonly input: unknown
 }

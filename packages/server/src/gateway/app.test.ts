@@ -260,7 +260,7 @@ describe('platform', () => {
 
 describe('operation', () => {
   test('health, and readiness with what is not ready', async () => {
-    expect(await (await rig.app.request('/health')).json()).toEqual({ status: 'ok' })
+    expect(await (await rig.app.request('/health')).json()).toEqual({ status: 'ok', runners: [] })
     await rig.close()
     rig = await createGatewayRig({
       dependencies: () => ({

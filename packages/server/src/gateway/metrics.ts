@@ -9,6 +9,7 @@ export interface GatewayMetrics {
   /** Requests that wait or run, and runners: read from the queue when the numbers are asked for. */
   readonly queueRequests: Gauge<'endpoint' | 'state'>
   readonly runners: Gauge
+  readonly runnerDevices: Gauge
 }
 
 /** @param processMetrics also collect memory, CPU, event loop and garbage collection of the process */
@@ -40,6 +41,12 @@ export function createGatewayMetrics(processMetrics = false): GatewayMetrics {
       name: 'darkroom_queue_requests',
       help: 'Requests that wait or run',
       labelNames: ['endpoint', 'state'],
+      registers: [registry],
+    }),
+    runnerDevices: new Gauge({
+      name: 'darkroom_runner_devices',
+      help: 'Runners by what they draw with',
+      labelNames: ['device', 'precision'],
       registers: [registry],
     }),
     runners: new Gauge({

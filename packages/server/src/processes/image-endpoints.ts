@@ -1,22 +1,21 @@
-import { availableParallelism } from 'node:os'
 import { openEngine } from '@darkroom/engine'
 import { type Config, preparedWeightsFolder } from '../config/config.ts'
 import { ImageEngine } from '../drawing/image-engine.ts'
 import { readRecipes } from '../drawing/recipes.ts'
-import type { Drawing, RunnableEndpoint } from '../endpoints/endpoint.ts'
+import type { ArithmeticName, Drawing, RunnableEndpoint } from '../endpoints/endpoint.ts'
 import { ModelRegistry } from '../models/model-registry.ts'
+import { chooseArithmetic } from './arithmetic.ts'
 import { ENDPOINT_FOLDERS } from './endpoints.ts'
 import { bundled } from './installation.ts'
 import { createModelStore } from './model-store.ts'
 import { engineMemory } from './runner-memory.ts'
-
-/** The demo checkpoints that come with the repository. */
 
 /** Endpoints with their handlers, and what these run on. */
 export interface ServedEndpoints {
   readonly endpoints: readonly RunnableEndpoint[]
   /** Ids of endpoints whose models are loaded, and the labels of the models. */
   warm(): readonly string[]
+  readonly arithmetic: ArithmeticName
   dispose(): Promise<void>
 }
 
@@ -30,11 +29,12 @@ function createModelRegistry(config: Config): ModelRegistry {
 }
 
 /** The endpoints with their handlers, and the engine behind them. */
-export async function createImageEndpoints(config: Config): Promise<ServedEndpoints> {
+export async function createImageEndpoints(config: Config, onNotice: (line: string) => void): Promise<ServedEndpoints> {
+  const arithmetic = await chooseArithmetic(config, onNotice)
   const models = createModelStore(config)
   const engine = new ImageEngine({
     engine: openEngine({
-      threads: config.threads ?? availableParallelism(),
+      ...arithmetic.engine,
       cacheFolder: preparedWeightsFolder(config),
       memoryBudgetBytes: engineMemory(config.runners),
     }),
@@ -48,6 +48,7 @@ export async function createImageEndpoints(config: Config): Promise<ServedEndpoi
   const answered = new Set<string>()
   return {
     endpoints: endpoints.map((endpoint) => notingAnswers(endpoint, answered)),
+    arithmetic: arithmetic.name,
     warm: () => [...engine.warm, ...answered],
     async dispose() {
       await models.close()

@@ -60,13 +60,13 @@ export async function runRunner(config: Config, log: Logger, served: ServedEndpo
     endpoints: served.endpoints,
     files: await fileAccess(stores, outbound),
     logger: runnerLogger(log),
-    device: 'cpu',
+    arithmetic: served.arithmetic,
     memoryBytes: machineMemory(),
     warm: served.warm,
     recordsRequests: config.recordsRequests,
     listen: { host, port, advertisedHost: advertisedHost(config.runners) },
   })
-  log.info({ runnerId: runner.runnerId, address: runner.address }, 'runner ready')
+  log.info({ runnerId: runner.runnerId, address: runner.address, ...served.arithmetic }, 'runner ready')
   superviseSelf(runner, {
     drainSeconds: config.drainSeconds,
     async onDrained() {

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { lockDataFolder } from '../db/data-folder-lock.ts'
-import type { EndpointSchema } from '../endpoints/endpoint.ts'
+import type { ArithmeticName, EndpointSchema } from '../endpoints/endpoint.ts'
 import { WebhookOutbox } from '../webhooks/webhook-outbox.ts'
 import { ENDPOINT_SCHEMAS } from './endpoints.ts'
 import { type RunningGateway, startGateway } from './gateway-process.ts'
@@ -19,6 +19,8 @@ const IMAGE_ENDPOINTS: Served = { schemas: ENDPOINT_SCHEMAS, runnerEntry: RUNNER
 
 export interface RunningServer extends Pick<RunningGateway, 'url' | 'authorityFile'> {
   readonly runners: LocalRunners
+  /** What its runners draw with, those that are up. */
+  arithmetics(): Promise<readonly ArithmeticName[]>
   /** Lets the runners finish or hand back what they hold, answers what is open, and closes. */
   stop(): Promise<void>
 }
@@ -43,6 +45,9 @@ export async function startServer(config: Config, log: Logger, served = IMAGE_EN
       url: gateway.url,
       ...(gateway.authorityFile !== undefined && { authorityFile: gateway.authorityFile }),
       runners,
+      async arithmetics() {
+        return (await stores.queue.runners()).map(({ device, precision = 'exact' }) => ({ device, precision }))
+      },
       async stop() {
         gateway.leave()
         await runners.stop()

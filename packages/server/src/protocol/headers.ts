@@ -16,6 +16,10 @@ export const TARGET_URL = 'x-fal-target-url'
 
 /** Names the checkpoint that drew the picture, bundled demo checkpoints included. */
 export const MODEL = 'x-darkroom-model'
+/** What drew it: `cpu`, `cuda` … */
+export const DEVICE = 'x-darkroom-device'
+/** `exact`, or in what other arithmetic it was drawn. */
+export const PRECISION = 'x-darkroom-precision'
 
 /** Readable by a browser's script; without this list `result.requestId` is empty there. */
 export const EXPOSED_HEADERS: readonly string[] = [
@@ -24,6 +28,8 @@ export const EXPOSED_HEADERS: readonly string[] = [
   ERROR_TYPE,
   BILLABLE_UNITS,
   MODEL,
+  DEVICE,
+  PRECISION,
   'x-fal-served-from',
   'etag',
   'content-range',

@@ -168,6 +168,8 @@ export interface RunnerAdvertisement {
   /** Shared secret of the direct channel. */
   readonly channelToken: string
   readonly device: string
+  /** `exact`, which it is when absent, or what draws nearly the same faster. */
+  readonly precision?: string
   readonly memoryBytes: number
   /** Endpoint ids (or hints) whose models are loaded now. */
   readonly warm: readonly string[]

@@ -1,7 +1,7 @@
 import type { SessionOptions } from '../channel/direct-channel.ts'
-import type { EndpointSchema, HandlerContext, RunnableEndpoint } from '../endpoints/endpoint.ts'
+import type { ArithmeticName, EndpointSchema, HandlerContext, RunnableEndpoint } from '../endpoints/endpoint.ts'
 import { WireError } from '../errors/errors.ts'
-import { BILLABLE_UNITS } from '../protocol/headers.ts'
+import { BILLABLE_UNITS, DEVICE, PRECISION } from '../protocol/headers.ts'
 import type { LogEntry } from '../queue/request-queue.ts'
 import type { TakeTurn } from './dispatcher.ts'
 import type { InputMemory } from './input-memory.ts'
@@ -26,6 +26,7 @@ export type FileRequest = Pick<
 /** What every attempt on this runner has in common. */
 export interface AttemptEnvironment {
   readonly runnerId: string
+  readonly arithmetic: ArithmeticName
   readonly endpoints: ReadonlyMap<string, RunnableEndpoint>
   readonly validation: InputValidation
   /** @param signal ends the fetches of a request that is over */
@@ -79,7 +80,9 @@ export async function answerAttempt(attempt: Attempt, environment: AttemptEnviro
     limit.restart()
     const result = await Promise.race([runHandler({ ...run, takeTurn }), watch.stuck])
     const billed = result.status < 400 ? { [BILLABLE_UNITS]: '1' } : {}
-    return { ...result, headers: { 'x-fal-served-from': environment.runnerId, ...billed, ...result.headers } }
+    const { device, precision } = environment.arithmetic
+    const own = { 'x-fal-served-from': environment.runnerId, [DEVICE]: device, [PRECISION]: precision }
+    return { ...result, headers: { ...own, ...billed, ...result.headers } }
   } finally {
     limit.pause()
     watch.stop()
@@ -124,8 +127,9 @@ function handlerRun(
       endpointId: request.endpointId,
       error,
     })
-  const { recordsRequests } = environment
-  return { endpoint, readInput, context, recordsRequests, onStarted, onPartial, onDefect }
+  const { recordsRequests, arithmetic } = environment
+  const { precision } = arithmetic
+  return { endpoint, readInput, context, recordsRequests, precision, onStarted, onPartial, onDefect }
 }
 
 /** Answers for a handler that does not stop within its grace after the abort, and reports it. */

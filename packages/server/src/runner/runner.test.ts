@@ -29,7 +29,7 @@ async function start(queue: TestQueue, options: Partial<RunnerOptions> = {}) {
     ...anyObject,
     files: fakeFiles,
     logger: { info: () => {}, warn: () => {}, error: (_message, details) => defects.push(details?.error) },
-    device: 'cpu',
+    arithmetic: { device: 'cpu', precision: 'exact' },
     memoryBytes: 0,
     heartbeatMs: 10,
     logFlushMs: 1,
@@ -72,13 +72,26 @@ function slowPicture() {
 }
 
 describe('startRunner', () => {
+  it('says in headers and log what draws nearly the same faster', async () => {
+    const queue = await openQueue()
+    const precision = 'fast: OpenVINO in bfloat16'
+    await start(queue, { arithmetic: { device: 'cpu', precision } })
+    const { requestId, outcome } = await answer(queue, 'fake/echo', '{"seed":1}')
+    expect(outcome.headers).toMatchObject({ 'x-darkroom-device': 'cpu', 'x-darkroom-precision': precision })
+    const messages = (await queue.logs(requestId)).map((entry) => entry.message)
+    expect(messages[0]).toBe(`Precision: ${precision}`)
+    expect(await queue.runners()).toMatchObject([{ device: 'cpu', precision }])
+  })
+
   it('answers queued requests with what the handler returns, its headers and its time', async () => {
     const queue = await openQueue()
     const { runner } = await start(queue)
     const { outcome } = await answer(queue, 'fake/echo', '{"seed":12345678901234567890,"text":"Zürich"}')
     expect(outcome).toMatchObject({ status: 200, body: '{"seed":12345678901234567890,"text":"Zürich"}' })
     expect(outcome.headers).toEqual({
+      'x-darkroom-device': 'cpu',
       'x-darkroom-model': 'echo',
+      'x-darkroom-precision': 'exact',
       'x-fal-billable-units': '1',
       'x-fal-served-from': runner.runnerId,
     })

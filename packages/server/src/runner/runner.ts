@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ChannelServer, createChannelServer } from '../channel/channel-server.ts'
 import type { DirectWork } from '../channel/direct-channel.ts'
-import type { RunnableEndpoint } from '../endpoints/endpoint.ts'
+import type { ArithmeticName, RunnableEndpoint } from '../endpoints/endpoint.ts'
 import { parseInput, validateInput } from '../validation/validate-input.ts'
 import type { AttemptEnvironment, InputValidation } from './attempt.ts'
 import { Claims } from './claims.ts'
@@ -21,8 +21,8 @@ export interface RunnerOptions extends Partial<InputValidation> {
   /** Reading and saving files on behalf of a request. */
   readonly files: AttemptEnvironment['files']
   readonly logger: RunnerLogger
-  /** What the advertisement says: `cpu`, `cuda:0` … */
-  readonly device: string
+  /** What draws: said by the advertisement and by every answer. */
+  readonly arithmetic: ArithmeticName
   readonly memoryBytes: number
   /** Endpoint ids (or hints) whose models are loaded now. */
   readonly warm?: () => readonly string[]
@@ -124,6 +124,7 @@ class EndpointRunner implements Runner {
       logFlushMs: options.logFlushMs ?? 100,
       runTimeoutSeconds: options.runTimeoutSeconds ?? 3_600,
       abortGraceSeconds: options.abortGraceSeconds ?? 120,
+      arithmetic: options.arithmetic,
       recordsRequests: options.recordsRequests ?? false,
       onStuck: (endpointId) => this.#onStuck(endpointId),
     }
@@ -211,13 +212,14 @@ class EndpointRunner implements Runner {
   }
 
   async #advertise(): Promise<void> {
-    const { device, memoryBytes, capacity } = this.#options
+    const { arithmetic, memoryBytes, capacity } = this.#options
     await this.#options.queue.advertise({
       runnerId: this.runnerId,
       endpointIds: this.#endpointIds,
       address: this.address,
       channelToken: this.#channelToken,
-      device,
+      device: arithmetic.device,
+      precision: arithmetic.precision,
       memoryBytes,
       warm: this.#warm(),
       busy: this.#dispatcher.busy,

@@ -92,7 +92,7 @@ export async function startLiveGateway(options: LiveGatewayOptions = {}): Promis
       endpoints,
       files: fakeFiles,
       logger: { info: () => {}, warn: () => {}, error: () => {} },
-      device: 'cpu',
+      arithmetic: { device: 'cpu', precision: 'exact' },
       memoryBytes: 0,
       capacity: options.capacity ?? 1,
     })

@@ -48,7 +48,7 @@ export async function startWholeServer(options: WholeServerOptions = {}): Promis
     endpoints,
     files: await fileAccess(stores, outbound),
     logger: { info() {}, warn() {}, error() {} },
-    device: 'cpu',
+    arithmetic: { device: 'cpu', precision: 'exact' },
     memoryBytes: 0,
     capacity: 4,
     logFlushMs: 1,

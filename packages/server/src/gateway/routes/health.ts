@@ -1,18 +1,23 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Hono } from 'hono'
+import type { ArithmeticName } from '../../endpoints/endpoint.ts'
 import { answerableError } from '../../errors/errors.ts'
-import { DEFAULT_ACCOUNT, type RequestQueue } from '../../queue/request-queue.ts'
+import { DEFAULT_ACCOUNT, type RequestQueue, type RunnerAdvertisement } from '../../queue/request-queue.ts'
 import { requireKey } from '../authentication.ts'
 import type { GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import type { GatewayMetrics } from '../metrics.ts'
 
+/** Whoever asks whether this process lives waits no longer for a queue that is away. */
+const HEALTH_MILLISECONDS = 500
+
 /**
- * `/health` (the process answers), `/ready` (what it depends on answers too) and `/metrics` (Prometheus text), which tell of all
- * accounts together and so need a key of the default one, unless the configuration opens them.
+ * `/health` (the process answers, and what its runners draw with), `/ready` (what it depends on answers too) and `/metrics`
+ * (Prometheus text), which tell of all accounts together and so need a key of the default one, unless the configuration opens them.
  */
 export function healthRoutes(dependencies: GatewayDependencies): RouteGroup {
   const { readiness, metrics, queue, config } = dependencies
   const routes = new Hono<GatewayEnv>()
-  routes.get('/health', (c) => c.json({ status: 'ok' }))
+  routes.get('/health', async (c) => c.json({ status: 'ok', ...(await runnersOf(queue)) }))
   routes.get('/ready', async (c) => {
     const checks = await Promise.all(Object.entries(readiness ?? {}).map(runCheck))
     const ready = checks.every(([, problem]) => problem === 'ok')
@@ -27,6 +32,17 @@ export function healthRoutes(dependencies: GatewayDependencies): RouteGroup {
   return routes
 }
 
+/** What the runners draw with; left out where the queue does not answer, of which `/ready` tells. */
+async function runnersOf(queue: Pick<RequestQueue, 'runners'>): Promise<{ runners?: readonly ArithmeticName[] }> {
+  const late = sleep(HEALTH_MILLISECONDS, undefined, { ref: false })
+  const runners = await Promise.race([queue.runners().catch(() => undefined), late])
+  return runners === undefined ? {} : { runners: arithmetics(runners) }
+}
+
+function arithmetics(runners: readonly RunnerAdvertisement[]): ArithmeticName[] {
+  return runners.map(({ device, precision = 'exact' }) => ({ device, precision }))
+}
+
 async function readQueue(queue: Pick<RequestQueue, 'load' | 'runners'>, metrics: GatewayMetrics): Promise<void> {
   const [load, runners] = await Promise.all([queue.load(), queue.runners()])
   metrics.queueRequests.reset()
@@ -35,6 +51,8 @@ async function readQueue(queue: Pick<RequestQueue, 'load' | 'runners'>, metrics:
     metrics.queueRequests.set({ endpoint: endpointId, state: 'running' }, running)
   }
   metrics.runners.set(runners.length)
+  metrics.runnerDevices.reset()
+  for (const { device, precision } of arithmetics(runners)) metrics.runnerDevices.inc({ device, precision })
 }
 
 async function runCheck([name, check]: [string, () => Promise<void>]): Promise<[string, string]> {

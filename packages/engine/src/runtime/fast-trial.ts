@@ -1,0 +1,172 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type ComponentWeights, openWeightFile } from '../checkpoint/component-weights.ts'
+import { WeightCache } from '../checkpoint/prepared-weights.ts'
+import { writeSafetensors } from '../formats/safetensors.ts'
+import { Graph } from '../graph/graph.ts'
+import { reshape, silu, transpose } from '../graph/ops.ts'
+import { Scope } from '../graph/scope.ts'
+import { elementCount, type FloatTensor, float32, type Shape } from '../tensor/tensor.ts'
+import type { FastForm, OpenVinoFolders } from './fast-form.ts'
+import type { Session } from './session.ts'
+import { WorkerRuntime } from './worker-runtime.ts'
+
+/** What one form took and gave. */
+export interface FormTrial {
+  /** Absent: onnxruntime in float32, as `exact` is. */
+  readonly form: FastForm | undefined
+  /** Seconds of a run, the best of some; absent where it failed. */
+  readonly seconds?: number
+  /** The largest difference from float32, relative to the largest result. */
+  readonly error?: number
+  /** Why it failed, in one line. */
+  readonly problem?: string
+}
+
+export interface TrialOptions {
+  readonly threads?: number
+  /** OpenVINO's, where it is installed. */
+  readonly openVino?: OpenVinoFolders
+}
+
+/** A form must win by so much: it is worth a difference in the picture only then. */
+const LEAST_GAIN = 0.95
+
+/** Results further off than this come from kernels that are broken or saturate: bfloat16 has 8 bits, and so has a quantised activation. */
+const LARGEST_ERROR = 0.05
+
+const ROUNDS = 4
+const PRECISIONS = ['f32', 'bf16'] as const
+const CHANNELS = 320
+const SIZE = 48
+const FEATURES = 1280
+
+/**
+ * Runs a 3×3 convolution and a linear layer of a UNet's size in every form that is there: what a processor gains from bfloat16 or from 8
+ * bits, or loses, is not in any of its names.
+ */
+export async function tryFastForms({ threads, openVino }: TrialOptions): Promise<FormTrial[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'darkroom-trial-'))
+  const cache = new WeightCache({ folder: join(folder, 'prepared') })
+  const forms: (FastForm | undefined)[] = [undefined, { kind: 'int8' }]
+  if (openVino) for (const precision of PRECISIONS) forms.push({ kind: 'openvino', precision, folders: openVino })
+  const contenders: Contender[] = []
+  try {
+    const weights = await writeWeights(join(folder, 'model.safetensors'))
+    for (const form of forms) contenders.push(await open(form, join(folder, 'openvino'), { weights, cache, threads }))
+    // In turns: another program that is busy for a second then slows all of them.
+    const feeds = trialFeeds()
+    for (let round = 0; round < ROUNDS; round++) for (const each of contenders) await runOnce(each, feeds)
+    const exact = contenders[0]?.result
+    return contenders.map((contender) => trialOf(contender, exact))
+  } finally {
+    for (const { runtime } of contenders) await runtime.dispose()
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 })
+  }
+}
+
+/**
+ * The form to draw in: the fastest that computes what float32 does, within its digits.
+ * @returns undefined where none gains anything
+ */
+export function fastestForm(trials: readonly FormTrial[]): FastForm | undefined {
+  const [exact] = trials
+  let best: FormTrial | undefined = exact
+  for (const trial of trials) {
+    if (trial.seconds === undefined || (trial.error ?? 0) > LARGEST_ERROR) continue
+    if (trial.seconds < LEAST_GAIN * (best?.seconds ?? Number.POSITIVE_INFINITY)) best = trial
+  }
+  return best?.form
+}
+
+interface Contender {
+  readonly form: FastForm | undefined
+  readonly runtime: WorkerRuntime
+  session?: Session
+  result?: FloatTensor
+  seconds: number
+  problem?: string
+}
+
+interface TrialWeights {
+  readonly weights: ComponentWeights
+  readonly cache: WeightCache
+  readonly threads: number | undefined
+}
+
+/** @param work folder of the trial's own in place of OpenVINO's */
+async function open(
+  form: FastForm | undefined,
+  work: string,
+  { weights, cache, threads }: TrialWeights,
+): Promise<Contender> {
+  const fast = form?.kind === 'openvino' ? { ...form, folders: { ...form.folders, work } } : form
+  const runtime = new WorkerRuntime({ ...(threads !== undefined && { threads }), ...(fast && { fast }) })
+  const contender: Contender = { form, runtime, seconds: Number.POSITIVE_INFINITY }
+  try {
+    const prepared = await cache.prepare(weights, await runtime.weightForm([trialGraph()]))
+    contender.session = await runtime.createSession(trialGraph(), prepared)
+    contender.result = (await contender.session.run(trialFeeds())).y as FloatTensor
+  } catch (error) {
+    contender.problem = String((error as Error).message).split('\n')[0] ?? ''
+  }
+  return contender
+}
+
+async function runOnce(contender: Contender, feeds: Parameters<Session['run']>[0]): Promise<void> {
+  if (contender.result === undefined) return
+  const started = performance.now()
+  await contender.session?.run(feeds)
+  contender.seconds = Math.min(contender.seconds, (performance.now() - started) / 1000)
+}
+
+function trialOf({ form, seconds, result, problem }: Contender, exact: FloatTensor | undefined): FormTrial {
+  return {
+    form,
+    ...(Number.isFinite(seconds) && { seconds }),
+    ...(result && exact && { error: relativeError(result, exact) }),
+    ...(problem !== undefined && { problem }),
+  }
+}
+
+function trialFeeds() {
+  return { x: wave([1, CHANNELS, SIZE, SIZE], 1) }
+}
+
+/** A convolution and a linear layer of SD1.5's first block, in the shares that its arithmetic has of them. */
+function trialGraph(): Graph {
+  const graph = new Graph('trial', { toleratesReducedPrecision: true })
+  const root = new Scope(graph)
+  const map = silu(root.child('conv').conv2d(graph.input('x', 'float32', [1, CHANNELS, SIZE, SIZE]), CHANNELS))
+  const tokens = transpose(reshape(map, [1, CHANNELS, SIZE * SIZE]), [0, 2, 1])
+  graph.output('y', root.child('linear').linear(tokens, FEATURES))
+  return graph
+}
+
+async function writeWeights(path: string): Promise<ComponentWeights> {
+  await writeSafetensors(path, {
+    'conv.weight': wave([CHANNELS, CHANNELS, 3, 3], 0.02),
+    'conv.bias': wave([CHANNELS], 0.1),
+    'linear.weight': wave([FEATURES, CHANNELS], 0.05),
+    'linear.bias': wave([FEATURES], 0.1),
+  })
+  return openWeightFile('trial', path)
+}
+
+/** Values without a pattern that a layer could add up to something large. */
+function wave(shape: Shape, scale: number): FloatTensor {
+  return float32(
+    shape,
+    Float32Array.from({ length: elementCount(shape) }, (_, i) => scale * Math.sin(i * i * 0.7311)),
+  )
+}
+
+function relativeError(found: FloatTensor, expected: FloatTensor): number {
+  let [furthest, largest] = [0, 0]
+  for (let i = 0; i < expected.data.length; i++) {
+    furthest = Math.max(furthest, Math.abs((found.data[i] as number) - (expected.data[i] as number)))
+    largest = Math.max(largest, Math.abs(expected.data[i] as number))
+  }
+  return furthest / largest
+}

@@ -1,0 +1,147 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { availableParallelism, cpus } from 'node:os'
+import { join } from 'node:path'
+import {
+  chooseExecutionProvider,
+  type EngineOptions,
+  type ExecutionProvider,
+  type FastForm,
+  fastestForm,
+  OPENVINO_VERSION,
+  type OpenVinoFolders,
+  openVinoLibraries,
+  tryFastForms,
+} from '@darkroom/engine'
+import { findLibraries } from '../acceleration/installed-libraries.ts'
+import { type LibraryPackage, openVinoPackage } from '../acceleration/openvino-package.ts'
+import { type Config, librariesFolder, preparedWeightsFolder } from '../config/config.ts'
+import type { ArithmeticName } from '../endpoints/endpoint.ts'
+
+/** What draws on this machine, and how. */
+export interface Arithmetic {
+  readonly name: ArithmeticName
+  readonly engine: Pick<EngineOptions, 'threads' | 'executionProvider' | 'fast'>
+}
+
+type ArithmeticConfig = Pick<Config, 'precision' | 'device' | 'threads' | 'dataFolder'>
+
+/** What a trial found, and on what, so that it is not made again at every start. */
+interface KnownForm {
+  readonly machine: string
+  readonly form: 'exact' | 'int8' | 'bf16' | 'f32'
+}
+
+const NAMES: Readonly<Record<KnownForm['form'], string>> = {
+  exact: 'exact',
+  int8: 'fast: linear layers in 8 bits',
+  bf16: 'fast: OpenVINO in bfloat16',
+  f32: 'fast: OpenVINO in float32',
+}
+
+/** Tries the forms that are here; a test gives its own. */
+type TryForms = typeof tryFastForms
+
+/**
+ * The device and the arithmetic that a configuration asks for, as far as this machine has them, found by trying.
+ * @param onNotice told in one line what was asked for and is not to be had
+ */
+export async function chooseArithmetic(
+  config: ArithmeticConfig,
+  onNotice: (line: string) => void,
+  tryForms: TryForms = tryFastForms,
+): Promise<Arithmetic> {
+  const threads = config.threads ?? availableParallelism()
+  const executionProvider = await chooseExecutionProvider(config.device, onNotice)
+  const form = await chooseForm(config, { threads, executionProvider, tryForms }, onNotice)
+  return {
+    name: { device: executionProvider, precision: NAMES[nameOf(form)] },
+    engine: { threads, executionProvider, ...(form && { fast: form }) },
+  }
+}
+
+async function chooseForm(
+  config: ArithmeticConfig,
+  {
+    threads,
+    executionProvider,
+    tryForms,
+  }: { readonly threads: number; readonly executionProvider: ExecutionProvider; readonly tryForms: TryForms },
+  onNotice: (line: string) => void,
+): Promise<FastForm | undefined> {
+  if (config.precision === 'exact') return undefined
+  if (executionProvider !== 'cpu') {
+    onNotice(`fast is of the CPU: ${executionProvider} draws as it does`)
+    return undefined
+  }
+  const openVino = await openVinoFolders(config, onNotice)
+  const machine = machineName(threads, openVino !== undefined)
+  const known = await readKnownForm(config, machine)
+  if (known !== undefined) return formNamed(known, openVino)
+  const trials = await tryForms({ threads, ...(openVino && { openVino }) })
+  for (const { form, problem } of trials) {
+    if (problem !== undefined) onNotice(`${NAMES[nameOf(form)]} is not available (${problem})`)
+  }
+  const form = fastestForm(trials)
+  if (form === undefined) onNotice('nothing draws faster than exact on this processor')
+  const hasFailed = trials.some(({ problem }) => problem !== undefined)
+  if (!hasFailed) await writeKnownForm(config, { machine, form: nameOf(form) })
+  return form
+}
+
+/** OpenVINO of the release that the engine was made for, on this platform. */
+export function openVino(): LibraryPackage | undefined {
+  return openVinoPackage(OPENVINO_VERSION, openVinoLibraries())
+}
+
+/** OpenVINO's folders, where it is installed and whole. */
+export async function openVinoFolders(
+  config: Pick<Config, 'dataFolder'>,
+  onNotice: (line: string) => void,
+): Promise<OpenVinoFolders | undefined> {
+  const library = openVino()
+  if (library === undefined) return undefined
+  const installed = await findLibraries(librariesFolder(config), library)
+  if (installed.state === 'broken') onNotice(`${installed.problem}; the CPU draws without it`)
+  if (installed.state !== 'whole') return undefined
+  // Beside the prepared weights, to which it makes hard links: these stay on one file system.
+  return { libraries: installed.folder, work: join(preparedWeightsFolder(config), 'openvino') }
+}
+
+function nameOf(form: FastForm | undefined): KnownForm['form'] {
+  if (form === undefined) return 'exact'
+  return form.kind === 'int8' ? 'int8' : form.precision
+}
+
+function formNamed(name: KnownForm['form'], folders: OpenVinoFolders | undefined): FastForm | undefined {
+  if (name === 'int8') return { kind: 'int8' }
+  return name === 'exact' || folders === undefined ? undefined : { kind: 'openvino', precision: name, folders }
+}
+
+/** Tells apart what a trial's result depends on. */
+function machineName(threads: number, hasOpenVino: boolean): string {
+  return [cpus()[0]?.model ?? process.arch, `${threads} threads`, hasOpenVino ? OPENVINO_VERSION : '-'].join(', ')
+}
+
+async function readKnownForm(config: ArithmeticConfig, machine: string): Promise<KnownForm['form'] | undefined> {
+  const text = await readFile(trialFile(config), 'utf8').catch(() => '')
+  try {
+    const known = JSON.parse(text) as Partial<KnownForm>
+    return known.machine === machine && known.form !== undefined && known.form in NAMES ? known.form : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** A trial that cannot be kept is made again. */
+async function writeKnownForm(config: ArithmeticConfig, known: KnownForm): Promise<void> {
+  await writeFile(trialFile(config), JSON.stringify(known)).catch(() => {})
+}
+
+function trialFile({ dataFolder }: Pick<Config, 'dataFolder'>): string {
+  return join(dataFolder, 'fast-trial.json')
+}
+
+/** Forgets what a trial found, for libraries that have come or gone. */
+export async function forgetTrial(config: Pick<Config, 'dataFolder'>): Promise<void> {
+  await writeFile(trialFile(config), '').catch(() => {})
+}
