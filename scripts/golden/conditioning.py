@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
 PROMPT, NEGATIVE = "a red <cat-toy> house by the sea", "night"
-EMBEDDING = DATA.parent / "textual-inversion/diffusers.safetensors"
+EMBEDDINGS = {"tiny-sd15": "diffusers", "tiny-sdxl": "pivotal"}
 DEFAULTS = {
     "checkpoint": "tiny-sd15", "width": 64, "height": 48, "steps": 4, "guidance_scale": 5.0, "clip_skip": 0, "seed": 7,
     "controlnets": [], "guess_mode": False, "image_prompts": [], "tile": None, "ic_light": None,
@@ -137,6 +137,8 @@ def load_pipeline(case):
     }  # fmt: skip
     extra = {} if sdxl else {"safety_checker": None, "requires_safety_checker": False}
     models = [ControlNetModel.from_pretrained(DATA / control["model"]).eval() for control in case["controlnets"]]
+    for model, control in zip(models, case["controlnets"]):
+        model.register_to_config(**control.get("config", {}))
     if models:
         extra["controlnet"] = models[0] if len(models) == 1 else models
     name = names[sdxl, bool(models)]
@@ -168,6 +170,10 @@ def apply_image_prompts(pipe, case):
     size = encoder.config.image_size
     pipe.register_modules(image_encoder=encoder, feature_extractor=CLIPImageProcessor(size=size, crop_size=size))
     adapters = [two_level(load_file(DATA / f"{prompt['adapter']}.safetensors")) for prompt in prompts]
+    noises = {prompt.get("noise", 0) for prompt in prompts}
+    if noises != {0}:
+        assert len(noises) == 1
+        take_noise_for_nothing(pipe, noises.pop(), size)
     pipe.unet._load_ip_adapter_weights(adapters, low_cpu_mem_usage=False)
     pipe.set_ip_adapter_scale([prompt["scale_json"] or prompt["scale"] for prompt in prompts])
     for index, factors in pipe.unet._load_ip_adapter_loras(adapters).items():
@@ -195,6 +201,20 @@ def apply_image_prompts(pipe, case):
                 masks.append(torch.ones(1, len(prompt["images"]), case["height"], case["width"]))
         arguments["cross_attention_kwargs"] = {"ip_adapter_masks": masks}
     return arguments
+
+
+def take_noise_for_nothing(pipe, deviation, size):
+    """`unconditional_noising_factor`: what guidance leads away from is a grey picture with noise."""
+    noise = torch.randn(size * size * 3, generator=torch.Generator().manual_seed(0)).numpy().astype(np.float64)
+    pixels = np.clip(np.rint(255 * (0.5 + deviation * noise)), 0, 255).astype(np.uint8)
+    nothing = Image.fromarray(pixels.reshape(size, size, 3))
+    encode = pipe.encode_image
+
+    def encode_image(image, device, count, hidden_states=None):
+        positive, negative = encode(image, device, count, hidden_states)
+        return positive, encode(nothing, device, count, hidden_states)[0].expand_as(negative)
+
+    pipe.encode_image = encode_image
 
 
 def face_embeds(pipe, prompt, guided, size):
@@ -338,11 +358,20 @@ def apply_ic_light(pipe, ic_light, width, height):
     return torch.cat(latents, dim=1)
 
 
+def load_embedding(pipe, checkpoint):
+    matrices = load_file(DATA.parent / f"textual-inversion/{EMBEDDINGS[checkpoint]}.safetensors").values()
+    encoders = [(pipe.tokenizer, pipe.text_encoder)]
+    if checkpoint == "tiny-sdxl":
+        encoders.append((pipe.tokenizer_2, pipe.text_encoder_2))
+    for matrix, (tokenizer, encoder) in zip(matrices, encoders):
+        pipe.load_textual_inversion(matrix, token="<cat-toy>", text_encoder=encoder, tokenizer=tokenizer)
+
+
 def run(case):
     pipe, models = load_pipeline(case)
     width, height = case["width"], case["height"]
     if case["embedding"]:
-        pipe.load_textual_inversion(load_file(EMBEDDING), token="<cat-toy>")
+        load_embedding(pipe, case["checkpoint"])
     for i, (name, scale) in enumerate(case["loras"]):
         apply_lora(pipe, name, f"a{i}", scale)
     if case["loras"]:
@@ -371,14 +400,14 @@ def run(case):
         prompt=PROMPT, negative_prompt=NEGATIVE, width=width, height=height, num_inference_steps=case["steps"],
         guidance_scale=case["guidance_scale"], clip_skip=case["clip_skip"] or None,
         generator=torch.Generator().manual_seed(case["seed"]), output_type="latent", **arguments,
-    ).images  # fmt: skip
+    ).images.contiguous()  # fmt: skip
 
 
 def main():
     torch.set_num_threads(1)
     cases = [{**DEFAULTS, **case} for case in CASES]
     with torch.no_grad():
-        latents = {case["name"]: run(case).contiguous() for case in cases}
+        latents = {case["name"]: run(case) for case in cases}
         for case in cases:
             if case["ic_light"]:
                 pipe, _ = load_pipeline(case)

@@ -1,8 +1,14 @@
+import { basename, dirname, join } from 'node:path'
 import { CheckpointError } from '../checkpoint/checkpoint-error.ts'
+import { type JsonObject, readJsonObject } from '../checkpoint/json-file.ts'
 import type { LoraComponent } from './lora-keys.ts'
 
 /** Metadata entry in which diffusers saves the training's peft configuration, JSON with `<component>.<option>` keys. */
 const METADATA_KEY = 'lora_adapter_metadata'
+
+/** What peft's own `save_pretrained` writes, a file of weights and its configuration beside it. */
+const ADAPTER_FILE = /^adapter_model\.(safetensors|bin)$/
+const ADAPTER_CONFIG = 'adapter_config.json'
 
 /** The scales that a file's peft configuration gives to modules without an alpha of their own. */
 export interface PeftScales {
@@ -17,21 +23,31 @@ interface PatternAlpha {
 }
 
 /**
+ * The peft configuration beside a LoRA of the folder form; undefined for other files, and where there is none.
+ * @param path of the weights as it was named: a hub's cache keeps the two as links beside each other
+ * @throws CheckpointError when it is no JSON object
+ */
+export async function readAdapterConfig(path: string): Promise<JsonObject | undefined> {
+  return ADAPTER_FILE.test(basename(path)) ? readJsonObject(join(dirname(path), ADAPTER_CONFIG)) : undefined
+}
+
+/**
  * Reads a file's peft configuration; without one every scale is 1.
+ * @param adapterConfig one that lies beside the file, of whatever component its modules are; the file's own comes first
  * @throws CheckpointError when it is not JSON, or has a pattern that is a regular expression
  */
-export function readPeftScales(metadata: Readonly<Record<string, string>>): PeftScales {
+export function readPeftScales(metadata: Readonly<Record<string, string>>, adapterConfig: JsonObject = {}): PeftScales {
   const text = metadata[METADATA_KEY]
-  if (text === undefined) return { scaleOf: () => 1 }
-  const config = parse(text)
+  const own = text === undefined ? {} : parse(text)
   const patterns = new Map<LoraComponent, ReadonlyMap<string, readonly PatternAlpha[]>>()
   return {
     scaleOf(component, module, rank) {
-      const known = patterns.get(component) ?? readPatterns(config[`${component}.alpha_pattern`])
+      const option = (name: string) => own[`${component}.${name}`] ?? adapterConfig[name]
+      const known = patterns.get(component) ?? readPatterns(option('alpha_pattern'))
       patterns.set(component, known)
-      const alpha = patternAlpha(known, module) ?? config[`${component}.lora_alpha`]
+      const alpha = patternAlpha(known, module) ?? option('lora_alpha')
       if (typeof alpha !== 'number') return 1
-      return alpha / (config[`${component}.use_rslora`] === true ? Math.sqrt(rank) : rank)
+      return alpha / (option('use_rslora') === true ? Math.sqrt(rank) : rank)
     },
   }
 }
@@ -47,7 +63,7 @@ function readPatterns(pattern: unknown): ReadonlyMap<string, readonly PatternAlp
     const name = text.replace(/^\^/, '').replace(/\$$/, '').replaceAll('\\.', '.')
     if (!/^[\w.-]*$/.test(name)) {
       throw new CheckpointError(
-        `the LoRA's ${METADATA_KEY} has the pattern ${JSON.stringify(text.slice(0, 80))}; only names of modules are read`,
+        `the LoRA's peft configuration has the pattern ${JSON.stringify(text.slice(0, 80))}; only names of modules are read`,
       )
     }
     const entry = { order, isWhole: text.startsWith('^'), alpha }

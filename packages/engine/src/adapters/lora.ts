@@ -3,7 +3,7 @@ import { type ComponentWeights, openWeightFile, readStoredTensor } from '../chec
 import { allFinite, elementCount, type FloatTensor, type Shape } from '../tensor/tensor.ts'
 import { assembleModule, type ModuleParts } from './lora-assembly.ts'
 import { describeUnknownKey, parseLoraKey } from './lora-keys.ts'
-import { readPeftScales } from './lora-metadata.ts'
+import { type PeftScales, readAdapterConfig, readPeftScales } from './lora-metadata.ts'
 import type { BiasChange, LoraModule, UnusedKey } from './lora-module.ts'
 import { mapTensors, type WeightChange } from './lora-weight-change.ts'
 
@@ -26,18 +26,23 @@ export interface ScaledLora {
 const MAX_KEYS = 50_000
 
 /**
- * Reads the header of a LoRA file, and its alphas.
+ * Reads the header of a LoRA file, its alphas, and peft's configuration in it or beside it.
  * @throws CheckpointError when it holds no LoRA; WeightFileError when it is damaged
  */
 export async function openLora(path: string): Promise<Lora> {
-  return readLora(path, await openWeightFile('lora', path))
+  const file = await openWeightFile('lora', path)
+  return readLora(path, file, readPeftScales(metadataOf(file), await readAdapterConfig(path)))
 }
 
 /**
  * Understands the header of a LoRA that is a file, or a part of one.
  * @throws as `openLora`
  */
-export async function readLora(path: string, file: ComponentWeights): Promise<Lora> {
+export async function readLora(
+  path: string,
+  file: ComponentWeights,
+  peftScales: PeftScales = readPeftScales(metadataOf(file)),
+): Promise<Lora> {
   if (file.tensors.size > MAX_KEYS) {
     throw new CheckpointError(
       `${file.source} has ${file.tensors.size} keys; a LoRA of the largest model has some thousands`,
@@ -59,7 +64,6 @@ export async function readLora(path: string, file: ComponentWeights): Promise<Lo
     found.set(id, module)
   }
   const shapeOf = (key: string): Shape => storedTensor(file, key).shape
-  const peftScales = readPeftScales(file.files[0]?.metadata ?? {})
   const modules: LoraModule[] = []
   for (const parts of found.values()) {
     const alphaKey = parts.parts.get('alpha')
@@ -74,6 +78,10 @@ export async function readLora(path: string, file: ComponentWeights): Promise<Lo
     throw new CheckpointError(`${file.source} holds no LoRA: ${why}`)
   }
   return { path, file, modules, unused }
+}
+
+function metadataOf({ files: [file] }: ComponentWeights): Readonly<Record<string, string>> {
+  return file?.metadata ?? {}
 }
 
 async function readAlpha(file: ComponentWeights, key: string): Promise<number> {

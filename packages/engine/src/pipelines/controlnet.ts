@@ -23,6 +23,8 @@ export class ControlNet implements ControlModel {
   readonly config: ControlNetConfig
   readonly factor: number
   readonly #weights: Weights
+  /** Of the graphs: a request may give weights another config than lies beside them. */
+  readonly #form: string
   readonly #sessions: SessionCache
   #isSound = false
 
@@ -31,6 +33,7 @@ export class ControlNet implements ControlModel {
     this.config = config
     this.factor = conditioningFactor(config)
     this.#weights = weights
+    this.#form = JSON.stringify(config)
     this.#sessions = sessions
   }
 
@@ -40,7 +43,7 @@ export class ControlNet implements ControlModel {
 
   async embed(image: FloatTensor): Promise<FloatTensor> {
     const [height, width] = image.shape.slice(2) as [number, number]
-    const session = await this.#sessions.get(this.#weights, `image ${height}x${width}`, () =>
+    const session = await this.#sessions.get(this.#weights, `image ${height}x${width} ${this.#form}`, () =>
       buildControlImageGraph(this.config, height, width),
     )
     return (await session.run({ image })).embedding as FloatTensor
@@ -48,7 +51,7 @@ export class ControlNet implements ControlModel {
 
   async residuals(input: UNetInput, embedding: FloatTensor): Promise<FloatTensor[]> {
     const [batch, , height, width] = input.sample.shape as [number, number, number, number]
-    const session = await this.#sessions.get(this.#weights, `${batch}x${height}x${width}`, () =>
+    const session = await this.#sessions.get(this.#weights, `${batch}x${height}x${width} ${this.#form}`, () =>
       buildControlNetGraph(this.config, { batch, height, width }),
     )
     const hasTextTime = this.config.encoder.textTime !== null

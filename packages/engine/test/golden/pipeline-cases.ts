@@ -96,7 +96,7 @@ export async function runPipelineCase(model: StableDiffusion, request: PipelineC
 }
 
 /** The smooth colour pattern that the script starts image-to-image from. */
-function startImage(width: number, height: number): RgbImage {
+export function startImage(width: number, height: number): RgbImage {
   const data = new Uint8Array(width * height * 3)
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
@@ -108,7 +108,7 @@ function startImage(width: number, height: number): RgbImage {
 }
 
 /** The grey stripes that the script inpaints. */
-function maskImage(width: number, height: number): RgbImage {
+export function maskImage(width: number, height: number): RgbImage {
   const grey = Uint8Array.from(
     { length: width * height },
     (_, i) => ((i % width) * 5 + Math.floor(i / width) * 3) % 256,

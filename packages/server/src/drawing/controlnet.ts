@@ -35,7 +35,9 @@ export async function openControlNet(
       ...(found.type !== 'file' && found.variant !== undefined ? { variant: found.variant } : variant),
       ...(config && { configs: { controlnet: config } }),
     })
-    return loadControlNet(engine.engine, component)
+    // A folder has a config of its own, which is not the one that was asked for.
+    const asked = config && found.type !== 'file' ? { ...component, config: async () => config } : component
+    return loadControlNet(engine.engine, asked)
   })
   return {
     model,

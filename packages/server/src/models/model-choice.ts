@@ -9,6 +9,7 @@ import {
   selectComponent,
   selectFile,
   selectPipeline,
+  withCompanions,
 } from './weights-selection.ts'
 
 /** What somebody wants of a repository or folder. */
@@ -24,7 +25,12 @@ export interface ModelWish extends SelectionOptions {
 export type ModelChoice =
   | ({ readonly type: 'repository' /** Below the root. */; readonly folder: string } & Selection)
   | ({ readonly type: 'component'; readonly folder: string } & Selection)
-  | { readonly type: 'file'; readonly files: readonly [ListedFile]; readonly missing: readonly [] }
+  | {
+      readonly type: 'file'
+      /** What has to lie beside it after it. */
+      readonly files: readonly [ListedFile, ...ListedFile[]]
+      readonly missing: readonly []
+    }
 
 /**
  * Chooses from a listing, the hub's or a folder's.
@@ -39,13 +45,13 @@ export async function chooseModel(
 ): Promise<ModelChoice> {
   const { kind, path = '', subfolder = '' } = wish
   const exact = files.find((file) => file.path === path)
-  if (exact !== undefined) return { type: 'file', files: [exact], missing: [] }
+  if (exact !== undefined) return { type: 'file', files: withCompanions(files, exact), missing: [] }
   const folder = [path, subfolder]
     .map((part) => part.replace(/^\/+|\/+$/g, ''))
     .filter((part) => part !== '')
     .join('/')
   const named = files.find((file) => file.path === folder)
-  if (named !== undefined) return { type: 'file', files: [named], missing: [] }
+  if (named !== undefined) return { type: 'file', files: withCompanions(files, named), missing: [] }
   if (folder !== '' && !files.some((file) => file.path.startsWith(`${folder}/`))) {
     throw new ModelError('not-found', `${label} has no ${folder}.`)
   }
@@ -97,7 +103,7 @@ function chooseFile(files: readonly ListedFile[], folder: string, wish: ModelWis
   if (found.length > 1) {
     throw new ModelError('ambiguous', `${place} has several weight files; name the one that is meant${listed(found)}.`)
   }
-  return { type: 'file', files: [file], missing: [] }
+  return { type: 'file', files: withCompanions(files, file), missing: [] }
 }
 
 function listed(files: readonly ListedFile[]): string {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { selectComponent, selectFile, selectPipeline } from './weights-selection.ts'
+import { selectComponent, selectFile, selectPipeline, withCompanions } from './weights-selection.ts'
 
 const listed = (...paths: string[]) => paths.map((path) => ({ path, size: 1 }))
 const paths = ({ files }: { files: readonly { path: string }[] }) => files.map(({ path }) => path).sort()
@@ -160,6 +160,8 @@ describe('single files', () => {
     expect(select(['a.safetensors', 'pytorch_lora_weights.safetensors', 'pytorch_lora_weights.bin'])).toEqual([
       'pytorch_lora_weights.safetensors',
     ])
+    expect(select(['a.safetensors', 'adapter_model.safetensors'])).toEqual(['adapter_model.safetensors'])
+    expect(select(['adapter_model.safetensors', 'pytorch_lora_weights.bin'])).toEqual(['pytorch_lora_weights.bin'])
     expect(select(['learned_embeds.bin', 'x.safetensors'], {}, 'embedding')).toEqual(['learned_embeds.bin'])
   })
 
@@ -189,5 +191,15 @@ describe('single files', () => {
 
   it('lie in the folder that is named', () => {
     expect(select(['a.safetensors', 'sub/b.safetensors'], {}, 'lora', 'sub')).toEqual(['sub/b.safetensors'])
+  })
+
+  it('bring along what has to lie beside them', () => {
+    const files = listed('adapter_config.json', 'a/adapter_config.json', 'a/adapter_model.bin', 'a/b.safetensors')
+    const beside = (path: string) =>
+      withCompanions(files, listed(path)[0] as (typeof files)[number]).map((file) => file.path)
+    expect(beside('a/adapter_model.bin')).toEqual(['a/adapter_model.bin', 'a/adapter_config.json'])
+    expect(beside('adapter_model.safetensors')).toEqual(['adapter_model.safetensors', 'adapter_config.json'])
+    expect(beside('b/adapter_model.safetensors')).toEqual(['b/adapter_model.safetensors'])
+    expect(beside('a/b.safetensors')).toEqual(['a/b.safetensors'])
   })
 })

@@ -38,10 +38,14 @@ const LEFTOVER = /^(optimizer|scheduler|random_states|training_args|scaler|rng_s
 const WEIGHT_FILE = /\.(safetensors|bin|ckpt|pt|pth)$/i
 
 /** File names by which libraries save what there is one of. */
-const USUAL_NAMES: Partial<Record<WeightsKind, string>> = {
-  lora: 'pytorch_lora_weights',
-  embedding: 'learned_embeds',
+const USUAL_NAMES: Partial<Record<WeightsKind, readonly string[]>> = {
+  lora: ['pytorch_lora_weights', 'adapter_model'],
+  embedding: ['learned_embeds'],
 }
+
+/** peft's form of a LoRA: the configuration beside the weights has their alphas. */
+const ADAPTER_WEIGHTS = /^adapter_model\.(safetensors|bin)$/
+const ADAPTER_CONFIG = 'adapter_config.json'
 
 /**
  * The files of a diffusers repository that drawing needs: each component's configuration and one form of its weights (safetensors
@@ -163,16 +167,21 @@ export function selectFile(
     const named = findNamed(weights, options.weightName)
     return named === undefined ? [] : [named]
   }
-  const usual = USUAL_NAMES[kind]
   const stems = new Map<string, ListedFile>()
   for (const file of weights) {
     const known = stems.get(stemOf(file.path))
     if (known === undefined || file.path.endsWith('.safetensors')) stems.set(stemOf(file.path), file)
   }
-  const wanted = [`${usual}.${options.variant}`, usual].flatMap((name) =>
-    name === undefined ? [] : (stems.get(name) ?? []),
-  )
+  const names = (USUAL_NAMES[kind] ?? []).flatMap((name) => [`${name}.${options.variant}`, name])
+  const wanted = names.flatMap((name) => stems.get(name) ?? [])
   return wanted.length > 0 ? wanted.slice(0, 1) : [...stems.values()]
+}
+
+/** A weight file, and what has to lie beside it. */
+export function withCompanions(files: readonly ListedFile[], file: ListedFile): readonly [ListedFile, ...ListedFile[]] {
+  if (!ADAPTER_WEIGHTS.test(nameOf(file.path))) return [file]
+  const path = file.path.slice(0, -nameOf(file.path).length) + ADAPTER_CONFIG
+  return [file, ...files.filter((other) => other.path === path)]
 }
 
 /** A file by its name or path below the folder; its safetensors form before a pickle. */
