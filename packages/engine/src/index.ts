@@ -71,6 +71,7 @@ export { type Face, type FaceDetector, type FaceKeyPoints, largestFace } from '.
 export { drawFaceKeyPoints } from './vision/face-drawing.ts'
 export { openMoveNet } from './vision/movenet.ts'
 export { openMtcnn } from './vision/mtcnn.ts'
+export { openOpenPose } from './vision/openpose.ts'
 export type { Pose, PoseDetector } from './vision/pose.ts'
 export { drawPoseMask, drawPoses, type PosePart } from './vision/pose-drawing.ts'
 export { openScrfd } from './vision/scrfd.ts'

@@ -110,7 +110,7 @@ function randomDrawings(seed: number): Record<Kind, RgbImage> {
 }
 
 /** The linear congruential generator of Numerical Recipes, 0 to 1 in steps of 2⁻³². */
-class RandomNumbers {
+export class RandomNumbers {
   #state: number
 
   constructor(seed: number) {

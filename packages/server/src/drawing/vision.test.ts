@@ -155,6 +155,18 @@ describe('with models on this machine', () => {
     expect(isSame(await run(dwPose), await run(dwPose, { draw_mode: 'body-pose' }))).toBe(true)
   })
 
+  test('OpenPose’s body network looks for poses where DWPose is not', async () => {
+    await install('openpose.pth', 'lllyasviel/Annotators/body_pose_model.pth')
+    const detector = await engine.vision.poseDetector(context)
+    expect(detector.findsHandsAndFaces).toBe(false)
+    expect(await detector.detect(await decodeImage(photograph))).toBeInstanceOf(Array)
+    expect(log).toEqual(['lllyasviel/Annotators/body_pose_model.pth is licensed for non-commercial research only'])
+    await expect(run(dwPose, { draw_mode: 'full-pose' })).rejects.toMatchObject({ status: 422 })
+    await install('yolox.onnx', 'yzd-v/DWPose/yolox_l.onnx')
+    await install('simcc.onnx', 'yzd-v/DWPose/dw-ll_ucoco_384.onnx')
+    expect((await engine.vision.poseDetector(context)).findsHandsAndFaces).toBe(true)
+  })
+
   test('insightface’s pack goes before the bundled detector and says what its licence forbids', async () => {
     await install('scrfd.onnx', 'insightface/buffalo_l/det_10g.onnx')
     await install('arcface.onnx', 'insightface/buffalo_l/w600k_r50.onnx')

@@ -9,6 +9,7 @@ import {
   openDwPose,
   openMoveNet,
   openMtcnn,
+  openOpenPose,
   openScrfd,
   type PoseDetector,
 } from '@darkroom/engine'
@@ -21,6 +22,7 @@ import {
   BUNDLED_FACE_DETECTOR,
   BUNDLED_POSE_DETECTOR,
   DEPTH_NETWORKS,
+  OPENPOSE_BODY,
   POSE_NETWORKS,
   PULLED_FACE_PACK,
 } from '../models/vision-models.ts'
@@ -100,19 +102,32 @@ export class Vision {
     return this.#once(folder, () => openMtcnn(engine.sessions, folder))
   }
 
-  /** DWPose where it is on this machine or may be fetched, else the bundled network, which sees one person. */
+  /** DWPose where it is on this machine, else OpenPose's body network, else DWPose fetched where that is allowed, else the bundled network. */
   async poseDetector(context: HandlerContext): Promise<PoseDetector> {
-    const { engine, registry } = this.#options
+    const { engine, store, registry } = this.#options
+    const [people, poses] = [
+      await findLocalDetector(store, POSE_NETWORKS.detector),
+      await findLocalDetector(store, POSE_NETWORKS.poser),
+    ]
+    if (people !== undefined && poses !== undefined) return this.#dwPose(people, poses)
+    for (const reference of OPENPOSE_BODY) {
+      const path = await findLocalDetector(store, reference)
+      const note = licenceNote({ name: reference }, context)
+      if (path !== undefined) return this.#once(path, () => openOpenPose(engine, path), note)
+    }
     try {
       const detector = await this.#find(POSE_NETWORKS.detector, context)
-      const poser = await this.#find(POSE_NETWORKS.poser, context)
-      return await this.#once(`${detector}\n${poser}`, () => openDwPose(engine.sessions, detector, poser))
+      return await this.#dwPose(detector, await this.#find(POSE_NETWORKS.poser, context))
     } catch (error) {
       if (!isMissing(error)) throw error
       context.log(`The bundled MoveNet looks for one person, because DWPose is not to be had: ${error.message}`, 'WARN')
       const bundled = registry.bundled(BUNDLED_POSE_DETECTOR)
       return this.#once(bundled, () => openMoveNet(engine.sessions, bundled))
     }
+  }
+
+  #dwPose(people: string, poses: string): Promise<PoseDetector> {
+    return this.#once(`${people}\n${poses}`, () => openDwPose(this.#options.engine.sessions, people, poses))
   }
 
   /**

@@ -17,6 +17,12 @@ export const POSE_NETWORKS = {
   poser: 'yzd-v/DWPose/dw-ll_ucoco_384.onnx',
 } as const
 
+/** OpenPose's body network, for non-commercial research, which is never fetched unasked. */
+export const OPENPOSE_BODY = [
+  'lllyasviel/Annotators/body_pose_model.pth',
+  'lllyasviel/ControlNet/annotator/ckpts/body_pose_model.pth',
+] as const
+
 /** What fetches both. */
 export const PULL_POSE_NETWORKS = `darkroom pull ${POSE_NETWORKS.detector} ${POSE_NETWORKS.poser}`
 
