@@ -3,6 +3,7 @@ import { DatabaseError } from './database-error.ts'
 import { initialMigration } from './migrations/0001-initial.ts'
 import { listingOrdersMigration } from './migrations/0002-listing-orders.ts'
 import { accountsMigration } from './migrations/0003-accounts.ts'
+import { payloadPiecesMigration } from './migrations/0004-payload-pieces.ts'
 import type { Schema } from './schema.ts'
 
 /**
@@ -19,6 +20,7 @@ export async function migrate(query: Kysely<Schema>, engine: 'sqlite' | 'postgre
         '0001-initial': initialMigration(engine),
         '0002-listing-orders': listingOrdersMigration,
         '0003-accounts': accountsMigration,
+        '0004-payload-pieces': payloadPiecesMigration(engine),
       }),
     },
     // Names of our own, and the schema said: the migrator takes a table of this name in any schema for its own.

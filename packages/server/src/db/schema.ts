@@ -51,8 +51,34 @@ export interface RequestsTable {
 
 export interface PayloadsTable {
   request_id: string
+  /** JSON, or empty where it lies in pieces or was not kept. */
   input: string
+  /** In UTF-8, where the text does not lie here: in pieces, or, where there are none, nowhere. */
+  input_bytes: Generated<number | null>
+  input_pieces: Generated<number>
   output: string | null
+  output_bytes: Generated<number | null>
+  output_pieces: Generated<number>
+}
+
+/** Texts that bodies are made of, each stored once. */
+export interface PayloadContentsTable {
+  sha256: string
+  content: string
+  /** In UTF-8. */
+  bytes: number
+  /** Pieces that are of this content. */
+  uses: number
+}
+
+export interface PayloadPiecesTable {
+  /** Order in which they were stored. */
+  id: Generated<number>
+  request_id: string
+  part: 'input' | 'output'
+  /** From 0. */
+  position: number
+  sha256: string
 }
 
 export interface LogsTable {
@@ -108,6 +134,8 @@ export interface SettingsTable {
 export interface Schema {
   requests: RequestsTable
   payloads: PayloadsTable
+  payload_contents: PayloadContentsTable
+  payload_pieces: PayloadPiecesTable
   logs: LogsTable
   runners: RunnersTable
   webhook_deliveries: WebhookDeliveriesTable

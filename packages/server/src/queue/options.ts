@@ -18,6 +18,8 @@ export interface RequestQueueOptions {
   readonly resultRetentionSeconds?: number
   /** Life of all other results, with their input and logs. */
   readonly payloadRetentionSeconds?: number
+  /** Largest body, in characters, that is recorded of a run that was answered synchronously. */
+  readonly maxRecordedCharacters?: number
   /** Interval of the safety poll, which only matters when an event was lost. */
   readonly safetyPollSeconds?: number
   /** The clock. By default the database's own where several machines share it, else this process's. */
@@ -36,6 +38,7 @@ const DEFAULT_OPTIONS: ResolvedOptions = {
   warmGraceSeconds: 0.1,
   resultRetentionSeconds: 3600,
   payloadRetentionSeconds: 30 * 24 * 3600,
+  maxRecordedCharacters: 1024 * 1024,
   safetyPollSeconds: 1,
 }
 

@@ -127,9 +127,26 @@ export type ListingOrder = 'ended' | 'duration'
 export interface RequestPage {
   /** In the order asked for; the newest first where none was. */
   readonly requests: readonly RequestStatus[]
+  /** For each, the cursor of a page that begins behind it. */
+  readonly cursors: readonly string[]
   /** Absent on the last page. */
   readonly next?: string
 }
+
+export type PayloadPart = 'input' | 'output'
+
+/** A request's body as it is kept: JSON text. */
+export interface StoredPayload {
+  /** In UTF-8. */
+  readonly bytes: number
+  /** False for one that was too large to be recorded. */
+  readonly isKept: boolean
+  /** Its parts in order, each read when it is asked for. */
+  read(): AsyncIterable<string>
+}
+
+/** Absent is what was erased, and an output that there is not yet. */
+export type StoredPayloads = { readonly [part in PayloadPart]?: StoredPayload }
 
 /** Which answered requests are counted. */
 export interface UsageFilter {
@@ -235,8 +252,10 @@ export interface RequestQueue {
   usage(filter: UsageFilter): Promise<readonly UsageRow[]>
   /** The request of a listing, queued or run. */
   find(requestId: string): Promise<RequestStatus | undefined>
-  /** As `find`, with its bodies. */
-  findWithPayloads(requestId: string): Promise<RequestRecord | undefined>
+  /** The bodies of a request of a listing. */
+  payloads(requestId: string): Promise<StoredPayloads | undefined>
+  /** Erases the oldest bodies of finished requests beyond so many bytes. @returns the bytes that are left */
+  trimPayloads(budgetBytes: number): Promise<number>
   /** Erases the bodies and logs of a finished request. @returns false when there is none */
   erasePayload(requestId: string): Promise<boolean>
   /** Endpoints with requests that wait or run. */

@@ -1,9 +1,8 @@
 import type { Selectable } from 'kysely'
-import type { PayloadsTable, RequestsTable } from '../db/schema.ts'
-import type { Outcome, RequestRecord, RequestStatus, Submission } from './request-queue.ts'
+import type { RequestsTable } from '../db/schema.ts'
+import type { Outcome, RequestStatus, Submission } from './request-queue.ts'
 
 type RequestRow = Selectable<RequestsTable>
-type PayloadRow = Pick<Selectable<PayloadsTable>, 'input' | 'output'>
 
 export function priorityOf(submission: Pick<Submission, 'priority'>): number {
   return submission.priority === 'normal' ? 0 : 1
@@ -72,15 +71,6 @@ export function toStatus(row: RequestRow): RequestStatus {
     ...(row.started_at !== null && { startedAt: new Date(row.started_at) }),
     ...(row.completed_at !== null && { completedAt: new Date(row.completed_at) }),
     ...(outcome !== undefined && { outcome }),
-  }
-}
-
-export function toRecord(row: RequestRow & PayloadRow): RequestRecord {
-  const { outcome, ...status } = toStatus(row)
-  return {
-    ...status,
-    input: row.input,
-    ...(outcome !== undefined && { outcome: { ...outcome, body: row.output ?? 'null' } }),
   }
 }
 

@@ -21,6 +21,7 @@ import type {
   RequestRecord,
   RequestStatus,
   RunnerAdvertisement,
+  StoredPayloads,
   Submission,
   Unsubscribe,
   UsageFilter,
@@ -33,6 +34,7 @@ import { cancel, complete } from './statements/finish.ts'
 import { release, retry } from './statements/give-back.ts'
 import { erasePayload, list, record, usage } from './statements/listing.ts'
 import { appendLogs, logs } from './statements/logs.ts'
+import { payloads, trimPayloads } from './statements/payloads.ts'
 import { get, load, position, status } from './statements/read.ts'
 import { advertise, heartbeat, runners, withdraw } from './statements/runners.ts'
 import { reap, sweep } from './statements/upkeep.ts'
@@ -153,9 +155,13 @@ class SqlRequestQueue implements RequestQueue {
     return status(this.#context, requestId, ['queue', 'run'])
   }
 
-  async findWithPayloads(requestId: string): Promise<RequestRecord | undefined> {
+  async payloads(requestId: string): Promise<StoredPayloads | undefined> {
     await this.#recorder.flush()
-    return get(this.#context, requestId, ['queue', 'run'])
+    return payloads(this.#context, requestId)
+  }
+
+  trimPayloads(budgetBytes: number): Promise<number> {
+    return trimPayloads(this.#context, budgetBytes)
   }
 
   async erasePayload(requestId: string): Promise<boolean> {

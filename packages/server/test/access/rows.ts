@@ -155,6 +155,11 @@ const PLATFORM: Surface = {
       },
     },
     ofRequest(
+      'read a payload of a request',
+      'GET /v1/models/requests/:requestId/payloads/:part{input|output}',
+      (id) => `/v1/models/requests/${id}/payloads/output`,
+    ),
+    ofRequest(
       'erase the payloads of a request',
       'DELETE /v1/models/requests/:requestId/payloads',
       (id) => `/v1/models/requests/${id}/payloads`,

@@ -112,7 +112,17 @@ function pgliteNotifications(pglite: PGlite): Notifications {
 
 /** Empties every table. */
 export async function clear(database: Database): Promise<void> {
-  const tables = ['requests', 'payloads', 'logs', 'runners', 'webhook_deliveries', 'api_keys', 'settings'] as const
+  const tables = [
+    'requests',
+    'payloads',
+    'payload_contents',
+    'payload_pieces',
+    'logs',
+    'runners',
+    'webhook_deliveries',
+    'api_keys',
+    'settings',
+  ] as const
   await database.atomically('relaxed', async (query) => {
     for (const table of tables) await query.deleteFrom(table).execute()
   })

@@ -25,6 +25,17 @@ export function submission(requestId: string, extra: Partial<Submission> = {}): 
   }
 }
 
+/** The bodies of a request, read to their ends; what is not there is left out. */
+export async function textsOf(queue: RequestQueue, requestId: string): Promise<{ input?: string; output?: string }> {
+  const texts: { input?: string; output?: string } = {}
+  for (const [part, payload] of Object.entries((await queue.payloads(requestId)) ?? {})) {
+    let text = ''
+    for await (const piece of payload.read()) text += piece
+    texts[part as 'input' | 'output'] = text
+  }
+  return texts
+}
+
 export async function claimed(
   queue: RequestQueue,
   runnerId = 'runner-1',

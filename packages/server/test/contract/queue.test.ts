@@ -1,6 +1,7 @@
 import { describe } from 'vitest'
 import { BACKENDS } from './backends.ts'
 import { describeLeases } from './leases.contract.ts'
+import { describePayloads } from './payloads.contract.ts'
 import { describeProcesses } from './processes.contract.ts'
 import { describeQueueEvents } from './queue-events.contract.ts'
 import { QueueFixture } from './queue-fixture.ts'
@@ -10,6 +11,7 @@ import { describeRequests } from './request-queue.contract.ts'
 describe.each(BACKENDS)('queue on $name', (backend) => {
   const fixture = new QueueFixture(backend)
   describe('requests', () => describeRequests(fixture))
+  describe('payloads', () => describePayloads(fixture))
   describe('leases', () => describeLeases(fixture))
   describe('events', () => describeQueueEvents(fixture))
   if (backend.prepare !== undefined) describeProcesses(backend.prepare)

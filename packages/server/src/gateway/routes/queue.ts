@@ -8,6 +8,7 @@ import { requireKeyOrToken } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import { publicUrlsOf } from '../public-urls.ts'
 import { SURFACE_PREFIX } from '../surface.ts'
+import { jsonBody } from '../text-response.ts'
 import { visibleRequest } from '../visible-requests.ts'
 import { submit } from './queue-submit.ts'
 import { parseQueuePath } from './queue-urls.ts'
@@ -83,11 +84,13 @@ async function resultResponse(
 ): Promise<Response> {
   const visible = await visibleRequest(dependencies, c, requestId)
   if (visible === undefined) throw unknownRequest(requestId)
-  const outcome = visible.outcome === undefined ? undefined : (await dependencies.queue.get(requestId))?.outcome
+  const { outcome } = visible
   if (outcome === undefined) throw new WireError(400, 'Request is still in progress')
-  return new Response(outcome.body, {
+  const body = (await dependencies.queue.payloads(requestId))?.output
+  if (body === undefined) throw new WireError(410, 'The result of this request was erased')
+  return new Response(jsonBody(body.read()), {
     status: outcome.status,
-    headers: { 'content-type': 'application/json', ...outcome.headers },
+    headers: { 'content-type': 'application/json', 'content-length': String(body.bytes), ...outcome.headers },
   })
 }
 

@@ -2,20 +2,25 @@ import { Hono } from 'hono'
 import { WireError } from '../../errors/errors.ts'
 import { parseJson, toPlainValue } from '../../protocol/json-parse.ts'
 import { stringifyJson } from '../../protocol/json-text.ts'
-import type { RequestFilter, RequestQueue, RequestStatus } from '../../queue/request-queue.ts'
+import type { RequestFilter, RequestPage, RequestQueue, RequestStatus } from '../../queue/request-queue.ts'
 import { accountOf, requireKey } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import { readLimit } from '../pagination.ts'
+import { publicUrlsOf } from '../public-urls.ts'
+import { jsonBody } from '../text-response.ts'
 import { visibleRequest } from '../visible-requests.ts'
 
 const REQUESTS_PER_PAGE = { standard: 50, most: 100 }
 const ORDERS = { ended_at: 'ended', duration: 'duration' } as const
 
-/** The Platform API's view of the account's past requests: `GET …/by-endpoint` and `DELETE …/{request_id}/payloads`. */
+/** The Platform API's view of the account's past requests: `GET …/by-endpoint`, and `GET` and `DELETE …/{request_id}/payloads`. */
 export function requestsRoutes(dependencies: GatewayDependencies): RouteGroup {
   const routes = new Hono<GatewayEnv>()
   const key = requireKey(dependencies, { missing: 'Authentication required' })
-  routes.get('/v1/models/requests/by-endpoint', key, async (c) => json(c, await listRequests(dependencies, c)))
+  routes.get('/v1/models/requests/by-endpoint', key, (c) => listRequests(dependencies, c))
+  routes.get('/v1/models/requests/:requestId/payloads/:part{input|output}', key, (c) =>
+    payloadResponse(dependencies, c),
+  )
   routes.delete('/v1/models/requests/:requestId/payloads', key, async (c) => {
     const requestId = c.req.param('requestId')
     const isVisible = (await visibleRequest(dependencies, c, requestId, 'all')) !== undefined
@@ -31,13 +36,87 @@ function json(c: GatewayContext, body: unknown): Response {
   return c.body(stringifyJson(body), 200, { 'content-type': 'application/json' })
 }
 
-async function listRequests({ queue, catalogue }: GatewayDependencies, c: GatewayContext) {
+/**
+ * The page is read when the answer begins, payloads while it is read. One that is larger than others are sent is named by its size and
+ * URL; where the payloads of a page come to more than an answer holds, the page ends before the rows do.
+ */
+async function listRequests({ queue, catalogue, config }: GatewayDependencies, c: GatewayContext): Promise<Response> {
   const lookup = catalogue.find(c.req.query('endpoint_id') ?? '')
   if (lookup.kind !== 'found') throw new WireError(404, 'endpoint_id: expected the id of an endpoint of this server')
   const page = await queue.list({ ...readFilter(c), account: accountOf(c), endpointId: lookup.endpoint.id })
-  const withPayloads = (c.req.queries('expand') ?? []).includes('payloads')
-  const items = await Promise.all(page.requests.map((request) => describe(queue, request, withPayloads)))
-  return { items, next_cursor: page.next ?? null, has_more: page.next !== undefined }
+  const { base } = publicUrlsOf(c.req, config.publicUrl)
+  const payloads = (c.req.queries('expand') ?? []).includes('payloads')
+    ? (requestId: string) => payloadFields(queue, requestId, base)
+    : async () => ({})
+  return c.body(jsonBody(listing(page, payloads)), 200, { 'content-type': 'application/json' })
+}
+
+/** Characters of the items of an answer. */
+const LONGEST_LISTING = 4 * 1024 * 1024
+
+async function* listing(
+  page: RequestPage,
+  payloads: (requestId: string) => Promise<object>,
+): AsyncGenerator<string, undefined> {
+  yield '{"items":['
+  let length = 0
+  let next = page.next
+  for (const [index, request] of page.requests.entries()) {
+    const item = stringifyJson({ ...describe(request), ...(await payloads(request.requestId)) })
+    yield index === 0 ? item : `,${item}`
+    length += item.length
+    if (length < LONGEST_LISTING || index === page.requests.length - 1) continue
+    next = page.cursors[index]
+    break
+  }
+  yield `],"next_cursor":${JSON.stringify(next ?? null)},"has_more":${next !== undefined}}`
+  return undefined
+}
+
+/** Bytes of a payload that a listing sends. */
+const LARGEST_LISTED_BYTES = 64 * 1024
+
+async function payloadFields(
+  queue: Pick<RequestQueue, 'payloads'>,
+  requestId: string,
+  base: string,
+): Promise<Readonly<Record<string, unknown>>> {
+  const stored = await queue.payloads(requestId)
+  const fields: Record<string, unknown> = {}
+  for (const part of ['input', 'output'] as const) {
+    const payload = stored?.[part]
+    if (payload === undefined) continue
+    if (payload.isKept && payload.bytes <= LARGEST_LISTED_BYTES) {
+      fields[`json_${part}`] = readPayload(await collect(payload.read()))
+      continue
+    }
+    fields[`json_${part}_bytes`] = payload.bytes
+    if (payload.isKept) fields[`json_${part}_url`] = `${base}${payloadPath(requestId, part)}`
+  }
+  return fields
+}
+
+function payloadPath(requestId: string, part: string): string {
+  return `/v1/models/requests/${requestId}/payloads/${part}`
+}
+
+async function collect(parts: AsyncIterable<string>): Promise<string> {
+  let text = ''
+  for await (const part of parts) text += part
+  return text
+}
+
+/** A payload by itself, as it is stored. */
+async function payloadResponse(dependencies: GatewayDependencies, c: GatewayContext): Promise<Response> {
+  const requestId = c.req.param('requestId') ?? ''
+  const part = c.req.param('part') === 'output' ? 'output' : 'input'
+  const isVisible = (await visibleRequest(dependencies, c, requestId, 'all')) !== undefined
+  const payload = isVisible ? (await dependencies.queue.payloads(requestId))?.[part] : undefined
+  if (payload === undefined || !payload.isKept) {
+    throw new WireError(404, `request_id: expected the id of a request whose ${part} is kept`)
+  }
+  const headers = { 'content-type': 'application/json', 'content-length': String(payload.bytes) }
+  return c.body(jsonBody(payload.read()), 200, headers)
 }
 
 function readFilter(c: GatewayContext): Omit<RequestFilter, 'account' | 'endpointId'> {
@@ -72,9 +151,8 @@ function readTime(name: string, text: string | undefined): Date | undefined {
   return time
 }
 
-async function describe(queue: Pick<RequestQueue, 'findWithPayloads'>, request: RequestStatus, withPayloads: boolean) {
+function describe(request: RequestStatus) {
   const { requestId, acceptedAt, startedAt, completedAt, outcome } = request
-  const full = withPayloads ? await queue.findWithPayloads(requestId) : undefined
   return {
     request_id: requestId,
     endpoint_id: request.endpointId,
@@ -83,8 +161,6 @@ async function describe(queue: Pick<RequestQueue, 'findWithPayloads'>, request: 
     ended_at: completedAt?.toISOString() ?? null,
     status_code: outcome?.status ?? null,
     duration: secondsBetween(startedAt, completedAt),
-    json_input: readPayload(full?.input),
-    json_output: readPayload(full?.outcome?.body),
   }
 }
 
@@ -92,9 +168,8 @@ function secondsBetween(from: Date | undefined, until: Date | undefined): number
   return from === undefined || until === undefined ? null : (until.getTime() - from.getTime()) / 1000
 }
 
-/** A payload that was not asked for, was erased, or never was JSON is left out. */
-function readPayload(text: string | undefined): unknown {
-  if (text === undefined || text === '') return undefined
+/** A payload that was erased, or never was JSON, is left out. */
+function readPayload(text: string): unknown {
   try {
     // What was erased reads as null.
     return toPlainValue(parseJson(text)) ?? undefined

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createGatewayRig, type GatewayRig } from '../../../test/fakes/gateway-rig.ts'
 import { KEY, KEY_ID, type LiveGateway, oneKey, startLiveGateway } from '../../../test/fakes/live-gateway.ts'
 import { fieldError } from '../../errors/errors.ts'
+import type { StoredPayload } from '../../queue/request-queue.ts'
 
 let gateway: LiveGateway
 
@@ -92,6 +93,12 @@ describe('streamRoutes', () => {
   })
 })
 
+async function collect(payload: StoredPayload | undefined): Promise<string> {
+  const parts: string[] = []
+  for await (const part of payload?.read() ?? []) parts.push(part)
+  return parts.join('')
+}
+
 describe('a stream in the history of requests', () => {
   let rig: GatewayRig
 
@@ -105,8 +112,10 @@ describe('a stream in the history of requests', () => {
     const response = await rig.app.request('/run/acme/echo/stream', { method: 'POST', headers: JSON_TYPE, body })
     await response.text()
     const requestId = response.headers.get('x-fal-request-id') ?? ''
-    await expect.poll(async () => await rig.queue.findWithPayloads(requestId)).toBeDefined()
-    return await rig.queue.findWithPayloads(requestId)
+    await expect.poll(async () => await rig.queue.find(requestId)).toBeDefined()
+    const { input, output } = (await rig.queue.payloads(requestId)) ?? {}
+    const kept = { input: await collect(input), body: await collect(output) }
+    return { ...(await rig.queue.find(requestId)), ...kept }
   }
 
   it('is listed like a sync run, with its input and final output', async () => {
@@ -121,32 +130,32 @@ describe('a stream in the history of requests', () => {
       outcome: {
         status: 200,
         headers: { 'x-darkroom-model': 'tiny' },
-        body: '{"prompt":"a","count":1,"seed":18446744073709551615}',
         inferenceSeconds: 2,
       },
+      body: '{"prompt":"a","count":1,"seed":18446744073709551615}',
     })
   })
 
   it('is kept with the error that refused it, that it began with, or that ended it', async () => {
     const error = fieldError('image_url', 'image_load_error', 'gone')
     const failed = { type: 'result', status: 422, headers: {}, output: { detail: error.detail } } as const
-    expect((await recorded('{"prompt":[]}'))?.outcome).toMatchObject({
-      status: 422,
+    expect(await recorded('{"prompt":[]}')).toMatchObject({
+      outcome: { status: 422 },
       body: expect.stringMatching('prompt'),
     })
     rig.converse = async function* () {
       yield failed
     }
-    expect((await recorded('{"prompt":"a"}'))?.outcome).toMatchObject({
-      status: 422,
+    expect(await recorded('{"prompt":"a"}')).toMatchObject({
+      outcome: { status: 422 },
       body: expect.stringMatching('gone'),
     })
     rig.converse = async function* () {
       yield { type: 'partial', output: { step: 1 } }
       yield failed
     }
-    expect((await recorded('{"prompt":"a"}'))?.outcome).toMatchObject({
-      status: 422,
+    expect(await recorded('{"prompt":"a"}')).toMatchObject({
+      outcome: { status: 422 },
       body: expect.stringMatching('gone'),
     })
   })
@@ -165,6 +174,6 @@ describe('a stream in the history of requests', () => {
     await reader?.read()
     await reader?.cancel()
     const requestId = response.headers.get('x-fal-request-id') ?? ''
-    await expect.poll(async () => (await rig.queue.findWithPayloads(requestId))?.outcome?.status).toBe(499)
+    await expect.poll(async () => (await rig.queue.find(requestId))?.outcome?.status).toBe(499)
   })
 })

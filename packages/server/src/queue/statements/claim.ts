@@ -1,10 +1,12 @@
-import { type RawBuilder, sql } from 'kysely'
+import { type RawBuilder, type Selectable, sql } from 'kysely'
 import { bigint } from '../../db/clock.ts'
 import type { Query } from '../../db/database.ts'
 import { inState } from '../../db/in-state.ts'
+import type { RequestsTable } from '../../db/schema.ts'
 import type { QueueContext } from '../context.ts'
 import type { ClaimedRequest } from '../request-queue.ts'
 import { toSubmission } from '../rows.ts'
+import { payloads, payloadText } from './payloads.ts'
 
 /**
  * Entries looked at per endpoint. One would do for one claimer; but a request whose hint is warm may stand a little
@@ -38,7 +40,8 @@ export async function claim(context: QueueContext, offer: ClaimOffer): Promise<C
 async function takeAny(context: QueueContext, offer: ClaimOffer): Promise<ClaimedRequest | undefined> {
   const { database } = context
   for (const entries of ENTRIES) {
-    const claimed = await database.execute('relaxed', (query) => take(context, query, offer, entries))
+    const row = await database.execute('relaxed', (query) => take(context, query, offer, entries))
+    const claimed = row === undefined ? undefined : await toClaimed(context, row)
     if (claimed !== undefined || !database.capabilities.rowLocks) return claimed
     if (!(await database.read((query) => anyWaits(context, query, offer)))) return undefined
   }
@@ -50,9 +53,9 @@ async function take(
   query: Query,
   offer: ClaimOffer,
   entries: number,
-): Promise<ClaimedRequest | undefined> {
+): Promise<TakenRow | undefined> {
   const now = context.now()
-  const row = await query
+  return query
     .updateTable('requests')
     .set((eb) => ({
       state: 'running',
@@ -73,10 +76,16 @@ async function take(
         .as('input'),
     )
     .executeTakeFirst()
-  if (row === undefined) return undefined
+}
+
+type TakenRow = Selectable<RequestsTable> & { readonly input: string | null }
+
+/** An input of some length lies in pieces, and its column is empty. */
+async function toClaimed(context: QueueContext, row: TakenRow): Promise<ClaimedRequest> {
+  const stored = row.input === '' ? await payloads(context, row.request_id) : undefined
   return {
     ...toSubmission(row),
-    input: row.input ?? 'null',
+    input: stored?.input === undefined ? (row.input ?? 'null') : await payloadText(stored.input),
     attempt: row.attempt,
     acceptedAt: new Date(row.accepted_at),
   }

@@ -4,6 +4,7 @@ import { requestError } from '../../errors/errors.ts'
 import type { QueueContext } from '../context.ts'
 import type { Submission } from '../request-queue.ts'
 import { priorityOf, submissionColumns } from '../rows.ts'
+import { isInPieces, storePayload } from './payloads.ts'
 import { countAhead } from './read.ts'
 
 /** Stores a request at the end of its endpoint's queue; resolves with the number of requests ahead, once on disk. */
@@ -11,11 +12,11 @@ export async function enqueue(context: QueueContext, submission: Submission): Pr
   const { maxQueueLength } = submission
   const { writingWith } = context.database.capabilities
   const { seq } =
-    writingWith && maxQueueLength === undefined
+    writingWith && maxQueueLength === undefined && !isInPieces(submission.input)
       ? await context.database.execute('synced', (query) => insertBoth(context, query, submission))
       : await context.database.atomically('synced', async (query) => {
           if (maxQueueLength !== undefined) await refuseWhenFull(query, submission, maxQueueLength)
-          await query.insertInto('payloads').values(payloadRow(submission)).execute()
+          await storeInput(query, submission)
           return query
             .insertInto('requests')
             .values(requestRow(context, submission))
@@ -34,6 +35,14 @@ function insertBoth(context: QueueContext, query: Query, submission: Submission)
     .values(requestRow(context, submission))
     .returning('seq')
     .executeTakeFirstOrThrow()
+}
+
+async function storeInput(query: Query, submission: Submission): Promise<void> {
+  const { requestId } = submission
+  const { text, bytes, pieces } = await storePayload(query, requestId, 'input', submission.input)
+  const inPieces = pieces === 0 ? {} : { input_bytes: bytes, input_pieces: pieces }
+  const row = { request_id: requestId, input: text, output: null, ...inPieces }
+  await query.insertInto('payloads').values(row).execute()
 }
 
 function payloadRow(submission: Submission) {

@@ -9,6 +9,7 @@ import { CANCELLED } from '../outcomes.ts'
 import type { CancelAnswer, ClaimToken, Outcome } from '../request-queue.ts'
 import { outcomeColumns } from '../rows.ts'
 import { aroundPayload, webhookPayload } from '../webhook-payload.ts'
+import { isInPieces, storePayload } from './payloads.ts'
 
 /** The request and the state and attempt that it must still be in. */
 export interface Expected {
@@ -31,15 +32,20 @@ export function finish(
   expected: Expected,
   outcome: Outcome,
 ): Promise<EndedRow | undefined> {
-  const { writingWith } = context.database.capabilities
-  return writingWith ? finishAtOnce(context, query, expected, outcome) : finishInTurn(context, query, expected, outcome)
+  return isOneStatement(context, outcome)
+    ? finishAtOnce(context, query, expected, outcome)
+    : finishInTurn(context, query, expected, outcome)
+}
+
+function isOneStatement(context: QueueContext, outcome: Outcome): boolean {
+  return context.database.capabilities.writingWith && !isInPieces(outcome.body)
 }
 
 /** `finish` as a unit of work of its own, on disk when it resolves. */
 function finishAlone(context: QueueContext, expected: Expected, outcome: Outcome): Promise<EndedRow | undefined> {
   const { database } = context
   const end = (query: Query) => finish(context, query, expected, outcome)
-  return database.capabilities.writingWith ? database.execute('synced', end) : database.atomically('synced', end)
+  return isOneStatement(context, outcome) ? database.execute('synced', end) : database.atomically('synced', end)
 }
 
 async function finishInTurn(
@@ -50,9 +56,10 @@ async function finishInTurn(
 ): Promise<EndedRow | undefined> {
   const ended = await endRequest(context, query, expected, outcome).executeTakeFirst()
   if (ended === undefined) return undefined
+  const { text, bytes, pieces } = await storePayload(query, expected.requestId, 'output', outcome.body)
   await query
     .updateTable('payloads')
-    .set({ output: outcome.body })
+    .set(pieces === 0 ? { output: text } : { output: text, output_bytes: bytes, output_pieces: pieces })
     .where('request_id', '=', expected.requestId)
     .execute()
   if (ended.webhook_url !== null) {

@@ -3,9 +3,18 @@ import { bigint } from '../../db/clock.ts'
 import type { Query } from '../../db/database.ts'
 import type { RequestsTable, Schema } from '../../db/schema.ts'
 import type { QueueContext } from '../context.ts'
-import type { AnsweredRun, ListingOrder, RequestFilter, RequestPage, UsageFilter, UsageRow } from '../request-queue.ts'
+import type {
+  AnsweredRun,
+  ListingOrder,
+  PayloadPart,
+  RequestFilter,
+  RequestPage,
+  UsageFilter,
+  UsageRow,
+} from '../request-queue.ts'
 import { outcomeColumns, submissionColumns, toStatus } from '../rows.ts'
 import { lockRequest, retention } from './finish.ts'
+import { erasePayloads, type PayloadColumns, storePayload } from './payloads.ts'
 
 /** HTTP statuses of each result, the end not included. */
 const STATUSES = { success: [200, 300], user_error: [400, 500], error: [500, 600] } as const
@@ -21,6 +30,7 @@ export async function list(context: QueueContext, filter: RequestFilter): Promis
   const last = page.at(-1)
   return {
     requests: page.map(toStatus),
+    cursors: page.map((row) => cursorAt(row, order)),
     ...(rows.length > limit && last !== undefined && { next: cursorAt(last, order) }),
   }
 }
@@ -100,12 +110,33 @@ export async function usage(context: QueueContext, filter: UsageFilter): Promise
 
 /** Keeps synchronously answered requests for the listings: all of them or none. */
 export async function record(context: QueueContext, runs: readonly AnsweredRun[]): Promise<void> {
-  const payloads = runs.map((run) => ({ request_id: run.requestId, input: run.input, output: run.outcome.body }))
   const requests = runs.map((run) => requestRow(context, run))
   await context.database.atomically('relaxed', async (query) => {
+    const payloads = []
+    for (const run of runs) payloads.push(await recordedPayload(context, query, run))
     await query.insertInto('payloads').values(payloads).execute()
     await query.insertInto('requests').values(requests).execute()
   })
+}
+
+/** Nobody was promised the bodies of a run: what is large is named by its size, and not kept. */
+async function recordedPayload(context: QueueContext, query: Query, run: AnsweredRun) {
+  const most = context.options.maxRecordedCharacters
+  const record = (part: PayloadPart, text: string): Promise<PayloadColumns> | PayloadColumns =>
+    text.length <= most
+      ? storePayload(query, run.requestId, part, text)
+      : { text: '', bytes: Buffer.byteLength(text), pieces: 0 }
+  const input = await record('input', run.input)
+  const output = await record('output', run.outcome.body)
+  return {
+    request_id: run.requestId,
+    input: input.text,
+    input_bytes: input.bytes,
+    input_pieces: input.pieces,
+    output: output.text,
+    output_bytes: output.bytes,
+    output_pieces: output.pieces,
+  }
 }
 
 function requestRow(context: QueueContext, run: AnsweredRun) {
@@ -128,11 +159,7 @@ export function erasePayload(context: QueueContext, requestId: string): Promise<
   return context.database.atomically('synced', async (query) => {
     const row = await lockRequest(context, query, requestId)
     if (row?.state !== 'completed') return false
-    await query
-      .updateTable('payloads')
-      .set({ input: sql.lit('null'), output: null })
-      .where('request_id', '=', requestId)
-      .execute()
+    await erasePayloads(query, [requestId])
     await query.deleteFrom('logs').where('request_id', '=', requestId).execute()
     return true
   })

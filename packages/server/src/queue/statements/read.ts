@@ -4,27 +4,23 @@ import { inState } from '../../db/in-state.ts'
 import type { RequestsTable } from '../../db/schema.ts'
 import type { QueueContext } from '../context.ts'
 import type { EndpointLoad, RequestRecord, RequestStatus } from '../request-queue.ts'
-import { toRecord, toStatus } from '../rows.ts'
+import { toStatus } from '../rows.ts'
+import { payloads, payloadText } from './payloads.ts'
 
 type Kind = RequestsTable['kind']
 
-/** A request of the queue, or of either kind, with its bodies. */
-export function get(
-  context: QueueContext,
-  requestId: string,
-  kinds: readonly Kind[] = ['queue'],
-): Promise<RequestRecord | undefined> {
-  return context.database.read(async (query) => {
-    const row = await query
-      .selectFrom('requests')
-      .innerJoin('payloads', 'payloads.request_id', 'requests.request_id')
-      .selectAll('requests')
-      .select(['payloads.input', 'payloads.output'])
-      .where('requests.request_id', '=', requestId)
-      .where('requests.kind', 'in', kinds)
-      .executeTakeFirst()
-    return row === undefined ? undefined : toRecord(row)
-  })
+/** A request of the queue with its bodies, however long these are. */
+export async function get(context: QueueContext, requestId: string): Promise<RequestRecord | undefined> {
+  const row = await status(context, requestId)
+  const stored = row === undefined ? undefined : await payloads(context, requestId)
+  if (row === undefined || stored === undefined) return undefined
+  const { outcome, ...rest } = row
+  const body = stored.output === undefined ? 'null' : await payloadText(stored.output)
+  return {
+    ...rest,
+    input: stored.input === undefined ? 'null' : await payloadText(stored.input),
+    ...(outcome !== undefined && { outcome: { ...outcome, body } }),
+  }
 }
 
 export function status(

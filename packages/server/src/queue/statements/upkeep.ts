@@ -6,6 +6,7 @@ import type { QueueContext } from '../context.ts'
 import { runTimeout, START_TIMEOUT } from '../outcomes.ts'
 import { finish } from './finish.ts'
 import { loseAttempt } from './give-back.ts'
+import { dropPieces } from './payloads.ts'
 
 /** Requests handled in one unit of work: its row locks and SQLite's write lock are held for a moment only. */
 const REAP_BATCH = 100
@@ -102,7 +103,7 @@ async function endUnstarted(context: QueueContext, query: Query): Promise<Reaped
 }
 
 /** Requests erased in one unit of work: its locks are held for a moment only. */
-const SWEEP_BATCH = 200
+const SWEEP_BATCH = 100
 
 /** A runner that was not heard of for so long has been replaced, not lost. */
 const RUNNER_MEMORY_SECONDS = 3600
@@ -128,6 +129,7 @@ async function eraseBatch(context: QueueContext, query: Query): Promise<number> 
   if (rows.length === 0) return 0
   const ids = rows.map((row) => row.request_id)
   await query.deleteFrom('logs').where('request_id', 'in', ids).execute()
+  await dropPieces(query, ids)
   await query.deleteFrom('payloads').where('request_id', 'in', ids).execute()
   await query.deleteFrom('webhook_deliveries').where('request_id', 'in', ids).where('state', '!=', 'pending').execute()
   await query.deleteFrom('requests').where('request_id', 'in', ids).execute()

@@ -23,5 +23,5 @@ select * from "requests" where "request_id" = $1 and "kind" in ($2);
 select "endpoint_id", "priority", "seq" from "requests" where "request_id" = $1 and state || '' = $2;
 
 -- result
-select "requests".*, "payloads"."input", "payloads"."output" from "requests" inner join "payloads" on "payloads"."request_id" = "requests"."request_id" where "requests"."request_id" = $1 and "requests"."kind" in ($2);
+select * from "requests" where "request_id" = $1 and "kind" in ($2);
 

@@ -23,5 +23,5 @@ select * from "requests" where "request_id" = ? and "kind" in (?);
 select "endpoint_id", "priority", "seq" from "requests" where "request_id" = ? and state || '' = ?;
 
 -- result
-select "requests".*, "payloads"."input", "payloads"."output" from "requests" inner join "payloads" on "payloads"."request_id" = "requests"."request_id" where "requests"."request_id" = ? and "requests"."kind" in (?);
+select * from "requests" where "request_id" = ? and "kind" in (?);
 

@@ -1,0 +1,39 @@
+/** Small enough that a reader who takes it within the pace is seen to. */
+const CHUNK_BYTES = 64 * 1024
+
+/**
+ * A JSON text as a body that is made while it is read: the next part is asked for when the one before has left. An error on the way
+ * breaks the connection: the status is sent by then.
+ */
+export function jsonBody(parts: AsyncIterable<string>): ReadableStream<Uint8Array> {
+  const chunks = chunksOf(parts)
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const { done, value } = await chunks.next()
+        if (done === true) controller.close()
+        else controller.enqueue(value)
+      },
+      async cancel() {
+        await chunks.return(undefined)
+      },
+    },
+    { highWaterMark: 0 },
+  )
+}
+
+const encoder = new TextEncoder()
+
+/** Small parts together, large ones cut. */
+async function* chunksOf(parts: AsyncIterable<string>): AsyncGenerator<Uint8Array, undefined> {
+  let waiting = ''
+  for await (const part of parts) {
+    waiting += part
+    if (waiting.length < CHUNK_BYTES) continue
+    const bytes = encoder.encode(waiting)
+    waiting = ''
+    for (let from = 0; from < bytes.byteLength; from += CHUNK_BYTES) yield bytes.subarray(from, from + CHUNK_BYTES)
+  }
+  if (waiting !== '') yield encoder.encode(waiting)
+  return undefined
+}
