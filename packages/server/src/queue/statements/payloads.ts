@@ -142,7 +142,7 @@ export async function payloadText(payload: Pick<StoredPayload, 'read'>): Promise
 }
 
 /** Bytes of all contents. */
-export async function contentBytes(context: QueueContext): Promise<number> {
+async function contentBytes(context: QueueContext): Promise<number> {
   const { bytes } = await context.database.read((query) =>
     query
       .selectFrom('payload_contents')
