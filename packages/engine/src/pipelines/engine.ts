@@ -12,6 +12,8 @@ export interface EngineOptions {
   readonly fast?: FastForm
   /** Where weights that cannot be mapped as they lie are prepared and kept; a private temporary folder when absent. */
   readonly cacheFolder?: string
+  /** Prepared weights beyond so many bytes are removed, least recently used first. Default 40 GB. */
+  readonly preparedWeightsBytes?: number
   /** Memory for all loaded sessions. Default: three quarters of the machine's, or its container's. */
   readonly memoryBudgetBytes?: number
   /**
@@ -33,9 +35,18 @@ export interface Engine {
 }
 
 export function openEngine(options: EngineOptions = {}): Engine {
-  const { cacheFolder, memoryBudgetBytes, keepsIdle = true, ...runtimeOptions } = options
+  const {
+    cacheFolder,
+    preparedWeightsBytes: maxBytes,
+    memoryBudgetBytes,
+    keepsIdle = true,
+    ...runtimeOptions
+  } = options
   const runtime = new WorkerRuntime(runtimeOptions)
-  const weightCache = new WeightCache(cacheFolder === undefined ? {} : { folder: cacheFolder })
+  const weightCache = new WeightCache({
+    ...(cacheFolder !== undefined && { folder: cacheFolder }),
+    ...(maxBytes !== undefined && { maxBytes }),
+  })
   return {
     runtime,
     sessions: new SessionCache(runtime, {

@@ -1,5 +1,6 @@
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { SETTING_NAMES, type SettingName } from './settings.ts'
 
 /** Everything that can be set from outside, read once at start. Nothing else reads `process.env`. */
 export interface Config {
@@ -14,6 +15,8 @@ export interface Config {
   /** The hub cache that is shared with Python's libraries: checkpoints in it are used where they lie, and fetched ones go there. */
   readonly hubCacheFolder: string
   readonly downloads: DownloadsConfig
+  /** Prepared weights beyond this are removed, least recently used first. */
+  readonly preparedWeightsBytes: number
   /** Whether requests may name weights by absolute paths, wherever these lead. */
   readonly allowModelPaths: boolean
   /** `exact`: float32, the pictures that diffusers draws. `fast`: the fastest arithmetic here whose pictures are close to these. */
@@ -143,7 +146,7 @@ const DEFAULT_HOST = '127.0.0.1'
  * @throws ConfigError
  */
 export function readConfig(overrides: ConfigOverrides = {}, environment: Environment = process.env): Config {
-  const env = withoutBlanks(environment)
+  const env = settingsOf(environment)
   const host = overrides.host ?? env.DARKROOM_HOST ?? DEFAULT_HOST
   const auth = overrides.auth ?? readChoice(env, 'DARKROOM_AUTH', ['keys', 'none']) ?? defaultAuth(host)
   if (auth === 'none' && !isLoopback(host)) {
@@ -161,6 +164,7 @@ export function readConfig(overrides: ConfigOverrides = {}, environment: Environ
     modelsFolder: resolve(env.DARKROOM_MODELS ?? join(dataFolder, 'models')),
     hubCacheFolder: resolve(env.HF_HUB_CACHE ?? env.HUGGINGFACE_HUB_CACHE ?? join(hubHome(env), 'hub')),
     downloads: readDownloads(env),
+    preparedWeightsBytes: readInteger(env, 'DARKROOM_PREPARED_WEIGHTS_BYTES', 0) ?? 40e9,
     allowModelPaths: readFlag(env, 'DARKROOM_ALLOW_MODEL_PATHS') ?? auth === 'none',
     precision: overrides.precision ?? readChoice(env, 'DARKROOM_PRECISION', PRECISIONS) ?? 'exact',
     device: overrides.device ?? readChoice(env, 'DARKROOM_DEVICE', DEVICES) ?? 'auto',
@@ -193,8 +197,13 @@ export function librariesFolder({ dataFolder }: Pick<Config, 'dataFolder'>): str
   return join(dataFolder, 'libraries')
 }
 
-function withoutBlanks(environment: Environment): Environment {
-  return Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''))
+/** The variables that are settings, blank ones left out. */
+type Settings = Readonly<Partial<Record<SettingName, string>>>
+
+function settingsOf(environment: Environment): Settings {
+  return Object.fromEntries(
+    SETTING_NAMES.map((name) => [name, environment[name]]).filter(([, value]) => value !== undefined && value !== ''),
+  )
 }
 
 function defaultAuth(host: string): Config['auth'] {
@@ -207,7 +216,7 @@ export function isLoopback(host: string): boolean {
 }
 
 /** Origins as browsers spell them, or `*`. */
-function readOrigins(env: Environment): readonly string[] | undefined {
+function readOrigins(env: Settings): readonly string[] | undefined {
   const named = env.DARKROOM_ALLOWED_ORIGINS?.split(',')
     .map((origin) => origin.trim())
     .filter((origin) => origin !== '')
@@ -221,7 +230,7 @@ function originOf(text: string): string {
   return url.origin
 }
 
-function readRunners(overrides: NonNullable<ConfigOverrides['runners']>, env: Environment): RunnersConfig {
+function readRunners(overrides: NonNullable<ConfigOverrides['runners']>, env: Settings): RunnersConfig {
   const count = overrides.count ?? readInteger(env, 'DARKROOM_RUNNERS', 1, 256) ?? 1
   const port = overrides.port ?? readInteger(env, 'DARKROOM_RUNNER_PORT', 0, 65_535) ?? 0
   if (port !== 0 && port + count - 1 > 65_535)
@@ -238,11 +247,11 @@ function readRunners(overrides: NonNullable<ConfigOverrides['runners']>, env: En
 }
 
 /** As huggingface_hub finds it. */
-function hubHome(env: Environment): string {
+function hubHome(env: Settings): string {
   return env.HF_HOME ?? join(env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'huggingface')
 }
 
-function readDownloads(env: Environment): DownloadsConfig {
+function readDownloads(env: Settings): DownloadsConfig {
   return Object.freeze({
     policy: readChoice(env, 'DARKROOM_DOWNLOADS', ['adapters', 'all', 'never']) ?? 'adapters',
     maxBytes: readInteger(env, 'DARKROOM_MAX_DOWNLOAD_BYTES', MEBIBYTE) ?? 12 * GIBIBYTE,
@@ -256,20 +265,20 @@ function readDownloads(env: Environment): DownloadsConfig {
   })
 }
 
-function readHubEndpoint(env: Environment): string {
+function readHubEndpoint(env: Settings): string {
   const text = env.HF_ENDPOINT ?? 'https://huggingface.co'
   if (/^https?:\/\//.test(text) && URL.canParse(text)) return text.replace(/\/+$/, '')
   throw new ConfigError(`HF_ENDPOINT: expected https://host, found ${text}`)
 }
 
 /** As pip reads it. What was found is not repeated, for it may hold a password. */
-function readPythonIndex(env: Environment): string {
+function readPythonIndex(env: Settings): string {
   const text = env.PIP_INDEX_URL ?? 'https://pypi.org/simple'
   if (/^https?:\/\//.test(text) && URL.canParse(text)) return text
   throw new ConfigError('PIP_INDEX_URL: expected https://host/simple')
 }
 
-function readLimits(env: Environment): Limits {
+function readLimits(env: Settings): Limits {
   return Object.freeze({
     jsonBodyBytes: readInteger(env, 'DARKROOM_MAX_JSON_BYTES', 1024) ?? 96 * MEBIBYTE,
     uploadBytes: readInteger(env, 'DARKROOM_MAX_UPLOAD_BYTES', 1024) ?? 4096 * MEBIBYTE,
@@ -278,7 +287,7 @@ function readLimits(env: Environment): Limits {
   })
 }
 
-function readDatabaseUrl(env: Environment): string | undefined {
+function readDatabaseUrl(env: Settings): string | undefined {
   const url = env.DATABASE_URL
   if (url === undefined) return undefined
   if (/^postgres(ql)?:\/\//.test(url)) return url
@@ -287,7 +296,7 @@ function readDatabaseUrl(env: Environment): string | undefined {
   )
 }
 
-function readS3(env: Environment): S3Config | undefined {
+function readS3(env: Settings): S3Config | undefined {
   if (env.S3_BUCKET === undefined) return undefined
   return Object.freeze({
     bucket: env.S3_BUCKET,
@@ -308,8 +317,8 @@ function readPublicUrl(text: string | undefined): string | undefined {
 }
 
 function readInteger(
-  env: Environment,
-  name: string,
+  env: Settings,
+  name: SettingName,
   least: number,
   most = Number.MAX_SAFE_INTEGER,
 ): number | undefined {
@@ -320,12 +329,12 @@ function readInteger(
   throw new ConfigError(`${name}: expected an integer from ${least} to ${most}, found ${text}`)
 }
 
-function readFlag(env: Environment, name: string): boolean | undefined {
+function readFlag(env: Settings, name: SettingName): boolean | undefined {
   const choice = readChoice(env, name, ['1', 'true', '0', 'false'])
   return choice === undefined ? undefined : choice === '1' || choice === 'true'
 }
 
-function readChoice<T extends string>(env: Environment, name: string, choices: readonly T[]): T | undefined {
+function readChoice<T extends string>(env: Settings, name: SettingName, choices: readonly T[]): T | undefined {
   const text = env[name]
   if (text === undefined) return undefined
   const choice = choices.find((candidate) => candidate === text)

@@ -36,6 +36,7 @@ export async function createImageEndpoints(config: Config, onNotice: (line: stri
     engine: openEngine({
       ...arithmetic.engine,
       cacheFolder: preparedWeightsFolder(config),
+      preparedWeightsBytes: config.preparedWeightsBytes,
       memoryBudgetBytes: engineMemory(config.runners),
     }),
     registry: createModelRegistry(config),
