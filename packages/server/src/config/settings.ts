@@ -1,4 +1,4 @@
-import type { Config } from './config.ts'
+import type { Config } from './configuration.ts'
 
 /** A variable of the environment, as the page of settings shows it. */
 export interface Setting {
@@ -11,7 +11,7 @@ export interface Setting {
 }
 
 /** Every variable that is read, by the heading it stands under. `readConfig` can read no other: its types do not let it. */
-export const SETTING_GROUPS = {
+const SETTING_GROUPS = {
   'Server and access': {
     DARKROOM_PORT: { meaning: 'port to listen on', standard: ({ port }) => port, option: '--port' },
     DARKROOM_HOST: { meaning: 'address to listen on', standard: ({ host }) => host, option: '--host' },
@@ -115,7 +115,8 @@ export const SETTING_GROUPS = {
   },
   'Runners and many machines': {
     DARKROOM_PRECISION: {
-      meaning: '`exact`: float32, the pictures that diffusers draws; `fast`: the fastest arithmetic here that draws pictures close to these',
+      meaning:
+        '`exact`: float32, the pictures that diffusers draws; `fast`: the fastest arithmetic here that draws pictures close to these',
       standard: ({ precision }) => precision,
     },
     DARKROOM_DEVICE: {
