@@ -9,7 +9,7 @@ import {
   type PromptPair,
   truncationMessage,
 } from './prompt-embeddings.ts'
-import type { TextEncoder, TextEncoderAdapters, TextEncoders } from './text-encoders.ts'
+import { MOST_TOLD, type TextEncoder, type TextEncoderAdapters, type TextEncoders } from './text-encoders.ts'
 
 /**
  * The most chunks of a prompt: 225 tokens, as diffusers' long prompt weighting of SD 1.x; the UNet's cross-attention grows with
@@ -165,7 +165,8 @@ function readTokens(prompt: string, { encoder, name, padId, maxChunks, onWarning
           `brackets multiply to a weight beyond all numbers at ${JSON.stringify(text.slice(0, 40))}`,
         )
       }
-      for (const id of tokenizer.tokenize(text)) append(id, weight)
+      const room = limit + MOST_TOLD - ids.length
+      if (room > 0) for (const id of tokenizer.tokenize(text, room)) append(id, weight)
     }
     const end = start + Math.max(1, Math.ceil((ids.length - start) / size)) * size
     while (i < parts.length - 1 && ids.length < end && ids.length < limit) append(padId, 1)

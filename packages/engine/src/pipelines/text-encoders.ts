@@ -96,12 +96,16 @@ export class TextEncoder implements Adaptable {
     return outputs.map((name) => results[name] as FloatTensor)
   }
 
-  /** The end of a prompt that `encode` leaves out, lower-cased; undefined where it fits. */
+  /** The end of a prompt that `encode` leaves out, lower-cased, or the beginning of that end; undefined where it fits. */
   droppedPart(prompt: string): string | undefined {
-    const dropped = this.tokenizer.tokenize(prompt).slice(this.config.maxPositions - 2)
+    const read = this.config.maxPositions - 2
+    const dropped = this.tokenizer.tokenize(prompt, read + MOST_TOLD).slice(read)
     return dropped.length > 0 ? this.tokenizer.decode(dropped) : undefined
   }
 }
+
+/** Tokens of a prompt that was cut which are told: a long text is not read to its end for it. */
+export const MOST_TOLD = 1_000
 
 /** What a request adds to the text encoders of a checkpoint, by the component's name. */
 export type TextAdapters = Readonly<Partial<Record<'text_encoder' | 'text_encoder_2', TextEncoderAdapters>>>

@@ -32,6 +32,19 @@ describe('ClipTokenizer', () => {
     expect(tokenizer.encode('a b c a b c', { maxLength: 4 })).toEqual([9, 4, 5, 10])
   })
 
+  it('reads a long text no further than it is asked to, and its pieces as the whole', () => {
+    const text = 'abc ab  cab '.repeat(2_000)
+    const whole = [8, 1, 5, 3, 1, 5]
+    expect(tokenizer.tokenize(text)).toEqual(Array.from({ length: 2_000 }, () => whole).flat())
+    expect(tokenizer.tokenize(text, 8)).toEqual([...whole, 8, 1])
+  })
+
+  it('does not cut inside of a learned word that has a blank', () => {
+    const word = `${'c'.repeat(1020)} ab`
+    const learned = tokenizer.withPlaceholders([{ token: word, vectors: 1 }])
+    expect(learned.tokenize(`a ${word} b`)).toEqual([4, 11, 5])
+  })
+
   it('decodes words with blanks between them, whatever bytes they are of', () => {
     expect(tokenizer.decode([8, 1, 5, 99])).toBe('abc ab')
     const bytes = new ClipTokenizer({ ...FILES, vocab: { ...FILES.vocab, Ã: 11, '©</w>': 12, 'Ġ!</w>': 13 } })

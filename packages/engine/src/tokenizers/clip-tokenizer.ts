@@ -6,6 +6,9 @@ import { type AddedToken, readTokenizerFiles, type SpecialTokenRole, type Tokeni
 /** The length of CLIP's text: start token, 75 tokens, end token. */
 export const CLIP_MAX_LENGTH = 77
 
+/** Characters that are tokenised at once. */
+const PIECE_LENGTH = 1024
+
 export interface EncodeOptions {
   /** The number of ids, start and end tokens included. Default 77. */
   readonly maxLength?: number
@@ -71,17 +74,36 @@ export class ClipTokenizer {
    * for them (`padding='max_length', truncation=True`).
    */
   encode(text: string, { maxLength = CLIP_MAX_LENGTH }: EncodeOptions = {}): number[] {
-    const ids = [this.bosTokenId, ...this.tokenize(text).slice(0, maxLength - 2), this.eosTokenId]
+    const ids = [this.bosTokenId, ...this.tokenize(text, maxLength - 2), this.eosTokenId]
     return ids.concat(new Array(maxLength - ids.length).fill(this.padTokenId))
   }
 
-  /** The ids of the whole `text`, without start and end token, however long. */
-  tokenize(text: string): number[] {
-    return text.split(this.#verbatimTokens).flatMap((part) => {
-      if (part === '') return []
-      const id = this.#verbatimIds.get(part)
-      return id === undefined ? this.#encode(part) : [id]
-    })
+  /**
+   * The ids of `text` without start and end token.
+   * @param most where to stop: text beyond costs nothing. Default: all of it, however long
+   */
+  tokenize(text: string, most = Number.POSITIVE_INFINITY): number[] {
+    const ids: number[] = []
+    for (const piece of this.#pieces(text)) {
+      for (const part of piece.split(this.#verbatimTokens)) {
+        if (part === '') continue
+        const id = this.#verbatimIds.get(part)
+        for (const each of id === undefined ? this.#encode(part) : [id]) ids.push(each)
+      }
+      if (ids.length >= most) return ids.slice(0, most)
+    }
+    return ids
+  }
+
+  /** The text in pieces whose ids, one after another, are those of the whole: no token goes beyond a blank, unless it has one itself. */
+  *#pieces(text: string): Generator<string> {
+    const words = [...this.#verbatimIds.keys(), ...this.#learnedIds.keys()]
+    const mayCut = !words.some((word) => /\s/.test(word))
+    for (let start = 0; start < text.length; ) {
+      const end = mayCut ? text.indexOf(' ', start + PIECE_LENGTH) : -1
+      yield text.slice(start, end === -1 ? undefined : end)
+      start = end === -1 ? text.length : end
+    }
   }
 
   #encode(text: string): readonly number[] {

@@ -1,7 +1,8 @@
 import { decode, encode } from '@msgpack/msgpack'
 import { fieldError, WireError } from '../errors/errors.ts'
-import { MAX_NESTING } from '../protocol/json-parse.ts'
+import { MAX_NESTING, MOST_VALUES } from '../protocol/json-parse.ts'
 import { stringifyJson } from '../protocol/json-text.ts'
+import { hasAtMostValues } from '../protocol/message-pack-values.ts'
 import type { JsonInput } from '../validation/request-body.ts'
 import { parseInput } from '../validation/validate-input.ts'
 
@@ -26,6 +27,9 @@ export function decodeFrame({ data, binary }: Frame): FrameInput {
   if (!binary) {
     const json = parseText(new TextDecoder().decode(bytes))
     return { input: json, requestId: requestIdOf(json.value) }
+  }
+  if (!hasAtMostValues(bytes, MOST_VALUES)) {
+    throw fieldError([], 'value_error.msgpack', `expected a message of at most ${MOST_VALUES} values, found more`)
   }
   const input = decodeMessagePack(bytes)
   if (isNestedDeeper(input, MAX_NESTING)) {

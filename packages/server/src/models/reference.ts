@@ -46,6 +46,9 @@ const CIVITAI_HOSTS: readonly string[] = ['civitai.com', 'www.civitai.com', 'civ
 /** What may stand where an owner does in a hub page's address, and is none. */
 const NO_OWNERS: readonly string[] = ['datasets', 'spaces', 'api', 'docs', 'models', 'papers', 'collections', 'kernels']
 
+/** Characters; signed URLs of object stores have a tenth of it. */
+const LONGEST_REFERENCE = 16_384
+
 /** `owner` or `name`: huggingface_hub's `validate_repo_id`. */
 const ID_PART = /^[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?$/
 
@@ -66,6 +69,9 @@ export function movedTo(repository: string): string {
  * @throws ModelError `invalid-reference`
  */
 export function parseReference(text: string, hubEndpoint: string): ModelReference {
+  if (text.length > LONGEST_REFERENCE && !/^\s{0,9}data:/i.test(text)) {
+    throw invalid(`${text.slice(0, 40)}…`, `it is longer than ${LONGEST_REFERENCE} characters`)
+  }
   const trimmed = text.trim()
   if (trimmed === '') throw invalid(text, 'it is empty')
   if (hasControlCharacter(trimmed)) throw invalid(text, 'it has control characters')

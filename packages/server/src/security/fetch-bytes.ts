@@ -20,6 +20,9 @@ export interface FetchedBytes {
   readonly contentType?: string
 }
 
+/** Characters of a URL; signed ones of object stores have a tenth of it. */
+const LONGEST_URL = 16_384
+
 const MAX_REDIRECTS = 5
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308]
 
@@ -116,6 +119,7 @@ export function fetchableUrl(text: string): URL {
 }
 
 function parseUrl(text: string, base?: URL): URL {
+  if (text.length > LONGEST_URL) throw new OutboundError('invalid_url', `it is longer than ${LONGEST_URL} characters`)
   const trimmed = text.trim()
   if (URL.canParse(trimmed, base?.href)) return new URL(trimmed, base)
   throw new OutboundError('invalid_url', 'it is not a URL')

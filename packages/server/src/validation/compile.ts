@@ -6,7 +6,7 @@
 import { z } from 'zod'
 import { checked, lengthChecks, numberChecks, type Problem } from './constraints.ts'
 import { MISSING, NONE_NOT_ALLOWED, NOT_A_DICT, NOT_A_LIST } from './field-errors.ts'
-import { type PythonValue, toDictEntries } from './python-value.ts'
+import { isDict, type PythonValue, toDictEntries } from './python-value.ts'
 import { boolean, bytes, choice, float, integer, string } from './scalars.ts'
 import { ErrorList, INVALID, type Validator } from './validator.ts'
 
@@ -30,8 +30,9 @@ function compileSchema(schema: z.core.$ZodType): Validator {
     case 'default':
       return compile(def.innerType)
     case 'any':
-    case 'unknown':
       return (value) => value
+    case 'unknown':
+      return bounded
     default:
       return notNull(compileNonNull(def))
   }
@@ -99,10 +100,29 @@ function list(element: Validator): Validator {
   }
 }
 
+/** A value of any form, of a size that nobody reaches who means it. */
+function bounded(value: PythonValue, loc: readonly (string | number)[], errors: ErrorList): unknown {
+  let level = [value]
+  for (let count = 0; level.length > 0; count += level.length) {
+    if (count + level.length > MOST_MEMBERS) return errors.add(loc, TOO_MANY_MEMBERS)
+    level = level.flatMap((each) => (Array.isArray(each) ? each : isDict(each) ? Object.values(each) : []))
+  }
+  return value
+}
+
+const MOST_MEMBERS = 1_000
+
+const TOO_MANY_MEMBERS: Problem = {
+  msg: `ensure this value has at most ${MOST_MEMBERS} members`,
+  type: 'value_error.dict.max_members',
+  ctx: { limit_value: MOST_MEMBERS },
+}
+
 function dict(member: Validator): Validator {
   return (value, loc, errors) => {
     const entries = toDictEntries(value)
     if (entries === undefined) return errors.add(loc, NOT_A_DICT)
+    if (entries.length > MOST_MEMBERS) return errors.add(loc, TOO_MANY_MEMBERS)
     const before = errors.count
     const result: Record<string, unknown> = Object.create(null)
     for (const [key, item] of entries) {

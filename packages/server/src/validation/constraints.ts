@@ -70,10 +70,16 @@ export function lengthChecks(checks: Checks, kind: 'characters' | 'items'): Chec
     }
     if (def.check === 'max_length') {
       const { maximum } = def
-      found.push((value: string) => (lengthOf(value) > maximum ? wrongLength(kind, 'most', maximum) : undefined))
+      found.push((value: string) => (isLonger(value, maximum) ? wrongLength(kind, 'most', maximum) : undefined))
     }
   }
   return found
+}
+
+/** A code point is one or two units: hardly any text is counted, and none that is much too long. */
+function isLonger(value: string | readonly unknown[], maximum: number): boolean {
+  if (value.length <= maximum) return false
+  return value.length > 2 * maximum || lengthOf(value) > maximum
 }
 
 function lengthOf(value: string | readonly unknown[]): number {

@@ -13,7 +13,7 @@ export class JsonInput {
   readonly value: ParsedJson
 
   constructor(text: string, value: ParsedJson) {
-    this.text = text.replace(LONE_SURROGATE, escapeUnit)
+    this.text = text.isWellFormed() ? text : text.replace(LONE_SURROGATE, escapeUnit)
     this.value = value
   }
 }

@@ -41,9 +41,27 @@ export function numImages() {
     .meta({ title: 'Num Images', description: 'The number of images to generate.' })
 }
 
+/**
+ * Characters of a prompt: several times what any text encoder reads, ten chunks of 75 tokens with prompt weighting. A megabyte of text
+ * takes seconds to tokenise.
+ */
+const LONGEST_PROMPT = 20_000
+
+/** What a picture or its weights may be called: a name, a tag, a folder, a file. */
+const LONGEST_NAME = 5_000
+
+/** Text that is drawn. */
+export function promptText() {
+  return z.string().max(LONGEST_PROMPT)
+}
+
+/** Text that names something. */
+export function nameText() {
+  return z.string().max(LONGEST_NAME)
+}
+
 export function negativePrompt() {
-  return z
-    .string()
+  return promptText()
     .default('')
     .meta({
       title: 'Negative Prompt',
@@ -54,7 +72,7 @@ export function negativePrompt() {
 
 /** A free text that comes back in the output: clients of the realtime socket match results to inputs by it. */
 export function requestId() {
-  return z.string().default('').meta({
+  return nameText().default('').meta({
     title: 'Request Id',
     description: 'An id bound to a request; it comes back with the response, so that the two can be matched.',
   })

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { EndpointSchema } from '../../endpoint.ts'
-import { negativePrompt, seedInput, seedOutput, timings } from '../../shared/fields.ts'
+import { negativePrompt, promptText, seedInput, seedOutput, timings } from '../../shared/fields.ts'
 import { image } from '../../shared/image.ts'
 
 const imageField = (title: string, description: string) =>
@@ -14,7 +14,7 @@ export const controlNetIpAdapter = {
   category: 'image-to-image',
   input: z
     .object({
-      prompt: z.string().meta({
+      prompt: promptText().meta({
         title: 'Prompt',
         description: 'The prompt to use for generating the image. Be as descriptive as possible for best results.',
         examples: ['portrait of a man'],

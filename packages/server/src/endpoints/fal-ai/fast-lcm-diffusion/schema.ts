@@ -8,6 +8,7 @@ import {
   maskUrl,
   negativePrompt,
   numImages,
+  promptText,
   requestId,
   seedInput,
   seedOutput,
@@ -29,7 +30,7 @@ const modelName = z
     examples: [LCM_BASE_MODELS[0]],
   })
 
-const prompt = z.string().meta({
+const prompt = promptText().meta({
   title: 'Prompt',
   description: 'The prompt to use for generating the image. Be as descriptive as possible for best results.',
   examples: PROMPT_EXAMPLES,

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { EndpointSchema } from '../../endpoint.ts'
-import { negativePrompt, seedInput, seedOutput } from '../../shared/fields.ts'
+import { negativePrompt, promptText, seedInput, seedOutput } from '../../shared/fields.ts'
 import { image } from '../../shared/image.ts'
 import { STYLES, type Style } from './styles.ts'
 
@@ -20,7 +20,7 @@ export const instantIdLcm = {
         description: 'URL of the image that shows the face.',
         ui: { field: 'image' },
       }),
-      prompt: z.string().meta({
+      prompt: promptText().meta({
         title: 'Prompt',
         description: 'The prompt to use for generating the image. Be as descriptive as possible for best results.',
         examples: ['a person reading a book in a cafe'],
@@ -66,6 +66,7 @@ export const instantIdLcm = {
           title: 'Model Name',
           description: 'URL or Hugging Face ID of an SDXL model to draw with.',
           examples: ['stabilityai/stable-diffusion-xl-base-1.0'],
+          fetched: 'weights',
         }),
       enable_safety_checker: z
         .boolean()

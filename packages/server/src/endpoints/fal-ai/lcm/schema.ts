@@ -7,6 +7,7 @@ import {
   lcmInferenceSteps,
   negativePrompt,
   numImages,
+  promptText,
   requestId,
   seedInput,
   seedOutput,
@@ -18,7 +19,7 @@ import { imageSize } from '../../shared/image-size.ts'
 import { LATENT_CONSISTENCY } from '../../shared/latent-consistency.ts'
 
 const prompt = (examples: readonly string[]) =>
-  z.string().meta({
+  promptText().meta({
     title: 'Prompt',
     description: 'The prompt to use for generating the image. Be as descriptive as possible for best results.',
     examples,

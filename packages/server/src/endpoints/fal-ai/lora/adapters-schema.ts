@@ -1,5 +1,6 @@
 /** The nested objects of the lora endpoints: what a request applies to the base model. */
 import { z } from 'zod'
+import { nameText } from '../../shared/fields.ts'
 
 const path = (description: string) => z.string().meta({ title: 'Path', description, fetched: 'weights' })
 
@@ -12,13 +13,19 @@ const scale = (what: string) =>
 const url = (title: string, description: string) => z.string().meta({ title, description, ui: { field: 'image' } })
 
 /** A field by the name that it has in the types of newer clients; accepted beside the endpoint's own. */
-const otherName = (title: string) => z.string().nullish().meta({ title, hidden: true })
+const otherName = (title: string) => nameText().nullish().meta({ title, hidden: true })
 const otherImageName = (title: string) => z.string().nullish().meta({ title, hidden: true, fetched: 'file' })
 
 /** A required field, unless the other name of it is given. */
 function withOtherName<T extends z.ZodType>(field: T, other: string) {
   return field.optional().meta({ ...field.meta(), requiredUnless: other })
 }
+
+/** Learned vectors of one file. */
+const MOST_TOKENS = 256
+
+/** Pictures of one image prompt; each goes through the image encoder. */
+const MOST_PICTURES = 32
 
 const share = (title: string, defaultValue: number, description: string) =>
   z.number().min(0).max(1).default(defaultValue).meta({ title, description })
@@ -34,7 +41,8 @@ export const embedding = z
   .object({
     path: path('URL or the path to the embedding weights.'),
     tokens: z
-      .array(z.string())
+      .array(nameText())
+      .max(MOST_TOKENS)
       .default(['<s0>', '<s1>'])
       .meta({ title: 'Tokens', description: 'The tokens of the prompt that stand for the rows of the embedding.' }),
   })
@@ -48,8 +56,7 @@ export const controlNet = z
       description: 'URL of the ControlNet’s config.json, for a single file of weights.',
       fetched: 'file',
     }),
-    variant: z
-      .string()
+    variant: nameText()
       .nullish()
       .meta({ title: 'Variant', description: 'The variant of the weights of a Hugging Face model, such as fp16.' }),
     image_url: withOtherName(
@@ -78,7 +85,7 @@ export const controlNet = z
 export const ipAdapter = z
   .object({
     ip_adapter_image_url: withOtherName(
-      z.union([z.string(), z.array(z.string())]).meta({
+      z.union([z.string(), z.array(z.string()).max(MOST_PICTURES)]).meta({
         title: 'Ip Adapter Image Url',
         description: 'URL of the image prompt, or several of them.',
         ui: { field: 'image' },
@@ -92,16 +99,14 @@ export const ipAdapter = z
     ).nullish(),
     mask_image_url: otherImageName('Mask Image Url'),
     path: path('URL or the path to the IP-Adapter weights, or a Hugging Face model name.'),
-    model_subfolder: z
-      .string()
+    model_subfolder: nameText()
       .nullish()
       .meta({ title: 'Model Subfolder', description: 'Folder of the weights within a Hugging Face model.' }),
     subfolder: otherName('Subfolder'),
-    weight_name: z
-      .string()
+    weight_name: nameText()
       .nullish()
       .meta({ title: 'Weight Name', description: 'File name of the weights within the model’s folder.' }),
-    insight_face_model_path: z.string().nullish().meta({
+    insight_face_model_path: nameText().nullish().meta({
       title: 'Insight Face Model Path',
       description:
         'What tells faces apart, for FaceID adapters: antelopev2, buffalo_l, a Hugging Face model or folder with a pack’s files, or one recognition network (.onnx). Without it the face analysis models that are on this server.',

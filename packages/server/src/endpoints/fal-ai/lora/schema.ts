@@ -1,6 +1,15 @@
 import { z } from 'zod'
 import type { EndpointSchema } from '../../endpoint.ts'
-import { guidanceScale, maskUrl, negativePrompt, numImages, seedInput, seedOutput } from '../../shared/fields.ts'
+import {
+  guidanceScale,
+  maskUrl,
+  nameText,
+  negativePrompt,
+  numImages,
+  promptText,
+  seedInput,
+  seedOutput,
+} from '../../shared/fields.ts'
 import { file, image } from '../../shared/image.ts'
 import { imageSize } from '../../shared/image-size.ts'
 import { controlNet, embedding, ipAdapter, loraWeight, sigmasInput, timestepsInput } from './adapters-schema.ts'
@@ -22,7 +31,7 @@ const SCHEDULERS = [
 /** Lists of adapters are as long as anybody needs; each entry costs a download and a place in memory. */
 const LONGEST_LIST = 32
 
-const optionalText = (title: string, description: string) => z.string().nullish().meta({ title, description })
+const optionalText = (title: string, description: string) => nameText().nullish().meta({ title, description })
 const optionalWeights = (title: string, description: string) =>
   z.string().nullish().meta({ title, description, fetched: 'weights' })
 const optionalImage = (title: string, description: string) =>
@@ -51,7 +60,7 @@ const model = {
 }
 
 const prompts = {
-  prompt: z.string().meta({
+  prompt: promptText().meta({
     title: 'Prompt',
     description: 'The prompt to use for generating the image. Be as descriptive as possible for best results.',
     examples: [
@@ -94,8 +103,7 @@ const adapters = {
     'URL or Hugging Face ID of the IP-Adapters’ image encoder.',
   ),
   image_encoder_subfolder: optionalText('Image Encoder Subfolder', 'Folder of the image encoder within the model.'),
-  image_encoder_weight_name: z
-    .string()
+  image_encoder_weight_name: nameText()
     .default('pytorch_model.bin')
     .meta({ title: 'Image Encoder Weight Name', description: 'File name of the image encoder’s weights.' }),
   ic_light_model_url: optionalWeights(
