@@ -9,6 +9,7 @@ export type SessionRequest =
       readonly type: 'create'
       readonly session: number
       readonly model: SerializedModel
+      readonly inputs: readonly TensorInfo[]
       readonly outputs: readonly TensorInfo[]
       readonly options: RuntimeOptions
       /** Of a model that OpenVINO runs: `model` is its path then. */

@@ -11,6 +11,8 @@ const port = parentPort
 if (!port) throw new Error('session-worker.ts is the entry of a worker thread')
 
 const sessions = new Map<number, NativeSession>()
+/** Names of the sessions' inputs. */
+const inputs = new Map<number, readonly string[]>()
 /** Requests that were asked to end before their turn came. */
 const cancelled = new Set<number>()
 let running: { readonly id: number; readonly session: NativeSession } | undefined
@@ -53,12 +55,16 @@ async function perform(request: SessionRequest, id: number): Promise<Record<stri
   switch (request.type) {
     case 'create':
       sessions.set(request.session, await createSession(request))
+      inputs.set(
+        request.session,
+        request.inputs.map(({ name }) => name),
+      )
       return {}
     case 'run': {
       const session = sessions.get(request.session)
       if (!session) throw new Error('the session was released')
       running = { id, session }
-      return session.run({ ...places.get(request.place ?? ''), ...request.feeds })
+      return session.run({ ...lastingFeeds(request), ...request.feeds })
     }
     case 'place': {
       clear(request.place)
@@ -72,10 +78,18 @@ async function perform(request: SessionRequest, id: number): Promise<Record<stri
     case 'release': {
       const session = sessions.get(request.session)
       sessions.delete(request.session)
+      inputs.delete(request.session)
       await session?.release()
       return {}
     }
   }
+}
+
+/** What lies in the run's place, of that what the session takes. */
+function lastingFeeds({ session, place }: SessionRequest & { type: 'run' }): Record<string, Tensor> {
+  const lasting = place === undefined ? {} : (places.get(place) ?? {})
+  const taken = (inputs.get(session) ?? []).flatMap((name) => (lasting[name] ? [[name, lasting[name]] as const] : []))
+  return Object.fromEntries(taken)
 }
 
 /** Gives memory back now: the garbage collector would do it when it next runs, some sets of LoRA factors later. */

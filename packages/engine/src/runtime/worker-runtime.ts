@@ -124,7 +124,7 @@ export class WorkerRuntime implements Runtime {
     const { name } = network
     const [inputs, outputs] = [network.inputs.map(infoOf), network.outputs.map(infoOf)]
     await thread.request(
-      { type: 'create', session, model, outputs, options: this.#options, ...(openVino && { openVino }) },
+      { type: 'create', session, model, inputs, outputs, options: this.#options, ...(openVino && { openVino }) },
       `load ${name}`,
     )
     let released = false

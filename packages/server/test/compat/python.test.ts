@@ -66,7 +66,7 @@ describe.skipIf(PYTHON === undefined)('Python', () => {
     const results = await run('unconfigured.py', { HTTPS_PROXY: proxy.url })
     expect(results).toEqual({
       fal_client: { uploaded_to: 'https://v3.fal.media', same_handle: true, width: 100, seed: 5 },
-      huggingface_hub: { drawn: [128, 64], redrawn: [128, 64] },
+      huggingface_hub: { drawn: [128, 64], styled: [16, 8], redrawn: [128, 64] },
     })
   })
 })

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { decodeImage, type RgbImage } from '@darkroom/engine'
-import { outputPicture, previewPicture } from '../../src/drawing/picture-output.ts'
+import { filePicture, outputPicture, previewPicture } from '../../src/drawing/picture-output.ts'
 import type { PictureSize } from '../../src/drawing/picture-size.ts'
 import type { Drawing, EndpointSchema, HandlerContext, RunnableEndpoint } from '../../src/endpoints/endpoint.ts'
 import { fastLcmDiffusion, fastLcmDiffusionImageToImage } from '../../src/endpoints/fal-ai/fast-lcm-diffusion/schema.ts'
 import { lcmSd15ImageToImage } from '../../src/endpoints/fal-ai/lcm/schema.ts'
+import { lora } from '../../src/endpoints/fal-ai/lora/schema.ts'
 import { resolveImageSize } from '../../src/endpoints/shared/image-size.ts'
 
 interface DrawingInput {
@@ -64,8 +65,34 @@ async function* paint(input: DrawingInput, { width, height }: PictureSize, conte
   return { images, timings: { inference: 0.01 }, seed, ...echo }
 }
 
+/**
+ * A lora endpoint that paints one small picture, whatever is asked: its answers have the form of the endpoint's.
+ * @param onInput told of each request's input, as it was read
+ */
+export function paintingWithLoras(schema: EndpointSchema, onInput?: (input: unknown) => void): RunnableEndpoint {
+  return {
+    schema,
+    async *handler(rawInput, context) {
+      onInput?.(rawInput)
+      const { seed = SMALL_SEED, ...input } = rawInput as {
+        seed?: bigint
+        image_format: 'jpeg' | 'png'
+        num_images: number
+      }
+      context.log('Step 1/1', 'INFO', { done: 1, total: 1 })
+      const images = []
+      for (let index = 0n; index < input.num_images; index++) {
+        const format = { format: input.image_format, syncMode: false }
+        images.push(await filePicture(plainImage(16, 8, seed + index), { format, seed }, context))
+      }
+      return { images, seed, has_nsfw_concepts: images.map(() => false) }
+    },
+  }
+}
+
 export const DRAWING_ENDPOINTS: readonly RunnableEndpoint[] = [
   painting(fastLcmDiffusion),
   painting(fastLcmDiffusionImageToImage),
   painting(lcmSd15ImageToImage),
+  paintingWithLoras(lora),
 ]

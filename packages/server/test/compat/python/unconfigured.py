@@ -17,10 +17,10 @@ DRAW = "fal-ai/fast-lcm-diffusion"
 REDRAW = "fal-ai/fast-lcm-diffusion/image-to-image"
 
 
-def offer(model, provider_id, task):
+def offer(model, provider_id, task, **adapter):
     """Says which endpoint draws a model, which the hub would tell; the library keeps this table for tests."""
     _common.HARDCODED_MODEL_INFERENCE_MAPPING.setdefault("fal-ai", {})[model] = InferenceProviderMapping(
-        provider="fal-ai", hf_model_id=model, providerId=provider_id, status="live", task=task
+        provider="fal-ai", hf_model_id=model, providerId=provider_id, status="live", task=task, **adapter
     )
 
 
@@ -46,12 +46,15 @@ def with_huggingface_hub():
     drawn = client.text_to_image(
         "a king", model="test/draw", width=128, height=64, num_inference_steps=2, extra_body={"sync_mode": False}
     )
+    # The provider names the LoRA's file on the hub and SDXL as the base model.
+    offer("test/style", "fal-ai/lora", "text-to-image", adapter="lora", adapterWeightsPath="style.safetensors")
+    styled = client.text_to_image("a king", model="test/style", width=512, height=768, guidance_scale=7)
     buffer = io.BytesIO()
     drawn.save(buffer, "png")
     redrawn = client.image_to_image(
         buffer.getvalue(), prompt="a queen", model="test/redraw", sync_mode=False
     )
-    return {"drawn": list(drawn.size), "redrawn": list(redrawn.size)}
+    return {"drawn": list(drawn.size), "styled": list(styled.size), "redrawn": list(redrawn.size)}
 
 
 print(json.dumps({"fal_client": with_fal_client(), "huggingface_hub": with_huggingface_hub()}))
