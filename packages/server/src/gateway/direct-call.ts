@@ -1,5 +1,6 @@
-import type { SessionOptions } from '../channel/direct-channel.ts'
+import type { ChannelEvent, SessionOptions } from '../channel/direct-channel.ts'
 import type { EndpointSchema } from '../endpoints/endpoint.ts'
+import { toErrorAnswer } from '../errors/error-answer.ts'
 import { stringifyJson } from '../protocol/json-text.ts'
 import type { Outcome, Submission } from '../queue/request-queue.ts'
 import { type JsonInput, readJsonBody } from '../validation/request-body.ts'
@@ -9,6 +10,8 @@ import { requireEndpoint } from './endpoint-lookup.ts'
 import { publicUrlsOf } from './public-urls.ts'
 import { readBody } from './request-body.ts'
 import { describeSubmission } from './submission.ts'
+
+export type ResultEvent = Extract<ChannelEvent, { type: 'result' }>
 
 /** A call that is answered over the direct channel: a sync run or a stream. */
 export interface DirectCall {
@@ -57,6 +60,25 @@ export function sessionOptions(submission: Submission, streaming: boolean): Sess
     ...(runnerHint === undefined ? {} : { runnerHint }),
     ...(startTimeoutSeconds === undefined ? {} : { startTimeoutSeconds }),
   }
+}
+
+/** A result of the direct channel as it is answered and kept. @param body the output as JSON, where the caller has it already */
+export function outcomeOf(
+  { status, headers, output, inferenceSeconds }: ResultEvent,
+  body: string = stringifyJson(output),
+): Outcome {
+  return { status, headers, body, ...(inferenceSeconds !== undefined && { inferenceSeconds }) }
+}
+
+/** What went wrong with a call, as it is answered and kept. */
+export function failedOutcome(error: unknown): Outcome {
+  const { status, headers, body } = toErrorAnswer(error)
+  return { status, headers, body: stringifyJson(body) }
+}
+
+/** A result, or an error that the runner answered with, as the response. */
+export function outcomeResponse({ status, headers, body }: Outcome): Response {
+  return new Response(body, { status, headers: { 'content-type': 'application/json', ...headers } })
 }
 
 /** Keeps the call for the listings, and is no worse for it going wrong. */

@@ -1,7 +1,9 @@
 import { once } from 'node:events'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
+import { echo } from '../../test/fakes/endpoints.ts'
 import { KEY, KEY_ID, type LiveGateway, oneKey, startLiveGateway } from '../../test/fakes/live-gateway.ts'
+import type { RunnableEndpoint } from '../endpoints/endpoint.ts'
 
 let gateway: LiveGateway
 const sockets: WebSocket[] = []
@@ -110,6 +112,42 @@ describe('HTTP over a websocket', () => {
     await once(socket, 'pong') // It has the message.
     socket.terminate()
     expect((await exchange('/ws/fake/echo', ['{"tag":1}'], 3))[1]).toEqual({ tag: 1 })
+  })
+
+  it('does not work ahead of a reader that does not read', async () => {
+    await gateway.close()
+    let works = 0
+    const long = 'x'.repeat(4 * 1024 * 1024)
+    const counted: RunnableEndpoint = {
+      schema: echo.schema,
+      async *handler() {
+        yield* []
+        works += 1
+        return { prompt: long }
+      },
+    }
+    gateway = await startLiveGateway({ endpoints: [counted] })
+    const socket = new WebSocket(`${gateway.url.replace('http', 'ws')}/ws/fake/echo`)
+    sockets.push(socket)
+    await once(socket, 'open')
+    socket.pause()
+    // Twenty answers are many times what the sockets' own buffers hold.
+    for (let i = 0; i < 20; i++) socket.send('{}')
+    for (let before = -1; before !== works; ) {
+      before = works
+      await new Promise((resolve) => setTimeout(resolve, 300))
+    }
+    expect(works).toBeGreaterThan(0)
+    expect(works).toBeLessThan(12)
+    const ends = new Promise<void>((resolve) => {
+      let count = 0
+      socket.on('message', (data: Buffer) => {
+        if (data.length < 1000 && data.toString().includes('"end"') && ++count === 20) resolve()
+      })
+    })
+    socket.resume()
+    await ends
+    expect(works).toBe(20)
   })
 
   it('ends a connection whose client is silent', async () => {

@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ChannelEvent } from '../channel/direct-channel.ts'
 import { requestError, WireError } from '../errors/errors.ts'
-
-export type ResultEvent = Extract<ChannelEvent, { type: 'result' }>
+import type { ResultEvent } from './direct-call.ts'
 
 export type StreamBeginning =
   /** The work failed before it gave any output. */

@@ -31,8 +31,14 @@ export class LifecycleDefaults {
     return lifecycle
   }
 
-  async replace(lifecycle: Lifecycle): Promise<void> {
+  /**
+   * Changes the defaults from what they are now, whoever changed them last.
+   * @param change what holds from here on
+   */
+  async update(change: (before: Lifecycle) => Lifecycle): Promise<Lifecycle> {
+    const lifecycle = change(parseLifecycle(await this.#setting.read()))
     await this.#setting.write(JSON.stringify(lifecycleBody(lifecycle)))
     this.#cached = undefined
+    return lifecycle
   }
 }

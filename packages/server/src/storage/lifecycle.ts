@@ -31,12 +31,21 @@ export interface Lifecycle {
  */
 export function parseLifecycle(header: string | undefined, defaults: Lifecycle = {}): Lifecycle {
   if (header === undefined || header.trim() === '') return defaults
-  const parsed = lifecycle.safeParse(readJson(header))
+  return readLifecycle('X-Fal-Object-Lifecycle', header, defaults)
+}
+
+/**
+ * Reads JSON of that form.
+ * @param place where it stood, for the error
+ * @throws WireError 400 when it is not of fal's shape
+ */
+export function readLifecycle(place: string, text: string, defaults: Lifecycle): Lifecycle {
+  const parsed = lifecycle.safeParse(readJson(text))
   if (!parsed.success) {
     throw requestError(
       'bad_request',
-      'X-Fal-Object-Lifecycle: expected JSON such as {"expiration_duration_seconds": 3600, "initial_acl": {"default": "forbid"}}, ' +
-        `got ${JSON.stringify(header.slice(0, 200))}`,
+      `${place}: expected JSON such as {"expiration_duration_seconds": 3600, "initial_acl": {"default": "forbid"}}, ` +
+        `got ${JSON.stringify(text.slice(0, 200))}`,
     )
   }
   const { expiration_duration_seconds: seconds = defaults.lifetimeSeconds, initial_acl: initial } = parsed.data

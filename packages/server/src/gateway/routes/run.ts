@@ -1,15 +1,22 @@
 import { Hono } from 'hono'
-import type { ChannelEvent, DirectChannel, SessionOptions } from '../../channel/direct-channel.ts'
-import { toErrorAnswer } from '../../errors/error-answer.ts'
+import type { DirectChannel, SessionOptions } from '../../channel/direct-channel.ts'
 import { requestError, WireError } from '../../errors/errors.ts'
 import { parseEndpointId } from '../../protocol/endpoint-id.ts'
 import { REQUEST_TIMEOUT_TYPE } from '../../protocol/headers.ts'
-import { stringifyJson } from '../../protocol/json-text.ts'
 import type { Outcome, Submission } from '../../queue/request-queue.ts'
 import { validateInput } from '../../validation/validate-input.ts'
 import { requireKeyOrToken } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
-import { type DirectCall, readDirectCall, recordCall, sessionOptions } from '../direct-call.ts'
+import {
+  type DirectCall,
+  failedOutcome,
+  outcomeOf,
+  outcomeResponse,
+  type ResultEvent,
+  readDirectCall,
+  recordCall,
+  sessionOptions,
+} from '../direct-call.ts'
 import { refuseUnfetchableUrls } from '../input-urls.ts'
 import { SURFACE_PREFIX } from '../surface.ts'
 
@@ -39,13 +46,9 @@ async function run(dependencies: GatewayDependencies, c: GatewayContext): Promis
   try {
     const outcome = await work(dependencies, call, c.req.raw.signal)
     recordCall(dependencies, call, outcome)
-    return new Response(outcome.body, {
-      status: outcome.status,
-      headers: { 'content-type': 'application/json', ...outcome.headers },
-    })
+    return outcomeResponse(outcome)
   } catch (error) {
-    const { status, headers, body } = toErrorAnswer(error)
-    recordCall(dependencies, call, { status, headers, body: stringifyJson(body) })
+    recordCall(dependencies, call, failedOutcome(error))
     throw withTimeoutType(error, call.submission)
   }
 }
@@ -61,10 +64,7 @@ async function work(
 ): Promise<Outcome> {
   const valid = validateInput(endpoint.input, input)
   await refuseUnfetchableUrls(dependencies, endpoint, valid)
-  const result = await converse(dependencies.channel, sessionOptions(submission, false), valid, signal)
-  const { status, headers, output, inferenceSeconds } = result
-  const outcome = { status, headers, body: stringifyJson(output) }
-  return inferenceSeconds === undefined ? outcome : { ...outcome, inferenceSeconds }
+  return outcomeOf(await converse(dependencies.channel, sessionOptions(submission, false), valid, signal))
 }
 
 async function converse(
@@ -72,7 +72,7 @@ async function converse(
   options: SessionOptions,
   input: unknown,
   signal: AbortSignal,
-): Promise<Extract<ChannelEvent, { type: 'result' }>> {
+): Promise<ResultEvent> {
   const session = await channel.open(options)
   try {
     for await (const event of session.send(input, signal)) {

@@ -3,7 +3,7 @@ import { WireError } from '../../errors/errors.ts'
 import { parseJson, toPlainValue } from '../../protocol/json-parse.ts'
 import { DEFAULT_ACCOUNT } from '../../queue/request-queue.ts'
 import { fileUrl } from '../../storage/generated-file.ts'
-import { isOwner, lifecycleBody, parseAcl, parseLifecycle } from '../../storage/lifecycle.ts'
+import { isOwner, lifecycleBody, parseAcl, readLifecycle } from '../../storage/lifecycle.ts'
 import type { ObjectInfo } from '../../storage/object-store.ts'
 import { fileKeyOf } from '../../storage/own-file.ts'
 import { signDownload } from '../../storage/upload-ticket.ts'
@@ -39,9 +39,8 @@ export function storedFilesRoutes(dependencies: StoredFilesDependencies): RouteG
   routes.post('/v1/storage/files/sign', key, async (c) => c.json({ signed_url: await signedUrl(c, storage) }))
   routes.get('/v1/storage/settings', key, async (c) => c.json(lifecycleBody(await lifecycleDefaults.current())))
   routes.put('/v1/storage/settings', admin, async (c) => {
-    const lifecycle = parseLifecycle(await readText(c), await lifecycleDefaults.current())
-    await lifecycleDefaults.replace(lifecycle)
-    return c.json(lifecycleBody(lifecycle))
+    const text = await readText(c)
+    return c.json(lifecycleBody(await lifecycleDefaults.update((before) => readLifecycle('body', text, before))))
   })
   return routes
 }

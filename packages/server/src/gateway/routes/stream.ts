@@ -7,11 +7,19 @@ import { stringifyJson } from '../../protocol/json-text.ts'
 import { validateInput } from '../../validation/validate-input.ts'
 import { requireKeyOrToken } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
-import { type DirectCall, readDirectCall, recordCall, sessionOptions } from '../direct-call.ts'
+import {
+  type DirectCall,
+  failedOutcome,
+  outcomeOf,
+  outcomeResponse,
+  readDirectCall,
+  recordCall,
+  sessionOptions,
+} from '../direct-call.ts'
 import { refuseUnfetchableUrls } from '../input-urls.ts'
 import { eventStreamResponse } from '../server-sent-events.ts'
 import { SURFACE_PREFIX } from '../surface.ts'
-import { type ResultEvent, type StreamBeginning, WorkStream } from '../work-stream.ts'
+import { type StreamBeginning, WorkStream } from '../work-stream.ts'
 
 const STREAM_PATH = /^(.+)\/stream\/?$/
 
@@ -29,16 +37,11 @@ export function streamRoutes(dependencies: GatewayDependencies): RouteGroup {
     try {
       return await stream(dependencies, c, call)
     } catch (error) {
-      recordError(dependencies, call, error)
+      recordCall(dependencies, call, failedOutcome(error))
       throw error
     }
   })
   return routes
-}
-
-function recordError(dependencies: GatewayDependencies, call: DirectCall, error: unknown): void {
-  const { status, headers, body } = toErrorAnswer(error)
-  recordCall(dependencies, call, { status, headers, body: stringifyJson(body) })
 }
 
 /** @throws WireError 422, and what the channel throws before the work gave any output */
@@ -53,7 +56,9 @@ async function stream(dependencies: GatewayDependencies, c: GatewayContext, call
     if (beginning.kind === 'streaming')
       return streamOutputs(dependencies, c, { call, work, session, leaving, beginning })
     session.close()
-    return resultResponse(dependencies, call, beginning.result)
+    const outcome = outcomeOf(beginning.result)
+    recordCall(dependencies, call, outcome)
+    return outcomeResponse(outcome)
   } catch (error) {
     session.close()
     throw error
@@ -84,14 +89,15 @@ function streamOutputs(
   return eventStreamResponse({ signal: c.req.raw.signal, keepAliveSeconds, headers }, async (send, gone) => {
     gone.addEventListener('abort', () => leaving.abort(), { once: true })
     try {
-      for await (const output of work.outputs()) send(stringifyJson(output))
-      if (work.result !== undefined) recordResult(dependencies, call, work.result)
+      let last = ''
+      for await (const output of work.outputs()) {
+        last = stringifyJson(output)
+        send(last)
+      }
+      if (work.result !== undefined) recordCall(dependencies, call, outcomeOf(work.result, last))
     } catch (error) {
-      recordError(
-        dependencies,
-        call,
-        gone.aborted ? requestError('client_disconnected', 'The client disconnected', error) : error,
-      )
+      const told = gone.aborted ? requestError('client_disconnected', 'The client disconnected', error) : error
+      recordCall(dependencies, call, failedOutcome(told))
       // The reader's own leaving is no news to anyone.
       if (!gone.aborted) send(stringifyJson(errorEvent(error)))
     } finally {
@@ -99,18 +105,6 @@ function streamOutputs(
       metrics.openStreams.dec({ kind: 'output' })
     }
   })
-}
-
-function resultResponse(dependencies: GatewayDependencies, call: DirectCall, result: ResultEvent): Response {
-  recordResult(dependencies, call, result)
-  const headers = { 'content-type': 'application/json', ...result.headers }
-  return new Response(stringifyJson(result.output), { status: result.status, headers })
-}
-
-function recordResult(dependencies: GatewayDependencies, call: DirectCall, result: ResultEvent): void {
-  const { status, headers, output, inferenceSeconds } = result
-  const outcome = { status, headers, body: stringifyJson(output) }
-  recordCall(dependencies, call, inferenceSeconds === undefined ? outcome : { ...outcome, inferenceSeconds })
 }
 
 /** There is no protocol for an error in mid-stream; fal's applications send an event with an `error`. */
