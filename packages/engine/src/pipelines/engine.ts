@@ -16,6 +16,8 @@ export interface EngineOptions {
   readonly preparedWeightsBytes?: number
   /** Memory for all loaded sessions. Default: three quarters of the machine's, or its container's. */
   readonly memoryBudgetBytes?: number
+  /** What may stay loaded of it without running. Default: all of it. */
+  readonly keptBytes?: number
   /**
    * Whether sessions stay loaded beside each other while there is room. Default true; false keeps one at a time, which holds a single
    * picture to the memory of its largest model.
@@ -39,6 +41,7 @@ export function openEngine(options: EngineOptions = {}): Engine {
     cacheFolder,
     preparedWeightsBytes: maxBytes,
     memoryBudgetBytes,
+    keptBytes,
     keepsIdle = true,
     ...runtimeOptions
   } = options
@@ -52,6 +55,7 @@ export function openEngine(options: EngineOptions = {}): Engine {
     sessions: new SessionCache(runtime, {
       keepsIdle,
       ...(memoryBudgetBytes !== undefined && { budgetBytes: memoryBudgetBytes }),
+      ...(keptBytes !== undefined && { keptBytes }),
     }),
     weightCache,
     keepsPreparedWeights: cacheFolder !== undefined,

@@ -165,6 +165,50 @@ describe('errors', () => {
     await get('a')
     expect(runtime.log).toEqual(['load a', 'load a'])
   })
+
+  test('what is not run stays within its part, and one that needs more than that is loaded', async () => {
+    const { runtime, cache, get } = cacheFor(3, { keptBytes: 2 * total })
+    await get('a')
+    await get('b')
+    await get('c')
+    expect(runtime.log).toEqual(['load a', 'load b', 'release a', 'load c'])
+    expect(cache.usedBytes).toBeLessThanOrEqual(2 * total)
+    const small = cacheFor(3, { keptBytes: total / 2 })
+    await small.get('a')
+    await small.get('b')
+    expect(small.runtime.log).toEqual(['load a', 'release a', 'load b'])
+  })
+
+  test('sessions that run may take the whole budget', async () => {
+    const { runtime, get } = cacheFor(2, { keptBytes: total })
+    const running = (await get('a')).run({})
+    await settle()
+    const other = (await get('b')).run({})
+    await settle()
+    expect(runtime.log).toEqual(['load a', 'run a', 'load b', 'run b'])
+    runtime.finish()
+    await Promise.all([running, other])
+  })
+
+  test('what was not run between two looks is given back, and loaded again when it is run', async () => {
+    const { runtime, cache, get } = cacheFor(3)
+    const [a, b] = [await get('a'), await get('b')]
+    await cache.releaseUnused()
+    const run = a.run({})
+    await settle()
+    await cache.releaseUnused()
+    await cache.releaseUnused()
+    expect(runtime.log).toEqual(['load a', 'load b', 'run a', 'release b'])
+    runtime.finish()
+    await run
+    await cache.releaseUnused()
+    expect(runtime.log.at(-1)).toBe('release a')
+    const again = b.run({})
+    await settle()
+    runtime.finish()
+    await again
+    expect(runtime.log.slice(-2)).toEqual(['load b', 'run b'])
+  })
 })
 
 test('activations are counted while they live', () => {

@@ -10,6 +10,11 @@ export interface SessionCacheOptions {
   /** Memory for all sessions together. Default: three quarters of what the machine, or its container, has. */
   readonly budgetBytes?: number
   /**
+   * What may stay loaded without running: a session that needs more is loaded all the same, and others make room for it. Default: the
+   * budget.
+   */
+  readonly keptBytes?: number
+  /**
    * Whether a session stays loaded while another is loaded and there is room for both. Default true; false suits a single picture,
    * whose text encoder and UNet are not needed again.
    */
@@ -24,6 +29,8 @@ interface Entry {
   load(): Promise<Session>
   loaded: Promise<Session> | undefined
   running: number
+  /** Whether it was run since `releaseUnused` looked. */
+  used: boolean
 }
 
 /**
@@ -33,6 +40,7 @@ interface Entry {
  */
 export class SessionCache {
   readonly budgetBytes: number
+  readonly #keptBytes: number
   readonly #runtime: Runtime
   readonly #keepsIdle: boolean
   /** What is loaded or about to be, least recently used first. */
@@ -40,9 +48,10 @@ export class SessionCache {
   #turn: Promise<unknown> = Promise.resolve()
   readonly #waiting: (() => void)[] = []
 
-  constructor(runtime: Runtime, { budgetBytes, keepsIdle = true }: SessionCacheOptions = {}) {
+  constructor(runtime: Runtime, { budgetBytes, keptBytes, keepsIdle = true }: SessionCacheOptions = {}) {
     this.#runtime = runtime
     this.budgetBytes = budgetBytes ?? 0.75 * availableBytes()
+    this.#keptBytes = Math.min(keptBytes ?? this.budgetBytes, this.budgetBytes)
     this.#keepsIdle = keepsIdle
   }
 
@@ -73,6 +82,13 @@ export class SessionCache {
   /** Unloads everything once it has stopped running. */
   async release(): Promise<void> {
     await Promise.all([...this.#entries.values()].map((entry) => this.#unloadWhenIdle(entry)))
+  }
+
+  /** Unloads what was not run since the last call: called at intervals, it gives back what nobody uses any more. */
+  async releaseUnused(): Promise<void> {
+    const unused = this.#loaded().filter(({ used, running }) => !used && running === 0)
+    for (const entry of this.#entries.values()) entry.used = false
+    await Promise.all(unused.map((entry) => this.#unload(entry)))
   }
 
   async #loadedSession(entry: Entry): Promise<Session> {
@@ -116,6 +132,7 @@ export class SessionCache {
       },
       loaded: undefined,
       running: 0,
+      used: true,
     }
     return own
   }
@@ -142,6 +159,7 @@ export class SessionCache {
   async #run(entry: Entry, inputs: Parameters<Session['run']>): ReturnType<Session['run']> {
     // Counted as running from here on, so that nothing unloads it between loading and running.
     entry.running++
+    entry.used = true
     try {
       return await (await this.#load(entry)).run(...inputs)
     } finally {
@@ -174,8 +192,10 @@ export class SessionCache {
 
   #fits(entry: Entry): boolean {
     const loaded = this.#loaded()
-    if (!this.#keepsIdle && loaded.some(({ running }) => running === 0)) return false
-    return loaded.length === 0 || totalBytes([...loaded, entry]) <= this.budgetBytes
+    const hasIdle = loaded.some(({ running }) => running === 0)
+    if (!this.#keepsIdle && hasIdle) return false
+    const total = totalBytes([...loaded, entry])
+    return loaded.length === 0 || total <= (hasIdle ? this.#keptBytes : this.budgetBytes)
   }
 
   #loaded(): Entry[] {

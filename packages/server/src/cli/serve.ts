@@ -4,6 +4,7 @@ import { ENDPOINT_SCHEMAS } from '../processes/endpoints.ts'
 import { createLogger } from '../processes/logger.ts'
 import { createModelStore } from '../processes/model-store.ts'
 import { preparePlayground } from '../processes/playground.ts'
+import { engineMemory, keptMemory } from '../processes/runner-memory.ts'
 import { type RunningServer, startServer } from '../processes/server-process.ts'
 import { clientSettings } from '../tls/client-settings.ts'
 import { reportModels } from './report-models.ts'
@@ -29,6 +30,15 @@ async function printArithmetic({ runners, arithmetics }: RunningServer, config: 
   }
 }
 
+function memoryLine({ runners }: Config): string {
+  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`
+  const each = runners.count > 1 ? ' for each runner' : ''
+  return (
+    `models keep ${gigabytes(keptMemory(runners))} at most${each}, and give it back after ${Math.round(runners.idleSeconds / 60)} minutes ` +
+    `without use; a picture may take ${gigabytes(engineMemory(runners))}`
+  )
+}
+
 async function printBanner({ url, authorityFile }: RunningServer, config: Config): Promise<void> {
   const lines = [
     `Darkroom serves ${ENDPOINT_SCHEMAS.length} endpoints at ${url}`,
@@ -37,6 +47,7 @@ async function printBanner({ url, authorityFile }: RunningServer, config: Config
     `  queue  ${url}/queue/{endpoint id}`,
     `  keys   ${config.auth === 'none' ? 'none needed: this server listens on loopback only' : 'needed: darkroom keys create'}`,
     `  data   ${config.dataFolder}`,
+    `  memory ${memoryLine(config)}`,
   ]
   if (authorityFile !== undefined) {
     lines.push('  trust  Clients take this certificate authority with:')

@@ -145,6 +145,8 @@ function readRunners(overrides: NonNullable<ConfigOverrides['runners']>, env: Se
     port,
     advertisedHost: overrides.advertisedHost ?? env.DARKROOM_RUNNER_ADVERTISED_HOST,
     memoryBytes: readInteger(env, 'DARKROOM_RUNNER_MEMORY_BYTES', MEBIBYTE),
+    keptBytes: readInteger(env, 'DARKROOM_KEPT_MODEL_BYTES', 0),
+    idleSeconds: readInteger(env, 'DARKROOM_MODEL_IDLE_SECONDS', 1) ?? 300,
   })
 }
 

@@ -61,6 +61,10 @@ export interface RunnersConfig {
   readonly advertisedHost: string | undefined
   /** A runner that holds more memory of its own is replaced. Absent: nine tenths of the machine's, shared among them. */
   readonly memoryBytes: number | undefined
+  /** What a runner's models may keep while they are not run. Absent: a quarter of the machine's, shared among the runners. */
+  readonly keptBytes: number | undefined
+  /** Seconds after which a model that was not run, and within twice as many, gives its memory back. */
+  readonly idleSeconds: number
 }
 
 /** Where weights come from, and what of them is fetched. */

@@ -155,6 +155,14 @@ const SETTING_GROUPS = {
       meaning: 'a runner that holds more memory of its own is replaced',
       standard: '90 % of the machine, shared',
     },
+    DARKROOM_KEPT_MODEL_BYTES: {
+      meaning: 'memory that the models of a runner keep while they are not run',
+      standard: '25 % of the machine, shared',
+    },
+    DARKROOM_MODEL_IDLE_SECONDS: {
+      meaning: 'after which a model that was not run, and within twice as many, gives its memory back',
+      standard: ({ runners }) => runners.idleSeconds,
+    },
     DARKROOM_DRAIN_SECONDS: {
       meaning: 'what a stopping process gives its work',
       standard: ({ drainSeconds }) => drainSeconds,

@@ -8,7 +8,7 @@ import { chooseArithmetic } from './arithmetic.ts'
 import { ENDPOINT_FOLDERS } from './endpoints.ts'
 import { bundled } from './installation.ts'
 import { createModelStore } from './model-store.ts'
-import { engineMemory } from './runner-memory.ts'
+import { engineMemory, keptMemory } from './runner-memory.ts'
 
 /** Endpoints with their handlers, and what these run on. */
 export interface ServedEndpoints {
@@ -32,13 +32,15 @@ function createModelRegistry(config: Config): ModelRegistry {
 export async function createImageEndpoints(config: Config, onNotice: (line: string) => void): Promise<ServedEndpoints> {
   const arithmetic = await chooseArithmetic(config, onNotice)
   const models = createModelStore(config)
+  const opened = openEngine({
+    ...arithmetic.engine,
+    cacheFolder: preparedWeightsFolder(config),
+    preparedWeightsBytes: config.preparedWeightsBytes,
+    memoryBudgetBytes: engineMemory(config.runners),
+    keptBytes: keptMemory(config.runners),
+  })
   const engine = new ImageEngine({
-    engine: openEngine({
-      ...arithmetic.engine,
-      cacheFolder: preparedWeightsFolder(config),
-      preparedWeightsBytes: config.preparedWeightsBytes,
-      memoryBudgetBytes: engineMemory(config.runners),
-    }),
+    engine: opened,
     registry: createModelRegistry(config),
     store: models.store,
     requireSafetyChecker: config.requireSafetyChecker,
@@ -47,11 +49,13 @@ export async function createImageEndpoints(config: Config, onNotice: (line: stri
   const handlers = await Promise.all(ENDPOINT_FOLDERS.map(({ handlers }) => handlers()))
   const endpoints = handlers.flatMap(({ createEndpoints }) => createEndpoints(engine))
   const answered = new Set<string>()
+  const release = setInterval(() => void opened.sessions.releaseUnused(), config.runners.idleSeconds * 1000).unref()
   return {
     endpoints: endpoints.map((endpoint) => notingAnswers(endpoint, answered)),
     arithmetic: arithmetic.name,
     warm: () => [...engine.warm, ...answered],
     async dispose() {
+      clearInterval(release)
       await models.close()
       await engine.dispose()
     },
