@@ -1,3 +1,6 @@
+import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, relative } from 'node:path'
 import { afterAll, beforeEach, expect, test, vi } from 'vitest'
 import { openEngine } from '../../src/pipelines/engine.ts'
 import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.ts'
@@ -25,6 +28,25 @@ test('other ControlNets, and more of them, run in the same session of the UNet',
   created.mockClear()
   await drawConditioned(engine, caseOf('control-steps'))
   expect(sessions()).toEqual([])
+})
+
+test('another ControlNet and IP-Adapter of the same shapes cost the sessions of their own weights alone', async () => {
+  const [control, image] = [caseOf('control'), caseOf('image')]
+  const request = { ...control, image_prompts: image.image_prompts } as ConditioningCase
+  await drawConditioned(engine, request)
+  created.mockClear()
+  // Other files of the same shapes: copies, which nothing takes for the files that are loaded.
+  const copies = await mkdtemp(join(tmpdir(), 'sessions-'))
+  await cp(join(DATA, 'conditioning/controlnet-sd15'), join(copies, 'controlnet'), { recursive: true })
+  await cp(join(DATA, 'conditioning/base.safetensors'), join(copies, 'adapter.safetensors'))
+  const below = (name: string) => relative(join(DATA, 'conditioning'), join(copies, name))
+  await drawConditioned(engine, {
+    ...request,
+    controlnets: control.controlnets.map((other) => ({ ...other, model: below('controlnet') })),
+    image_prompts: image.image_prompts.map((other) => ({ ...other, adapter: below('adapter') })),
+  } as ConditioningCase)
+  expect(sessions().toSorted()).toEqual(['controlnet', 'controlnet_image', 'ip_adapter'])
+  await rm(copies, { recursive: true })
 })
 
 test('another picture or scale costs no session, and another IP-Adapter only its own', async () => {
