@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { decodeImage, encodeImage, resizeRgb } from '@darkroom/engine'
+import { decodeImage, encodeImage, type RgbImage, resizeRgb } from '@darkroom/engine'
 import { createFalClient, type FalClient } from '@fal-ai/client'
 import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -11,6 +11,7 @@ import { encodeModel } from '../../../engine/src/formats/onnx.ts'
 import { Graph } from '../../../engine/src/graph/graph.ts'
 import { reshape, slice } from '../../../engine/src/graph/ops.ts'
 import { readConfig } from '../../src/config/config.ts'
+import { instantIdLcm } from '../../src/endpoints/fal-ai/instantid-lcm/schema.ts'
 import { type RunningServer, startServer } from '../../src/processes/server-process.ts'
 
 const GOLDEN = new URL('../../../engine/test/golden/data/', import.meta.url).pathname
@@ -43,6 +44,30 @@ function tar(files: Readonly<Record<string, Uint8Array>>): Buffer {
   return Buffer.concat([...blocks, Buffer.alloc(1024)])
 }
 
+function crop(
+  image: RgbImage,
+  { left, top, width, height }: { left: number; top: number; width: number; height: number },
+) {
+  const rows = Array.from({ length: height }, (_, y) => {
+    const start = ((top + y) * image.width + left) * 3
+    return image.data.subarray(start, start + width * 3)
+  })
+  return { width, height, data: new Uint8Array(Buffer.concat(rows)) }
+}
+
+/** A picture whose pixels are squares of `scale`, on black. */
+function repeatPixels(image: RgbImage, scale: number, size: { width: number; height: number }, left = 0): RgbImage {
+  const data = new Uint8Array(size.width * size.height * 3)
+  for (let y = 0; y < Math.min(size.height, image.height * scale); y++) {
+    for (let x = left; x < Math.min(size.width, left + image.width * scale); x++) {
+      const from = (Math.floor(y / scale) * image.width + Math.floor((x - left) / scale)) * 3
+      const to = (y * size.width + x) * 3
+      for (let c = 0; c < 3; c++) data[to + c] = image.data[from + c] as number
+    }
+  }
+  return { ...size, data }
+}
+
 /** The whole server with tiny models of the real architectures, and a photograph. */
 describe('faces and poses', { timeout: 180_000 }, () => {
   let folder: string
@@ -63,12 +88,16 @@ describe('faces and poses', { timeout: 180_000 }, () => {
     await mkdir(join(models, 'yzd-v/DWPose'), { recursive: true })
     await cp(join(GOLDEN, 'vision/yolox.onnx'), join(models, 'yzd-v/DWPose/yolox_l.onnx'))
     await cp(join(GOLDEN, 'vision/simcc.onnx'), join(models, 'yzd-v/DWPose/dw-ll_ucoco_384.onnx'))
+    await mkdir(join(models, 'Xenova/dpt-hybrid-midas/onnx'), { recursive: true })
+    await cp(join(GOLDEN, 'vision/dpt/model.onnx'), join(models, 'Xenova/dpt-hybrid-midas/onnx/model.onnx'))
     const recipes = {
       'fal-ai/instantid/lcm': {
         model: 'tiny/tiny-sdxl',
         identity_controlnet: 'parts/controlnet-sdxl',
         ip_adapter: 'parts/instantid-sdxl.safetensors',
         canny_controlnet: 'parts/controlnet-sdxl-small',
+        depth_controlnet: 'parts/controlnet-sdxl-small',
+        pose_controlnet: 'parts/controlnet-sdxl-small',
         lcm_lora: '',
         shorter_side: 128,
         longer_side: 128,
@@ -106,6 +135,10 @@ describe('faces and poses', { timeout: 180_000 }, () => {
     return `data:image/jpeg;base64,${bytes.toString('base64')}`
   }
 
+  async function dataUri(picture: RgbImage): Promise<string> {
+    return `data:image/jpeg;base64,${Buffer.from(await encodeImage(picture, 'jpeg')).toString('base64')}`
+  }
+
   async function small(name: string): Promise<string> {
     const picture = resizeRgb(await decodeImage(await readFile(join(GOLDEN, `vision/${name}.jpg`))), 96, 64, 'bilinear')
     return `data:image/png;base64,${Buffer.from(await encodeImage(picture, 'png')).toString('base64')}`
@@ -131,8 +164,6 @@ describe('faces and poses', { timeout: 180_000 }, () => {
     expect(drawn.width).toBe(128)
     expect(await identity({})).toEqual(drawn)
     const changes = [
-      { style: 'Watercolor' },
-      { controlnet_selection: null },
       { controlnet_conditioning_scale: 0 },
       { ip_adapter_scale: 0 },
       { identity_controlnet_conditioning_scale: 0 },
@@ -140,6 +171,36 @@ describe('faces and poses', { timeout: 180_000 }, () => {
       { negative_prompt: 'trees' },
     ]
     for (const change of changes) expect((await identity(change)).pixels).not.toBe(drawn.pixels)
+  })
+
+  it('draws every style, and every further ControlNet and none', async () => {
+    const { style, controlnet_selection } = instantIdLcm.input.shape
+    const drawn = new Set<string>()
+    const inputs = [
+      ...style.unwrap().options.map((one) => ({ style: one })),
+      ...[null, ...controlnet_selection.unwrap().unwrap().options].map((one) => ({ controlnet_selection: one })),
+    ]
+    for (const input of inputs) drawn.add((await identity(input)).pixels)
+    // The defaults are drawn twice.
+    expect(drawn.size).toBe(inputs.length - 1)
+    await expect(identity({ style: 'Cubism' })).rejects.toMatchObject({ status: 422 })
+    await expect(identity({ controlnet_selection: 'lineart' })).rejects.toMatchObject({ status: 422 })
+  })
+
+  it('draws faces from small and large pictures, and of two faces the larger', async () => {
+    const whole = await decodeImage(await readFile(join(GOLDEN, 'vision/astronaut.jpg')))
+    const face = crop(whole, { left: 150, top: 40, width: 150, height: 150 })
+    const large = repeatPixels(face, 40, { width: 8000, height: 6000 })
+    for (const picture of [resizeRgb(face, 50, 50, 'bilinear'), large]) {
+      const face_image_url = await dataUri(picture)
+      expect((await identity({ face_image_url })).width).toBe(128)
+    }
+    const size = { width: 600, height: 400 }
+    const two = repeatPixels(resizeRgb(face, 400, 400, 'bilinear'), 1, size)
+    const beside = repeatPixels(resizeRgb(face, 200, 200, 'bilinear'), 1, size, 400)
+    const both = { ...size, data: two.data.map((value, i) => Math.max(value, beside.data[i] as number)) }
+    const alone = await identity({ face_image_url: await dataUri(two), controlnet_selection: null })
+    expect(await identity({ face_image_url: await dataUri(both), controlnet_selection: null })).toEqual(alone)
   })
 
   it('a picture without a face is the face picture’s 422', async () => {
@@ -219,9 +280,39 @@ describe('faces and poses', { timeout: 180_000 }, () => {
       'b/b.jpg': person as Uint8Array,
     })
     expect(both).not.toBe(one)
-    await expect(draw({ 'readme.txt': new Uint8Array([65]) })).rejects.toMatchObject({
-      status: 422,
-      body: { detail: [{ loc: ['body', 'ip_archive_url'] }] },
-    })
+  })
+
+  it('hostile archives are one sentence each', async () => {
+    const [cat, person] = await Promise.all(['cat', 'astronaut'].map((name) => photograph(name)))
+    const file = new Uint8Array(8)
+    const many = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`${i}.png`, new Uint8Array(0)]))
+    const hostile: readonly (readonly [Uint8Array, RegExp])[] = [
+      [gzipSync(tar({ 'readme.txt': file })), /holds no pictures/],
+      [gzipSync(tar({ '../../up.png': file })), /which leads out of it/],
+      [gzipSync(tar({ 'a.png': new Uint8Array(130_000_000) })), /unpacks to more than 128 MB/],
+      [tar(many), /more than 1000 entries/],
+      [gzipSync(tar({ 'a.png': file })), /no .*picture/],
+      [new Uint8Array(0), /archive/],
+    ]
+    const before = await readdir(folder, { recursive: true })
+    for (const [archive, message] of hostile) {
+      const response = await fetch(`${server.url}/run/fal-ai/controlnet-ip-adapter`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({
+          prompt: 'a man',
+          reference_image_url: cat,
+          reference_pose_image_url: person,
+          ip_archive_url: `data:application/x-tar;base64,${Buffer.from(archive).toString('base64')}`,
+        }),
+      })
+      expect(response.status).toBe(422)
+      const { detail } = (await response.json()) as { detail: { loc: unknown[]; msg: string }[] }
+      expect(detail).toHaveLength(1)
+      expect(detail[0]?.loc.slice(0, 2)).toEqual(['body', 'ip_archive_url'])
+      expect(detail[0]?.msg).toMatch(message)
+      expect(detail[0]?.msg).not.toContain('\n')
+    }
+    expect(await readdir(folder, { recursive: true })).toEqual(before)
   })
 })
