@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type Face, type FloatTensor, largestFace, type RgbImage } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
+import { PULL_FACE_PACK } from '../models/vision-models.ts'
 import { LeastRecentlyUsed } from './least-recently-used.ts'
 import type { Vision } from './vision.ts'
 
@@ -35,5 +36,17 @@ export class FaceAnalysis {
       const face = largestFace(await detector.detect(image))
       return face ? { face, embedding: await embedder.embed(image, face.keyPoints) } : {}
     })
+  }
+
+  /** A line of the log where the detector that is here sees no face, for pictures that are drawn all the same. */
+  async noteMissingFace(image: RgbImage, context: HandlerContext): Promise<void> {
+    const detector = await this.#vision.faceDetector(context)
+    const hash = createHash('sha256').update(`seen ${image.width}x${image.height} `).update(image.data)
+    const { face } = await this.#faces.get(hash.digest('hex'), async () => {
+      const found = largestFace(await detector.detect(image))
+      return found ? { face: found } : {}
+    })
+    if (!face)
+      context.log(`No face was seen in the picture; more are seen, and told apart, after: ${PULL_FACE_PACK}`, 'WARN')
   }
 }

@@ -1,4 +1,4 @@
-import { type RgbImage, resizeRgb } from '@darkroom/engine'
+import type { PictureThread, RgbImage } from '@darkroom/engine'
 
 const MULTIPLE = 64
 
@@ -7,10 +7,11 @@ const MULTIPLE = 64
  * longer one to `longer`, then both down to multiples of 64; bilinear, in two steps as there. With 1024 and 1280 a picture of 3:4 gives
  * 960×1280.
  */
-export function resizeFacePicture(
+export async function resizeFacePicture(
   image: RgbImage,
   { shorter, longer }: { readonly shorter: number; readonly longer: number },
-): RgbImage {
+  pictures: Pick<PictureThread, 'resize'>,
+): Promise<RgbImage> {
   const at = (scale: number, size: { readonly width: number; readonly height: number }) => ({
     width: Math.round(scale * size.width),
     height: Math.round(scale * size.height),
@@ -18,6 +19,6 @@ export function resizeFacePicture(
   const large = at(shorter / Math.min(image.width, image.height), image)
   const wanted = at(longer / Math.max(large.width, large.height), large)
   const down = (side: number) => Math.max(MULTIPLE, Math.floor(side / MULTIPLE) * MULTIPLE)
-  const first = resizeRgb(image, wanted.width, wanted.height, 'bilinear')
-  return resizeRgb(first, down(wanted.width), down(wanted.height), 'bilinear')
+  const first = await pictures.resize(image, wanted.width, wanted.height, 'bilinear')
+  return pictures.resize(first, down(wanted.width), down(wanted.height), 'bilinear')
 }

@@ -5,6 +5,7 @@ import {
   type ImageEncoder,
   type LoadedIPAdapter,
   loadStableDiffusion,
+  PictureThread,
   type StableDiffusion,
 } from '@darkroom/engine'
 import type { ModelRegistry } from '../models/model-registry.ts'
@@ -67,6 +68,8 @@ export class ImageEngine {
   readonly promptExpansion: PromptExpansion
   readonly vision: Vision
   readonly faceAnalysis: FaceAnalysis
+  /** Works on every pixel of large pictures. */
+  readonly pictures = new PictureThread()
   readonly engine: Engine
   readonly #models: LeastRecentlyUsed<StableDiffusion>
 
@@ -108,6 +111,7 @@ export class ImageEngine {
   }
 
   async dispose(): Promise<void> {
+    await this.pictures.dispose()
     await this.engine.dispose()
   }
 }

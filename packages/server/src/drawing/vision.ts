@@ -24,7 +24,7 @@ import {
   DEPTH_NETWORKS,
   OPENPOSE_BODY,
   POSE_NETWORKS,
-  PULLED_FACE_PACK,
+  PULL_FACE_PACK,
 } from '../models/vision-models.ts'
 import { toWireError } from './engine-errors.ts'
 import { type FacePack, findFacePack, findLocalDetector, findNamedFacePack } from './face-pack.ts'
@@ -70,11 +70,9 @@ export class Vision {
     const { detector, embedder } =
       reference === undefined ? await findFacePack(store) : await findNamedFacePack(store, reference, context)
     if (!embedder) {
-      const { folder, ...files } = PULLED_FACE_PACK
       throw new WireError(
         422,
-        'No network that tells faces apart is on this server; its operator can fetch one, for non-commercial research, with: ' +
-          `darkroom pull ${folder}/${files.detector} ${folder}/${files.embedder}`,
+        `No network that tells faces apart is on this server; its operator can fetch one, for non-commercial research, with: ${PULL_FACE_PACK}`,
       )
     }
     const { sessions } = engine

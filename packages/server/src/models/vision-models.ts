@@ -11,6 +11,9 @@ export const FACE_PACKS = [
 /** The pack that a message tells to fetch, file by file. */
 export const PULLED_FACE_PACK = FACE_PACKS[1]
 
+/** What fetches it. */
+export const PULL_FACE_PACK = `darkroom pull ${PULLED_FACE_PACK.folder}/${PULLED_FACE_PACK.detector} ${PULLED_FACE_PACK.folder}/${PULLED_FACE_PACK.embedder}`
+
 /** DWPose, Apache-2.0. */
 export const POSE_NETWORKS = {
   detector: 'yzd-v/DWPose/yolox_l.onnx',

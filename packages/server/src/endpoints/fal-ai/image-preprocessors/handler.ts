@@ -1,12 +1,4 @@
-import {
-  cannyEdges,
-  type DepthNetwork,
-  drawPoseMask,
-  drawPoses,
-  greyToRgb,
-  type Pose,
-  type RgbImage,
-} from '@darkroom/engine'
+import { type DepthNetwork, drawPoseMask, drawPoses, greyToRgb, type Pose, type RgbImage } from '@darkroom/engine'
 import type { z } from 'zod'
 import { toWireError } from '../../../drawing/engine-errors.ts'
 import type { ImageEngine } from '../../../drawing/image-engine.ts'
@@ -35,8 +27,8 @@ export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[
     preprocessor(
       canny,
       ({ low_threshold, high_threshold }) =>
-        (picture) =>
-          greyToRgb(cannyEdges(picture, low_threshold, high_threshold)),
+        async (picture) =>
+          greyToRgb(await engine.pictures.canny(picture, low_threshold, high_threshold)),
     ),
     preprocessor(depthAnything, depth('depth-anything')),
     preprocessor(midasDepth, depth('dpt')),

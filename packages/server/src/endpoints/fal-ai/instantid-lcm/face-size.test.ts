@@ -1,9 +1,12 @@
-import { blackImage } from '@darkroom/engine'
-import { expect, it } from 'vitest'
+import { blackImage, PictureThread } from '@darkroom/engine'
+import { afterAll, expect, it } from 'vitest'
 import { resizeFacePicture } from '../../../drawing/face-size.ts'
 import { applyStyle, STYLES, type Style } from './styles.ts'
 
 const SIDES = { shorter: 1024, longer: 1280 }
+
+const pictures = new PictureThread()
+afterAll(() => pictures.dispose())
 
 // The rule of the demo of InstantID, computed by hand: 1280 on the longer side, whole multiples of 64.
 it.each([
@@ -12,8 +15,9 @@ it.each([
   [800, 600, 1280, 960],
   [1000, 3000, 384, 1280],
   [1920, 1080, 1280, 704],
-])('%i×%i is drawn at %i×%i', (width, height, drawnWidth, drawnHeight) => {
-  expect(resizeFacePicture(blackImage(width, height), SIDES)).toMatchObject({ width: drawnWidth, height: drawnHeight })
+])('%i×%i is drawn at %i×%i', async (width, height, drawnWidth, drawnHeight) => {
+  const drawn = await resizeFacePicture(blackImage(width, height), SIDES, pictures)
+  expect(drawn).toMatchObject({ width: drawnWidth, height: drawnHeight })
 })
 
 it('every style has room for the prompt, and a prompt is taken as it is', () => {

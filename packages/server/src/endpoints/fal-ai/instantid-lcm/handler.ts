@@ -1,4 +1,4 @@
-import { cannyEdges, drawFaceKeyPoints, drawPoses, type Face, greyToRgb, type RgbImage } from '@darkroom/engine'
+import { drawFaceKeyPoints, drawPoses, type Face, greyToRgb, type RgbImage } from '@darkroom/engine'
 import type { z } from 'zod'
 import { drawAdapted } from '../../../drawing/adapted-drawing.ts'
 import {
@@ -36,10 +36,9 @@ export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[
   return [
     runnable(instantIdLcm, async (input, context) => {
       const recipe = engine.recipes['fal-ai/instantid/lcm']
-      const picture = resizeFacePicture(await pictureFrom(input.face_image_url, 'face_image_url', context), {
-        shorter: recipe.shorter_side,
-        longer: recipe.longer_side,
-      })
+      const sides = { shorter: recipe.shorter_side, longer: recipe.longer_side }
+      const face = await pictureFrom(input.face_image_url, 'face_image_url', context)
+      const picture = await resizeFacePicture(face, sides, engine.pictures)
       const name = input.model_name ?? recipe.model
       const base = await findBase(engine, { name }, picture, context)
       if (!base.standIn) await findIdentityWeights(engine, input, context)
@@ -61,12 +60,14 @@ async function* draw(
   context: HandlerContext,
 ): Drawing<Output> {
   const request = requestOf(input, name, picture, context)
+  if (found.standIn) await engine.faceAnalysis.noteMissingFace(picture, context)
   const run = found.standIn
     ? drawAdapted(
         engine,
         {
           ...withoutAdapters(request, 'The identity of the face', context),
-          start: { image: picture, strength: STAND_IN_STRENGTH },
+          // One step that leaves something of the picture would be none.
+          start: { image: picture, strength: Math.max(STAND_IN_STRENGTH, 1 / input.num_inference_steps) },
         },
         await latentConsistencyStandIn(engine, found, context),
         context,
@@ -209,7 +210,7 @@ async function controlPicture(
 ): Promise<RgbImage> {
   switch (selection) {
     case 'canny':
-      return greyToRgb(cannyEdges(picture))
+      return greyToRgb(await engine.pictures.canny(picture))
     case 'depth':
       return greyToRgb(await (await engine.vision.depthEstimator('dpt', context)).estimate(picture))
     case 'pose': {

@@ -1,0 +1,131 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { decodeImage, encodeImage, resizeRgb } from '@darkroom/engine'
+import { createFalClient, type FalClient } from '@fal-ai/client'
+import pino from 'pino'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { readConfig } from '../../src/config/config.ts'
+import { type RunningServer, startServer } from '../../src/processes/server-process.ts'
+
+// What the pages of both endpoints tell to call, word for word but for the addresses of pictures, with nothing pulled.
+
+const ASTRONAUT = new URL('../../../engine/test/golden/data/vision/astronaut.jpg', import.meta.url)
+
+describe('the pages of endpoints that see faces', { timeout: 300_000 }, () => {
+  let folder: string
+  let server: RunningServer
+  let fal: FalClient
+  let photograph: string
+  let small: string
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'darkroom-pages-'))
+    const recipes = join(folder, 'recipes.json')
+    await writeFile(recipes, JSON.stringify({ 'fal-ai/instantid/lcm': { shorter_side: 192, longer_side: 256 } }))
+    const environment = {
+      DARKROOM_MODELS: join(folder, 'none'),
+      HF_HUB_CACHE: join(folder, 'none'),
+      HF_HUB_OFFLINE: '1',
+      DARKROOM_RECIPES: recipes,
+    }
+    const config = readConfig({ port: 0, dataFolder: folder, logLevel: 'silent' }, environment)
+    server = await startServer(config, pino({ level: 'silent' }))
+    fal = createFalClient({ proxyUrl: { url: `${server.url}/api/fal/proxy`, when: 'always' } })
+    const bytes = await readFile(ASTRONAUT)
+    photograph = `data:image/jpeg;base64,${bytes.toString('base64')}`
+    const picture = resizeRgb(await decodeImage(bytes), 256, 192, 'bilinear')
+    small = `data:image/png;base64,${Buffer.from(await encodeImage(picture, 'png')).toString('base64')}`
+  }, 60_000)
+
+  afterAll(async () => {
+    await server.stop()
+    await rm(folder, { recursive: true, force: true })
+  })
+
+  async function logsOf(endpoint: string, requestId: string): Promise<string> {
+    const status = await fal.queue.status(endpoint, { requestId, logs: true })
+    return (status as { logs: { message: string }[] }).logs.map(({ message }) => message).join('\n')
+  }
+
+  test('fal-ai/instantid/lcm', async () => {
+    const log = vi.spyOn(console, 'log').mockImplementation(() => {})
+    const result = await fal.subscribe('fal-ai/instantid/lcm', {
+      input: {
+        face_image_url: photograph,
+        prompt: 'man',
+      },
+      logs: true,
+      onQueueUpdate: (update) => {
+        if (update.status === 'IN_PROGRESS') {
+          update.logs.map((log) => log.message).forEach(console.log)
+        }
+      },
+    })
+    log.mockRestore()
+    expect(Object.keys(result.data)).toEqual(['image', 'seed'])
+    expect(result.data.image).toMatchObject({ width: 256, height: 256, content_type: 'image/png' })
+    const logs = await logsOf('fal-ai/instantid/lcm', result.requestId)
+    expect(logs).toContain('darkroom pull stabilityai/stable-diffusion-xl-base-1.0')
+    expect(logs).toContain('The identity of the face belongs to the model that is not here')
+    expect(logs).not.toContain('No face was seen')
+  })
+
+  test('fal-ai/instantid/lcm where no face is seen', async () => {
+    const cat = await readFile(new URL('cat.jpg', ASTRONAUT))
+    const face_image_url = `data:image/jpeg;base64,${cat.toString('base64')}`
+    const { data, requestId } = await fal.subscribe('fal-ai/instantid/lcm', {
+      input: { face_image_url, prompt: 'man', num_inference_steps: 1 },
+    })
+    expect(data).toHaveProperty('image.width', 256)
+    expect(await logsOf('fal-ai/instantid/lcm', requestId)).toMatch(
+      /No face was seen .*: darkroom pull .*glintr100\.onnx/,
+    )
+  })
+
+  test('fal-ai/controlnet-ip-adapter', async () => {
+    const subscribe = (urls: object) =>
+      fal.subscribe('fal-ai/controlnet-ip-adapter', {
+        input: {
+          prompt: 'portrait of a man',
+          reference_image_url: '',
+          reference_pose_image_url: '',
+          ip_archive_url: '',
+          ...urls,
+        },
+        logs: true,
+        onQueueUpdate: (update) => {
+          if (update.status === 'IN_PROGRESS') {
+            update.logs.map((log) => log.message).forEach(() => {})
+          }
+        },
+      })
+    // The page leaves the addresses empty.
+    await expect(subscribe({})).rejects.toMatchObject({ status: 422 })
+    const result = await subscribe({
+      reference_image_url: small,
+      reference_pose_image_url: photograph,
+      ip_archive_url: `data:application/gzip;base64,${gzipSync(await tarOf(ASTRONAUT)).toString('base64')}`,
+    })
+    expect(Object.keys(result.data)).toEqual(['images', 'seed', 'timings'])
+    expect(result.data).toMatchObject({ images: [{ width: 256, height: 192, content_type: 'image/png' }] })
+    expect(Object.keys(result.data.timings)).toEqual(expect.arrayContaining(['archive', 'reference', 'inference']))
+    const logs = await logsOf('fal-ai/controlnet-ip-adapter', result.requestId)
+    expect(logs).toContain('darkroom pull SG161222/Realistic_Vision_V5.1_noVAE')
+    expect(logs).toContain('What takes over pose and subject belongs to the model that is not here')
+  })
+})
+
+/** A tar archive of one picture. */
+async function tarOf(file: URL): Promise<Buffer> {
+  const data = await readFile(file)
+  const header = Buffer.alloc(512)
+  header.write('a.jpg', 0)
+  header.write(`0000644\0${'0000000\0'.repeat(2)}${data.length.toString(8).padStart(11, '0')}\0`, 100)
+  header.write('00000000000\0        0', 136)
+  header.write('ustar\u000000', 257)
+  const sum = header.reduce((total, byte) => total + byte, 0)
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
+  return Buffer.concat([header, data, Buffer.alloc(((512 - (data.length % 512)) % 512) + 1024)])
+}
