@@ -1,13 +1,3 @@
-/**
- * What `fast` costs in fidelity: the PSNR of whole pictures against `exact`, over many prompts of a real checkpoint, and the processor
- * time of each form.
- *
- * Usage: npx tsx bench/engine/precision-loss.ts [--checkpoint models/pinhole-512] [--lora models/pinhole-lcm-lora/…] [--prompts 20]
- *        [--libraries FOLDER] [--cache FOLDER] [--threads 2]
- */
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { openLora } from '../../packages/engine/src/adapters/lora.ts'
 import { applyLoras } from '../../packages/engine/src/pipelines/apply-loras.ts'
 import { type Engine, openEngine } from '../../packages/engine/src/pipelines/engine.ts'
@@ -18,16 +8,17 @@ import type { FastForm } from '../../packages/engine/src/runtime/fast-form.ts'
 import { median } from '../statistics.ts'
 import { PROMPTS } from './prompts.ts'
 
-const { values: flags } = parseArgs({
-  options: {
-    checkpoint: { type: 'string', default: 'models/pinhole-512' },
-    lora: { type: 'string', default: 'models/pinhole-lcm-lora/pytorch_lora_weights.safetensors' },
-    prompts: { type: 'string', default: '20' },
-    libraries: { type: 'string' },
-    cache: { type: 'string', default: join(tmpdir(), 'darkroom-bench') },
-    threads: { type: 'string', default: '2' },
-  },
-})
+const CHECKPOINT = 'models/pinhole-512'
+const LCM_LORA = 'models/pinhole-lcm-lora/pytorch_lora_weights.safetensors'
+
+export interface LossOptions {
+  /** How many of the twenty. */
+  readonly prompts: number
+  readonly threads: number
+  readonly cache: string
+  /** OpenVINO's, where it is to be measured. */
+  readonly libraries?: string | undefined
+}
 
 interface Sampler {
   readonly name: string
@@ -47,25 +38,58 @@ interface Contender {
   readonly model: StableDiffusion
 }
 
-async function open(name: string, fast?: FastForm): Promise<Contender> {
-  const engine = openEngine({ threads: Number(flags.threads), cacheFolder: flags.cache, ...(fast && { fast }) })
-  return { name, engine, model: await loadStableDiffusion(engine, flags.checkpoint) }
+/**
+ * What `fast` costs in fidelity: the PSNR of whole pictures of the demo checkpoint against `exact`, and the processor time of each form.
+ * @returns a table in Markdown
+ */
+export async function measureLoss(options: LossOptions): Promise<string> {
+  const { libraries, cache } = options
+  const contenders = [await open(options, 'exact'), await open(options, 'linear layers in 8 bits', { kind: 'int8' })]
+  if (libraries !== undefined) {
+    const folders = { libraries, work: `${cache}/openvino` }
+    contenders.push(await open(options, 'OpenVINO, bfloat16', { kind: 'openvino', precision: 'bf16', folders }))
+  }
+  const rows = []
+  for (const sampler of SAMPLERS) rows.push(...(await rowsOf(sampler, contenders, options)))
+  for (const { engine } of contenders) await engine.dispose()
+  return [
+    `| ${options.prompts} prompts, Pinhole 512×512 | | processor time | PSNR mean | least |`,
+    '|---|---|---|---|---|',
+    ...rows,
+  ].join('\n')
 }
 
-const { libraries, cache } = flags
-const contenders = [await open('exact'), await open('int8 linear layers', { kind: 'int8' })]
-if (libraries !== undefined) {
-  const folders = { libraries, work: join(cache, 'openvino') }
-  contenders.push(await open('OpenVINO bfloat16', { kind: 'openvino', precision: 'bf16', folders }))
+async function open({ threads, cache }: LossOptions, name: string, fast?: FastForm): Promise<Contender> {
+  const engine = openEngine({ threads, cacheFolder: cache, ...(fast && { fast }) })
+  return { name, engine, model: await loadStableDiffusion(engine, CHECKPOINT) }
+}
+
+async function rowsOf(sampler: Sampler, contenders: readonly Contender[], options: LossOptions): Promise<string[]> {
+  const results = new Map(contenders.map(({ name }) => [name, { seconds: [] as number[], psnr: [] as number[] }]))
+  for (const [i, prompt] of PROMPTS.slice(0, options.prompts).entries()) {
+    let reference: ArrayLike<number> | undefined
+    for (const contender of contenders) {
+      const { pixels, seconds } = await draw(contender, sampler, prompt, BigInt(i))
+      const result = results.get(contender.name)
+      // The first picture of each opens sessions.
+      if (i > 0 || options.prompts === 1) result?.seconds.push(seconds)
+      if (reference) result?.psnr.push(psnr(reference, pixels))
+      reference ??= pixels
+    }
+  }
+  const exact = median(results.get('exact')?.seconds ?? [])
+  return [...results].map(([name, { seconds, psnr: found }]) => {
+    const mean = found.reduce((sum, value) => sum + value, 0) / found.length
+    const loss = found.length === 0 ? ['', ''] : [`${mean.toFixed(1)} dB`, `${Math.min(...found).toFixed(1)} dB`]
+    return `| ${[sampler.name, name, (median(seconds) / exact).toFixed(2), ...loss].join(' | ')} |`
+  })
 }
 
 /** Pixels of the picture and the processor's seconds it took. */
 async function draw({ model }: Contender, sampler: Sampler, prompt: string, seed: bigint) {
   const before = process.cpuUsage()
-  const adapted =
-    sampler.scheduler === 'LCM'
-      ? await applyLoras(model, [{ lora: await openLora(flags.lora), scale: 1 }])
-      : { unet: [], textEncoders: {} }
+  const isLcm = sampler.scheduler === 'LCM'
+  const adapters = isLcm ? await applyLoras(model, [{ lora: await openLora(LCM_LORA), scale: 1 }]) : {}
   const run = textToImage(model, {
     prompt,
     negativePrompt: '',
@@ -73,7 +97,7 @@ async function draw({ model }: Contender, sampler: Sampler, prompt: string, seed
     schedule: { numInferenceSteps: sampler.steps },
     guidanceScale: sampler.guidance,
     seed,
-    adapters: adapted,
+    adapters,
     ...model.defaultSize,
   })
   for (;;) {
@@ -91,31 +115,3 @@ function psnr(a: ArrayLike<number>, b: ArrayLike<number>): number {
   for (let i = 0; i < a.length; i++) sum += ((a[i] as number) - (b[i] as number)) ** 2
   return 10 * Math.log10(255 ** 2 / (sum / a.length))
 }
-
-const prompts = PROMPTS.slice(0, Number(flags.prompts))
-for (const sampler of SAMPLERS) {
-  const results = new Map(contenders.map(({ name }) => [name, { seconds: [] as number[], psnr: [] as number[] }]))
-  for (const [i, prompt] of prompts.entries()) {
-    let reference: ArrayLike<number> | undefined
-    for (const contender of contenders) {
-      const { pixels, seconds } = await draw(contender, sampler, prompt, BigInt(i))
-      const result = results.get(contender.name)
-      // The first picture of each opens sessions.
-      if (i > 0 || prompts.length === 1) result?.seconds.push(seconds)
-      if (reference) result?.psnr.push(psnr(reference, pixels))
-      reference ??= pixels
-    }
-  }
-  const exact = median(results.get('exact')?.seconds ?? [])
-  console.log(`${sampler.name}, ${prompts.length} prompts`)
-  for (const [name, result] of results) {
-    const time = median(result.seconds)
-    const mean = result.psnr.reduce((sum, value) => sum + value, 0) / result.psnr.length
-    const loss =
-      result.psnr.length === 0
-        ? ''
-        : `  PSNR mean ${mean.toFixed(1)} dB, least ${Math.min(...result.psnr).toFixed(1)} dB`
-    console.log(`  ${name.padEnd(20)} ${time.toFixed(2)} s of processor time (${(time / exact).toFixed(2)})${loss}`)
-  }
-}
-for (const { engine } of contenders) await engine.dispose()

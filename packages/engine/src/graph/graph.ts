@@ -125,6 +125,13 @@ export class Graph {
     return encodeModel(this.model(locate))
   }
 
+  /** The shape of an input or of a node's result. @throws Error when there is none of that name */
+  shapeOf(name: string): Shape {
+    const value = this.results.get(name) ?? this.inputs.find((input) => input.name === name)
+    if (!value) throw new Error(`the graph ${this.name} has no value ${name}`)
+    return value.shape
+  }
+
   /** The parts that `serialize` writes. */
   model(locate: (key: string) => ExternalData): OnnxModel {
     return {

@@ -8,6 +8,7 @@ import type { ClipTextConfig } from '../models/clip-text-config.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
 import { concatenate, type FloatTensor, int64 } from '../tensor/tensor.ts'
 import type { ClipTokenizer } from '../tokenizers/clip-tokenizer.ts'
+import { EmbeddingMemory } from './embedding-memory.ts'
 
 /** What the UNet is conditioned on for one half of the guidance: embeddings of one prompt. */
 export interface PromptConditioning {
@@ -31,6 +32,9 @@ export class TextEncoder implements Adaptable {
   readonly #weights: Weights
   readonly #sessions: SessionCache
   readonly #learned: LearnedTokens | undefined
+  readonly #memory = new EmbeddingMemory()
+  /** By the LoRAs that were applied, as long as somebody holds them. */
+  readonly #memories = new WeakMap<LoraBranches, EmbeddingMemory>()
 
   /** @param learned vectors of tokens that `tokenizer` knows and the weights do not */
   constructor(
@@ -66,16 +70,30 @@ export class TextEncoder implements Adaptable {
     prompt: string,
     outputs: readonly TextEncoderOutput[],
     adapters: TextEncoderAdapters = {},
-  ): Promise<FloatTensor[]> {
+  ): Promise<readonly FloatTensor[]> {
     const ids = this.tokenizer.encode(prompt, { maxLength: this.config.maxPositions })
     return this.encodeIds(ids, outputs, adapters)
   }
 
-  /** The same of token ids, start and end included, at most the encoder's length. */
+  /** The same of token ids, start and end included, at most the encoder's length. What was asked before is not worked out again. */
   async encodeIds(
     ids: readonly number[],
     outputs: readonly TextEncoderOutput[],
     { lora }: TextEncoderAdapters = {},
+  ): Promise<readonly FloatTensor[]> {
+    return this.#memoryOf(lora).get([...outputs, ...ids].join(), () => this.#run(ids, outputs, lora))
+  }
+
+  #memoryOf(lora: LoraBranches | undefined): EmbeddingMemory {
+    const memory = lora === undefined ? this.#memory : (this.#memories.get(lora) ?? new EmbeddingMemory())
+    if (lora !== undefined) this.#memories.set(lora, memory)
+    return memory
+  }
+
+  async #run(
+    ids: readonly number[],
+    outputs: readonly TextEncoderOutput[],
+    lora: LoraBranches | undefined,
   ): Promise<FloatTensor[]> {
     const tokens = ids.length
     const insertsEmbeddings = this.#learned !== undefined

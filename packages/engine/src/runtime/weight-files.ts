@@ -3,7 +3,9 @@ import type { WeightLocation, Weights } from '../checkpoint/prepared-weights.ts'
 import { type ExternalData, encodeModel } from '../formats/onnx.ts'
 import type { Graph } from '../graph/graph.ts'
 import { blockConvolutions } from './blocked-convolutions.ts'
+import { plainAttention } from './plain-attention.ts'
 import { quantizeLinears } from './quantized-linears.ts'
+import type { ExecutionProvider } from './session.ts'
 
 /** A model whose weights are external data below `folder`. */
 export interface SerializedModel {
@@ -18,7 +20,11 @@ export interface SerializedModel {
  * folder once symlinks are resolved; with the file system's root as that folder, every file is inside.
  * @throws Error when the files lie on different drives (Windows)
  */
-export function serializeInPlace(graph: Graph, weights: Weights): SerializedModel {
+export function serializeInPlace(
+  graph: Graph,
+  weights: Weights,
+  executionProvider: ExecutionProvider = 'cpu',
+): SerializedModel {
   let folder: string | undefined
   const relative = ({ path, offset, length }: WeightLocation): ExternalData => {
     const { root } = parse(path)
@@ -40,5 +46,6 @@ export function serializeInPlace(graph: Graph, weights: Weights): SerializedMode
   const { convolutionBlock } = weights
   const isBlocked = (name: string) => graph.weights.has(name) && weights.locateBlocked(name) !== undefined
   const blocked = convolutionBlock === undefined ? quantized : blockConvolutions(quantized, convolutionBlock, isBlocked)
-  return { model: encodeModel(blocked), folder: folder ?? parse(process.cwd()).root }
+  const own = executionProvider === 'webgpu' ? plainAttention(blocked, (name) => graph.shapeOf(name)) : blocked
+  return { model: encodeModel(own), folder: folder ?? parse(process.cwd()).root }
 }

@@ -50,7 +50,7 @@ export class WorkerRuntime implements Runtime {
     if (convolutionBlock !== own) {
       throw new Error(`the weights of ${weights.name} are in blocks of ${convolutionBlock}, this runtime's are ${own}`)
     }
-    return this.#load(graph, serializeInPlace(graph, weights))
+    return this.#load(graph, serializeInPlace(graph, weights, this.#options.executionProvider))
   }
 
   openModel(file: OnnxFile): Promise<Session> {

@@ -6,8 +6,13 @@ import { type KeyRenames, openComponentWeights, openWeightFile } from '../../src
 import { WeightCache, type Weights } from '../../src/checkpoint/prepared-weights.ts'
 import { readSafetensors, readTensor } from '../../src/formats/safetensors.ts'
 import type { Graph } from '../../src/graph/graph.ts'
+import type { ExecutionProvider } from '../../src/runtime/session.ts'
 import { WorkerRuntime } from '../../src/runtime/worker-runtime.ts'
 import { type FloatTensor, int64, type Tensor } from '../../src/tensor/tensor.ts'
+
+/** Another device than the CPU to run the same cases on: `webgpu`, `cuda` … Its sums are taken in another order. */
+export const TEST_DEVICE = (process.env.DARKROOM_TEST_DEVICE ?? 'cpu') as ExecutionProvider
+const DEVICE_TOLERANCE = 1e-3
 
 export const DATA = join(import.meta.dirname, 'data')
 
@@ -25,7 +30,7 @@ export async function readCase(name: string, folder = 'models'): Promise<ModelCa
   const tensors = new Map<string, FloatTensor>()
   for (const key of file.tensors.keys()) tensors.set(key, await readTensor(file, key))
   const { weights, tolerance }: Omit<ModelCase, 'tensors'> = JSON.parse(file.metadata.case as string)
-  return { tensors, weights, tolerance }
+  return { tensors, weights, tolerance: TEST_DEVICE === 'cpu' ? tolerance : DEVICE_TOLERANCE }
 }
 
 /** The shape of one of the tensors, up to four axes. */
@@ -41,7 +46,7 @@ export async function readConfig(folder: string): Promise<unknown> {
 
 /** Sessions of one test file; `dispose` ends them. */
 export class ModelRunner {
-  readonly #runtime = new WorkerRuntime({ threads: 1 })
+  readonly #runtime = new WorkerRuntime({ threads: 1, executionProvider: TEST_DEVICE })
   readonly #cache = new WeightCache()
 
   /** Weights of a folder below data/, which must fit the graphs to the last key. */

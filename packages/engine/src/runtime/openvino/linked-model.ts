@@ -32,8 +32,7 @@ export async function writeLinkedModel(graph: Graph, weights: Weights, folder: s
     links.set(path, location)
     return { location, offset, length }
   })
-  const values = new Map([...graph.inputs, ...graph.results.values()].map(({ name, shape }) => [name, shape]))
-  const bytes = encodeModel(unfoldConvolutions(written, (value) => values.get(value) ?? []))
+  const bytes = encodeModel(unfoldConvolutions(written, (value) => graph.shapeOf(value)))
   const name = createHash('sha256').update(weights.identity).update(bytes).digest('hex').slice(0, 32)
   const own = join(folder, name)
   await mkdir(own, { recursive: true })

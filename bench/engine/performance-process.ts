@@ -1,0 +1,120 @@
+/**
+ * One measurement of the engine in a process of its own, so that its memory is its own: started by performance.ts, answers with one line
+ * of JSON. Argument: a `Measurement`.
+ */
+import { readFileSync } from 'node:fs'
+import { openCheckpoint } from '../../packages/engine/src/checkpoint/checkpoint.ts'
+import { WeightCache } from '../../packages/engine/src/checkpoint/prepared-weights.ts'
+import type { Graph } from '../../packages/engine/src/graph/graph.ts'
+import { AUTOENCODER_RENAMES, buildDecoderGraph } from '../../packages/engine/src/models/autoencoder-kl.ts'
+import { parseAutoencoderConfig, spatialFactor } from '../../packages/engine/src/models/autoencoder-kl-config.ts'
+import { buildUNetGraph } from '../../packages/engine/src/models/unet-2d-condition.ts'
+import { parseUNetConfig } from '../../packages/engine/src/models/unet-2d-condition-config.ts'
+import { openEngine } from '../../packages/engine/src/pipelines/engine.ts'
+import { loadStableDiffusion } from '../../packages/engine/src/pipelines/load-stable-diffusion.ts'
+import { textToImage } from '../../packages/engine/src/pipelines/text-to-image.ts'
+import { writeLinkedModel } from '../../packages/engine/src/runtime/openvino/linked-model.ts'
+import { WorkerRuntime } from '../../packages/engine/src/runtime/worker-runtime.ts'
+import { DYNAMIC, elementCount, float32, type Shape } from '../../packages/engine/src/tensor/tensor.ts'
+import { timed } from '../statistics.ts'
+import type { Measurement, PartAnswer } from './performance-part.ts'
+
+const measurement = JSON.parse(process.argv[2] ?? '') as Measurement
+const { checkpoint, part, size, threads, runs, steps, cache, fast } = measurement
+
+/** The same values in every program. */
+function wave(shape: Shape) {
+  return float32(
+    shape,
+    Float32Array.from({ length: elementCount(shape) }, (_, i) => Math.sin(i * 12.9898) * 1.2),
+  )
+}
+
+async function networkOf() {
+  const opened = await openCheckpoint(checkpoint)
+  const vae = parseAutoencoderConfig(await opened.component('vae').config())
+  if (part === 'vae') {
+    const weights = await opened.component('vae').weights({ renames: AUTOENCODER_RENAMES })
+    return { weights, build: (): Graph => buildDecoderGraph(vae, { batch: 1, height: size, width: size }) }
+  }
+  const component = opened.component('unet')
+  const config = parseUNetConfig(await component.config())
+  const side = size / spatialFactor(vae)
+  return {
+    weights: await component.weights(),
+    build: (): Graph => buildUNetGraph(config, { batch: 1, height: side, width: side }),
+  }
+}
+
+async function measureNetwork(): Promise<PartAnswer> {
+  const { weights, build } = await networkOf()
+  const weightCache = new WeightCache({ folder: cache })
+  const runtime = new WorkerRuntime({ threads, ...(fast && { fast }) })
+  const form = await runtime.weightForm([build()])
+  // Written before the clock runs: a checkpoint is prepared once.
+  await weightCache.prepare(weights, form)
+  const [session, load] = await timed(async () => {
+    return runtime.createSession(build(), await weightCache.prepare(weights, form))
+  })
+  const feeds = Object.fromEntries(
+    session.inputs.map(({ name, shape }) => [
+      name,
+      name === 'timestep' ? float32([1], Float32Array.of(500)) : wave(shape.map((d) => (d === DYNAMIC ? 77 : d))),
+    ]),
+  )
+  const [seconds, processor]: [number[], number[]] = [[], []]
+  // The first run touches the weights for the first time.
+  for (let run = 0; run <= runs; run++) {
+    const before = process.cpuUsage()
+    const [, wall] = await timed(() => session.run(feeds))
+    const { user, system } = process.cpuUsage(before)
+    if (run === 0) continue
+    seconds.push(wall)
+    processor.push((user + system) / 1e6)
+  }
+  return { load, seconds, processor, ...memory() }
+}
+
+async function exportNetwork(): Promise<PartAnswer & { readonly model: string }> {
+  const { weights, build } = await networkOf()
+  const prepared = await new WeightCache({ folder: cache }).prepare(weights)
+  return {
+    load: 0,
+    seconds: [],
+    processor: [],
+    ...memory(),
+    model: await writeLinkedModel(build(), prepared, `${cache}/peer`),
+  }
+}
+
+async function measurePicture(): Promise<PartAnswer> {
+  const before = process.cpuUsage()
+  const engine = openEngine({ threads, cacheFolder: cache, keepsIdle: false, ...(fast && { fast }) })
+  const [model, load] = await timed(() => loadStableDiffusion(engine, checkpoint))
+  const [, drawing] = await timed(async () => {
+    const run = textToImage(model, {
+      prompt: 'an island in the ocean at sunset',
+      scheduler: { name: 'LCM' },
+      schedule: { numInferenceSteps: steps },
+      guidanceScale: 1,
+      seed: 1n,
+      width: size,
+      height: size,
+    })
+    for (let next = await run.next(); !next.done; ) next = await run.next()
+  })
+  const { user, system } = process.cpuUsage(before)
+  await engine.dispose()
+  return { load, seconds: [load + drawing], processor: [(user + system) / 1e6], ...memory() }
+}
+
+/** Linux's account of this process at its peak, and of what is its own now. */
+function memory(): Pick<PartAnswer, 'peakBytes' | 'ownBytes'> {
+  const status = readFileSync('/proc/self/status', 'utf8')
+  const bytes = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]) * 1024
+  return { peakBytes: bytes('VmHWM'), ownBytes: bytes('RssAnon') }
+}
+
+const measure = { unet: measureNetwork, vae: measureNetwork, picture: measurePicture }
+const answer = measurement.isExport === true ? await exportNetwork() : await measure[part]()
+process.stdout.write(`${JSON.stringify(answer)}\n`, () => process.exit(0))
