@@ -9,6 +9,7 @@ import {
   PRECISIONS,
   type RunnersConfig,
   type S3Config,
+  type StorageConfig,
 } from './configuration.ts'
 import { SETTING_NAMES, type SettingName } from './settings.ts'
 
@@ -86,6 +87,7 @@ export function readConfig(overrides: ConfigOverrides = {}, environment: Environ
     drainSeconds: readInteger(env, 'DARKROOM_DRAIN_SECONDS', 0, 3600) ?? 30,
     runners: readRunners(overrides.runners ?? {}, env),
     limits: readLimits(env),
+    storage: readStorage(env),
   })
 }
 
@@ -188,6 +190,15 @@ function readLimits(env: Settings): Limits {
     uploadBytes: readInteger(env, 'DARKROOM_MAX_UPLOAD_BYTES', 1024) ?? 4096 * MEBIBYTE,
     keepAliveSeconds: readInteger(env, 'DARKROOM_KEEP_ALIVE_SECONDS', 1, 600) ?? 15,
     leastBytesPerSecond: readInteger(env, 'DARKROOM_LEAST_BYTES_PER_SECOND', 1) ?? 4096,
+  })
+}
+
+function readStorage(env: Settings): StorageConfig {
+  return Object.freeze({
+    payloadBudgetBytes: readInteger(env, 'DARKROOM_PAYLOADS_BUDGET_BYTES', 0) ?? 8 * GIBIBYTE,
+    fileBudgetBytes: readInteger(env, 'DARKROOM_FILES_BUDGET_BYTES', 0) ?? 64 * GIBIBYTE,
+    diskReserveBytes: readInteger(env, 'DARKROOM_DISK_RESERVE_BYTES', 0) ?? GIBIBYTE / 2,
+    maxRecordedCharacters: readInteger(env, 'DARKROOM_MAX_RECORDED_BYTES', 0) ?? MEBIBYTE,
   })
 }
 

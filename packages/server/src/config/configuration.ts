@@ -48,6 +48,7 @@ export interface Config {
   readonly drainSeconds: number
   readonly runners: RunnersConfig
   readonly limits: Limits
+  readonly storage: StorageConfig
 }
 
 /** The runner processes of this machine. */
@@ -96,6 +97,18 @@ export interface S3Config {
   readonly endpoint: string | undefined
   readonly accessKeyId: string | undefined
   readonly secretAccessKey: string | undefined
+}
+
+/** How much is kept. */
+export interface StorageConfig {
+  /** Bodies of finished requests are erased beyond this, the oldest first. */
+  readonly payloadBudgetBytes: number
+  /** Uploaded and generated files are removed beyond this, the oldest first. */
+  readonly fileBudgetBytes: number
+  /** While less than this is free, nothing new is taken. */
+  readonly diskReserveBytes: number
+  /** Largest body, in characters, that is kept of a call that was answered at once. */
+  readonly maxRecordedCharacters: number
 }
 
 export interface Limits {

@@ -58,6 +58,22 @@ const SETTING_GROUPS = {
       meaning: 'between two comments in an event stream that is idle',
       standard: ({ limits }) => limits.keepAliveSeconds,
     },
+    DARKROOM_PAYLOADS_BUDGET_BYTES: {
+      meaning: 'bodies of finished requests; the oldest go first',
+      standard: ({ storage }) => bytes(storage.payloadBudgetBytes),
+    },
+    DARKROOM_FILES_BUDGET_BYTES: {
+      meaning: 'uploaded and generated files; the oldest go first',
+      standard: ({ storage }) => bytes(storage.fileBudgetBytes),
+    },
+    DARKROOM_MAX_RECORDED_BYTES: {
+      meaning: 'larger bodies of sync runs and streams are named by their size in listings, and not kept',
+      standard: ({ storage }) => bytes(storage.maxRecordedCharacters),
+    },
+    DARKROOM_DISK_RESERVE_BYTES: {
+      meaning: 'while less is free, uploads and requests are answered 507; `/health` and `/metrics` tell before',
+      standard: ({ storage }) => bytes(storage.diskReserveBytes),
+    },
     DARKROOM_LOG_LEVEL: {
       meaning: '`fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`',
       standard: ({ logLevel }) => logLevel,

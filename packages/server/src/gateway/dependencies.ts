@@ -5,6 +5,7 @@ import type { Config } from '../config/config.ts'
 import type { Catalogue } from '../endpoints/catalogue.ts'
 import type { RequestQueue } from '../queue/request-queue.ts'
 import type { LifecycleDefaults } from '../storage/lifecycle-defaults.ts'
+import type { DiskFigures } from './disk-use.ts'
 import type { KeyStore, VerifiedKey } from './key-store.ts'
 import type { LocalWeights } from './local-weights.ts'
 import type { GatewayMetrics } from './metrics.ts'
@@ -31,6 +32,8 @@ export interface GatewayDependencies {
   readonly playground?: () => Promise<PlaygroundBundle>
   /** The weights on this machine; without it there are no routes for them. */
   readonly weights?: LocalWeights
+  /** What is stored and what may be, as it was last counted. */
+  readonly disk?: () => DiskFigures
   readonly metrics: GatewayMetrics
   readonly log: GatewayLog
   /** What must answer for the server to be ready, by name. */

@@ -6,6 +6,7 @@ import type { Outcome, Submission } from '../queue/request-queue.ts'
 import { type JsonInput, readJsonBody } from '../validation/request-body.ts'
 import { parseInput } from '../validation/validate-input.ts'
 import type { GatewayContext, GatewayDependencies } from './dependencies.ts'
+import { requireRoom } from './disk-use.ts'
 import { requireEndpoint } from './endpoint-lookup.ts'
 import { publicUrlsOf } from './public-urls.ts'
 import { readBody } from './request-body.ts'
@@ -21,13 +22,14 @@ export interface DirectCall {
   readonly acceptedAt: Date
 }
 
-/** @throws WireError 404 for an unknown id, 400, 413 or 422 for what cannot be read */
+/** @throws WireError 507 where there is no room for what it makes, 404 for an unknown id, 400, 413 or 422 for what cannot be read */
 export async function readDirectCall(
   dependencies: GatewayDependencies,
   c: GatewayContext,
   id: string,
 ): Promise<DirectCall> {
   const { catalogue, config } = dependencies
+  requireRoom(dependencies.disk?.())
   const endpoint = requireEndpoint(catalogue, id)
   const input = await readInput(dependencies, c)
   const filesUrl = publicUrlsOf(c.req, config.publicUrl).cdn

@@ -9,6 +9,10 @@ export interface GatewayMetrics {
   /** Requests that wait or run, and runners: read from the queue when the numbers are asked for. */
   readonly queueRequests: Gauge<'endpoint' | 'state'>
   readonly runners: Gauge
+  /** As the disk was last looked at. */
+  readonly storedBytes: Gauge<'kind'>
+  readonly storedBudgetBytes: Gauge<'kind'>
+  readonly diskFreeBytes: Gauge
   readonly runnerDevices: Gauge
 }
 
@@ -52,6 +56,23 @@ export function createGatewayMetrics(processMetrics = false): GatewayMetrics {
     runners: new Gauge({
       name: 'darkroom_runners',
       help: 'Runners heard of within the lease time',
+      registers: [registry],
+    }),
+    storedBytes: new Gauge({
+      name: 'darkroom_stored_bytes',
+      help: 'Bodies of requests and files that are kept',
+      labelNames: ['kind'],
+      registers: [registry],
+    }),
+    storedBudgetBytes: new Gauge({
+      name: 'darkroom_stored_budget_bytes',
+      help: 'What of them is kept at most',
+      labelNames: ['kind'],
+      registers: [registry],
+    }),
+    diskFreeBytes: new Gauge({
+      name: 'darkroom_disk_free_bytes',
+      help: 'Free on the disk of the data folder',
       registers: [registry],
     }),
   }

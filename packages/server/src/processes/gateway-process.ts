@@ -6,6 +6,7 @@ import type { EndpointSchema } from '../endpoints/endpoint.ts'
 import { createApp } from '../gateway/app.ts'
 import { verifyKey } from '../gateway/authentication.ts'
 import type { GatewayDependencies } from '../gateway/dependencies.ts'
+import { requireRoom } from '../gateway/disk-use.ts'
 import { attachHttpOverWebSocket } from '../gateway/http-over-websocket.ts'
 import { createGatewayMetrics } from '../gateway/metrics.ts'
 import { publicUrlsOf } from '../gateway/public-urls.ts'
@@ -17,6 +18,7 @@ import { OutboundHttp } from '../security/outbound-http.ts'
 import { loadSigningKey } from '../webhooks/signing-key.ts'
 import { WebhookDeliverer } from '../webhooks/webhook-deliverer.ts'
 import { WebhookOutbox } from '../webhooks/webhook-outbox.ts'
+import { DiskUpkeep } from './disk-upkeep.ts'
 import { ENDPOINT_SCHEMAS } from './endpoints.ts'
 import { startMaintenance } from './maintenance.ts'
 import { createModelStore } from './model-store.ts'
@@ -63,6 +65,8 @@ export async function startGateway(
   }
   const signingKey = await loadSigningKey(database)
   const weights = createModelStore(config)
+  const disk = new DiskUpkeep(config, stores)
+  await disk.lookAtDisk()
   const gateway = await gatewayDependencies(config, stores, {
     channel,
     catalogue,
@@ -70,6 +74,7 @@ export async function startGateway(
     webhookKeys: [signingKey.publicJwk],
     weights,
     isLeaving: () => leaving,
+    disk: () => disk.figures,
   })
   const app = createApp(gateway)
   const web = await createWebServer(config, app.fetch, log)
@@ -85,7 +90,7 @@ export async function startGateway(
   })
   deliverer.start()
   const stopWaking = queue.onWebhook(() => deliverer.wake())
-  const stopMaintenance = startMaintenance(config, stores, log)
+  const stopMaintenance = startMaintenance(config, stores, disk, log)
   return {
     url,
     ...(web.authorityFile !== undefined && { authorityFile: web.authorityFile }),
@@ -117,7 +122,8 @@ export async function startGateway(
   }
 }
 
-interface GatewayParts extends Pick<GatewayDependencies, 'channel' | 'catalogue' | 'log' | 'webhookKeys' | 'weights'> {
+interface GatewayParts
+  extends Pick<GatewayDependencies, 'channel' | 'catalogue' | 'log' | 'webhookKeys' | 'weights' | 'disk'> {
   isLeaving(): boolean
 }
 
@@ -139,6 +145,7 @@ async function gatewayDependencies(
       secret: await sharedSecret(database, 'upload-secret'),
       lifecycleDefaults: defaults,
       limits: { maxFileBytes: config.limits.uploadBytes, maxPartBytes: MAX_PART_BYTES, ticketSeconds: TICKET_SECONDS },
+      requireRoom: () => requireRoom(parts.disk?.()),
       filesUrl: (request) => publicUrlsOf(request, config.publicUrl).cdn,
       authenticate: async (request) =>
         (await verifyKey(keys === undefined ? {} : { keys }, request.headers.get('authorization') ?? undefined)) ?? {

@@ -1,17 +1,26 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
+import type { DiskUpkeep } from './disk-upkeep.ts'
 import { withdrawDeadRunners } from './runner-locks.ts'
 import type { BackingStores } from './stores.ts'
 
 const REAP_SECONDS = 1
 const SWEEP_SECONDS = 60
+const LOOK_SECONDS = 5
+/** A walk over all files. */
+const FILES_SECONDS = 600
 
 /**
  * The work that keeps a server healthy: returning the requests of lost runners, and erasing what is past its time. Several
  * gateways may do it on one database.
  * @returns stops it
  */
-export function startMaintenance(config: Config, { queue, objects }: BackingStores, log: Logger): () => void {
+export function startMaintenance(
+  config: Config,
+  { queue, objects }: BackingStores,
+  disk: DiskUpkeep,
+  log: Logger,
+): () => void {
   const timers = [
     ...(config.databaseUrl === undefined
       ? [every(REAP_SECONDS, () => withdrawDeadRunners(config.dataFolder, queue), 'looking after dead runners', log)]
@@ -19,6 +28,9 @@ export function startMaintenance(config: Config, { queue, objects }: BackingStor
     every(REAP_SECONDS, () => queue.reap(), 'returning lost requests', log),
     every(SWEEP_SECONDS, () => queue.sweep(), 'erasing old requests', log),
     every(SWEEP_SECONDS, () => objects.sweep(new Date()), 'erasing expired files', log),
+    every(LOOK_SECONDS, () => disk.lookAtDisk(), 'looking at the disk', log),
+    every(SWEEP_SECONDS, () => disk.trimPayloads(), 'erasing what is over the budget of payloads', log),
+    every(FILES_SECONDS, () => disk.trimFiles(), 'removing what is over the budget of files', log),
   ]
   return () => timers.forEach(clearInterval)
 }

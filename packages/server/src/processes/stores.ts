@@ -36,7 +36,8 @@ export async function openBackingStores(config: Config): Promise<BackingStores> 
     throw error
   })
   const events = database.notifications === undefined ? new LocalEvents() : undefined
-  const queue = createRequestQueue(database, events === undefined ? {} : { events })
+  const { maxRecordedCharacters } = config.storage
+  const queue = createRequestQueue(database, { maxRecordedCharacters, ...(events !== undefined && { events }) })
   return {
     database,
     queue,

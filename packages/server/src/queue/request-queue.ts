@@ -15,6 +15,8 @@ export const DEFAULT_ACCOUNT = 'default'
 export type RequestState = 'queued' | 'running' | 'completed'
 export type Priority = 'normal' | 'low'
 export const LOG_LEVELS = ['STDERR', 'STDOUT', 'ERROR', 'INFO', 'WARN', 'DEBUG'] as const
+/** Log entries that are read together. */
+export const LOGS_AT_ONCE = 1000
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
 export interface Submission {
@@ -242,7 +244,7 @@ export interface RequestQueue {
   /** Requests ahead of a queued one, 0-based: exact up to 10,000, estimated above. */
   position(requestId: string): Promise<number>
 
-  /** Log entries of a request in order, from index `from`. */
+  /** Log entries of a request in order, from index `from`, at most `LOGS_AT_ONCE`. */
   logs(requestId: string, from?: number): Promise<readonly LogEntry[]>
 
   /** Keeps a synchronously answered request for the listings. Not fsynced: nobody was promised it. */

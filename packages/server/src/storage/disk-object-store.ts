@@ -1,5 +1,6 @@
 import { type FileHandle, open, readFile, rename, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { diskEntries } from './disk-entries.ts'
 import { DiskExpiry } from './disk-expiry.ts'
 import { diskFailure, isMissing, makeFolder, removeFile, streamFile, syncFolder, writeFileFrom } from './disk-file.ts'
 import { type DiskMetadata, newVersion, objectPaths, parseMetadata } from './disk-layout.ts'
@@ -10,6 +11,7 @@ import type {
   ObjectInfo,
   ObjectStore,
   PutOptions,
+  StoredEntry,
   StoredObject,
   UploadedPart,
 } from './object-store.ts'
@@ -127,6 +129,10 @@ export class DiskObjectStore implements ObjectStore {
 
   async presignPut(): Promise<undefined> {
     return undefined
+  }
+
+  async *entries(): AsyncGenerator<StoredEntry> {
+    yield* diskEntries(join(this.#root, 'objects'))
   }
 
   /** What has expired is listed by hour; what a crash left takes a walk over all files, made once a day. */

@@ -39,6 +39,12 @@ export interface UploadedPart {
   readonly etag: string
 }
 
+export interface StoredEntry {
+  readonly key: string
+  readonly bytes: number
+  readonly storedAt: Date
+}
+
 export interface StoredObject {
   readonly info: ObjectInfo
   /** Read it to its end or cancel it: it holds a file or a connection open. */
@@ -78,6 +84,9 @@ export interface ObjectStore {
 
   /** A URL that takes a PUT straight to the bucket, or `undefined` where the gateway must take it. */
   presignPut(key: string, options: PutOptions & { expiresInSeconds: number }): Promise<string | undefined>
+
+  /** Every object that is stored, in no order; one that comes or goes meanwhile may be among them or not. */
+  entries(): AsyncIterable<StoredEntry>
 
   /** Removes expired objects and multipart uploads abandoned for a day. */
   sweep(now: Date): Promise<void>

@@ -7,6 +7,7 @@ import {
   DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
+  ListObjectsV2Command,
   PutObjectCommand,
   S3Client,
   UploadPartCommand,
@@ -19,6 +20,7 @@ import type {
   ObjectInfo,
   ObjectStore,
   PutOptions,
+  StoredEntry,
   StoredObject,
   UploadedPart,
 } from './object-store.ts'
@@ -45,6 +47,8 @@ export interface S3Options {
   readonly directUploads?: boolean
 }
 
+/** Where keys of files are, apart from the markers of their expiry. */
+const FILES_FOLDER = 'files/'
 /** Memory per upload is two of these; S3 takes no smaller part but the last. */
 const PART_BYTES = 8 * 1024 * 1024
 
@@ -194,6 +198,19 @@ export class S3ObjectStore implements ObjectStore {
         signableHeaders: new Set(['host', 'content-type']),
       }),
     )
+  }
+
+  async *entries(): AsyncGenerator<StoredEntry> {
+    const folder = { Bucket: this.#bucket, Prefix: `${this.#prefix}${FILES_FOLDER}` }
+    let page = await this.#call(() => this.#client.send(new ListObjectsV2Command(folder)))
+    for (;;) {
+      for (const { Key, Size, LastModified } of page.Contents ?? [])
+        if (Key !== undefined)
+          yield { key: Key.slice(this.#prefix.length), bytes: Size ?? 0, storedAt: LastModified ?? new Date(0) }
+      const { NextContinuationToken: ContinuationToken } = page
+      if (ContinuationToken === undefined) return
+      page = await this.#call(() => this.#client.send(new ListObjectsV2Command({ ...folder, ContinuationToken })))
+    }
   }
 
   async sweep(now: Date): Promise<void> {

@@ -28,6 +28,7 @@ beforeAll(async () => {
     secret: randomBytes(32),
     lifecycleDefaults: { current: async () => ({}) },
     limits: { maxFileBytes: 200 * MEBIBYTE, maxPartBytes: 16 * MEBIBYTE, ticketSeconds: 600 },
+    requireRoom() {},
     filesUrl: () => `${base}/cdn`,
     authenticate: async () => ({ account: 'default' }),
   }

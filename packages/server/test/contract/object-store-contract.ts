@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
+import { trimFiles } from '../../src/storage/files-budget.ts'
 import { newFileKey } from '../../src/storage/object-key.ts'
 import type { ObjectStore, StoredObject } from '../../src/storage/object-store.ts'
 import { StorageError } from '../../src/storage/storage-error.ts'
@@ -48,6 +49,38 @@ export function describeObjectStore(name: string, store: () => ObjectStore): voi
       expect(read?.info.etag).toBe(put.etag)
       expect(await store().head(key)).toEqual(read?.info)
       expect(read?.info.expiresAt).toBeUndefined()
+    })
+
+    it('lists what is stored, and lets the oldest go beyond a budget', async () => {
+      const own = new Map([400, 300, 200].map((size) => [newFileKey(`${size}.noext.bin`), size]))
+      for (const [key, size] of own) await store().put(key, randomBytes(size), { ...TEXT, acl: { default: 'hide' } })
+      const plain = newFileKey('plain')
+      await store().put(plain, randomBytes(7), TEXT)
+      const listed = new Map<string, number>()
+      for await (const { key, bytes, storedAt } of store().entries()) {
+        listed.set(key, bytes)
+        expect(Math.abs(Date.now() - storedAt.getTime())).toBeLessThan(600_000)
+      }
+      for (const [key, size] of [...own, [plain, 7] as const]) expect(listed.get(key)).toBe(size)
+      // Only its own, with ages of the test's making: other tests' objects are in the same store.
+      const ages = [...own.keys(), plain]
+      const hours = (count: number) => new Date(Date.now() - count * 3_600_000)
+      const part = {
+        async *entries() {
+          for await (const entry of store().entries()) {
+            const age = ages.indexOf(entry.key)
+            if (age >= 0) yield { ...entry, storedAt: hours(age === 3 ? 0 : 10 - age) }
+          }
+        },
+        delete: (key: string) => store().delete(key),
+      }
+      expect(await trimFiles(part, 10_000, new Date())).toEqual({ files: 4, bytes: 907 })
+      expect(await trimFiles(part, 600, new Date())).toEqual({ files: 3, bytes: 507 })
+      expect(await store().head(ages[0] ?? '')).toBeUndefined()
+      expect(await store().head(ages[1] ?? '')).toBeDefined()
+      // What was stored within the last hour stays.
+      expect(await trimFiles(part, 0, new Date())).toEqual({ files: 1, bytes: 7 })
+      expect(await store().head(plain)).toBeDefined()
     })
 
     it('puts streams of unknown length: empty, in small chunks, and larger than one S3 part', async () => {

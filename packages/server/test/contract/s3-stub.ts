@@ -164,7 +164,11 @@ export class S3Stub {
     } else {
       const after = url.searchParams.get('continuation-token') ?? ''
       const all = [...this.objects.keys()].filter((key) => key.startsWith(prefix) && key > after).toSorted()
-      const entries = all.slice(0, PAGE).map((key) => `<Contents><Key>${key}</Key></Contents>`)
+      const entries = all.slice(0, PAGE).map((key) => {
+        const { body, lastModified } = this.objects.get(key) ?? { body: '', lastModified: new Date(0) }
+        const about = `<Size>${body.length}</Size><LastModified>${lastModified.toISOString()}</LastModified>`
+        return `<Contents><Key>${key}</Key>${about}</Contents>`
+      })
       const more = `<IsTruncated>true</IsTruncated><NextContinuationToken>${all[PAGE - 1]}</NextContinuationToken>`
       const truncated = all.length > PAGE ? more : '<IsTruncated>false</IsTruncated>'
       response.end(xml(`<ListBucketResult>${truncated}${entries.join('')}</ListBucketResult>`))

@@ -20,6 +20,7 @@ export function storageOf(folder: string): Pick<GatewayDependencies, 'storage' |
       secret: randomBytes(32),
       lifecycleDefaults,
       limits: { maxFileBytes: 1_000_000, maxPartBytes: 100_000, ticketSeconds: 60 },
+      requireRoom() {},
       filesUrl: (request) => `${new URL(request.url).origin}/cdn`,
       authenticate: async () => ({ account: DEFAULT_ACCOUNT }),
     },

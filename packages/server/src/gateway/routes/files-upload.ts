@@ -41,10 +41,11 @@ export function fileUploadRoutes(dependencies: StorageDependencies): Hono {
   return app
 }
 
-async function putFile(c: Context, { store, secret, limits }: StorageDependencies): Promise<Response> {
+async function putFile(c: Context, { store, secret, limits, requireRoom }: StorageDependencies): Promise<Response> {
   const { key, contentType, lifecycle, owner, uploadId } = ticketOf(c, secret)
   if (uploadId !== undefined)
     throw new WireError(400, 'This URL is for a multipart upload: PUT parts to /1, /2 … below it')
+  requireRoom()
   const body = limitBody(c.req.raw.body, { maxBytes: limits.maxFileBytes, ...announced(c) })
   const { etag } = await store.put(key, body, putOptions(contentType, lifecycle, owner, new Date()))
   return c.json({}, 200, { etag: `"${etag}"` })
@@ -96,10 +97,11 @@ async function ownUpload(c: Context, dependencies: StorageDependencies): Promise
 
 async function putPart(
   c: Context,
-  { store, limits }: StorageDependencies,
+  { store, limits, requireRoom }: StorageDependencies,
   key: string,
   uploadId: string | undefined,
 ): Promise<Response> {
+  requireRoom()
   if (uploadId === undefined) throw new WireError(400, 'This URL is for an upload in one piece: PUT the file to it')
   const partNumber = Number(c.req.param('part'))
   const maxParts = Math.max(1, Math.ceil(limits.maxFileBytes / SMALLEST_PART_BYTES))
@@ -144,7 +146,8 @@ export function fileKey(c: Context): string {
   return `files/${c.req.param('folder')}/${c.req.param('name')}`
 }
 
-async function newFile(c: Context, owner: string, { lifecycleDefaults }: StorageDependencies) {
+async function newFile(c: Context, owner: string, { lifecycleDefaults, requireRoom }: StorageDependencies) {
+  requireRoom()
   const headers = c.req.raw.headers
   const contentType = contentTypeOf(headers.get('content-type'))
   const key = newFileKey(headers.get('x-fal-file-name') ?? `file.${/^\w+\/(\w+)/.exec(contentType)?.[1] ?? 'bin'}`)

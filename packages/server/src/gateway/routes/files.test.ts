@@ -25,6 +25,7 @@ beforeAll(async () => {
     secret: randomBytes(32),
     lifecycleDefaults: { current: async () => ({}) },
     limits: { maxFileBytes: 20_000_000, maxPartBytes: 1000, ticketSeconds: 60 },
+    requireRoom() {},
     filesUrl: (request: Request) => `${new URL(request.url).origin}/cdn`,
     authenticate: async (request: Request) => {
       const user = /^Key (\w+):right$/.exec(request.headers.get('authorization') ?? '')?.[1]

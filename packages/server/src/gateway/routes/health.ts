@@ -5,19 +5,23 @@ import { answerableError } from '../../errors/errors.ts'
 import { DEFAULT_ACCOUNT, type RequestQueue, type RunnerAdvertisement } from '../../queue/request-queue.ts'
 import { requireKey } from '../authentication.ts'
 import type { GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
+import { type DiskFigures, diskBody } from '../disk-use.ts'
 import type { GatewayMetrics } from '../metrics.ts'
 
 /** Whoever asks whether this process lives waits no longer for a queue that is away. */
 const HEALTH_MILLISECONDS = 500
 
 /**
- * `/health` (the process answers, and what its runners draw with), `/ready` (what it depends on answers too) and `/metrics`
+ * `/health` (the process answers, what its runners draw with and how full it is), `/ready` (what it depends on answers too) and `/metrics`
  * (Prometheus text), which tell of all accounts together and so need a key of the default one, unless the configuration opens them.
  */
 export function healthRoutes(dependencies: GatewayDependencies): RouteGroup {
   const { readiness, metrics, queue, config } = dependencies
   const routes = new Hono<GatewayEnv>()
-  routes.get('/health', async (c) => c.json({ status: 'ok', ...(await runnersOf(queue)) }))
+  routes.get('/health', async (c) => {
+    const figures = dependencies.disk?.()
+    return c.json({ status: 'ok', ...(await runnersOf(queue)), ...(figures && { disk: diskBody(figures) }) })
+  })
   routes.get('/ready', async (c) => {
     const checks = await Promise.all(Object.entries(readiness ?? {}).map(runCheck))
     const ready = checks.every(([, problem]) => problem === 'ok')
@@ -26,6 +30,8 @@ export function healthRoutes(dependencies: GatewayDependencies): RouteGroup {
   if (!config.openMetrics) routes.use('/metrics', requireKey(dependencies, { account: DEFAULT_ACCOUNT }))
   routes.get('/metrics', async (c) => {
     await readQueue(queue, metrics)
+    const figures = dependencies.disk?.()
+    if (figures) showDisk(figures, metrics)
     c.header('content-type', metrics.registry.contentType)
     return c.body(await metrics.registry.metrics())
   })
@@ -53,6 +59,15 @@ async function readQueue(queue: Pick<RequestQueue, 'load' | 'runners'>, metrics:
   metrics.runners.set(runners.length)
   metrics.runnerDevices.reset()
   for (const { device, precision } of arithmetics(runners)) metrics.runnerDevices.inc({ device, precision })
+}
+
+function showDisk(figures: DiskFigures, { storedBytes, storedBudgetBytes, diskFreeBytes }: GatewayMetrics): void {
+  const { payloadBytes, fileBytes, freeBytes } = figures
+  if (payloadBytes !== undefined) storedBytes.set({ kind: 'payloads' }, payloadBytes)
+  if (fileBytes !== undefined) storedBytes.set({ kind: 'files' }, fileBytes)
+  storedBudgetBytes.set({ kind: 'payloads' }, figures.payloadBudgetBytes)
+  storedBudgetBytes.set({ kind: 'files' }, figures.fileBudgetBytes)
+  if (freeBytes !== undefined) diskFreeBytes.set(freeBytes)
 }
 
 async function runCheck([name, check]: [string, () => Promise<void>]): Promise<[string, string]> {

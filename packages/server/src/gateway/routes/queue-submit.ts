@@ -4,6 +4,7 @@ import { queueStatusBody } from '../../protocol/queue-status.ts'
 import { createRequestId } from '../../protocol/request-id.ts'
 import { readJsonBody } from '../../validation/request-body.ts'
 import type { GatewayContext, GatewayDependencies } from '../dependencies.ts'
+import { requireRoom } from '../disk-use.ts'
 import { requireEndpoint } from '../endpoint-lookup.ts'
 import { refuseUnfetchableUrls } from '../input-urls.ts'
 import { publicUrlsOf } from '../public-urls.ts'
@@ -17,6 +18,7 @@ import { queueUrls } from './queue-urls.ts'
  */
 export async function submit(dependencies: GatewayDependencies, c: GatewayContext, id: string): Promise<Response> {
   const { config, queue, catalogue } = dependencies
+  requireRoom(dependencies.disk?.())
   const endpoint = requireEndpoint(catalogue, id)
   const webhookUrl = readWebhookUrl(c.req.query('fal_webhook'))
   const maxQueueLength = readMaxQueueLength(c.req.query('fal_max_queue_length'))

@@ -4,6 +4,7 @@ import { dumpsJson } from '../../protocol/json-text.ts'
 import { CANCEL_ANSWERS, queueStatusCode } from '../../protocol/queue-status.ts'
 import { isRequestId } from '../../protocol/request-id.ts'
 import { isTrue } from '../../protocol/request-options.ts'
+import { LOGS_AT_ONCE, type LogEntry } from '../../queue/request-queue.ts'
 import { requireKeyOrToken } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import { publicUrlsOf } from '../public-urls.ts'
@@ -68,12 +69,25 @@ async function statusResponse(
   const request = await visibleRequest(dependencies, c, requestId)
   if (request === undefined) throw unknownRequest(requestId)
   const urls = publicUrlsOf(c.req, config.publicUrl)
-  const logs = isTrue(c.req.query('logs')) ? await queue.logs(requestId) : undefined
+  const logs = isTrue(c.req.query('logs')) ? await allLogs(queue, requestId) : undefined
   const { state, body } = await describeRequest(queue, request, urls.queue, logs)
   return new Response(dumpsJson(body), {
     status: queueStatusCode(state),
     headers: { 'content-type': 'application/json; charset=utf-8' },
   })
+}
+
+/** Entries that a status answers; a request of hundreds of steps has fewer. */
+const MOST_LOGS = 5 * LOGS_AT_ONCE
+
+async function allLogs(queue: GatewayDependencies['queue'], requestId: string): Promise<readonly LogEntry[]> {
+  const logs: LogEntry[] = []
+  for (let more = true; more && logs.length < MOST_LOGS; ) {
+    const next = await queue.logs(requestId, logs.length)
+    logs.push(...next)
+    more = next.length === LOGS_AT_ONCE
+  }
+  return logs
 }
 
 /** What the handler answered, its own status included. */

@@ -1,6 +1,7 @@
 import { REQUEST_ID } from '../../protocol/headers.ts'
 import { dumpsJson } from '../../protocol/json-text.ts'
 import { isTrue } from '../../protocol/request-options.ts'
+import { LOGS_AT_ONCE } from '../../queue/request-queue.ts'
 import type { GatewayContext, GatewayDependencies } from '../dependencies.ts'
 import { publicUrlsOf } from '../public-urls.ts'
 import { eventStreamResponse, type SendEvent } from '../server-sent-events.ts'
@@ -55,9 +56,11 @@ async function sendChanges(
       const logs = withLogs ? await queue.logs(requestId, shownLogs) : undefined
       const { state, body } = await describeRequest(queue, request, queueBase, logs)
       const status = dumpsJson({ ...body, logs: null })
-      if (status !== lastStatus || (logs?.length ?? 0) > 0) send(dumpsJson(body))
+      if (status !== lastStatus || (logs?.length ?? 0) > 0) await send(dumpsJson(body))
       lastStatus = status
       shownLogs += logs?.length ?? 0
+      // What there is more of the log comes before the last event, which is taken for the outcome.
+      if (logs?.length === LOGS_AT_ONCE) continue
       if (state === 'COMPLETED') return
       // Looks again after a while by itself: a notification between processes can be lost with its connection.
       await changes.wait(config.limits.keepAliveSeconds)

@@ -19,6 +19,8 @@ export interface StorageDependencies {
   readonly limits: UploadLimits
   /** For files whose request says nothing of their lifecycle. */
   readonly lifecycleDefaults: Pick<LifecycleDefaults, 'current'>
+  /** @throws WireError 507 while nothing new is stored */
+  requireRoom(): void
   /** Origin and prefix under which this client reaches files: `http://localhost:3010/cdn`, or `https://v3.fal.media`. */
   filesUrl(request: Request): string
   /**

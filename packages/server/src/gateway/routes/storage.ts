@@ -32,6 +32,7 @@ export function storageRoutes(dependencies: StorageDependencies): Hono {
 async function initiate(c: Context, dependencies: StorageDependencies, multipart: boolean): Promise<Response> {
   const { store, secret, limits } = dependencies
   const { account: owner } = await dependencies.authenticate(c.req.raw)
+  dependencies.requireRoom()
   const body = await readInitiation(c.req.raw)
   const contentType = contentTypeOf(body.content_type)
   const lifecycle = lifecycleOf(c.req.raw.headers, await dependencies.lifecycleDefaults.current())

@@ -92,14 +92,14 @@ function streamOutputs(
       let last = ''
       for await (const output of work.outputs()) {
         last = stringifyJson(output)
-        send(last)
+        await send(last)
       }
       if (work.result !== undefined) recordCall(dependencies, call, outcomeOf(work.result, last))
     } catch (error) {
       const told = gone.aborted ? requestError('client_disconnected', 'The client disconnected', error) : error
       recordCall(dependencies, call, failedOutcome(told))
       // The reader's own leaving is no news to anyone.
-      if (!gone.aborted) send(stringifyJson(errorEvent(error)))
+      if (!gone.aborted) await send(stringifyJson(errorEvent(error)))
     } finally {
       session.close()
       metrics.openStreams.dec({ kind: 'output' })

@@ -69,7 +69,7 @@ async function pull({ pulls }: LocalWeights, plan: PullPlan, send: SendEvent, si
   const { label, license, files, missing } = plan
   const total = plan.source.type === 'hub' ? bytesOf(missing) : undefined
   const event = (type: string, fields: object) => send(JSON.stringify({ type, ...fields }))
-  event('planned', { model: label, license: license ?? null, files, missing_bytes: total ?? null })
+  await event('planned', { model: label, license: license ?? null, files, missing_bytes: total ?? null })
   const done = new Map<string, number>()
   let reportedAt = 0
   const onProgress = (file: string, fileBytes: number, fileTotal: number | undefined) => {
@@ -77,14 +77,14 @@ async function pull({ pulls }: LocalWeights, plan: PullPlan, send: SendEvent, si
     if (performance.now() - reportedAt < PROGRESS_MILLISECONDS) return
     reportedAt = performance.now()
     const doneBytes = [...done.values()].reduce((sum, bytes) => sum + bytes, 0)
-    event('progress', { done_bytes: doneBytes, total_bytes: total ?? fileTotal ?? null })
+    void event('progress', { done_bytes: doneBytes, total_bytes: total ?? fileTotal ?? null })
   }
   try {
     await pulls.fetch(plan, { signal, onProgress })
-    event('done', { model: label })
+    await event('done', { model: label })
   } catch (error) {
     if (!(error instanceof ModelError)) throw error
-    event('failed', { reason: error.reason, message: error.message })
+    await event('failed', { reason: error.reason, message: error.message })
   }
 }
 

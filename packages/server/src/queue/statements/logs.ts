@@ -1,6 +1,6 @@
 import { inState } from '../../db/in-state.ts'
 import type { QueueContext } from '../context.ts'
-import { type ClaimToken, LOG_LEVELS, type LogEntry, type LogLevel } from '../request-queue.ts'
+import { type ClaimToken, LOG_LEVELS, LOGS_AT_ONCE, type LogEntry, type LogLevel } from '../request-queue.ts'
 
 /** Adds entries to a request's log, unless the attempt is stale. */
 export async function appendLogs(
@@ -14,7 +14,7 @@ export async function appendLogs(
     logged_at: entry.timestamp.getTime(),
     level: entry.level,
     // NUL ends a text in libsql and is refused by PostgreSQL.
-    message: entry.message.replaceAll('\0', '\uFFFD'),
+    message: entry.message.slice(0, LONGEST_MESSAGE).replaceAll('\0', '\uFFFD'),
     done: entry.progress?.done ?? null,
     total: entry.progress?.total ?? null,
   }))
@@ -33,8 +33,8 @@ export async function appendLogs(
   if (appended) context.events.publish({ type: 'request', requestId: claim.requestId })
 }
 
-/** Every entry counts as one row, so an index is an offset; a request logs tens of lines, seldom more. */
-const NO_LIMIT = Number.MAX_SAFE_INTEGER
+/** What may be said in one entry. */
+const LONGEST_MESSAGE = 4000
 
 export function logs(context: QueueContext, requestId: string, from: number): Promise<LogEntry[]> {
   return context.database.read(async (query) => {
@@ -43,7 +43,7 @@ export function logs(context: QueueContext, requestId: string, from: number): Pr
       .select(['logged_at', 'level', 'message', 'done', 'total'])
       .where('request_id', '=', requestId)
       .orderBy('id')
-      .limit(NO_LIMIT) // SQLite takes an offset only after a limit.
+      .limit(LOGS_AT_ONCE)
       .offset(from)
       .execute()
     return rows.map((row) => ({
