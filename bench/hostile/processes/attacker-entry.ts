@@ -1,0 +1,20 @@
+/** Entry of the process that attacks: what it costs must not be taken for what the server costs. */
+import { receiveSetup, stopOnTerm } from '../../crash/processes/setup.ts'
+import { ATTACKS } from '../attacks.ts'
+import type { Scale, Target } from '../target.ts'
+
+export interface AttackerSetup {
+  readonly target: Target
+  readonly scale: Scale
+}
+
+const { target, scale } = await receiveSetup<AttackerSetup>()
+const stop = new AbortController()
+stopOnTerm(async () => stop.abort())
+process.on('message', async (message) => {
+  if (typeof message !== 'object' || message === null || !('attack' in message)) return
+  const attack = ATTACKS[String(message.attack)]
+  if (attack === undefined) throw new Error(`there is no attack ${message.attack}`)
+  process.send?.({ outcomes: await attack(target, scale, stop.signal) })
+})
+process.send?.({ ready: true })
