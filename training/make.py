@@ -140,12 +140,6 @@ def ip_adapter(o: Options) -> None:
     train_ip_adapter(o.base, out / "image_encoder", o.data, o.work, out, **o.schedule(250, 32), rate=1e-3, seed=32)
 
 
-def fast_decoder(o: Options) -> None:
-    from pinhole_training.fast_decoder import train_fast_decoders
-
-    train_fast_decoders(o.core, o.data, o.work, o.out, **o.schedule(800, 16))
-
-
 def prompt_expander(o: Options) -> None:
     from pinhole_training.prompt_expander import train_prompt_expander
 
@@ -172,7 +166,7 @@ STAGES: dict[str, Callable[[Options], None]] = {
     "scenes": scenes, "tokenizer": tokenizer, "autoencoder": autoencoder, "outer-levels": outer_levels, "latents": latents,
     "text-encoder": text_encoder, "unet": unet, "lcm-lora": lcm_lora, "style-lora": style_lora, "controlnet": controlnet,
     "embedding": embedding, "clip-vision": clip_vision, "ip-adapter": ip_adapter,
-    "fast-decoder": fast_decoder, "prompt-expander": prompt_expander, "evaluate": evaluate, "verify": verify,
+    "prompt-expander": prompt_expander, "evaluate": evaluate, "verify": verify,
 }  # fmt: skip
 
 
