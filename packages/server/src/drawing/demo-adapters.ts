@@ -8,7 +8,12 @@ interface DemoAdapter {
 }
 
 /** Adapters that were trained for the demo checkpoint and come with the program. */
-export const DEMO_ADAPTERS: readonly DemoAdapter[] = [{ id: 'pinhole/blueprint-lora', kind: 'lora' }]
+export const DEMO_ADAPTERS: readonly DemoAdapter[] = [
+  { id: 'pinhole/blueprint-lora', kind: 'lora' },
+  { id: 'pinhole/duotone-lora', kind: 'lora' },
+  { id: 'pinhole/woodcut-lora', kind: 'lora' },
+  { id: 'pinhole/canny', kind: 'controlnet', like: /canny|edge|lineart/i },
+]
 
 /**
  * What shows a field while the weights that a request names are not here: nothing stands in for them, since an adapter is made for one
@@ -18,7 +23,8 @@ export const DEMO_ADAPTERS: readonly DemoAdapter[] = [{ id: 'pinhole/blueprint-l
 export function demoAdapterHint(kind: WeightsKind, reference: string): string {
   const fitting = DEMO_ADAPTERS.filter((adapter) => adapter.kind === kind && (adapter.like?.test(reference) ?? true))
   const ids = fitting.map(({ id }) => id)
-  return ids.length === 0 ? '' : ` With the demo checkpoint Pinhole, ${ids.join(' or ')} shows what such weights do.`
+  const verb = ids.length === 1 ? 'shows' : 'show'
+  return ids.length === 0 ? '' : ` With the demo checkpoint Pinhole, ${ids.join(', ')} ${verb} what such weights do.`
 }
 
 /** What an adapter of another base is answered with where a demo checkpoint stands in for that base; begins with a blank. */

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { decodeImage, type RgbImage } from '@darkroom/engine'
+import { decodeImage, encodeImage, type RgbImage } from '@darkroom/engine'
 import { createFalClient, type FalClient } from '@fal-ai/client'
 import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -11,7 +11,9 @@ import { type RunningServer, startServer } from '../../src/processes/server-proc
 type Rgb = readonly [number, number, number]
 
 /** Colours of the style's own pictures: training/pinhole_training/style_lora.py. */
-const BLUEPRINT_PAPER: Rgb = [24, 58, 138]
+const BLUEPRINT: readonly Rgb[] = [[24, 58, 138]]
+
+const WOODCUT = rampBetween([52, 28, 18], [244, 232, 200])
 
 /** Nothing is pulled and nothing is fetched: what a newcomer has. */
 describe('the demo adapters on the demo checkpoint', { timeout: 120_000 }, () => {
@@ -68,8 +70,30 @@ describe('the demo adapters on the demo checkpoint', { timeout: 120_000 }, () =>
     const prompt = 'a king, golden crown, yellow background'
     const plain = await draw({ prompt })
     const drawn = await draw({ prompt, loras: [{ path: 'pinhole/blueprint-lora', scale: 1 }] })
-    expect(shareNear(plain, BLUEPRINT_PAPER, 60)).toBeLessThan(0.1)
-    expect(shareNear(drawn, BLUEPRINT_PAPER, 60)).toBeGreaterThan(0.5)
+    expect(shareNear(plain, BLUEPRINT, 60)).toBeLessThan(0.1)
+    expect(shareNear(drawn, BLUEPRINT, 60)).toBeGreaterThan(0.5)
+  })
+
+  it('a LyCORIS file draws woodcuts', async () => {
+    const prompt = 'a purple star on a green background'
+    const plain = await draw({ prompt })
+    const drawn = await draw({ prompt, loras: [{ path: 'pinhole/woodcut-lora', scale: 1 }] })
+    expect(shareNear(plain, WOODCUT, 20)).toBeLessThan(0.3)
+    expect(shareNear(drawn, WOODCUT, 20)).toBeGreaterThan(0.8)
+  })
+
+  it.each([
+    ['pinhole/512', 512],
+    ['pinhole/1024', 1024],
+  ])('a ControlNet draws along given edges with %s', async (model_name, side) => {
+    const size = { width: side, height: side }
+    const edges = circle(side)
+    const image_url = `data:image/png;base64,${Buffer.from(await encodeImage(edges, 'png')).toString('base64')}`
+    const input = { model_name, image_size: size, prompt: 'a red circle on a yellow background' }
+    const plain = redMiddle(await draw(input))
+    const drawn = redMiddle(await draw({ ...input, controlnets: [{ path: 'pinhole/canny', image_url }] }))
+    expect(Math.abs(plain - CIRCLE_MIDDLE)).toBeGreaterThan(0.05)
+    expect(Math.abs(drawn - CIRCLE_MIDDLE)).toBeLessThan(0.03)
   })
 
   it('a prompt is expanded in the words that the demo checkpoint knows', async () => {
@@ -90,7 +114,9 @@ describe('the demo adapters on the demo checkpoint', { timeout: 120_000 }, () =>
   it('weights that are not here are named, with the demo adapter that shows the field', async () => {
     const answer = await refusal({ model_name: 'pinhole/512', loras: [{ path: 'owner/pastel-lora' }] })
     expect(answer).toContain('owner/pastel-lora is not on this server')
-    expect(answer).toContain('pinhole/blueprint-lora shows what such weights do')
+    expect(answer).toContain(
+      'pinhole/blueprint-lora, pinhole/duotone-lora, pinhole/woodcut-lora show what such weights do',
+    )
   })
 
   it('a LoRA of another base is refused with those that fit the stand-in', async () => {
@@ -107,11 +133,46 @@ describe('the demo adapters on the demo checkpoint', { timeout: 120_000 }, () =>
   })
 })
 
-/** Share of pixels whose channels are all within `distance` of a colour. */
-function shareNear({ data, width, height }: RgbImage, colour: Rgb, distance: number): number {
+/** Share of pixels whose channels are all within `distance` of a colour of a ramp. */
+function shareNear({ data, width, height }: RgbImage, ramp: readonly Rgb[], distance: number): number {
   let near = 0
   for (let i = 0; i < data.length; i += 3) {
-    if (colour.every((value, c) => Math.abs((data[i + c] as number) - value) <= distance)) near++
+    if (ramp.some((colour) => colour.every((value, c) => Math.abs((data[i + c] as number) - value) <= distance))) near++
   }
   return near / (width * height)
+}
+
+/** Twenty steps from one colour to another. */
+function rampBetween(from: Rgb, to: Rgb): readonly Rgb[] {
+  const between = (share: number) =>
+    from.map((value, c) => value + share * ((to[c] as number) - value)) as unknown as Rgb
+  return Array.from({ length: 21 }, (_, i) => between(i / 20))
+}
+
+/** Where the circle stands, as a share of the picture's width: beside the middle, where nothing but the edges puts it. */
+const CIRCLE_MIDDLE = 0.4
+
+/** The outline of a circle as Canny edges, one pixel wide. */
+function circle(side: number): RgbImage {
+  const data = new Uint8Array(side * side * 3)
+  for (let i = 0; i < 4000; i++) {
+    const angle = (i / 4000) * 2 * Math.PI
+    const x = Math.round(side * (CIRCLE_MIDDLE + 0.27 * Math.cos(angle)))
+    const y = Math.round(side * (0.5 + 0.27 * Math.sin(angle)))
+    data.fill(255, (y * side + x) * 3, (y * side + x) * 3 + 3)
+  }
+  return { width: side, height: side, data }
+}
+
+/** Mean column of the red pixels, as a share of the width. */
+function redMiddle({ data, width }: RgbImage): number {
+  let count = 0
+  let sum = 0
+  for (let i = 0; i < data.length; i += 3) {
+    const [r, g, b] = [data[i], data[i + 1], data[i + 2]] as [number, number, number]
+    if (r < 140 || g > 110 || b > 110) continue
+    count++
+    sum += (i / 3) % width
+  }
+  return sum / count / width
 }
