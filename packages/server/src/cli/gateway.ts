@@ -11,6 +11,7 @@ export async function gateway(overrides: ConfigOverrides): Promise<void> {
   const log = createLogger(config)
   preparePlayground(log)
   const running = await startGatewayAlone(config, log)
+  const stopped = stopOnSignal(() => running.stop(), 'calls that are under way are answered', log)
   console.log(`Darkroom's gateway answers at ${running.url}\n${storeNames(config)}`)
-  await stopOnSignal(() => running.stop(), 'calls that are under way are answered', log)
+  await stopped
 }

@@ -10,6 +10,7 @@ export async function runner(overrides: ConfigOverrides): Promise<void> {
   const config = readConfig(overrides)
   const log = createLogger(config)
   const running = await startRunnersAlone(config, log)
+  const stopped = stopOnSignal(() => running.stop(), 'the runners finish what they hold or hand it back', log)
   const host = advertisedHost(config.runners)
   const { count } = config.runners
   const lines = [
@@ -22,5 +23,5 @@ export async function runner(overrides: ConfigOverrides): Promise<void> {
     )
   }
   console.log(lines.join('\n'))
-  await stopOnSignal(() => running.stop(), 'the runners finish what they hold or hand it back', log)
+  await stopped
 }

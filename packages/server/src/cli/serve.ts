@@ -16,9 +16,10 @@ export async function serve(overrides: ConfigOverrides): Promise<void> {
   const log = createLogger(config)
   preparePlayground(log)
   const server = await startServer(config, log)
+  const stopped = stopOnSignal(() => server.stop(), 'the runners finish what they hold', log)
   await printBanner(server, config)
   void printArithmetic(server, config)
-  await stopOnSignal(() => server.stop(), 'the runners finish what they hold', log)
+  await stopped
 }
 
 /** What draws is known once the runners have tried it. */

@@ -28,6 +28,5 @@ it('stops in order when the shell that npm started it in is ended', { timeout: 6
   // The pipe is closed when the server, which is no longer the shell's, has ended too.
   await once(shell, 'close')
   expect(output).toContain('Stopping: ')
-  expect(output).toContain('"msg":"stopped"')
   await rm(folder, { recursive: true, force: true })
 })
