@@ -312,6 +312,33 @@ def live_config_case():
     yield case("Euler", config, steps(4))
 
 
+def runge_kutta_cases():
+    """PNDM with its warm-up, four evaluations for each of the first three steps."""
+    prk = {"skip_prk_steps": False}
+    for n in (4, 5, 10, 30):
+        for extra in ({}, V):
+            yield case(PNDM, "sd15", steps(n), {**prk, **extra})
+    for spacing in ("linspace", "leading", "trailing"):
+        yield case(PNDM, "sd15", steps(7), {**prk, "timestep_spacing": spacing, "set_alpha_to_one": True})
+    for config in (LINEAR, COSINE, TRAINED):
+        yield case(PNDM, config, steps(6), prk)
+    for n, strength in ((10, 0.5), (10, 1.0), (20, 0.7), (10, 0.2)):
+        yield case(PNDM, "sd15", steps(n), prk, strength=strength)
+
+
+def lu_cases():
+    lu = {"use_lu_lambdas": True}
+    for config in CONFIGS:
+        for n in (1, 4, 10, 30):
+            yield case(DPM, config, steps(n), lu)
+        yield case(DPM, config, steps(10), {**lu, **SDE, **V})
+        yield case(DPM, config, steps(10), lu, strength=0.5)
+    yield case(DPM, COSINE, steps(8), lu)
+    yield case(DPM, "sd15", steps(9), {**lu, "solver_order": 3, "final_sigmas_type": "sigma_min"})
+    # Karras wins where both are asked for.
+    yield case(DPM, "sd15", steps(8), {**lu, **KARRAS})
+
+
 cases = [
     *named_cases(),
     *noise_schedule_cases(),
@@ -323,6 +350,8 @@ cases = [
     *euler_cases(),
     *dpm_cases(),
     *live_config_case(),
+    *runge_kutta_cases(),
+    *lu_cases(),
 ]
 header = {
     "versions": {"diffusers": diffusers.__version__, "torch": torch.__version__, "numpy": np.__version__},

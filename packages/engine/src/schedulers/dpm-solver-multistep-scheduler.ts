@@ -33,7 +33,7 @@ export const DPM_SOLVER_MULTISTEP_OPTIONS = {
   use_karras_sigmas: flag(false),
   use_exponential_sigmas: off(),
   use_beta_sigmas: off(),
-  use_lu_lambdas: off(),
+  use_lu_lambdas: flag(false),
   use_flow_sigmas: off(),
   use_dynamic_shifting: off(),
   // No parameters of the class, yet it reads them off a config that carries them.

@@ -3,11 +3,12 @@ import { SchedulerError } from './scheduler.ts'
 import { interpolate, karrasSigmas, logarithms, timestepOfLogSigma, trainingSigmas } from './sigma-schedule.ts'
 import { arange, linspace, roundHalfEven, type SpacingConfig } from './spacing.ts'
 
-const { fround, log, sqrt, trunc } = Math
+const { exp, fround, log, sqrt, trunc } = Math
 
 interface DpmSolverConfig extends SpacingConfig {
   readonly beta_schedule: string
   readonly use_karras_sigmas: boolean
+  readonly use_lu_lambdas: boolean
   readonly sigma_min: number | null
   readonly sigma_max: number | null
   readonly final_sigmas_type: 'zero' | 'sigma_min'
@@ -29,11 +30,13 @@ export function dpmSolverTimesteps(
 ): DpmSolverSchedule {
   const table = trainingSigmas(alphas)
   const final = config.final_sigmas_type === 'zero' ? 0 : (table[0] as number)
-  if (config.use_karras_sigmas) {
+  if (config.use_karras_sigmas || config.use_lu_lambdas) {
     if ('timesteps' in wanted) {
-      throw new SchedulerError(className, 'timesteps', 'custom timesteps cannot be combined with Karras sigmas')
+      const which = config.use_karras_sigmas ? 'Karras sigmas' : 'Lu’s lambdas'
+      throw new SchedulerError(className, 'timesteps', `custom timesteps cannot be combined with ${which}`)
     }
-    const { timesteps, sigmas } = karrasSchedule(config, table, stepCount(className, wanted.numInferenceSteps))
+    const spaced = config.use_karras_sigmas ? karras : lu
+    const { timesteps, sigmas } = spaced(config, table, stepCount(className, wanted.numInferenceSteps))
     return { timesteps, sigmas: [...sigmas, final].map(fround) }
   }
   const timesteps =
@@ -51,11 +54,22 @@ function withoutRepeats(className: string, timesteps: readonly number[]): readon
   return timesteps
 }
 
-/** Rounded to integers, where Euler keeps fractions: above some 50 steps the quiet end repeats timesteps. */
-function karrasSchedule(config: DpmSolverConfig, table: Float32Array, count: number): DpmSolverSchedule {
+function karras(config: DpmSolverConfig, table: Float32Array, count: number): DpmSolverSchedule {
   const largest = config.sigma_max ?? (table[table.length - 1] as number)
   const smallest = config.sigma_min ?? (table[0] as number)
-  const sigmas = karrasSigmas(largest, smallest, linspace(0, 1, count))
+  return withTimesteps(config, table, karrasSigmas(largest, smallest, linspace(0, 1, count)))
+}
+
+/** Even in λ, the logarithm of sigma (arXiv 2206.00927, section 3.3), between the ends of training. */
+function lu(config: DpmSolverConfig, table: Float32Array, count: number): DpmSolverSchedule {
+  const lambdas = logarithms(table)
+  const [largest, smallest] = [lambdas[lambdas.length - 1] as number, lambdas[0] as number]
+  const sigmas = linspace(0, 1, count).map((share) => exp(largest + share * (smallest - largest)))
+  return withTimesteps(config, table, sigmas)
+}
+
+/** Rounded to integers, where Euler keeps fractions: above some 50 steps the quiet end repeats timesteps. */
+function withTimesteps(config: DpmSolverConfig, table: Float32Array, sigmas: number[]): DpmSolverSchedule {
   const logSigmas = logarithms(table)
   const timesteps = sigmas.map((sigma) => {
     const timestep = timestepOfLogSigma(log(Math.max(sigma, 1e-10)), logSigmas)

@@ -94,8 +94,6 @@ describe('from_config', () => {
     ['Euler A', SDXL, { prediction_type: 'sample' }, 'prediction_type', 'EulerAncestralDiscreteScheduler'],
     ['DDIM', { ...SD15, beta_schedule: 'sigmoid' }, {}, 'beta_schedule', 'DDIMScheduler'],
     ['DDIM', { ...SD15, steps_offset: 0.5 }, {}, 'steps_offset', 'DDIMScheduler'],
-    [undefined, { ...SD15, skip_prk_steps: false }, {}, 'skip_prk_steps', 'PNDMScheduler'],
-    [undefined, { _class_name: 'PNDMScheduler' }, {}, 'skip_prk_steps', 'PNDMScheduler'],
     [undefined, SD15, { rescale_betas_zero_snr: true }, 'rescale_betas_zero_snr', 'PNDMScheduler'],
     ['DDIM', SD15, { use_karras_sigmas: true }, 'use_karras_sigmas', 'DDIMScheduler'],
   ] as const)('refuses what is not implemented: %s, %j, %j', (name, config, overrides, argument, scheduler) => {

@@ -28,9 +28,15 @@ export const PNDM_OPTIONS = {
   steps_offset: integer(0, 0),
 }
 
+/** Steps that the Runge-Kutta warm-up takes, each of four evaluations. */
+const WARM_UP_STEPS = 3
+/** The evaluations of one Runge-Kutta step: its weight in the sum of them. */
+const RUNGE_KUTTA_WEIGHTS = [1 / 6, 1 / 3, 1 / 3, 1 / 6] as const
+
 /**
- * Pseudo linear multistep (PLMS; arXiv 2202.09778, formula 9, without the Runge-Kutta steps); diffusers'
- * PNDMScheduler. Its schedule has the second timestep twice: the model is evaluated N + 1 times.
+ * Pseudo linear multistep (PLMS; arXiv 2202.09778, formula 9); diffusers' PNDMScheduler. With `skip_prk_steps`, as Stable Diffusion has it,
+ * the second timestep is there twice and the model is evaluated N + 1 times; without, the first three steps are of pseudo Runge-Kutta
+ * (formula 13) and it is N + 9.
  */
 export class PNDMScheduler extends VariancePreservingScheduler {
   readonly className = 'PNDMScheduler'
@@ -41,14 +47,13 @@ export class PNDMScheduler extends VariancePreservingScheduler {
   #firstSample: FloatTensor | undefined
   /** The last model outputs, oldest first, at most 4. */
   #outputs: FloatTensor[] = []
+  /** Timesteps of the warm-up; empty where it is skipped. */
+  #warmUp: readonly number[] = []
+  /** The weighted sum of the present Runge-Kutta step's outputs. */
+  #sum: FloatTensor | undefined
 
   constructor(config: Readonly<Record<string, unknown>> = {}) {
     const options = readConfig('PNDMScheduler', PNDM_OPTIONS, config)
-    if (!options.skip_prk_steps) {
-      const problem =
-        'the Runge-Kutta warm-up is not implemented; skip_prk_steps must be true, as Stable Diffusion has it'
-      throw new SchedulerError('PNDMScheduler', 'skip_prk_steps', problem)
-    }
     super(alphasCumprod({ ...options, rescale_betas_zero_snr: false }))
     this.#config = options
     this.#finalAlphaProd = options.set_alpha_to_one ? 1 : alphaProdAt(this.alphas, 0)
@@ -57,14 +62,52 @@ export class PNDMScheduler extends VariancePreservingScheduler {
   setTimesteps(schedule: Schedule, options?: ScheduleOptions): void {
     const count = stepsOnly(this.className, schedule, options)
     const spaced = integerTimesteps(this.className, this.#config, count)
-    this.timesteps = [...spaced.slice(0, 2), ...spaced.slice(1)]
+    if (this.#config.skip_prk_steps) {
+      this.timesteps = [...spaced.slice(0, 2), ...spaced.slice(1)]
+    } else {
+      this.#warmUp = warmUpTimesteps(this.className, spaced, this.#halfInterval(count))
+      this.timesteps = [...this.#warmUp, ...spaced.slice(WARM_UP_STEPS)]
+    }
     this.numInferenceSteps = count
     this.#counter = 0
     this.#firstSample = undefined
     this.#outputs = []
+    this.#sum = undefined
   }
 
-  step({ modelOutput, stepIndex, sample }: StepInput): StepOutput {
+  step(input: StepInput): StepOutput {
+    return this.#counter < this.#warmUp.length ? this.#rungeKuttaStep(input) : this.#multistep(input)
+  }
+
+  #halfInterval(count: number): number {
+    return Math.floor(Math.floor(this.#config.num_train_timesteps / count) / 2)
+  }
+
+  /**
+   * One of the four evaluations of a step: the first three move from where the step began along their own output, the last along the weighted
+   * sum of all. Where the step began is told by the count of evaluations: image-to-image that starts late keeps the first timesteps, as in
+   * diffusers.
+   */
+  #rungeKuttaStep({ modelOutput, stepIndex, sample }: StepInput): StepOutput {
+    const evaluation = this.#counter % 4
+    const begin = this.#warmUp[this.#counter - evaluation] as number
+    const reach = evaluation % 2 === 0 ? this.#halfInterval(this.numInferenceSteps) : 0
+    const weight = RUNGE_KUTTA_WEIGHTS[evaluation] as number
+    this.#sum =
+      this.#sum === undefined
+        ? linearCombination([weight, modelOutput])
+        : linearCombination([1, this.#sum], [weight, modelOutput])
+    if (evaluation === 0) {
+      this.#firstSample = sample
+      this.#outputs = [...this.#outputs, modelOutput]
+    }
+    this.#counter++
+    const output = evaluation === 3 ? this.#sum : modelOutput
+    if (evaluation === 3) this.#sum = undefined
+    return this.#transfer(this.#firstSample ?? sample, begin, atStep(this.timesteps, stepIndex) - reach, output)
+  }
+
+  #multistep({ modelOutput, stepIndex, sample }: StepInput): StepOutput {
     const timestep = atStep(this.timesteps, stepIndex)
     const interval = Math.floor(this.#config.num_train_timesteps / this.numInferenceSteps)
     const firstOutput = this.#outputs[0]
@@ -99,6 +142,22 @@ export class PNDMScheduler extends VariancePreservingScheduler {
       predOriginalSample: predictOriginal(this.#config.prediction_type, alphaProd, sample, output),
     }
   }
+}
+
+/**
+ * Of each step its beginning, its middle twice, and its end, which is evaluated again as the next one's beginning.
+ * @param spaced descending
+ * @throws SchedulerError for fewer timesteps than the warm-up has
+ */
+function warmUpTimesteps(className: string, spaced: readonly number[], half: number): number[] {
+  if (spaced.length <= WARM_UP_STEPS) {
+    const problem = `expected more than ${WARM_UP_STEPS} steps, which the Runge-Kutta warm-up takes, got ${spaced.length}`
+    throw new SchedulerError(className, 'num_inference_steps', problem)
+  }
+  return Array.from({ length: WARM_UP_STEPS }, (_, i) => {
+    const [begin, end] = [spaced[i] as number, spaced[i + 1] as number]
+    return [begin, end + half, end + half, end]
+  }).flat()
 }
 
 /** Adams-Bashforth of the order that the history (oldest first) allows, up to 4. */

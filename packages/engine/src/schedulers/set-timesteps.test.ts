@@ -76,6 +76,25 @@ describe('the number of steps', () => {
     expect(() => timesteps('DDIM', { numInferenceSteps: 1000 })).toThrow(/start at timestep 1000/)
   })
 
+  it('have the evaluations of the Runge-Kutta warm-up, which takes three steps', () => {
+    const scheduler = createScheduler(undefined, { ...CONFIG, _class_name: 'PNDMScheduler', skip_prk_steps: false })
+    scheduler.setTimesteps({ numInferenceSteps: 4 })
+    const [a, b, c, d] = [751, 501, 251, 1]
+    expect(scheduler.timesteps).toEqual([a, b + 125, b + 125, b, b, c + 125, c + 125, c, c, d + 125, d + 125, d, d])
+    expect(() => scheduler.setTimesteps({ numInferenceSteps: 3 })).toThrow(
+      expect.objectContaining({ parameter: 'num_inference_steps' }),
+    )
+  })
+
+  it('are even in λ where Lu’s schedule is asked for, which takes no timesteps of the caller’s', () => {
+    const scheduler = createScheduler('DPM++ 2M', CONFIG, { use_lu_lambdas: true })
+    scheduler.setTimesteps({ numInferenceSteps: 5 })
+    const lambdas = (scheduler.sigmas ?? []).slice(0, -1).map((sigma) => Math.log(sigma))
+    const gaps = lambdas.slice(1).map((lambda, i) => lambda - (lambdas[i] as number))
+    for (const gap of gaps) expect(gap).toBeCloseTo(gaps[0] as number, 5)
+    expect(() => scheduler.setTimesteps({ timesteps: [900, 10] })).toThrow(/Lu’s lambdas/)
+  })
+
   it('starts a scheduler afresh', () => {
     const scheduler = createScheduler('LCM', CONFIG)
     scheduler.setTimesteps({ numInferenceSteps: 8 })
