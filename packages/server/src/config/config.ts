@@ -185,8 +185,10 @@ function readPythonIndex(env: Settings): string {
 }
 
 function readLimits(env: Settings): Limits {
+  const jsonBodyBytes = readInteger(env, 'DARKROOM_MAX_JSON_BYTES', 1024) ?? 96 * MEBIBYTE
   return Object.freeze({
-    jsonBodyBytes: readInteger(env, 'DARKROOM_MAX_JSON_BYTES', 1024) ?? 96 * MEBIBYTE,
+    jsonBodyBytes,
+    bodiesBytes: Math.max(jsonBodyBytes, readInteger(env, 'DARKROOM_MAX_BODIES_BYTES', 1024) ?? 256 * MEBIBYTE),
     uploadBytes: readInteger(env, 'DARKROOM_MAX_UPLOAD_BYTES', 1024) ?? 4096 * MEBIBYTE,
     keepAliveSeconds: readInteger(env, 'DARKROOM_KEEP_ALIVE_SECONDS', 1, 600) ?? 15,
     leastBytesPerSecond: readInteger(env, 'DARKROOM_LEAST_BYTES_PER_SECOND', 1) ?? 4096,

@@ -114,6 +114,8 @@ export interface StorageConfig {
 export interface Limits {
   /** Largest JSON request body. A 50 MiB picture as a data URI is 67 MiB of JSON. */
   readonly jsonBodyBytes: number
+  /** All JSON bodies of calls that are underway, but for small ones. */
+  readonly bodiesBytes: number
   /** Largest file that can be uploaded. */
   readonly uploadBytes: number
   /** Seconds between comment lines of an idle event stream. */

@@ -48,6 +48,10 @@ const SETTING_GROUPS = {
       standard: ({ allowPrivateTargets }) => allowPrivateTargets,
     },
     DARKROOM_MAX_JSON_BYTES: { meaning: 'largest JSON body', standard: ({ limits }) => bytes(limits.jsonBodyBytes) },
+    DARKROOM_MAX_BODIES_BYTES: {
+      meaning: 'JSON bodies over 64 KiB of all calls that are underway; one more is answered 429',
+      standard: ({ limits }) => bytes(limits.bodiesBytes),
+    },
     DARKROOM_MAX_UPLOAD_BYTES: { meaning: 'largest upload', standard: ({ limits }) => bytes(limits.uploadBytes) },
     DARKROOM_LEAST_BYTES_PER_SECOND: {
       meaning:

@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import { getPath } from 'hono/utils/url'
 import { WireError } from '../errors/errors.ts'
+import { BodiesInFlight, leaseBodies } from './bodies-in-flight.ts'
 import { shareWithPages } from './cross-origin.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv } from './dependencies.ts'
 import { surfaceHint } from './endpoint-lookup.ts'
@@ -37,6 +38,9 @@ export function createApp(dependencies: GatewayDependencies): Hono<GatewayEnv> {
   app.use('*', refuseForeignOrigins(dependencies.config))
   app.use('*', shareWithPages)
   const { run, queue, rest, cdn } = SURFACE_PREFIX
+  const leases = leaseBodies(new BodiesInFlight(dependencies.config.limits.bodiesBytes))
+  app.use(`${run}/*`, leases)
+  app.use(`${queue}/*`, leases)
   const jwks = jwksRoutes(dependencies.webhookKeys)
   // Before the sync runs, which take every path.
   app.route(run, streamRoutes(dependencies))

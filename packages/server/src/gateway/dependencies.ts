@@ -5,6 +5,7 @@ import type { Config } from '../config/config.ts'
 import type { Catalogue } from '../endpoints/catalogue.ts'
 import type { RequestQueue } from '../queue/request-queue.ts'
 import type { LifecycleDefaults } from '../storage/lifecycle-defaults.ts'
+import type { BodyLease } from './bodies-in-flight.ts'
 import type { DiskFigures } from './disk-use.ts'
 import type { KeyStore, VerifiedKey } from './key-store.ts'
 import type { LocalWeights } from './local-weights.ts'
@@ -56,6 +57,8 @@ export interface GatewayEnv {
     key: VerifiedKey | undefined
     /** The browser's token that opened the route in the key's stead. */
     token: string | undefined
+    /** Room for the body of a call that is answered with what it asks for. */
+    body: BodyLease | undefined
   }
   Bindings: Partial<HttpBindings>
 }

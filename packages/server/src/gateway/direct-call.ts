@@ -44,7 +44,7 @@ export async function readDirectCall(
 /** The body, or for GET the query, where the JS client puts the input: every value is text there and coerced. */
 async function readInput({ config }: GatewayDependencies, c: GatewayContext): Promise<JsonInput> {
   if (c.req.method === 'GET') return parseInput(stringifyJson(c.req.query()))
-  return readJsonBody(await readBody(c.req.raw, config.limits.jsonBodyBytes), c.req.header('content-type'))
+  return readJsonBody(await readBody(c.req.raw, config.limits.jsonBodyBytes, c.var.body), c.req.header('content-type'))
 }
 
 export function sessionOptions(submission: Submission, streaming: boolean): SessionOptions {

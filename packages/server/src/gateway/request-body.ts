@@ -1,4 +1,5 @@
 import { WireError } from '../errors/errors.ts'
+import type { BodyLease } from './bodies-in-flight.ts'
 
 /**
  * Nothing here unpacks a body: one that is packed would be stored as it is, or unpack to any size.
@@ -14,23 +15,31 @@ export function refuseEncodedBody(headers: Headers): void {
  * All bytes of a request's body.
  * @throws WireError 415 for a compressed body
  * @throws WireError 413 as soon as the declared or the received length exceeds `limit`
+ * @throws WireError 429 where there is no room for it
+ * @param lease makes the room, where the body may be large
  */
-export async function readBody(request: Request, limit: number): Promise<Uint8Array> {
+export async function readBody(request: Request, limit: number, lease?: BodyLease): Promise<Uint8Array> {
   refuseEncodedBody(request.headers)
   const declared = Number(request.headers.get('content-length') ?? Number.NaN)
   if (declared > limit) throw tooLarge(limit)
   // Node's HTTP parser never hands over more than the declared length. `body` is not touched: it would make a web stream.
+  if (Number.isFinite(declared)) lease?.hold(declared)
   if (Number.isFinite(declared)) return new Uint8Array(await request.arrayBuffer())
   if (request.body === null) return new Uint8Array(0)
-  return readChunks(request.body, limit)
+  return readChunks(request.body, limit, lease)
 }
 
-async function readChunks(body: ReadableStream<Uint8Array>, limit: number): Promise<Uint8Array> {
+async function readChunks(
+  body: ReadableStream<Uint8Array>,
+  limit: number,
+  lease: BodyLease | undefined,
+): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let length = 0
   for await (const chunk of body) {
     length += chunk.byteLength
     if (length > limit) throw tooLarge(limit)
+    lease?.hold(length)
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)

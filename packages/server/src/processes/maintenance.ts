@@ -29,17 +29,23 @@ export function startMaintenance(
     every(SWEEP_SECONDS, () => queue.sweep(), 'erasing old requests', log),
     every(SWEEP_SECONDS, () => objects.sweep(new Date()), 'erasing expired files', log),
     every(LOOK_SECONDS, () => disk.lookAtDisk(), 'looking at the disk', log),
-    every(SWEEP_SECONDS, () => disk.trimPayloads(), 'erasing what is over the budget of payloads', log),
-    every(FILES_SECONDS, () => disk.trimFiles(), 'removing what is over the budget of files', log),
+    every(SWEEP_SECONDS, () => disk.trimPayloads(), 'erasing what is over the budget of payloads', log, 'now'),
+    every(FILES_SECONDS, () => disk.trimFiles(), 'removing what is over the budget of files', log, 'now'),
   ]
   return () => timers.forEach(clearInterval)
 }
 
-/** Runs `work` every so often, one at a time; a failure is logged once until it works again. */
-function every(seconds: number, work: () => Promise<void>, what: string, log: Logger): NodeJS.Timeout {
+/** Runs `work` every so often, one at a time, from now or the first interval's end on; a failure is logged once until it works again. */
+function every(
+  seconds: number,
+  work: () => Promise<void>,
+  what: string,
+  log: Logger,
+  from: 'now' | 'later' = 'later',
+): NodeJS.Timeout {
   let running = false
   let failing = false
-  return setInterval(async () => {
+  const run = async () => {
     if (running) return
     running = true
     try {
@@ -51,5 +57,7 @@ function every(seconds: number, work: () => Promise<void>, what: string, log: Lo
     } finally {
       running = false
     }
-  }, seconds * 1000)
+  }
+  if (from === 'now') void run()
+  return setInterval(run, seconds * 1000)
 }

@@ -78,9 +78,20 @@ function sideToMove(request: IncomingMessage, response: ServerResponse): 'sender
   return request.complete || isFull ? undefined : 'sender'
 }
 
-/** Bytes that the reader's side has taken. */
+/** Bytes that the reader's side has taken, within one large write too. */
 function taken({ socket }: IncomingMessage, { writableLength }: ServerResponse): number {
-  return socket.bytesWritten - writableLength
+  return socket.bytesWritten - writableLength - unsentBytes(socket)
+}
+
+/**
+ * What of the present write the system has not taken. A large answer is one write, which shows no other progress; Node's own time limit
+ * for idle sockets looks here too (`net.Socket`, `_onTimeout`). 0 where a version of Node does not say.
+ */
+function unsentBytes(socket: Duplex): number {
+  const handle: unknown = Reflect.get(socket, '_handle')
+  const size: unknown =
+    typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'writeQueueSize') : undefined
+  return typeof size === 'number' ? size : 0
 }
 
 async function answerAndClose(socket: Duplex, status: number, detail: string): Promise<void> {

@@ -22,7 +22,7 @@ export async function submit(dependencies: GatewayDependencies, c: GatewayContex
   const endpoint = requireEndpoint(catalogue, id)
   const webhookUrl = readWebhookUrl(c.req.query('fal_webhook'))
   const maxQueueLength = readMaxQueueLength(c.req.query('fal_max_queue_length'))
-  const bytes = await readBody(c.req.raw, config.limits.jsonBodyBytes)
+  const bytes = await readBody(c.req.raw, config.limits.jsonBodyBytes, c.var.body)
   const { text, value } = readJsonBody(bytes, c.req.header('content-type'))
   await refuseUnfetchableUrls(dependencies, endpoint, value)
   const urls = publicUrlsOf(c.req, config.publicUrl)
