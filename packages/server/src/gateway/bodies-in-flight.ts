@@ -1,5 +1,6 @@
 import type { MiddlewareHandler } from 'hono'
 import { requestError } from '../errors/errors.ts'
+import type { BodyLease } from './body-lease.ts'
 import type { GatewayEnv } from './dependencies.ts'
 
 /** Bodies of this size are always taken: nearly all are, and thousands of them come to little. */
@@ -40,15 +41,6 @@ export class BodiesInFlight {
       },
     }
   }
-}
-
-export interface BodyLease {
-  /**
-   * Makes room for a body of so many bytes, those that it had before included.
-   * @throws WireError 429, which clients answer by trying again
-   */
-  hold(bytes: number): void
-  release(): void
 }
 
 /** Gives a call room for its body for as long as it is underway. */

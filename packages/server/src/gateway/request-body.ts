@@ -1,5 +1,5 @@
 import { WireError } from '../errors/errors.ts'
-import type { BodyLease } from './bodies-in-flight.ts'
+import type { BodyLease } from './body-lease.ts'
 
 /**
  * Nothing here unpacks a body: one that is packed would be stored as it is, or unpack to any size.
