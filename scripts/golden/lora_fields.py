@@ -6,6 +6,8 @@ Written to packages/engine/test/golden/data/lora-fields/, with the adapters that
 diffusers draws them, as in pipelines.py and conditioning.py, whose cases these are.
 """
 
+import contextlib
+import functools
 import json
 import math
 
@@ -137,7 +139,27 @@ def run_plain(case):
     config = dict(pipe.scheduler.config)
     if case["rescale_betas"]:
         config["rescale_betas_zero_snr"] = True
-    return torch.from_numpy(run(pipe, config, type(pipe.scheduler), case)[0])
+    with recorded_passes(SCHEDULERS[case["scheduler"]][0] or type(pipe.scheduler)) as passes:
+        return torch.from_numpy(run(pipe, config, type(pipe.scheduler), case)[0]), torch.stack(passes)
+
+
+@contextlib.contextmanager
+def recorded_passes(scheduler):
+    """What each step gives, of schedulers of this class."""
+    step, passes = scheduler.step, []
+
+    # Pipelines look at the signature for what they pass.
+    @functools.wraps(step)
+    def recording(self, *args, **kwargs):
+        result = step(self, *args, **kwargs)
+        passes.append(result[0])
+        return result
+
+    scheduler.step = recording
+    try:
+        yield passes
+    finally:
+        scheduler.step = step
 
 
 def encode_weighted(pipe, case):
@@ -243,7 +265,9 @@ def main():
         other_kinds(base, 50 + seed)
         plain_cases, conditioned_cases = plain(base), conditioned(base)
         for case in plain_cases:
-            latents[case["name"]] = run_plain(case)
+            latents[case["name"]], passes = run_plain(case)
+            if case["name"].endswith("num-images"):
+                latents[f"{case['name']}.passes"] = passes
             case["seed"] = str(case["seed"])
         with torch.no_grad():
             for case in conditioned_cases:

@@ -1,4 +1,5 @@
 /** What requests of the lora endpoints set, each for SD1.5 and SDXL, against diffusers: scripts/golden/lora_fields.py. */
+import { readFileSync } from 'node:fs'
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -50,9 +51,12 @@ describe('every field, SD1.5 and SDXL', { timeout: 120_000 }, async () => {
     await rm(models, { recursive: true, force: true })
   })
 
-  async function errorOf(endpoint: string, input: Record<string, unknown>, name: string): Promise<number> {
-    const { data } = await server.fal.subscribe(endpoint, { input, pollInterval: 30 })
-    return relativeError(await server.latentsOf(data.debug_latents), await readTensor(expected, name))
+  const draw = (id: string, input: Record<string, unknown>) => server.fal.subscribe(id, { input, pollInterval: 30 })
+  const wanted = (name: string) => readTensor(expected, name)
+
+  async function errorOf(input: Record<string, unknown>, name: string): Promise<number> {
+    const { data } = await draw('fal-ai/lora', input)
+    return relativeError(await server.latentsOf(data.debug_latents), await wanted(name))
   }
 
   it.each(plain)('$name', async (request) => {
@@ -71,7 +75,11 @@ describe('every field, SD1.5 and SDXL', { timeout: 120_000 }, async () => {
       ...(inpaint !== null && { mask_url: await dataUri(maskImage(width, height)) }),
     }
     const path = inpaint !== null ? '/inpaint' : strength !== null ? '/image-to-image' : ''
-    expect(await errorOf(`fal-ai/lora${path}`, input, request.name)).toBeLessThan(1e-4)
+    const { data } = await draw(`fal-ai/lora${path}`, input)
+    expect(relativeError(await server.latentsOf(data.debug_latents), await wanted(request.name))).toBeLessThan(1e-4)
+    if (!expected.tensors.has(`${request.name}.passes`)) return
+    const passes = await server.latentsOf(data.debug_per_pass_latents)
+    expect(relativeError(passes, await wanted(`${request.name}.passes`))).toBeLessThan(1e-4)
   })
 
   // What `save_pretrained` of peft writes: the UNet's factors, and their alphas in a file beside them.
@@ -101,7 +109,42 @@ describe('every field, SD1.5 and SDXL', { timeout: 120_000 }, async () => {
   })
 
   it.each(conditioned)('$name', async (request) => {
-    expect(await errorOf('fal-ai/lora', await conditionedInput(request), request.name)).toBeLessThan(1e-4)
+    expect(await errorOf(await conditionedInput(request), request.name)).toBeLessThan(1e-4)
+  })
+
+  it.each(conditioned.filter(({ name }) => name.endsWith('-control-scale')))(
+    '$name, a single file with its config elsewhere',
+    async (request) => {
+      const input = await conditionedInput(request)
+      const controlnets = (input.controlnets as { readonly path: string }[]).map((control) => {
+        const config = readFileSync(join(models, control.path, 'config.json'), 'base64')
+        return {
+          ...control,
+          path: `${control.path}/diffusion_pytorch_model.safetensors`,
+          config_url: `data:application/json;base64,${config}`,
+        }
+      })
+      expect(await errorOf({ ...input, controlnets }, request.name)).toBeLessThan(1e-4)
+    },
+  )
+
+  it('the log names keys that change nothing, and what is cut off a prompt', async () => {
+    const input = {
+      ...inputOf({ ...(plain[0] as PlainCase), checkpoint: 'tiny-sdxl', steps: 1, scheduler: 'DDIM' }),
+      prompt: `${'red house '.repeat(60)}lighthouse`,
+      loras: [{ path: 'lora/peft-metadata.safetensors', scale: 0.1 }],
+    }
+    const { requestId } = await draw('fal-ai/lora', input)
+    const { logs } = (await server.fal.queue.status('fal-ai/lora', { requestId, logs: true })) as unknown as {
+      logs: { readonly message: string; readonly level: string }[]
+    }
+    const warnings = logs.flatMap(({ message, level }) => (level.startsWith('WARN') ? [message] : []))
+    expect(warnings).toEqual([
+      expect.stringMatching(
+        /^peft-metadata.safetensors: not applied, .* no such module: unet.down_blocks.0.attentions/,
+      ),
+      expect.stringMatching(/lighthouse/),
+    ])
   })
 })
 

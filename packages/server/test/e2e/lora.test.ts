@@ -64,7 +64,7 @@ describe('fal-ai/lora against diffusers', { timeout: 120_000 }, () => {
     expect(relativeError(latents, await expectedLatents(request.name))).toBeLessThan(1e-4)
   })
 
-  const drawn = cases.filter(({ name }) => ['two-images', 'odd-latents', 'sdxl'].includes(name))
+  const drawn = cases.filter(({ name }) => ['two-images', 'odd-latents', 'sdxl', 'guidance-embedding'].includes(name))
 
   it.each(drawn)('$name', async (request) => {
     const { data } = await subscribe('fal-ai/lora', { input: inputOf(request), pollInterval: 50 })
