@@ -179,6 +179,19 @@ describe('with models on this machine', () => {
     expect((await embedder.embed(await decodeImage(photograph), face.keyPoints)).shape).toEqual([1, 32])
   })
 
+  test('a face is looked for once in pictures of the same content, and anew with other networks', async () => {
+    await install('arcface.onnx', 'insightface/antelopev2/glintr100.onnx')
+    const picture = await decodeImage(photograph)
+    const seen = await engine.faceAnalysis.analyze(picture, context)
+    expect(seen.embedding?.shape).toEqual([1, 32])
+    const same = { ...picture, data: picture.data.slice() }
+    expect(await engine.faceAnalysis.analyze(same, context)).toBe(seen)
+    const other = { ...picture, data: picture.data.with(0, 255 - (picture.data[0] as number)) }
+    expect(await engine.faceAnalysis.analyze(other, context)).not.toBe(seen)
+    await install('arcface.onnx', 'packs/other.onnx')
+    expect(await engine.faceAnalysis.analyze(picture, context, 'packs/other.onnx')).not.toBe(seen)
+  })
+
   test('a file that is another model is an error with its name', async () => {
     await install('yolox.onnx', 'insightface/antelopev2/scrfd_10g_bnkps.onnx')
     await expect(engine.vision.faceDetector(context)).rejects.toMatchObject({

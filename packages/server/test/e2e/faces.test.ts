@@ -173,6 +173,28 @@ describe('faces and poses', { timeout: 180_000 }, () => {
     for (const change of changes) expect((await identity(change)).pixels).not.toBe(drawn.pixels)
   })
 
+  it.each([
+    ['identity-region', {}],
+    ['identity-everywhere', { enhance_face_region: false, controlnet_selection: null }],
+  ])('draws what the reference draws of the same photograph: %s', async (name, changes) => {
+    const bytes = await readFile(join(GOLDEN, 'vision/identity.png'))
+    const drawn = await identity({
+      face_image_url: `data:image/png;base64,${bytes.toString('base64')}`,
+      style: '(No style)',
+      negative_prompt: 'night',
+      num_inference_steps: 2,
+      ...changes,
+    })
+    const expected = await decodeImage(await readFile(join(GOLDEN, `vision/${name}.png`)))
+    expect(drawn.width).toBe(expected.width)
+    const pixels = Buffer.from(drawn.pixels, 'base64')
+    expect(pixels.length).toBe(expected.data.length)
+    // A value that lies between two whole numbers is rounded either way.
+    const differences = pixels.map((value, i) => Math.abs(value - (expected.data[i] as number)))
+    expect(Math.max(...differences)).toBeLessThanOrEqual(1)
+    expect(differences.filter((value) => value > 0).length / pixels.length).toBeLessThan(0.01)
+  })
+
   it('draws every style, and every further ControlNet and none', async () => {
     const { style, controlnet_selection } = instantIdLcm.input.shape
     const drawn = new Set<string>()
