@@ -1,9 +1,11 @@
-"""What fal-ai/instantid/lcm draws of a photograph with tiny models, computed from the photograph on: face size, detection, alignment,
-key points, edges, region, resampler, IdentityNet, decoupled attention, LCM-LoRA, LCM steps, decoding.
+"""What fal-ai/instantid/lcm and fal-ai/controlnet-ip-adapter draw of a photograph with tiny models, computed from the photograph on: face
+size, detection, alignment, key points, edges, region, resampler, IdentityNet, decoupled attention, LCM steps, decoding; people, skeletons,
+averaged features, a picture to start from.
 
     python scripts/golden/identity.py        (after conditioning_models.py and mtcnn.py; needs facenet-pytorch)
 
-Written to packages/engine/test/golden/data/vision: identity.png (the photograph), identity-region.png and identity-everywhere.png.
+Written to packages/engine/test/golden/data/vision: identity.png (the photograph), identity-region.png, identity-everywhere.png, pose.png and
+pose-start.png.
 
 The steps are those of InstantID's gradio_demo/app-multicontrolnet.py, its models tiny. Faces come from facenet-pytorch, whose weights are
 bundled; who it is comes from a few pixels of the aligned face, as the test's recognition network takes them.
@@ -17,7 +19,7 @@ import torch
 from diffusers import AutoencoderKL
 from mtcnn import load_facenet
 from PIL import Image
-from vision import DATA, draw_face
+from vision import DATA, draw_bodies, draw_face
 
 SIDE = 128
 PROMPT, NEGATIVE, SEED = "a person in a garden", "night", 3
@@ -60,8 +62,28 @@ def draw(image, selected, region):
     }  # fmt: skip
     case["controlnets"] = [{**control, "mask": control["mask"] if region else None} for control in case["controlnets"]]
     prompt = {**case["image_prompts"][0], "masks": ["face"] if region else None}
-    latents = conditioning.run({**case, "image_prompts": [prompt]})
-    vae = AutoencoderKL.from_pretrained(conditioning.CHECKPOINTS / "tiny-sdxl/vae").eval()
+    return decode(conditioning.run({**case, "image_prompts": [prompt]}), "tiny-sdxl")
+
+
+def draw_in_pose(photograph):
+    """StableDiffusionControlNetImg2ImgPipeline from a small copy, in the pose of the photograph, with two pictures for an image prompt."""
+    rgb = np.array(photograph)
+    networks = [detectors.session(DATA / f"{name}.onnx") for name in ("yolox", "simcc")]
+    boxes = detectors.detect_people(networks[0], rgb)
+    boxes = boxes if len(boxes) else [[0, 0, *photograph.size]]
+    poses = [{"body": detectors.detect_pose(networks[1], rgb, box)[0]} for box in boxes]
+    start = photograph.resize((96, 64), Image.BILINEAR)
+    start.save(DATA / "pose-start.png", optimize=True)
+    pictures = {1: Image.fromarray(draw_bodies(poses, *photograph.size)), 3: photograph, 4: start, 7: start}
+    conditioning.PROMPT, conditioning.NEGATIVE = PROMPT, NEGATIVE
+    conditioning.picture = lambda seed, *_: pictures[seed]
+    averaged = {**conditioning.AVERAGED["image_prompts"][0], "adapter": "base", "images": [3, 4]}
+    case = {**conditioning.DEFAULTS, **conditioning.AVERAGED, "width": 96, "height": 64, "seed": SEED, "steps": 4}
+    return decode(conditioning.run({**case, "image_prompts": [averaged]}), "tiny-sd15")
+
+
+def decode(latents, checkpoint):
+    vae = AutoencoderKL.from_pretrained(conditioning.CHECKPOINTS / checkpoint / "vae").eval()
     pixels = vae.decode(latents / vae.config.scaling_factor).sample[0]
     return Image.fromarray(((pixels / 2 + 0.5).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy())
 
@@ -74,6 +96,7 @@ def main():
     with torch.no_grad():
         draw(image, True, True).save(DATA / "identity-region.png", optimize=True)
         draw(image, False, False).save(DATA / "identity-everywhere.png", optimize=True)
+        draw_in_pose(photograph).save(DATA / "pose.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,14 @@ function repeatPixels(image: RgbImage, scale: number, size: { width: number; hei
   return { ...size, data }
 }
 
+/** A value that lies between two whole numbers is rounded either way. */
+function expectSamePixels(actual: RgbImage, expected: RgbImage): void {
+  expect([actual.width, actual.data.length]).toEqual([expected.width, expected.data.length])
+  const differences = Array.from(expected.data, (value, i) => Math.abs(value - (actual.data[i] as number)))
+  expect(Math.max(...differences)).toBeLessThanOrEqual(1)
+  expect(differences.filter((value) => value > 0).length / differences.length).toBeLessThan(0.01)
+}
+
 /** The whole server with tiny models of the real architectures, and a photograph. */
 describe('faces and poses', { timeout: 180_000 }, () => {
   let folder: string
@@ -109,7 +117,7 @@ describe('faces and poses', { timeout: 180_000 }, () => {
         ip_adapter_weight_name: '',
         image_encoder: 'parts/image-encoder',
         pose_controlnet: 'parts/controlnet-sd15',
-        steps: 2,
+        steps: 4,
       },
     }
     const recipesFile = join(folder, 'recipes.json')
@@ -186,13 +194,7 @@ describe('faces and poses', { timeout: 180_000 }, () => {
       ...changes,
     })
     const expected = await decodeImage(await readFile(join(GOLDEN, `vision/${name}.png`)))
-    expect(drawn.width).toBe(expected.width)
-    const pixels = Buffer.from(drawn.pixels, 'base64')
-    expect(pixels.length).toBe(expected.data.length)
-    // A value that lies between two whole numbers is rounded either way.
-    const differences = pixels.map((value, i) => Math.abs(value - (expected.data[i] as number)))
-    expect(Math.max(...differences)).toBeLessThanOrEqual(1)
-    expect(differences.filter((value) => value > 0).length / pixels.length).toBeLessThan(0.01)
+    expectSamePixels({ ...expected, width: drawn.width, data: Buffer.from(drawn.pixels, 'base64') }, expected)
   })
 
   it('draws every style, and every further ControlNet and none', async () => {
@@ -302,6 +304,32 @@ describe('faces and poses', { timeout: 180_000 }, () => {
       'b/b.jpg': person as Uint8Array,
     })
     expect(both).not.toBe(one)
+  })
+
+  it('draws what the reference draws in a pose, with two image prompts, from a picture', async () => {
+    const [person, start, expected] = await Promise.all(
+      ['identity', 'pose-start', 'pose'].map((name) => readFile(join(GOLDEN, `vision/${name}.png`))),
+    )
+    const uri = (bytes: Uint8Array | undefined) =>
+      `data:image/png;base64,${Buffer.from(bytes ?? []).toString('base64')}`
+    const files = { 'a.png': person as Uint8Array, 'b.png': start as Uint8Array }
+    const { data } = await fal.subscribe('fal-ai/controlnet-ip-adapter', {
+      input: {
+        prompt: 'a person in a garden',
+        negative_prompt: 'night',
+        reference_image_url: uri(start),
+        reference_pose_image_url: uri(person),
+        ip_archive_url: `data:application/gzip;base64,${gzipSync(tar(files)).toString('base64')}`,
+        seed: 3,
+      },
+      pollInterval: 50,
+    })
+    const [image] = (data as { images: { url: string }[] }).images
+    const response = await fetch(image?.url ?? '')
+    expectSamePixels(
+      await decodeImage(new Uint8Array(await response.arrayBuffer())),
+      await decodeImage(expected as Buffer),
+    )
   })
 
   it('hostile archives are one sentence each', async () => {
