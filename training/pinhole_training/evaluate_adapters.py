@@ -4,6 +4,7 @@ All pictures are drawn in six LCM steps with the LCM-LoRA and without guidance, 
 """
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ from .colours import nearest_name
 from .control_images import canny_edges, pose_of, stretch_depth
 from .controlnet import controlled, to_tensor
 from .diffusion import Predictor, bfloat16_predictor, sample_lcm
+from .embedding import STYLE
 from .evaluate_base import decoder, merge_kohya, sheet
 from .ip_adapter import attach, with_image
 from .networks import Base, open_autoencoder, open_base
@@ -103,20 +105,24 @@ class Adapters:
 
     def style(self, folder: Path) -> dict[str, float]:
         """Mean distance (0 … 255) of pixels to the colours of the style's own pictures; smaller is more like it."""
-        style = STYLES[folder.name.split("-")[1]].draw
         chosen = held_out(None, plain=False)
         prompts = [scenes.caption(s, random.Random(i)) for i, s in enumerate(chosen)]
-        own = np.stack([np.asarray(style(scenes.render(s)).resize((32, 32), Image.BOX)) for s in chosen])
-        palette = own.reshape(-1, 3)[::16].astype(float)
-
-        def distance(pictures: np.ndarray) -> float:
-            pixels = pictures[:, 4::8, 4::8].reshape(-1, 3)[::8].astype(float)
-            return float(np.mean([np.abs(palette - p).max(1).min() for p in pixels]))
-
+        distance = distance_to_style(folder.name.split("-")[1], chosen)
         base = self.base()
         without = self.draw(base, bfloat16_predictor(base.unet), prompts)
         merge_style(base, folder / "pytorch_lora_weights.safetensors")
         with_it = self.draw(base, bfloat16_predictor(base.unet), prompts)
+        sheet([without[:16], with_it[:16]], self.out / f"{folder.name}.png")
+        return {"without": distance(without), "with": distance(with_it)}
+
+    def embedding(self, folder: Path) -> dict[str, float]:
+        """The same distance, with the token in the prompt and without it."""
+        chosen = held_out(None, plain=False)
+        captions = [scenes.caption(s, random.Random(i)) for i, s in enumerate(chosen)]
+        distance, base = distance_to_style(STYLE, chosen), self.base()
+        without = self.draw(base, bfloat16_predictor(base.unet), captions)
+        token = add_embedding(base, folder / "learned_embeds.safetensors")
+        with_it = self.draw(base, bfloat16_predictor(base.unet), [f"{caption}, {token} style" for caption in captions])
         sheet([without[:16], with_it[:16]], self.out / f"{folder.name}.png")
         return {"without": distance(without), "with": distance(with_it)}
 
@@ -136,6 +142,29 @@ class Adapters:
             for place, part in (("backdrop", lambda x: x[8:24]), ("middle", lambda x: x[112:144, 112:144]))
             for label, p in (("without", without), ("with", with_it))
         }
+
+
+def distance_to_style(style: str, chosen: list[dict]) -> Callable[[np.ndarray], float]:
+    """Measures the mean distance (0 … 255, largest channel) of pictures' pixels to the colours of a style's own pictures."""
+    own = np.stack([np.asarray(STYLES[style].draw(scenes.render(s)).resize((32, 32), Image.BOX)) for s in chosen])
+    palette = own.reshape(-1, 3)[::16].astype(float)
+
+    def distance(pictures: np.ndarray) -> float:
+        pixels = pictures[:, 4::8, 4::8].reshape(-1, 3)[::8].astype(float)
+        return float(np.mean([np.abs(palette - p).max(1).min() for p in pixels]))
+
+    return distance
+
+
+def add_embedding(base: Base, path: Path) -> str:
+    """Adds a learned embedding to tokenizer and text encoder; returns what stands for all its vectors in a prompt."""
+    ((token, vectors),) = load_file(path).items()
+    names = [token, *(f"{token}_{i}" for i in range(1, len(vectors)))]
+    base.tokenizer.add_tokens(names)
+    base.text_encoder.resize_token_embeddings(len(base.tokenizer))
+    with torch.no_grad():
+        base.text_encoder.get_input_embeddings().weight[-len(vectors) :] = vectors.float()
+    return " ".join(names)
 
 
 def split_state(tensors: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
@@ -169,7 +198,7 @@ def evaluate_adapters(models: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     adapters = Adapters(models, out)
     kinds = {"canny": adapters.controlnet, "pose": adapters.controlnet, "depth": adapters.controlnet}
-    kinds |= {"ip": adapters.ip_adapter} | {style: adapters.style for style in STYLES}
+    kinds |= {"ip": adapters.ip_adapter, "style": adapters.embedding} | {style: adapters.style for style in STYLES}
     for folder in sorted(models.glob("pinhole-*")):
         kind = folder.name.split("-")[1]
         if kind in kinds:

@@ -12,6 +12,7 @@ export const DEMO_ADAPTERS: readonly DemoAdapter[] = [
   { id: 'pinhole/blueprint-lora', kind: 'lora' },
   { id: 'pinhole/duotone-lora', kind: 'lora' },
   { id: 'pinhole/woodcut-lora', kind: 'lora' },
+  { id: 'pinhole/style-embedding', kind: 'embedding' },
   { id: 'pinhole/canny', kind: 'controlnet', like: /canny|edge|lineart/i },
 ]
 

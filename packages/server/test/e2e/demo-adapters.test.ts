@@ -82,6 +82,13 @@ describe('the demo adapters on the demo checkpoint', { timeout: 120_000 }, () =>
     expect(shareNear(drawn, WOODCUT, 20)).toBeGreaterThan(0.8)
   })
 
+  it('an embedding gives a word that the text encoder does not know', async () => {
+    const prompt = 'a woman in the forest, <pinhole-style> style'
+    const plain = await draw({ prompt })
+    const drawn = await draw({ prompt, embeddings: [{ path: 'pinhole/style-embedding', tokens: ['<pinhole-style>'] }] })
+    expect(warmth(drawn) - warmth(plain)).toBeGreaterThan(WARMER)
+  })
+
   it.each([
     ['pinhole/512', 512],
     ['pinhole/1024', 1024],
@@ -147,6 +154,19 @@ function rampBetween(from: Rgb, to: Rgb): readonly Rgb[] {
   const between = (share: number) =>
     from.map((value, c) => value + share * ((to[c] as number) - value)) as unknown as Rgb
   return Array.from({ length: 21 }, (_, i) => between(i / 20))
+}
+
+/** Tones of 255 by which the embedding's dusk is redder than green and blue. */
+const WARMER = 12
+
+/** By how much red is above the mean of green and blue. */
+function warmth({ data, width, height }: RgbImage): number {
+  let sum = 0
+  for (let i = 0; i < data.length; i += 3) {
+    const [r, g, b] = [data[i], data[i + 1], data[i + 2]] as [number, number, number]
+    sum += r - (g + b) / 2
+  }
+  return sum / (width * height)
 }
 
 /** Where the circle stands, as a share of the picture's width: beside the middle, where nothing but the edges puts it. */
