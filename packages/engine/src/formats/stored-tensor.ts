@@ -161,7 +161,7 @@ function swapBytes(bytes: Uint8Array, size: number): void {
   for (let start = 0; start < bytes.length; start += size) bytes.subarray(start, start + size).reverse()
 }
 
-export function toFloat32(dtype: ElementType, buffer: ArrayBuffer): Float32Array {
+function toFloat32(dtype: ElementType, buffer: ArrayBuffer): Float32Array {
   switch (dtype) {
     case 'F32':
       return new Float32Array(buffer)

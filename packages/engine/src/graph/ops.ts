@@ -48,7 +48,6 @@ export function vector(like: Value, values: Float32Array): Value {
   return like.graph.constant(float32([values.length], values))
 }
 
-export const exp = (x: Value): Value => unary(x, 'Exp')
 export const sqrt = (x: Value): Value => unary(x, 'Sqrt')
 export const sin = (x: Value): Value => unary(x, 'Sin')
 export const cos = (x: Value): Value => unary(x, 'Cos')

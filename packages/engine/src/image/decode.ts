@@ -8,7 +8,7 @@ import { decodePnm, pnmSize } from './pnm.ts'
 import type { RgbImage } from './rgb-image.ts'
 
 /** What is read at most; a 109 KB PNG can hold 900 million pixels. */
-export const LARGEST_IMAGE_PIXELS = 64_000_000
+const LARGEST_IMAGE_PIXELS = 64_000_000
 
 /** A file that is no picture, is damaged or cut off, or holds too many pixels. */
 export class ImageDecodeError extends EngineError {

@@ -69,7 +69,7 @@ export function clipVisionHiddenStates(scope: Scope, config: ClipVisionConfig, p
 }
 
 /** The class token of the last hidden state, normalised: [B, hiddenSize]. */
-export function clipVisionPooled(scope: Scope, config: ClipVisionConfig, lastHiddenState: Value): Value {
+function clipVisionPooled(scope: Scope, config: ClipVisionConfig, lastHiddenState: Value): Value {
   const [batch] = lastHiddenState.shape as [number]
   const classToken = reshape(slice(lastHiddenState, 1, 0, 1), [batch, config.hiddenSize])
   return scope.child('post_layernorm').layerNorm(classToken, config.normEpsilon)

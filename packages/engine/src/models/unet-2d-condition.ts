@@ -80,7 +80,7 @@ export function declareUNetInputs(graph: Graph, config: UNetConfig, shape: UNetS
  * diffusers' UNet2DConditionModel (models/unets/unet_2d_condition.py): Ronneberger's U with resnets and transformers.
  * @returns [B, outChannels, h, w]
  */
-export function unet2DCondition(scope: Scope, config: UNetConfig, inputs: UNetInputs, hooks: UNetHooks = {}): Value {
+function unet2DCondition(scope: Scope, config: UNetConfig, inputs: UNetInputs, hooks: UNetHooks = {}): Value {
   const conditioning = {
     temb: timeConditioning(scope, config, inputs),
     encoderHiddenStates: inputs.encoderHiddenStates,

@@ -4,7 +4,7 @@ import { TokenizerError } from './tokenizer-error.ts'
 import { type AddedToken, readTokenizerFiles, type SpecialTokenRole, type TokenizerFiles } from './tokenizer-files.ts'
 
 /** The length of CLIP's text: start token, 75 tokens, end token. */
-export const CLIP_MAX_LENGTH = 77
+const CLIP_MAX_LENGTH = 77
 
 /** Characters that are tokenised at once. */
 const PIECE_LENGTH = 1024

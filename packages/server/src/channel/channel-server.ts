@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
+import { endsWithin } from './deadline.ts'
 import type { DirectWork } from './direct-channel.ts'
 import { CHANNEL_PROTOCOL, encodeFrame, MAX_FRAME_BYTES } from './frames.ts'
 import { ServerConnection } from './server-connection.ts'
@@ -55,10 +56,7 @@ export async function createChannelServer(options: ChannelServerOptions): Promis
     address: `ws://${bracketed(options.advertisedHost ?? host)}:${port}`,
     async drain(seconds) {
       draining = true
-      await Promise.race([
-        Promise.all([...connections.keys()].map(announceDraining)),
-        new Promise((resolve) => setTimeout(resolve, seconds * 1000).unref()),
-      ])
+      await endsWithin(Promise.all([...connections.keys()].map(announceDraining)), seconds)
     },
     async close() {
       for (const webSocket of connections.keys()) webSocket.terminate()

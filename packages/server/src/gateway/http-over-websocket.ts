@@ -2,6 +2,7 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import { type WebSocket, WebSocketServer } from 'ws'
+import { endsWithin } from '../channel/deadline.ts'
 import { WireError } from '../errors/errors.ts'
 import { REQUEST_ID } from '../protocol/headers.ts'
 import { verifyKey } from './authentication.ts'
@@ -128,12 +129,7 @@ class Connection {
   /** Takes nothing more, answers what waits and closes. */
   async drain(seconds: number): Promise<void> {
     this.#socket.removeAllListeners('message')
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, seconds * 1000)
-    })
-    await Promise.race([this.#answered, late])
-    clearTimeout(timer)
+    await endsWithin(this.#answered, seconds)
     this.#socket.close(GOING_AWAY, 'the server is going away')
     this.#socket.terminate()
   }

@@ -3,6 +3,7 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import { type WebSocket, WebSocketServer } from 'ws'
+import { endsWithin } from '../channel/deadline.ts'
 import type { SessionOptions } from '../channel/direct-channel.ts'
 import { WireError } from '../errors/errors.ts'
 import { OBJECT_LIFECYCLE, RUNNER_HINT } from '../protocol/headers.ts'
@@ -117,13 +118,8 @@ class RealtimeServer {
   async close(seconds: number): Promise<void> {
     this.#stopPinging()
     for (const connection of this.#connections.values()) connection.drain()
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, seconds * 1000)
-    })
     const closed = [...this.#connections.keys()].map((webSocket) => once(webSocket, 'close'))
-    await Promise.race([Promise.all(closed), late])
-    clearTimeout(timer)
+    await endsWithin(Promise.all(closed), seconds)
     for (const webSocket of this.#connections.keys()) {
       webSocket.close(GOING_AWAY, 'the server is going away')
       webSocket.terminate()

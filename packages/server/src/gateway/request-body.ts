@@ -1,4 +1,5 @@
 import { WireError } from '../errors/errors.ts'
+import { parseJson, toPlainValue } from '../protocol/json-parse.ts'
 import type { BodyLease } from './body-lease.ts'
 
 /**
@@ -27,6 +28,20 @@ export async function readBody(request: Request, limit: number, lease?: BodyLeas
   if (Number.isFinite(declared)) return new Uint8Array(await request.arrayBuffer())
   if (request.body === null) return new Uint8Array(0)
   return readChunks(request.body, limit, lease)
+}
+
+/**
+ * The JSON of a small request body, as plain values.
+ * @returns undefined for what is no JSON: each caller says what it expected
+ * @throws WireError 413, 415
+ */
+export async function readJsonValue(request: Request, limit: number): Promise<unknown> {
+  const bytes = await readBody(request, limit)
+  try {
+    return toPlainValue(parseJson(new TextDecoder().decode(bytes)))
+  } catch {
+    return undefined
+  }
 }
 
 async function readChunks(

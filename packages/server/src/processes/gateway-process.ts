@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import { createDirectChannel } from '../channel/channel-client.ts'
+import { endsWithin } from '../channel/deadline.ts'
 import type { Config } from '../config/config.ts'
 import { createCatalogue } from '../endpoints/catalogue.ts'
 import type { EndpointSchema } from '../endpoints/endpoint.ts'
@@ -100,11 +101,7 @@ export async function startGateway(
       closed ??= new Promise((resolve) => web.close(resolve))
       // Connections that clients keep alive are idle as soon as their answer is out, and would be waited for.
       const hangUp = setInterval(() => web.server.closeIdleConnections(), HANG_UP_MILLISECONDS)
-      await Promise.all([
-        realtime.close(seconds),
-        httpOverWebSocket.close(seconds),
-        Promise.race([closed, delay(seconds)]),
-      ])
+      await Promise.all([realtime.close(seconds), httpOverWebSocket.close(seconds), endsWithin(closed, seconds)])
       clearInterval(hangUp)
     },
     async close() {
@@ -164,8 +161,4 @@ async function gatewayDependencies(
     },
     ...(keys !== undefined && { keys }),
   }
-}
-
-function delay(seconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, seconds * 1000).unref())
 }

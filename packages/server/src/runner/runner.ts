@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type ChannelServer, createChannelServer } from '../channel/channel-server.ts'
+import { endsWithin } from '../channel/deadline.ts'
 import type { DirectWork } from '../channel/direct-channel.ts'
 import type { ArithmeticName, RunnableEndpoint } from '../endpoints/endpoint.ts'
 import { parseInput, validateInput } from '../validation/validate-input.ts'
@@ -170,12 +170,8 @@ class EndpointRunner implements Runner {
     this.#unsubscribe()
     for (const timer of this.#timers) clearInterval(timer)
     this.#dispatcher.stopClaiming()
-    const deadline = new AbortController()
-    await Promise.race([
-      Promise.all([this.#channel?.drain(seconds), this.#dispatcher.idle().then(() => this.#claims.empty())]),
-      sleep(seconds * 1000, undefined, { signal: deadline.signal }).catch(() => {}),
-    ])
-    deadline.abort()
+    const idle = this.#dispatcher.idle().then(() => this.#claims.empty())
+    await endsWithin(Promise.all([this.#channel?.drain(seconds), idle]), seconds)
     const stop = new StopReason('shutdown', 'The runner was shut down before the request was done')
     const released = this.#claims.releaseAll()
     for (const controller of this.#controllers) controller.abort(stop)

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { endsWithin } from '../channel/deadline.ts'
 import type { Runner } from './runner.ts'
 
 /**
@@ -51,7 +51,13 @@ export function superviseSelf(runner: Runner, options: SupervisedOptions = {}): 
     leaving = true
     await runner.drain(options.drainSeconds ?? 30)
     const closed = options.onDrained?.() ?? Promise.resolve()
-    if (await inTime(closed, options.closeSeconds ?? 3)) process.exit(0)
+    if (
+      await endsWithin(
+        closed.catch(() => {}),
+        options.closeSeconds ?? 3,
+      )
+    )
+      process.exit(0)
     // An exit waits for worker threads, and one that is stuck in a native call never ends.
     process.kill(process.pid, 'SIGKILL')
   }
@@ -63,12 +69,6 @@ export function superviseSelf(runner: Runner, options: SupervisedOptions = {}): 
   if (process.connected) process.once('disconnect', leave)
   // The parent died while this process came up: there is no 'disconnect' any more.
   else if (process.send !== undefined) void leave()
-}
-
-/** Whether the work ended, however it ended, before so many seconds were over. */
-async function inTime(work: Promise<void>, seconds: number): Promise<boolean> {
-  const late = Symbol()
-  return (await Promise.race([work.catch(() => {}), sleep(seconds * 1000, late)])) !== late
 }
 
 function residentBytes(): number {

@@ -7,7 +7,7 @@ import { newFileKey } from '../../storage/object-key.ts'
 import type { ObjectInfo, UploadedPart } from '../../storage/object-store.ts'
 import { limitBody } from '../../storage/upload-body.ts'
 import { readCdnToken, readTicket, readUploadId, signUploadId, type UploadTicket } from '../../storage/upload-ticket.ts'
-import { readBody, refuseEncodedBody } from '../request-body.ts'
+import { readJsonValue, refuseEncodedBody } from '../request-body.ts'
 import { contentTypeOf } from './file-headers.ts'
 import type { StorageDependencies } from './storage-dependencies.ts'
 import { answeringStorageErrors } from './storage-failure.ts'
@@ -128,17 +128,9 @@ async function complete(
 }
 
 async function readParts(request: Request): Promise<readonly UploadedPart[]> {
-  const parsed = completion.safeParse(jsonOf(await readBody(request, LONGEST_COMPLETION)))
+  const parsed = completion.safeParse(await readJsonValue(request, LONGEST_COMPLETION))
   if (!parsed.success) throw new WireError(400, 'The body should be {"parts": [{"partNumber": 1, "etag": "…"}, …]}')
   return parsed.data.parts.map(({ partNumber, etag }) => ({ partNumber, etag: etag.replace(/^(W\/)?"|"$/g, '') }))
-}
-
-function jsonOf(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes))
-  } catch {
-    return undefined
-  }
 }
 
 /** The store's key in the path, whatever prefix the routes are mounted under. */

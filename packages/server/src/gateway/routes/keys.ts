@@ -1,10 +1,9 @@
 import { Hono } from 'hono'
 import { WireError } from '../../errors/errors.ts'
-import { parseJson, toPlainValue } from '../../protocol/json-parse.ts'
 import { accountOf, requireKey } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import type { KeyStore } from '../key-store.ts'
-import { readBody } from '../request-body.ts'
+import { readJsonValue } from '../request-body.ts'
 
 const LONGEST_BODY = 10_000
 const LONGEST_ALIAS = 200
@@ -41,15 +40,11 @@ function describe(key: Awaited<ReturnType<KeyStore['list']>>[number]) {
 }
 
 async function readAlias(c: GatewayContext): Promise<string> {
-  const alias = aliasIn(Buffer.from(await readBody(c.req.raw, LONGEST_BODY)).toString('utf8'))
+  const alias = aliasIn(await readJsonValue(c.req.raw, LONGEST_BODY))
   if (typeof alias === 'string' && alias !== '' && alias.length <= LONGEST_ALIAS) return alias
   throw new WireError(400, `alias: expected a text of 1 to ${LONGEST_ALIAS} characters`)
 }
 
-function aliasIn(text: string): unknown {
-  try {
-    return (toPlainValue(parseJson(text)) as { alias?: unknown } | null)?.alias
-  } catch {
-    return undefined
-  }
+function aliasIn(body: unknown): unknown {
+  return typeof body === 'object' && body !== null && 'alias' in body ? body.alias : undefined
 }

@@ -7,7 +7,7 @@ import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from
 import { openApiDocument } from '../openapi-document.ts'
 import { type Page, pageEnd, readPage } from '../pagination.ts'
 import { type PublicUrls, publicUrlsOf } from '../public-urls.ts'
-import { readBody } from '../request-body.ts'
+import { readJsonValue } from '../request-body.ts'
 
 const MODELS_PER_PAGE = { standard: 50, most: 100 }
 
@@ -25,7 +25,7 @@ export function modelsRoutes({ catalogue, config }: GatewayDependencies): RouteG
     return json(c, { prices, next_cursor: null, has_more: false })
   })
   routes.post('/v1/models/pricing/estimate', async (c) => {
-    const { estimate_type, endpoints } = readEstimate(await readBody(c.req.raw, LONGEST_ESTIMATE))
+    const { estimate_type, endpoints } = readEstimate(await readJsonValue(c.req.raw, LONGEST_ESTIMATE))
     const unknown = Object.keys(endpoints).find((id) => catalogue.find(id).kind !== 'found')
     if (unknown !== undefined) throw new WireError(404, `Model ${unknown.slice(0, 200)} not found`)
     return json(c, { estimate_type, total_cost: 0, currency: PRICE.currency })
@@ -46,13 +46,11 @@ const estimate = z.object({
 })
 
 /** @throws WireError 400 */
-function readEstimate(bytes: Uint8Array): z.infer<typeof estimate> {
-  try {
-    return estimate.parse(JSON.parse(new TextDecoder().decode(bytes)))
-  } catch (cause) {
-    const form = '{"estimate_type": "unit_price", "endpoints": {"owner/name": {"unit_quantity": 1}}}'
-    throw new WireError(400, `expected a body such as ${form}`, { cause })
-  }
+function readEstimate(body: unknown): z.infer<typeof estimate> {
+  const parsed = estimate.safeParse(body)
+  if (parsed.success) return parsed.data
+  const form = '{"estimate_type": "unit_price", "endpoints": {"owner/name": {"unit_quantity": 1}}}'
+  throw new WireError(400, `expected a body such as ${form}`)
 }
 
 function json(c: GatewayContext, body: unknown): Response {

@@ -1,6 +1,5 @@
 import { Hono } from 'hono'
 import { WireError } from '../../errors/errors.ts'
-import { parseJson, toPlainValue } from '../../protocol/json-parse.ts'
 import { DEFAULT_ACCOUNT } from '../../queue/request-queue.ts'
 import { fileUrl } from '../../storage/generated-file.ts'
 import { isOwner, lifecycleBody, parseAcl, readLifecycle } from '../../storage/lifecycle.ts'
@@ -9,7 +8,7 @@ import { fileKeyOf } from '../../storage/own-file.ts'
 import { signDownload } from '../../storage/upload-ticket.ts'
 import { accountOf, requireKey } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
-import { readBody } from '../request-body.ts'
+import { readBody, readJsonValue } from '../request-body.ts'
 import type { StorageDependencies } from './storage-dependencies.ts'
 import { answeringStorageErrors } from './storage-failure.ts'
 
@@ -78,12 +77,9 @@ async function readText(c: GatewayContext): Promise<string> {
 }
 
 async function readJson(c: GatewayContext): Promise<unknown> {
-  const text = await readText(c)
-  try {
-    return toPlainValue(parseJson(text))
-  } catch (cause) {
-    throw new WireError(400, 'The body is not JSON', { cause })
-  }
+  const value = await readJsonValue(c.req.raw, LONGEST_BODY)
+  if (value === undefined) throw new WireError(400, 'The body is not JSON')
+  return value
 }
 
 function notFound(): WireError {

@@ -2,7 +2,7 @@ import { type Context, Hono } from 'hono'
 import { fieldError, WireError } from '../../errors/errors.ts'
 import { requireKey } from '../authentication.ts'
 import type { GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
-import { readBody } from '../request-body.ts'
+import { readJsonValue } from '../request-body.ts'
 
 const DEFAULT_SECONDS = 120
 /** A token alone cannot be taken back, only with the key that it was made with: none outlives a day. */
@@ -36,15 +36,11 @@ async function mint({ tokens }: TokenRouteDependencies, c: Context<GatewayEnv>):
 }
 
 async function readObject(request: Request): Promise<Readonly<Record<string, unknown>>> {
-  const text = new TextDecoder().decode(await readBody(request, MAX_BODY_BYTES))
-  try {
-    const body: unknown = JSON.parse(text)
-    if (typeof body === 'object' && body !== null && !Array.isArray(body)) return { ...body }
-  } catch (error) {
-    throw new WireError(422, [{ loc: ['body'], msg: 'expected a JSON object', type: 'value_error.jsondecode' }], {
-      cause: error,
-    })
+  const body = await readJsonValue(request, MAX_BODY_BYTES)
+  if (body === undefined) {
+    throw new WireError(422, [{ loc: ['body'], msg: 'expected a JSON object', type: 'value_error.jsondecode' }])
   }
+  if (typeof body === 'object' && body !== null && !Array.isArray(body)) return { ...body }
   throw fieldError([], 'type_error.dict', 'value is not a valid dict')
 }
 

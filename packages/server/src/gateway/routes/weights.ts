@@ -4,12 +4,11 @@ import type { InventoryItem } from '../../models/inventory.ts'
 import { ModelError, type ModelErrorReason } from '../../models/model-error.ts'
 import type { PullPlan, PullWish } from '../../models/model-pull.ts'
 import { WEIGHTS_KINDS } from '../../models/weights-kind.ts'
-import { parseJson, toPlainValue } from '../../protocol/json-parse.ts'
 import { DEFAULT_ACCOUNT } from '../../queue/request-queue.ts'
 import { requireKey } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import type { LocalWeights } from '../local-weights.ts'
-import { readBody } from '../request-body.ts'
+import { readJsonValue } from '../request-body.ts'
 import { eventStreamResponse, type SendEvent } from '../server-sent-events.ts'
 
 const PATH = '/v1/darkroom/models'
@@ -93,8 +92,9 @@ function bytesOf(files: PullPlan['missing']): number {
 }
 
 async function readWish(c: GatewayContext): Promise<PullWish & { readonly model: string }> {
-  const body = bodyFields(Buffer.from(await readBody(c.req.raw, LONGEST_BODY)).toString('utf8'))
-  const { model, variant, kind } = body
+  const body = await readJsonValue(c.req.raw, LONGEST_BODY)
+  const fields: Readonly<Record<string, unknown>> = typeof body === 'object' && body !== null ? { ...body } : {}
+  const { model, variant, kind } = fields
   if (typeof model !== 'string' || model === '' || model.length > LONGEST_NAME) {
     throw new WireError(400, 'model: expected a hub id, a Civitai page or a URL')
   }
@@ -104,15 +104,6 @@ async function readWish(c: GatewayContext): Promise<PullWish & { readonly model:
     throw new WireError(400, `kind: expected one of ${WEIGHTS_KINDS.join(', ')}`)
   }
   return { model, ...(variant !== undefined && { variant }), ...(known !== undefined && { kind: known }) }
-}
-
-function bodyFields(text: string): Readonly<Record<string, unknown>> {
-  try {
-    const value: unknown = toPlainValue(parseJson(text))
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
-  } catch {
-    return {}
-  }
 }
 
 const STATUSES: Partial<Record<ModelErrorReason, number>> = {

@@ -1,0 +1,15 @@
+/**
+ * Waits for work, but no longer than so many seconds; what it throws is passed on.
+ * @returns whether it ended in time
+ */
+export async function endsWithin(work: Promise<unknown>, seconds: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(resolve, seconds * 1000, false)
+  })
+  try {
+    return await Promise.race([work.then(() => true), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
