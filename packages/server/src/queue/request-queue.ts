@@ -143,8 +143,13 @@ export interface StoredPayload {
   readonly bytes: number
   /** False for one that was too large to be recorded. */
   readonly isKept: boolean
-  /** Its parts in order, each read when it is asked for. */
+  /** Its parts in order, each read when it is asked for. @throws PayloadErased */
   read(): AsyncIterable<string>
+}
+
+/** A body was erased while it was read. */
+export class PayloadErased extends Error {
+  override readonly name = 'PayloadErased'
 }
 
 /** Absent is what was erased, and an output that there is not yet. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { expect, it } from 'vitest'
+import { PayloadErased } from '../../src/queue/request-queue.ts'
 import type { QueueFixture } from './queue-fixture.ts'
 import { claimed, DONE, ENDPOINT, submission, textsOf } from './queue-samples.ts'
 
@@ -69,6 +70,16 @@ export function describePayloads(fixture: QueueFixture): void {
     expect(await textsOf(queue, 'twice')).toMatchObject({ input })
     await queue.erasePayload('twice')
     expect(await contents()).toEqual([])
+  })
+
+  it('says so where a body is erased while it is read', async () => {
+    const queue = fixture.queue()
+    const run = { acceptedAt: new Date(0), completedAt: new Date(0), outcome: DONE }
+    await queue.record({ ...submission('a', { input: withPicture('a', picture('a', 600_000)) }), ...run })
+    const reading = (await queue.payloads('a'))?.input?.read()[Symbol.asyncIterator]()
+    await reading?.next()
+    await queue.erasePayload('a')
+    await expect(reading?.next()).rejects.toThrow(PayloadErased)
   })
 
   it('lets go of what is past its time', async () => {

@@ -2,7 +2,14 @@ import { Hono } from 'hono'
 import { WireError } from '../../errors/errors.ts'
 import { parseJson, toPlainValue } from '../../protocol/json-parse.ts'
 import { stringifyJson } from '../../protocol/json-text.ts'
-import type { RequestFilter, RequestPage, RequestQueue, RequestStatus } from '../../queue/request-queue.ts'
+import {
+  PayloadErased,
+  type RequestFilter,
+  type RequestPage,
+  type RequestQueue,
+  type RequestStatus,
+  type StoredPayload,
+} from '../../queue/request-queue.ts'
 import { accountOf, requireKey } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import { readLimit } from '../pagination.ts'
@@ -87,7 +94,7 @@ async function payloadFields(
     const payload = stored?.[part]
     if (payload === undefined) continue
     if (payload.isKept && payload.bytes <= LARGEST_LISTED_BYTES) {
-      fields[`json_${part}`] = readPayload(await collect(payload.read()))
+      fields[`json_${part}`] = readPayload(await collect(payload))
       continue
     }
     fields[`json_${part}_bytes`] = payload.bytes
@@ -100,10 +107,16 @@ function payloadPath(requestId: string, part: string): string {
   return `/v1/models/requests/${requestId}/payloads/${part}`
 }
 
-async function collect(parts: AsyncIterable<string>): Promise<string> {
+/** What is erased while it is read is left out, as what was erased before. */
+async function collect(payload: StoredPayload): Promise<string> {
   let text = ''
-  for await (const part of parts) text += part
-  return text
+  try {
+    for await (const part of payload.read()) text += part
+    return text
+  } catch (error) {
+    if (error instanceof PayloadErased) return ''
+    throw error
+  }
 }
 
 /** A payload by itself, as it is stored. */

@@ -3,7 +3,7 @@ import { type Selectable, sql } from 'kysely'
 import type { Query } from '../../db/database.ts'
 import type { PayloadsTable } from '../../db/schema.ts'
 import type { QueueContext } from '../context.ts'
-import type { PayloadPart, StoredPayload, StoredPayloads } from '../request-queue.ts'
+import { PayloadErased, type PayloadPart, type StoredPayload, type StoredPayloads } from '../request-queue.ts'
 import { piecesOf } from '../text-pieces.ts'
 
 /** Contents written by one statement: at most 8 MiB of them. */
@@ -129,7 +129,7 @@ async function* readPieces(
         .where('position', '=', position)
         .executeTakeFirst(),
     )
-    if (row === undefined) throw new Error(`The ${part} of request ${requestId} was erased while it was read`)
+    if (row === undefined) throw new PayloadErased(`The ${part} of request ${requestId} was erased while it was read`)
     yield row.content
   }
 }
@@ -152,7 +152,7 @@ async function contentBytes(context: QueueContext): Promise<number> {
   return Number(bytes)
 }
 
-/** Pieces looked at to find the oldest finished requests, and of these, how many are erased at once. */
+/** Pieces by which the oldest finished requests are found, and how many of these are erased at once. */
 const OLDEST_PIECES = 512
 const ERASED_AT_ONCE = 8
 
@@ -165,7 +165,13 @@ export async function trimPayloads(context: QueueContext, budgetBytes: number): 
     const bytes = await contentBytes(context)
     if (bytes <= budgetBytes) return bytes
     const erased = await context.database.atomically('relaxed', async (query) => {
-      const oldest = query.selectFrom('payload_pieces').select('request_id').orderBy('id').limit(OLDEST_PIECES)
+      const oldest = query
+        .selectFrom('payload_pieces')
+        .innerJoin('requests', 'requests.request_id', 'payload_pieces.request_id')
+        .select('payload_pieces.request_id')
+        .where('state', '=', sql.lit('completed'))
+        .orderBy('id')
+        .limit(OLDEST_PIECES)
       const rows = await query
         .selectFrom('requests')
         .innerJoin('payloads', 'payloads.request_id', 'requests.request_id')
