@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { roundHalfEven } from '../image/round-half-even.ts'
 import type { FloatTensor } from '../tensor/tensor.ts'
 import type { KeyPoint } from './face.ts'
@@ -61,10 +62,14 @@ interface Person {
  * @param heat [1, 19, h, w]
  * @returns joints in whole pixels of the maps' picture
  */
-export function openPosePeople(maps: OpenPoseMaps, fields: FloatTensor, heat: FloatTensor): BodyPose[] {
-  const peaks = [...maps.smoothed(heat, PARTS)].map((smooth, part) =>
-    peaksOf(smooth, maps.size).map(({ x, y }) => ({ x, y, score: maps.valueAt(heat, part, x, y) })),
-  )
+export async function openPosePeople(maps: OpenPoseMaps, fields: FloatTensor, heat: FloatTensor): Promise<BodyPose[]> {
+  const peaks: Peak[][] = []
+  for (const smooth of maps.smoothed(heat, PARTS)) {
+    const part = peaks.length
+    peaks.push(peaksOf(smooth, maps.size).map(({ x, y }) => ({ x, y, score: maps.valueAt(heat, part, x, y) })))
+    // Each map takes some ten milliseconds, and others want this thread, too.
+    await setImmediate()
+  }
   const people: Person[] = []
   for (const [k, [from, to, field]] of LIMBS.entries()) {
     const connections = connect(maps, fields, field, peaks[from] ?? [], peaks[to] ?? [])

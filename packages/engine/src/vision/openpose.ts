@@ -74,9 +74,8 @@ async function detect(network: BodyNetwork, image: RgbImage): Promise<Pose[]> {
   const [height, width] = input.shape.slice(2) as [number, number]
   const grid = { width: width / OPENPOSE_STRIDE, height: height / OPENPOSE_STRIDE }
   const scale = { x: image.width / size.width, y: image.height / size.height }
-  return openPosePeople(new OpenPoseMaps(grid, inner, size), fields, heat).map((body) =>
-    bodyAlone(body.map((joint) => joint && { x: joint.x * scale.x, y: joint.y * scale.y })),
-  )
+  const people = await openPosePeople(new OpenPoseMaps(grid, inner, size), fields, heat)
+  return people.map((body) => bodyAlone(body.map((joint) => joint && { x: joint.x * scale.x, y: joint.y * scale.y })))
 }
 
 /**

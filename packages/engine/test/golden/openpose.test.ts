@@ -78,10 +78,10 @@ test('the network gives the maps that the torch module gives', async () => {
 describe('people in maps', () => {
   test.each(golden.cases)(
     'maps $seed are people of parts as controlnet_aux assembles them',
-    ({ seed, inner, size, poses }) => {
+    async ({ seed, inner, size, poses }) => {
       const grid = { width: Math.ceil(inner[0] / 8), height: Math.ceil(inner[1] / 8) }
       const { fields, heat } = paintMaps(seed, grid)
-      const found = openPosePeople(new OpenPoseMaps(grid, sizeOf(inner), sizeOf(size)), fields, heat)
+      const found = await openPosePeople(new OpenPoseMaps(grid, sizeOf(inner), sizeOf(size)), fields, heat)
       expect(found.map((joints) => joints.map((joint) => (joint ? [joint.x, joint.y] : null)))).toEqual(poses)
     },
   )

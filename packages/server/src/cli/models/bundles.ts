@@ -10,8 +10,6 @@ export interface BundlePart {
   readonly purpose: string
   /** Not needed for an endpoint's default input. */
   readonly isOptional?: boolean
-  /** As its authors name it, where the hub's card does not. */
-  readonly license?: string
 }
 
 const SDXL: BundlePart = { reference: 'stabilityai/stable-diffusion-xl-base-1.0', kind: 'base', purpose: 'base model' }
@@ -49,11 +47,8 @@ const FAST_LCM = [
 ]
 const LCM_SD15_I2I = [SD15, LCM_SD15, CHECKER_V1, optional(CHECKER_V2), optional(SDXL), optional(LCM_SDXL)]
 const POSE = [detector(POSE_NETWORKS.detector, 'people'), detector(POSE_NETWORKS.poser, 'poses')]
-const FACES = [PULLED_FACE_PACK.detector, PULLED_FACE_PACK.embedder].map(
-  (file): BundlePart => ({
-    ...detector(`${PULLED_FACE_PACK.folder}/${file}`, 'faces'),
-    license: 'non-commercial research, by insightface',
-  }),
+const FACES = [PULLED_FACE_PACK.detector, PULLED_FACE_PACK.embedder].map((file) =>
+  detector(`${PULLED_FACE_PACK.folder}/${file}`, 'faces'),
 )
 const controlNet = (reference: string, purpose: string): BundlePart => ({ reference, kind: 'controlnet', purpose })
 const INSTANT_ID: readonly BundlePart[] = [

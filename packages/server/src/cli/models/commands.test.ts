@@ -72,6 +72,12 @@ test('a plan says what would be fetched, and fetches nothing', async () => {
   expect(hub.requests.filter(({ host }) => host === 'bytes')).toEqual([])
 })
 
+test('a plan says what the authors of insightface’s networks allow, wherever a copy lies', async () => {
+  hub.add('DIAMONIK7777/antelopev2', { 'glintr100.onnx': new Uint8Array(10) })
+  const planned = await darkroom('pull', 'DIAMONIK7777/antelopev2/glintr100.onnx', '--dry-run')
+  expect(planned).toContain('(10 bytes, licence non-commercial research, by insightface)')
+})
+
 test('models are pulled, listed, shown and removed', async () => {
   expect(await darkroom('pull', 'owner/pipeline', 'owner/lora')).toMatch(
     /owner\/pipeline is here\nowner\/lora is here$/,

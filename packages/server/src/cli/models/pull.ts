@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline/promises'
 import type { Config } from '../../config/config.ts'
+import { knownLicence } from '../../models/known-licences.ts'
 import type { ModelPulls, PullPlan, PullWish } from '../../models/model-pull.ts'
 import { sizeText } from '../../models/size-text.ts'
 import { createModelStore } from '../../processes/model-store.ts'
@@ -57,7 +58,7 @@ async function planAll(pulls: ModelPulls, options: PullArguments, signal: AbortS
       const own = 'kind' in part ? part.kind : kind
       const wish = { ...(variant !== undefined && { variant }), ...(own !== undefined && { kind: own }) }
       const plan = await pulls.plan(part.reference, wish, signal)
-      const license = ('license' in part ? part.license : undefined) ?? plan.license
+      const license = knownLicence(part.reference) ?? plan.license
       return { plan, ...('purpose' in part && { purpose: part.purpose }), ...(license !== undefined && { license }) }
     }),
   )
