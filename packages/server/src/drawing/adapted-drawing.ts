@@ -5,7 +5,6 @@ import {
   type GenerationParameters,
   imageToImage,
   inpaint,
-  resizeRgb,
   type StableDiffusion,
   textToImage,
 } from '@darkroom/engine'
@@ -14,6 +13,7 @@ import type { AdaptedRequest } from './adapted-request.ts'
 import { openAdapters } from './adapters.ts'
 import type { BaseModel } from './base-model.ts'
 import { LatentsRecorder } from './debug-latents.ts'
+import { fitStart } from './fit-picture.ts'
 import type { ImageEngine } from './image-engine.ts'
 import { atSize, type FilePicture, filePicture, type OutputPicture } from './picture-output.ts'
 import { drawableSize, type PictureSize } from './picture-size.ts'
@@ -54,7 +54,8 @@ export async function* drawAdapted(
   const { model, adapters } = await openAdapters(engine, base, request.adapters, size, context)
   const safety = await openSafetyScreen(engine.safetyCheckers, request, model.folder, context)
   const recorder = new LatentsRecorder()
-  const run = recording(startRun(model, request, adapters, size, context), recorder)
+  const start = request.start && (await fitStart(engine, request.start, request.size, base.model.vae.factor))
+  const run = recording(startRun(model, { ...request, ...(start && { start }) }, adapters, size, context), recorder)
   const options = { numImages: request.numImages, fields: FIELDS, mayShow: safety.mayShow }
   const drawn = yield* runSteps(model, run, options, context)
   const { pictures, nsfwFlags } = await safety.screen(drawn.map(({ image }) => atSize(image, request.size)))
@@ -90,10 +91,9 @@ function startRun(
     onWarning: (message) => log(message, 'WARN'),
   }
   if (request.start === undefined) return textToImage(model, { ...parameters, width, height }, signal)
-  const { strength, mask } = request.start
-  const image = resizeRgb(request.start.image, width, height, 'lanczos')
+  const { image, strength, mask } = request.start
   if (mask === undefined) return imageToImage(model, { ...parameters, image, strength }, signal)
-  return inpaint(model, { ...parameters, image, mask: resizeRgb(mask, width, height, 'lanczos'), strength }, signal)
+  return inpaint(model, { ...parameters, image, mask, strength }, signal)
 }
 
 async function* recording(

@@ -7,7 +7,6 @@ import {
   imageToImage,
   inpaint,
   type RgbImage,
-  resizeRgb,
   rgbToGrey,
   type StableDiffusion,
   textToImage,
@@ -19,6 +18,7 @@ import { type LoraRequest, NO_ADAPTERS, type StartRequest } from './adapted-requ
 import { type AdaptedModel, findAdapters, openAdapters } from './adapters.ts'
 import { chooseCheckpoint, type LocalCheckpoint, latentConsistencyChoice } from './checkpoint-choice.ts'
 import { toWireError } from './engine-errors.ts'
+import { fitStart } from './fit-picture.ts'
 import type { ImageEngine } from './image-engine.ts'
 import { atSize, type OutputPicture, outputPicture, type PictureFormat } from './picture-output.ts'
 import { drawableSize, type PictureSize } from './picture-size.ts'
@@ -56,29 +56,44 @@ export interface LcmResult {
 /** Input fields by the engine's name for what they set. */
 const FIELDS = { width: 'image_size', height: 'image_size', image: 'image_url', mask: 'mask_url' }
 
-/** The model that such a request draws with and its LoRAs, fetched where that is allowed. @throws WireError 422 */
-export async function findLatentConsistency(
+/** What such a request draws with, ready before it takes the device. */
+export interface LcmPreparation {
+  readonly checkpoint: LocalCheckpoint
+  readonly model: StableDiffusion
+  /** The request's start at the size that is drawn. */
+  readonly start: StartRequest | undefined
+}
+
+/**
+ * The model that such a request draws with, loaded, and its LoRAs, fetched where that is allowed, and what it starts from.
+ * @throws WireError 422
+ */
+export async function prepareLatentConsistency(
   engine: ImageEngine,
-  { modelName, size, loras = [] }: Pick<LcmRequest, 'modelName' | 'size' | 'loras'>,
+  { modelName, size, loras = [], start }: Pick<LcmRequest, 'modelName' | 'size' | 'loras' | 'start'>,
   context: HandlerContext,
-): Promise<LocalCheckpoint> {
+): Promise<LcmPreparation> {
   const checkpoint = await chooseCheckpoint(engine, modelName, LCM_LORAS[modelName], size, context)
   context.setHeader(MODEL, checkpoint.label)
   await findAdapters(engine, { ...NO_ADAPTERS, loras }, context)
-  return checkpoint
+  const model = await engine.model(latentConsistencyChoice(checkpoint), context.log).catch((error) => {
+    throw toWireError(error)
+  })
+  return { checkpoint, model, start: start && (await fitStart(engine, start, size, model.vae.factor)) }
 }
 
 /** Draws with a few latent consistency steps: yields intermediate pictures where the caller wants them. */
 export async function* drawLatentConsistency(
   engine: ImageEngine,
   request: LcmRequest,
-  checkpoint: LocalCheckpoint,
+  prepared: LcmPreparation,
   context: HandlerContext,
 ): AsyncGenerator<OutputPicture, LcmResult> {
-  const { model, adapters } = await openModel(engine, checkpoint, request, context)
+  const { checkpoint, start } = prepared
+  const { model, adapters } = await openModel(engine, prepared, request, context)
   const safety = await openSafetyScreen(engine.safetyCheckers, request, checkpoint.folder, context)
   const startedAt = performance.now()
-  const run = startRun(model, request, adapters, context.signal)
+  const run = startRun(model, request, start, adapters, context.signal)
   const options = { numImages: request.numImages, fields: FIELDS, mayShow: safety.mayShow }
   const drawn = yield* runSteps(model, run, options, context)
   const inferenceSeconds = (performance.now() - startedAt) / 1000
@@ -91,14 +106,11 @@ export async function* drawLatentConsistency(
 /** The checkpoint with its LCM-LoRA merged in, and the request's own LoRAs beside it. */
 async function openModel(
   engine: ImageEngine,
-  checkpoint: LocalCheckpoint,
+  { checkpoint, model }: LcmPreparation,
   { loras = [], size }: LcmRequest,
   context: HandlerContext,
 ): Promise<AdaptedModel> {
   const choice = latentConsistencyChoice(checkpoint)
-  const model = await engine.model(choice, context.log).catch((error) => {
-    throw toWireError(error)
-  })
   if (loras.length === 0) return { model, adapters: {} }
   const base = { model, choice, standIn: checkpoint.standIn }
   return openAdapters(engine, base, { ...NO_ADAPTERS, loras }, drawableSize(size, model.vae.factor), context)
@@ -107,6 +119,7 @@ async function openModel(
 function startRun(
   model: StableDiffusion,
   request: LcmRequest,
+  start: StartRequest | undefined,
   adapters: Adapters,
   signal: AbortSignal,
 ): AsyncGenerator<DenoiseStep, GeneratedImage[]> {
@@ -122,11 +135,10 @@ function startRun(
     adapters,
   }
   const { width, height } = drawableSize(request.size, model.vae.factor)
-  if (request.start === undefined) return textToImage(model, { ...parameters, width, height }, signal)
-  const { strength, mask } = request.start
-  const image = resizeRgb(request.start.image, width, height, 'lanczos')
+  if (start === undefined) return textToImage(model, { ...parameters, width, height }, signal)
+  const { image, strength, mask } = start
   if (mask === undefined) return imageToImage(model, { ...parameters, image, strength }, signal)
-  return inpaint(model, { ...parameters, image, mask: resizeRgb(mask, width, height, 'lanczos'), strength }, signal)
+  return inpaint(model, { ...parameters, image, mask, strength }, signal)
 }
 
 /** What the mask leaves out is taken from the input's picture, pixel by pixel: the VAE changes what it encodes and decodes. */

@@ -1,8 +1,12 @@
 import type { z } from 'zod'
-import type { LocalCheckpoint } from '../../../drawing/checkpoint-choice.ts'
 import type { ImageEngine } from '../../../drawing/image-engine.ts'
 import { inputPicture, maskedPicture, sizeOfInput } from '../../../drawing/input-pictures.ts'
-import { drawLatentConsistency, findLatentConsistency, type LcmRequest } from '../../../drawing/latent-consistency.ts'
+import {
+  drawLatentConsistency,
+  type LcmPreparation,
+  type LcmRequest,
+  prepareLatentConsistency,
+} from '../../../drawing/latent-consistency.ts'
 import type { OutputPicture } from '../../../drawing/picture-output.ts'
 import { chooseSeed } from '../../../drawing/seed.ts'
 import { requireSteps } from '../../../drawing/strength.ts'
@@ -49,15 +53,15 @@ async function answer(
   picture: Pick<LcmRequest, 'size' | 'start'>,
   context: HandlerContext,
 ): Promise<Drawing<Output>> {
-  const checkpoint = await findLatentConsistency(engine, { modelName: input.model_name, size: picture.size }, context)
-  return draw(engine, input, picture, checkpoint, context)
+  const prepared = await prepareLatentConsistency(engine, { modelName: input.model_name, ...picture }, context)
+  return draw(engine, input, picture, prepared, context)
 }
 
 async function* draw(
   engine: ImageEngine,
   input: Omit<TextInput, 'image_size'>,
   picture: Pick<LcmRequest, 'size' | 'start'>,
-  checkpoint: LocalCheckpoint,
+  prepared: LcmPreparation,
   context: HandlerContext,
 ): Drawing<Output> {
   const seed = chooseSeed(input.seed)
@@ -77,7 +81,7 @@ async function* draw(
     format: { format: input.format, syncMode: input.sync_mode },
   }
   const echo = { prompt, ...(input.request_id !== '' && { request_id: input.request_id }) }
-  const run = drawLatentConsistency(engine, request, checkpoint, context)
+  const run = drawLatentConsistency(engine, request, prepared, context)
   let next = await run.next()
   for (; !next.done; next = await run.next()) {
     yield { images: [next.value], timings: {}, seed, has_nsfw_concepts: [false], ...echo }

@@ -4,9 +4,9 @@ import type { ImageEngine } from '../../../drawing/image-engine.ts'
 import { inputPicture, maskedPicture, sizeOfInput } from '../../../drawing/input-pictures.ts'
 import {
   drawLatentConsistency,
-  findLatentConsistency,
   type LcmRequest,
   type LcmResult,
+  prepareLatentConsistency,
 } from '../../../drawing/latent-consistency.ts'
 import type { OutputPicture } from '../../../drawing/picture-output.ts'
 import { chooseSeed } from '../../../drawing/seed.ts'
@@ -89,8 +89,8 @@ async function answer(
     safetyCheckerVersion: 'v1',
     format: { format: 'jpeg', syncMode: input.sync_mode },
   }
-  const checkpoint = await findLatentConsistency(engine, request, context)
-  return draw(drawLatentConsistency(engine, request, checkpoint, context), input, request)
+  const prepared = await prepareLatentConsistency(engine, request, context)
+  return draw(drawLatentConsistency(engine, request, prepared, context), input, request)
 }
 
 async function* draw(

@@ -7,12 +7,13 @@ import type {
   ImagePromptRequest,
 } from '../../../drawing/adapted-request.ts'
 import { findAdapters } from '../../../drawing/adapters.ts'
-import { type FoundBaseModel, findBase, loadBase } from '../../../drawing/base-model.ts'
+import { type BaseModel, findBase, loadBase } from '../../../drawing/base-model.ts'
 import { readControlNetConfig } from '../../../drawing/controlnet.ts'
+import { fitPicture, fitStart } from '../../../drawing/fit-picture.ts'
 import type { ImageEngine } from '../../../drawing/image-engine.ts'
 import { type InputPictures, readPictures, sizeOfInput, type WantedPicture } from '../../../drawing/input-pictures.ts'
 import type { FilePicture, OutputPicture } from '../../../drawing/picture-output.ts'
-import type { PictureSize } from '../../../drawing/picture-size.ts'
+import { drawableSize, type PictureSize } from '../../../drawing/picture-size.ts'
 import { chooseSeed } from '../../../drawing/seed.ts'
 import { requireStepsOfAnyModel } from '../../../drawing/strength.ts'
 import { fieldError } from '../../../errors/errors.ts'
@@ -127,17 +128,35 @@ async function prepare(
   }
   const base = await findBase(engine, request.model, request.size, context)
   await findAdapters(engine, request.adapters, context)
-  return draw(engine, request, base, context)
+  const loaded = await loadBase(engine, base, context)
+  return draw(engine, await fitted(engine, request, loaded.model.vae.factor), loaded, context)
+}
+
+/** What is drawn from at the size that is drawn, so that a large picture does not keep the device waiting. */
+async function fitted(engine: ImageEngine, request: AdaptedRequest, vaeFactor: number): Promise<AdaptedRequest> {
+  const { start, adapters, size } = request
+  const drawn = drawableSize(size, vaeFactor)
+  const controlNets: ControlNetRequest[] = []
+  for (const control of adapters.controlNets) {
+    // A mask has the size of its picture.
+    const image = control.mask ? control.image : await fitPicture(engine, control.image, drawn)
+    controlNets.push({ ...control, image })
+  }
+  return {
+    ...request,
+    adapters: { ...adapters, controlNets },
+    ...(start && { start: await fitStart(engine, start, size, vaeFactor) }),
+  }
 }
 
 async function* draw(
   engine: ImageEngine,
   request: AdaptedRequest,
-  base: FoundBaseModel,
+  base: BaseModel,
   context: HandlerContext,
 ): Drawing<Output> {
   const { seed } = request
-  const run = drawAdapted(engine, request, await loadBase(engine, base, context), context)
+  const run = drawAdapted(engine, request, base, context)
   let next = await run.next()
   for (; !next.done; next = await run.next()) yield { images: [next.value], seed, has_nsfw_concepts: [false] }
   const { images, nsfwFlags, debugLatents, debugPerPassLatents } = next.value
