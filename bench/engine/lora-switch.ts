@@ -109,19 +109,30 @@ async function timeSwitches(start: Start, loras: readonly string[], count: numbe
   const baseline = (await plain.ask('')).peakGigabytes ?? 0
   plain.end()
   await switching.ask(loras[0])
-  const alone = median((await repeated(5, () => switching.ask(loras[0]))).map(({ seconds = 0 }) => seconds))
+  const steps = await repeated(5, () => switching.ask(loras[0]))
+  const step = {
+    seconds: median(steps.map(({ seconds = 0 }) => seconds)),
+    cpuSeconds: median(steps.map(({ cpuSeconds = 0 }) => cpuSeconds)),
+  }
   const taken: number[] = []
+  const worked: number[] = []
   const memory: string[] = []
   let peak = 0
   for (let i = 1; i <= count; i++) {
-    const { seconds = 0, gigabytes = 0, peakGigabytes = 0 } = await switching.ask(loras[i % loras.length])
-    taken.push(seconds - alone)
+    const {
+      seconds = 0,
+      cpuSeconds = 0,
+      gigabytes = 0,
+      peakGigabytes = 0,
+    } = await switching.ask(loras[i % loras.length])
+    taken.push(seconds - step.seconds)
+    worked.push(cpuSeconds - step.cpuSeconds)
     peak = peakGigabytes
     if ([1, 10, 50, 100, 150, count].includes(i)) memory.push(`${gigabytes.toFixed(2)} after ${i}`)
   }
   switching.end()
   console.log(
-    `  switch to another LoRA, to its first step: median ${median(taken).toFixed(3)} s, worst ${Math.max(...taken).toFixed(3)} s of ${count}`,
+    `  switch to another LoRA, to its first step: median ${median(taken).toFixed(3)} s, worst ${Math.max(...taken).toFixed(3)} s of ${count}; median ${median(worked).toFixed(3)} processor seconds`,
   )
   console.log(
     `  memory over the switches, GB: ${memory.join(', ')}; peak ${peak.toFixed(2)}, ${(peak / baseline).toFixed(3)} of the ${baseline.toFixed(2)} without LoRAs`,
