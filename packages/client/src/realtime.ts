@@ -4,7 +4,7 @@ import { forgetSocket, redirectSocket } from './socket-redirect.ts'
 /** As fal's client asks for. */
 const TOKEN_SECONDS = 120
 /** The client's own default of `throttleInterval`. */
-const THROTTLE_MS = 128
+const THROTTLE_MILLISECONDS = 128
 
 export interface RealtimeTarget {
   /** Base URL of the Darkroom, without a trailing slash. */
@@ -56,7 +56,7 @@ export function redirectRealtime(realtime: RealtimeClient, target: RealtimeTarge
           const { unusedToken } = state
           if (unusedToken === undefined) return
           // An input that the client holds back may still open the connection it belongs to.
-          const heldBackMs = handler.throttleInterval ?? THROTTLE_MS
+          const heldBackMs = handler.throttleInterval ?? THROTTLE_MILLISECONDS
           if (heldBackMs === 0) forgetSocket(unusedToken)
           else setTimeout(() => forgetSocket(unusedToken), heldBackMs * 2)
         },

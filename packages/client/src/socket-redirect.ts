@@ -14,7 +14,7 @@ interface PendingSocket {
 }
 
 /** A connection that was never made lets go of the global after this long: the lifetime of the client's own tokens. */
-const PENDING_MS = 120_000
+const PENDING_MILLISECONDS = 120_000
 
 type SocketClass = new (url: string | URL, protocols?: string | string[]) => EventTarget
 type GlobalScope = { WebSocket?: SocketClass }
@@ -27,7 +27,7 @@ let proxy: SocketClass | undefined
 /** Redirects the next socket opened with this token to the Darkroom at `base`. */
 export function redirectSocket(token: string, base: string, onOpen: () => void): void {
   clearTimeout(pending.get(token)?.timer)
-  const timer = setTimeout(() => release(token), PENDING_MS)
+  const timer = setTimeout(() => release(token), PENDING_MILLISECONDS)
   // Node would wait for it before it exits; a browser's timers are numbers.
   if (typeof timer === 'object') timer.unref()
   pending.set(token, { base, onOpen, timer })

@@ -26,7 +26,7 @@ export interface HistoryFilter {
 }
 
 const PER_PAGE = 24
-const UNDER_WAY_MS = 1500
+const UNDER_WAY_MILLISECONDS = 1500
 
 function isUnderWay({ items }: RequestsPage): boolean {
   return items.some(({ ended_at }) => ended_at === null)
@@ -46,7 +46,7 @@ export function useHistory({ endpointId, status }: HistoryFilter) {
     },
     getNextPageParam: ({ has_more, next_cursor }) => (has_more ? (next_cursor ?? undefined) : undefined),
     // What is under way ends while one looks.
-    refetchInterval: ({ state }) => (state.data?.pages.some(isUnderWay) ? UNDER_WAY_MS : false),
+    refetchInterval: ({ state }) => (state.data?.pages.some(isUnderWay) ? UNDER_WAY_MILLISECONDS : false),
   })
 }
 

@@ -9,10 +9,10 @@ export interface ServerState {
   readonly samples: readonly MetricSample[]
 }
 
-const EVERY_MS = 2000
+const EVERY_MILLISECONDS = 2000
 
 export function useServerState() {
-  return useQuery({ queryKey: ['server-state'], queryFn: readServerState, refetchInterval: EVERY_MS })
+  return useQuery({ queryKey: ['server-state'], queryFn: readServerState, refetchInterval: EVERY_MILLISECONDS })
 }
 
 async function readServerState(): Promise<ServerState> {

@@ -1,7 +1,7 @@
 import { Check, Copy } from 'lucide-react'
 import { useState } from 'react'
 
-const SHOWN_MS = 1500
+const SHOWN_MILLISECONDS = 1500
 
 /** Puts a text on the clipboard and says so. */
 export function CopyButton({ text, label }: { readonly text: string; readonly label: string }) {
@@ -9,7 +9,7 @@ export function CopyButton({ text, label }: { readonly text: string; readonly la
   const copy = async () => {
     await navigator.clipboard.writeText(text)
     setDone(true)
-    setTimeout(() => setDone(false), SHOWN_MS)
+    setTimeout(() => setDone(false), SHOWN_MILLISECONDS)
   }
   const Icon = isDone ? Check : Copy
   return (

@@ -3,7 +3,7 @@ import { useNavigate } from 'react-router'
 import { storeInput } from '../inputs/input-store.ts'
 import { readPictureRecord } from '../schema/picture-record.ts'
 
-const SHOWN_MS = 6000
+const SHOWN_MILLISECONDS = 6000
 
 /** Takes up the request that a dropped picture carries, wherever on the pages it is dropped but on a picture field. */
 export function PictureRestore() {
@@ -27,7 +27,7 @@ export function PictureRestore() {
   }, [restore])
   useEffect(() => {
     if (message === '') return
-    const timer = setTimeout(() => setMessage(''), SHOWN_MS)
+    const timer = setTimeout(() => setMessage(''), SHOWN_MILLISECONDS)
     return () => clearTimeout(timer)
   }, [message])
   return (

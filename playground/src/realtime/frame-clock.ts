@@ -6,7 +6,7 @@ export interface LiveRate {
   readonly latencyMs: number | undefined
 }
 
-const WINDOW_MS = 2000
+const WINDOW_MILLISECONDS = 2000
 const LATENCIES = 30
 
 /** Measures frame rate and latency; times are given, in milliseconds. */
@@ -17,7 +17,7 @@ export class FrameClock {
   /** A picture has come for an input that was sent at `sentAt`. */
   tick(now: number, sentAt: number): LiveRate {
     this.#arrivals.push(now)
-    while ((this.#arrivals[0] ?? now) < now - WINDOW_MS) this.#arrivals.shift()
+    while ((this.#arrivals[0] ?? now) < now - WINDOW_MILLISECONDS) this.#arrivals.shift()
     this.#latencies.push(now - sentAt)
     if (this.#latencies.length > LATENCIES) this.#latencies.shift()
     const [first = now] = this.#arrivals

@@ -27,7 +27,7 @@ interface LiveResult {
 }
 
 /** A socket draws again after this long without an answer: it was lost, or the server is starting a model. */
-const LOST_MS = 20_000
+const LOST_MILLISECONDS = 20_000
 
 /**
  * A realtime connection with one input on its way at a time. Of what changes meanwhile only the newest is sent, as soon as the
@@ -85,7 +85,7 @@ class LiveConnection {
 
   send(input: Input): void {
     this.#waiting = input
-    const isBusy = this.#sentAt !== undefined && performance.now() - this.#sentAt < LOST_MS
+    const isBusy = this.#sentAt !== undefined && performance.now() - this.#sentAt < LOST_MILLISECONDS
     if (!isBusy) this.#sendWaiting()
   }
 

@@ -43,13 +43,13 @@ function describe({ phase, position, progress, preview }: ActiveRun): string {
   return preview.length > 0 ? 'Drawing' : 'Running: the model loads or begins'
 }
 
-const TICK_MS = 100
+const TICK_MILLISECONDS = 100
 
 function useSeconds(): number {
   const [startedAt] = useState(() => performance.now())
   const [now, setNow] = useState(startedAt)
   useEffect(() => {
-    const timer = setInterval(() => setNow(performance.now()), TICK_MS)
+    const timer = setInterval(() => setNow(performance.now()), TICK_MILLISECONDS)
     return () => clearInterval(timer)
   }, [])
   return (now - startedAt) / 1000

@@ -7,7 +7,7 @@ import { RunnerConnection } from './runner-connection.ts'
 import { RunnerDirectory } from './runner-directory.ts'
 import { startTimeoutError } from './start-timeout.ts'
 
-const RUNNER_POLL_MS = 100
+const RUNNER_POLL_MILLISECONDS = 100
 
 export interface DirectChannelOptions {
   readonly queue: Pick<RequestQueue, 'runners'>
@@ -53,7 +53,7 @@ class PooledDirectChannel implements DirectChannel {
       const connection = await this.#connectToOne(session)
       if (connection !== undefined) return new ClientSession(connection, session, waitUntil)
       if (!this.#waits || performance.now() >= waitUntil) break
-      await sleep(RUNNER_POLL_MS)
+      await sleep(RUNNER_POLL_MILLISECONDS)
     }
     if (startTimeoutSeconds !== undefined && this.#waits) throw startTimeoutError(startTimeoutSeconds)
     throw requestError('runner_scheduling_failure', `No runner is available for ${endpointId}`)

@@ -4,7 +4,7 @@ import { encodeFrame, type GatewayFrame, type RunnerFrame } from './frames.ts'
 /** Frames that would make a message larger than this go out at once. */
 const LARGE_MESSAGE_BYTES = 1024 * 1024
 /** How long a frame that nobody waits for may be kept back for a message to travel with. */
-const LAZY_MS = 50
+const LAZY_MILLISECONDS = 50
 
 /**
  * Writes frames to a socket, those of one round of the event loop as one message. A sync run opens a session and sends its
@@ -36,7 +36,7 @@ export class FrameWriter<F extends GatewayFrame | RunnerFrame> {
   /** Writes a frame that may wait for others. */
   writeLazily(frame: F): void {
     this.#add(frame)
-    this.#lazy ??= setTimeout(() => this.#flush(), LAZY_MS).unref()
+    this.#lazy ??= setTimeout(() => this.#flush(), LAZY_MILLISECONDS).unref()
   }
 
   #add(frame: F): void {

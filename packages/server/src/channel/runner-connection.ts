@@ -15,8 +15,8 @@ import {
 import { startTimeoutError } from './start-timeout.ts'
 import { WorkEvents } from './work-events.ts'
 
-const CONNECT_TIMEOUT_MS = 5_000
-const PING_INTERVAL_MS = 5_000
+const CONNECT_TIMEOUT_MILLISECONDS = 5_000
+const PING_INTERVAL_MILLISECONDS = 5_000
 
 export interface WorkLimits {
   /** Aborts the work. */
@@ -49,7 +49,7 @@ export class RunnerConnection {
       this.#answered = true
     })
     socket.on('close', () => this.#onClose())
-    this.#ping = awakeInterval(PING_INTERVAL_MS, (stoodStill) => this.#checkAlive(stoodStill)).unref()
+    this.#ping = awakeInterval(PING_INTERVAL_MILLISECONDS, (stoodStill) => this.#checkAlive(stoodStill)).unref()
   }
 
   /** @throws when the runner does not answer in time or refuses the token */
@@ -58,7 +58,7 @@ export class RunnerConnection {
       headers: { authorization: `Bearer ${runner.channelToken}` },
       maxPayload: MAX_FRAME_BYTES,
       perMessageDeflate: false,
-      handshakeTimeout: CONNECT_TIMEOUT_MS,
+      handshakeTimeout: CONNECT_TIMEOUT_MILLISECONDS,
     })
     await new Promise<void>((resolve, reject) => {
       socket.once('open', resolve)

@@ -1,11 +1,11 @@
 import type { RunnerAdvertisement } from '../queue/request-queue.ts'
 
 /** Younger than this, the list is used as it is; older, it is used and read again behind the caller's back. */
-const FRESH_MS = 1_000
+const FRESH_MILLISECONDS = 1_000
 /** Older than this, the caller waits for a new list. */
-const STALE_MS = 10_000
+const STALE_MILLISECONDS = 10_000
 /** A runner that could not be reached or said it is going is left alone this long. */
-const AVOID_MS = 2_000
+const AVOID_MILLISECONDS = 2_000
 
 /**
  * The runners that are up, as the queue last listed them. Reading the list costs a database query, so the path of a
@@ -30,8 +30,8 @@ export class RunnerDirectory {
   /** Runners that answer the endpoint; reads the list again when it names none. */
   async of(endpointId: string): Promise<readonly RunnerAdvertisement[]> {
     const age = performance.now() - this.#readAt
-    if (age > STALE_MS) await this.#read()
-    else if (age > FRESH_MS) this.#read().catch(() => {})
+    if (age > STALE_MILLISECONDS) await this.#read()
+    else if (age > FRESH_MILLISECONDS) this.#read().catch(() => {})
     const known = this.#usable(endpointId)
     if (known.length > 0) return known
     await this.#read()
@@ -39,7 +39,7 @@ export class RunnerDirectory {
   }
 
   avoid(runnerId: string): void {
-    this.#avoidUntil.set(runnerId, performance.now() + AVOID_MS)
+    this.#avoidUntil.set(runnerId, performance.now() + AVOID_MILLISECONDS)
   }
 
   #usable(endpointId: string): readonly RunnerAdvertisement[] {

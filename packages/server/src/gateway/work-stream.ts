@@ -10,7 +10,7 @@ export type StreamBeginning =
   | { readonly kind: 'streaming'; readonly headers: Readonly<Record<string, string>> }
 
 /** How long a started work may go without output before the response's head goes out, and keep-alives after it. */
-const HEAD_DELAY_MS = 5_000
+const HEAD_DELAY_MILLISECONDS = 5_000
 
 /** The outputs of one work, partial ones and the final one, once it is known whether it begins well. */
 export class WorkStream {
@@ -28,7 +28,7 @@ export class WorkStream {
    */
   async begin(): Promise<StreamBeginning> {
     for (let started = false; ; ) {
-      const event = started ? await this.#peekFor(HEAD_DELAY_MS) : await this.#peek()
+      const event = started ? await this.#peekFor(HEAD_DELAY_MILLISECONDS) : await this.#peek()
       if (event === undefined) return { kind: 'streaming', headers: {} }
       if (event.type === 'partial') return { kind: 'streaming', headers: {} }
       if (event.type === 'result') {

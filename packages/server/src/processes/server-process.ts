@@ -33,7 +33,7 @@ const LAST_ANSWERS_SECONDS = 5
  * @throws when the port is taken, the data folder is another server's, or a store cannot be opened
  */
 export async function startServer(config: Config, log: Logger, served = IMAGE_ENDPOINTS): Promise<RunningServer> {
-  const open = new OpenParts()
+  const open = new OpenedParts()
   try {
     const stores = await openGatewayStores(config, open)
     // First, so that they come up while the gateway does.
@@ -75,7 +75,7 @@ export async function startGatewayAlone(
   log: Logger,
   schemas: readonly EndpointSchema[] = ENDPOINT_SCHEMAS,
 ): Promise<GatewayAlone> {
-  const open = new OpenParts()
+  const open = new OpenedParts()
   try {
     const stores = await openGatewayStores(config, open)
     // The folder is there by now.
@@ -100,7 +100,7 @@ export async function startGatewayAlone(
  * The stores of a process that has a gateway. On the embedded database it is the only such process of the data folder.
  * @throws DatabaseError when another server has it
  */
-async function openGatewayStores(config: Config, open: OpenParts): Promise<BackingStores> {
+async function openGatewayStores(config: Config, open: OpenedParts): Promise<BackingStores> {
   if (config.databaseUrl !== undefined) return openedStores(config, open)
   const lock = lockDataFolder(config.dataFolder)
   open.add(() => lock.release())
@@ -109,14 +109,14 @@ async function openGatewayStores(config: Config, open: OpenParts): Promise<Backi
   return stores
 }
 
-async function openedStores(config: Config, open: OpenParts): Promise<BackingStores> {
+async function openedStores(config: Config, open: OpenedParts): Promise<BackingStores> {
   const stores = await openBackingStores(config)
   open.add(() => stores.close())
   return stores
 }
 
 /** What a process has opened so far, closed in the opposite order: also when the next part could not be opened. */
-class OpenParts {
+class OpenedParts {
   readonly #closing: (() => Promise<void> | void)[] = []
 
   add(close: () => Promise<void> | void): void {

@@ -1,7 +1,7 @@
 import type { AnsweredRun } from './request-queue.ts'
 
 /** How long a run may wait for others to be written with. */
-const DELAY_MS = 100
+const DELAY_MILLISECONDS = 100
 /** Runs, and characters of their bodies, written together: SQLite holds the thread meanwhile. */
 const BATCH_RUNS = 32
 const BATCH_CHARACTERS = 1024 * 1024
@@ -39,7 +39,7 @@ export class RunRecorder {
       return Promise.reject(new Error(`${this.#waiting.length} runs wait to be recorded; the database is too slow`))
     }
     this.#characters += sizeOf(run)
-    this.#timer ??= setTimeout(() => void this.flush(), DELAY_MS)
+    this.#timer ??= setTimeout(() => void this.flush(), DELAY_MILLISECONDS)
     return new Promise((resolve, reject) => this.#waiting.push({ run, resolve, reject }))
   }
 

@@ -4,9 +4,9 @@ import type { QueueContext } from './context.ts'
 import { DatabaseEvents } from './events/database-events.ts'
 import { LocalEvents } from './events/local-events.ts'
 import type { QueueEvents } from './events/queue-events.ts'
-import { LeaseTrust } from './lease-trust.ts'
 import { Listeners } from './listeners.ts'
 import { type RequestQueueOptions, resolveOptions } from './options.ts'
+import { OutageGrace } from './outage-grace.ts'
 import type {
   AnsweredRun,
   CancelAnswer,
@@ -38,7 +38,7 @@ import { payloads, trimPayloads } from './statements/payloads.ts'
 import { get, load, position, status } from './statements/read.ts'
 import { advertise, heartbeat, runners, withdraw } from './statements/runners.ts'
 import { reap, sweep } from './statements/upkeep.ts'
-import { WarmElsewhere } from './warm-elsewhere.ts'
+import { WarmRunners } from './warm-runners.ts'
 
 /**
  * The queue on a database. Close it before the database.
@@ -48,8 +48,8 @@ export function createRequestQueue(database: Database, options: RequestQueueOpti
   const events = options.events ?? eventsOf(database)
   const context = { database, events, options: resolveOptions(options), now: clockOf(database, options.now) }
   // A test's clock may jump as it likes.
-  const leaseTrust = options.now === undefined ? new LeaseTrust(context.options.leaseSeconds) : undefined
-  return new SqlRequestQueue(context, leaseTrust, options.events === undefined)
+  const outageGrace = options.now === undefined ? new OutageGrace(context.options.leaseSeconds) : undefined
+  return new SqlRequestQueue(context, outageGrace, options.events === undefined)
 }
 
 function eventsOf(database: Database): QueueEvents {
@@ -61,18 +61,18 @@ class SqlRequestQueue implements RequestQueue {
   readonly #ownsEvents: boolean
   readonly #listeners = new Listeners()
   readonly #recorder: RunRecorder
-  readonly #leaseTrust: LeaseTrust | undefined
-  readonly #warmElsewhere: WarmElsewhere
+  readonly #outageGrace: OutageGrace | undefined
+  readonly #warmRunners: WarmRunners
   readonly #unsubscribe: Unsubscribe
   readonly #timers = new Set<NodeJS.Timeout>()
   #safetyPoll: NodeJS.Timeout | undefined
 
-  constructor(context: QueueContext, leaseTrust: LeaseTrust | undefined, ownsEvents: boolean) {
+  constructor(context: QueueContext, outageGrace: OutageGrace | undefined, ownsEvents: boolean) {
     this.#context = context
-    this.#leaseTrust = leaseTrust
+    this.#outageGrace = outageGrace
     this.#ownsEvents = ownsEvents
     this.#recorder = new RunRecorder((runs) => record(context, runs))
-    this.#warmElsewhere = new WarmElsewhere(() => this.runners())
+    this.#warmRunners = new WarmRunners(() => this.runners())
     this.#unsubscribe = context.events.subscribe((event) => this.#listeners.deliver(event))
   }
 
@@ -89,7 +89,7 @@ class SqlRequestQueue implements RequestQueue {
     endpointIds: readonly string[],
     warm: readonly string[],
   ): Promise<ClaimedRequest | undefined> {
-    const deferred = await this.#warmElsewhere.deferred(runnerId, endpointIds, warm)
+    const deferred = await this.#warmRunners.deferred(runnerId, endpointIds, warm)
     const claimed = await claim(this.#context, { runnerId, endpointIds, warm, deferred })
     // What was left to another runner is offered again once that runner had its chance.
     if (claimed === undefined && deferred.size > 0) this.#offerAgain()
@@ -174,7 +174,7 @@ class SqlRequestQueue implements RequestQueue {
   }
 
   reap(): Promise<void> {
-    return reap(this.#context, () => this.#leaseTrust?.leasesHold() ?? false)
+    return reap(this.#context, () => this.#outageGrace?.leasesHold() ?? false)
   }
 
   sweep(): Promise<void> {

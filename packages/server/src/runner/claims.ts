@@ -3,8 +3,8 @@ import type { ClaimToken, Outcome } from '../queue/request-queue.ts'
 import type { RunnerLogger } from './runner-logger.ts'
 import type { RunnerQueue } from './runner-queue.ts'
 
-const FIRST_RETRY_MS = 100
-const LONGEST_RETRY_MS = 5_000
+const FIRST_RETRY_MILLISECONDS = 100
+const LONGEST_RETRY_MILLISECONDS = 5_000
 
 /** One claimed request that this runner answers for: from the claim until its completion is stored. */
 interface HeldClaim extends ClaimToken {
@@ -43,7 +43,11 @@ export class Claims {
    * away: the lease goes on being renewed meanwhile. Given up when the claim was released or the runner closes.
    */
   async complete(claim: ClaimToken, outcome: Outcome, retryable: boolean): Promise<void> {
-    for (let delay = FIRST_RETRY_MS; this.holds(claim); delay = Math.min(delay * 2, LONGEST_RETRY_MS)) {
+    for (
+      let delay = FIRST_RETRY_MILLISECONDS;
+      this.holds(claim);
+      delay = Math.min(delay * 2, LONGEST_RETRY_MILLISECONDS)
+    ) {
       try {
         const current = retryable ? await this.#queue.retry(claim, outcome) : await this.#queue.complete(claim, outcome)
         if (!current) this.#logger.warn('a result came too late: the request is another attempt’s', { ...claim })

@@ -49,7 +49,7 @@ export interface Supervisor {
 }
 
 /** A run this long proves the process sound: the back-off starts again from its shortest wait. */
-const SOUND_RUN_MS = 60_000
+const SOUND_RUN_MILLISECONDS = 60_000
 
 /**
  * Keeps one runner process running: starts it, and starts it again when it dies, hangs or outgrows its memory. What it
@@ -115,7 +115,7 @@ class RunnerSupervisor implements Supervisor {
     if (!cameUp) this.#failedStarts += 1
     else {
       this.#failedStarts = 0
-      this.#deaths = ranMs >= SOUND_RUN_MS ? 1 : this.#deaths + 1
+      this.#deaths = ranMs >= SOUND_RUN_MILLISECONDS ? 1 : this.#deaths + 1
     }
     return cameUp
       ? Math.min(first * 2 ** (this.#deaths - 1), longestOnceUp)

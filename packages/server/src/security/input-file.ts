@@ -56,7 +56,7 @@ export async function readInputFile(
 export type FindHost = (host: string) => Promise<unknown>
 
 /** Milliseconds that a name may take to be found; one that takes longer is left to whoever fetches. */
-const LOOKUP_MS = 1000
+const LOOKUP_MILLISECONDS = 1000
 
 /**
  * Refuses at once what `readInputFile` would refuse later: a URL of a scheme that is not fetched, or a host that has no address.
@@ -71,7 +71,7 @@ export async function refuseUnfetchable(
   try {
     const { hostname } = fetchableUrl(url)
     if (isIP(hostname.replace(/^\[|\]$/g, '')) !== 0) return
-    const patience = sleep(LOOKUP_MS, undefined, { ref: false })
+    const patience = sleep(LOOKUP_MILLISECONDS, undefined, { ref: false })
     await Promise.race([find(hostname).catch(refuseUnknownHost), patience])
   } catch (error) {
     throw error instanceof OutboundError ? inputFileError(error, url, { field, maxBytes: MAX_IMAGE_BYTES }) : error

@@ -47,7 +47,7 @@ export async function attemptDelivery(delivery: LeasedDelivery, options: Attempt
 
 async function judge(response: OutboundResponse): Promise<Verdict> {
   const { status, headers } = response
-  await readAway(response)
+  await readRest(response)
   const retryAfterSeconds = parseRetryAfter(headers['retry-after'], new Date())
   if (status >= 200 && status < 300) return { next: 'done', result: { status } }
   if (status >= 300 && status < 400) {
@@ -58,7 +58,7 @@ async function judge(response: OutboundResponse): Promise<Verdict> {
 }
 
 /** Lets a receiver finish its answer, so that it sees no broken connection; a long or slow one is cut off. */
-async function readAway({ body }: OutboundResponse): Promise<void> {
+async function readRest({ body }: OutboundResponse): Promise<void> {
   const abort = new AbortController()
   const read = async () => {
     let size = 0

@@ -22,7 +22,7 @@ interface DrawingInput {
 }
 
 /** Milliseconds of a step: long enough for a poll to see it. */
-const STEP_MS = 3
+const STEP_MILLISECONDS = 3
 const SMALL_SEED = 42n
 
 /** Every pixel of the colour that the seed says, so that a test can tell one picture from another. */
@@ -53,7 +53,7 @@ async function* paint(input: DrawingInput, { width, height }: PictureSize, conte
   for (let step = 1; step <= input.num_inference_steps; step++) {
     const progress = { done: step, total: input.num_inference_steps }
     context.log(`Step ${step}/${input.num_inference_steps}`, 'INFO', progress)
-    await sleep(STEP_MS, undefined, { signal: context.signal })
+    await sleep(STEP_MILLISECONDS, undefined, { signal: context.signal })
     if (context.streaming) yield { images: [await previewPicture(plainImage(8, 8, seed))], timings: {}, ...echo }
   }
   const images = []

@@ -20,7 +20,7 @@ const SYSTEM_CLOCKS: Clocks = { wall: () => Date.now(), monotonic: () => perform
  * a jump of the clock or a suspended machine all are over at once. Then leases hold for a while longer, in which runners
  * that live renew theirs.
  */
-export class LeaseTrust {
+export class OutageGrace {
   readonly #leaseMilliseconds: number
   readonly #clocks: Clocks
   #holdUntil = Number.NEGATIVE_INFINITY

@@ -4,7 +4,7 @@ import type { RunnerAdvertisement } from './request-queue.ts'
 const FRESH_MILLISECONDS = 1000
 
 /** Knows which endpoints' models are loaded at other runners that have nothing to do. */
-export class WarmElsewhere {
+export class WarmRunners {
   readonly #list: () => Promise<readonly RunnerAdvertisement[]>
   #runners: readonly RunnerAdvertisement[] = []
   #readAt = Number.NEGATIVE_INFINITY

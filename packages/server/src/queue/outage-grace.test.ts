@@ -1,11 +1,11 @@
 import { expect, it } from 'vitest'
-import { LeaseTrust } from './lease-trust.ts'
+import { OutageGrace } from './outage-grace.ts'
 
 /** A clock that only moves when told to, watched once a second as a gateway does. */
 function watched() {
   let wall = 1_000_000
   let monotonic = 0
-  const trust = new LeaseTrust(6, { wall: () => wall, monotonic: () => monotonic })
+  const trust = new OutageGrace(6, { wall: () => wall, monotonic: () => monotonic })
   const pass = (seconds: number) => {
     wall += seconds * 1000
     monotonic += seconds * 1000
