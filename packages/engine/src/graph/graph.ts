@@ -125,9 +125,10 @@ export class Graph {
     return encodeModel(this.model(locate))
   }
 
-  /** The shape of an input or of a node's result. @throws Error when there is none of that name */
+  /** The shape of an input, a node's result, a weight or a constant. @throws Error when there is none of that name */
   shapeOf(name: string): Shape {
-    const value = this.results.get(name) ?? this.inputs.find((input) => input.name === name)
+    const known = this.results.get(name) ?? this.weights.get(name) ?? this.inputs.find((input) => input.name === name)
+    const value = known ?? [...this.#constants.values()].find((constant) => constant.value.name === name)?.value
     if (!value) throw new Error(`the graph ${this.name} has no value ${name}`)
     return value.shape
   }

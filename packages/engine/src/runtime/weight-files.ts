@@ -3,9 +3,9 @@ import type { WeightLocation, Weights } from '../checkpoint/prepared-weights.ts'
 import { type ExternalData, encodeModel } from '../formats/onnx.ts'
 import type { Graph } from '../graph/graph.ts'
 import { blockConvolutions } from './blocked-convolutions.ts'
-import { plainAttention } from './plain-attention.ts'
 import { quantizeLinears } from './quantized-linears.ts'
 import type { ExecutionProvider } from './session.ts'
+import { webGpuForm } from './webgpu-form.ts'
 
 /** A model whose weights are external data below `folder`. */
 export interface SerializedModel {
@@ -46,6 +46,6 @@ export function serializeInPlace(
   const { convolutionBlock } = weights
   const isBlocked = (name: string) => graph.weights.has(name) && weights.locateBlocked(name) !== undefined
   const blocked = convolutionBlock === undefined ? quantized : blockConvolutions(quantized, convolutionBlock, isBlocked)
-  const own = executionProvider === 'webgpu' ? plainAttention(blocked, (name) => graph.shapeOf(name)) : blocked
+  const own = executionProvider === 'webgpu' ? webGpuForm(blocked, (name) => graph.shapeOf(name)) : blocked
   return { model: encodeModel(own), folder: folder ?? parse(process.cwd()).root }
 }
