@@ -68,6 +68,9 @@ export const gelu = (x: Value): Value => unary(x, 'Gelu')
 /** GPT-2's approximation of gelu by the hyperbolic tangent (`gelu_new`). */
 export const geluTanh = (x: Value): Value => unary(x, 'Gelu', { attributes: { approximate: 'tanh' } })
 
+export const relu = (x: Value): Value => unary(x, 'Relu')
+export const tanh = (x: Value): Value => unary(x, 'Tanh')
+
 export function clip(x: Value, low: number, high: number): Value {
   return x.graph.node(pathOf(x), { opType: 'Clip', inputs: [x, scalar(x, low), scalar(x, high)], output: x })
 }

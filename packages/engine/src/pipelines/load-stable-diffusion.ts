@@ -23,6 +23,7 @@ import { holdAgainst, type LoraFile } from './apply-loras.ts'
 import { Autoencoder } from './autoencoder.ts'
 import type { Engine } from './engine.ts'
 import { type PrepareWeightsOptions, prepareWeights } from './prepare-weights.ts'
+import { loadPreviewDecoder } from './preview-decoder.ts'
 import type { StableDiffusion } from './stable-diffusion.ts'
 import { TextEncoder, TextEncoders } from './text-encoders.ts'
 import { UNet } from './unet.ts'
@@ -81,6 +82,7 @@ export async function loadStableDiffusion(
   const unet = await loadUNet(engine, unetComponent, { ...prepare, ...(offsets && { offsets }) })
   const schedulerConfig = await checkpoint.component('scheduler').config()
   const { sampleSize } = unet.config
+  const previewDecoder = await loadPreviewDecoder(engine, checkpoint.folder, vae)
   const model: StableDiffusion = {
     kind,
     folder: checkpoint.folder,
@@ -89,6 +91,7 @@ export async function loadStableDiffusion(
       : { height: vae.config.sampleSize[0], width: vae.config.sampleSize[1] },
     unet,
     vae,
+    ...(previewDecoder && { previewDecoder }),
     textEncoders: await loadTextEncoders(engine, checkpoint, kind, prepare),
     zerosForAbsentPrompt:
       kind === 'stable-diffusion-xl' && checkpoint.modelIndex.force_zeros_for_empty_prompt !== false,

@@ -1,6 +1,7 @@
 import type { SchedulerName } from '../schedulers/from-config.ts'
 import type { Scheduler, SchedulerClassName } from '../schedulers/scheduler.ts'
 import type { Autoencoder } from './autoencoder.ts'
+import type { PreviewDecoder } from './preview-decoder.ts'
 import type { TextEncoders } from './text-encoders.ts'
 import type { UNet } from './unet.ts'
 
@@ -13,6 +14,8 @@ export interface StableDiffusion {
   readonly defaultSize: { readonly width: number; readonly height: number }
   readonly unet: UNet
   readonly vae: Autoencoder
+  /** Decodes what a picture looks like while it is drawn; absent where the checkpoint brings none. */
+  readonly previewDecoder?: PreviewDecoder
   readonly textEncoders: TextEncoders
   /** SDXL's `force_zeros_for_empty_prompt`: an absent negative prompt is zeros, not an encoded empty string. */
   readonly zerosForAbsentPrompt: boolean

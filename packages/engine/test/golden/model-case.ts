@@ -56,6 +56,11 @@ export class ModelRunner {
     return this.#cache.prepare(opened)
   }
 
+  /** Weights of a folder below data/ of which a graph needs a part. */
+  async partOf(folder: string): Promise<Weights> {
+    return this.#cache.prepare(await openComponentWeights(folder, join(DATA, folder)))
+  }
+
   /** Weights of one safetensors file anywhere. */
   async weightFile(path: string, graphs: readonly Graph[], renames: KeyRenames = {}): Promise<Weights> {
     const opened = await openWeightFile('model', path, renames)

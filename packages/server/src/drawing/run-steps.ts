@@ -36,7 +36,7 @@ export async function* runSteps(
       const progress = { done: imageIndex * steps + step + 1, total: steps * numImages }
       context.log(`Step ${step + 1}/${steps}${picture}`, 'INFO', progress)
       if (context.streaming && step + 1 < steps) {
-        const [preview] = tensorToRgb(await model.vae.decode(predOriginalSample))
+        const [preview] = tensorToRgb(await (model.previewDecoder ?? model.vae).decode(predOriginalSample))
         if (preview && (await mayShow(preview))) yield await previewPicture(preview)
       }
     }
