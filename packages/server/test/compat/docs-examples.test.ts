@@ -22,13 +22,16 @@ const hasCurl = ['bash', 'curl', 'base64'].every((command) => spawnSync(command,
 
 /** Says what it was asked, so that a test sees that files of the reader's arrived. */
 const echoing: readonly RunnableEndpoint[] = ENDPOINT_SCHEMAS.map((schema) =>
-  runnable(schema, async function* (input, context) {
-    yield* []
+  runnable(schema, async (input, context) => {
     const fields = Object.entries(input).filter(([name, value]) => name.endsWith('_url') && typeof value === 'string')
     const sizes: number[] = []
     for (const [name, value] of fields) sizes.push((await context.readFile(String(value), [name], 'any')).byteLength)
     const picture = { url: 'http://127.0.0.1/x.jpg', width: 1, height: 1, content_type: 'image/jpeg' }
-    return { images: [picture], image: picture, seed: 1n, files: sizes.length, smallest: Math.min(1, ...sizes) }
+    const output = { images: [picture], image: picture, seed: 1n, files: sizes.length, smallest: Math.min(1, ...sizes) }
+    return (async function* () {
+      yield* []
+      return output
+    })()
   }),
 )
 
