@@ -1,15 +1,9 @@
-/** The request (gateway) error types of fal, sent in `error_type` and the header `X-Fal-Error-Type`. */
+/** Those of fal's request (gateway) error types that are sent here, in `error_type` and the header `X-Fal-Error-Type`. */
 export type RequestErrorType =
   | 'request_timeout'
-  | 'startup_timeout'
   | 'runner_scheduling_failure'
-  | 'runner_connection_timeout'
   | 'runner_disconnected'
-  | 'runner_connection_refused'
-  | 'runner_connection_error'
   | 'runner_incomplete_response'
-  | 'runner_server_error'
-  | 'internal_error'
   | 'client_disconnected'
   | 'client_cancelled'
   | 'bad_request'
@@ -18,15 +12,9 @@ export type RequestErrorType =
 /** HTTP status of each request error type. */
 export const REQUEST_ERROR_STATUS: Readonly<Record<RequestErrorType, number>> = {
   request_timeout: 504,
-  startup_timeout: 504,
   runner_scheduling_failure: 503,
-  runner_connection_timeout: 503,
   runner_disconnected: 503,
-  runner_connection_refused: 503,
-  runner_connection_error: 503,
   runner_incomplete_response: 502,
-  runner_server_error: 500,
-  internal_error: 500,
   client_disconnected: 499,
   client_cancelled: 499,
   bad_request: 400,
