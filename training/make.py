@@ -68,6 +68,13 @@ def outer_levels(o: Options) -> None:
         train_outer_levels(o.core, levels, o.work, out, **o.schedule(600, 2), rate=1e-3, seed=3)
 
 
+def early_decoder(o: Options) -> None:
+    from pinhole_training.early_decoder import train_early_decoder
+
+    out = o.out / "pinhole-512" / "early_decoder"
+    train_early_decoder(o.data, o.base, o.work, out, **o.schedule(1500, 8), rate=2e-3, seed=60)
+
+
 def latents(o: Options) -> None:
     from pinhole_training.make_data import encode_shards
     from pinhole_training.networks import open_autoencoder
@@ -164,6 +171,7 @@ def verify(_: Options) -> None:
 
 STAGES: dict[str, Callable[[Options], None]] = {
     "scenes": scenes, "tokenizer": tokenizer, "autoencoder": autoencoder, "outer-levels": outer_levels, "latents": latents,
+    "early-decoder": early_decoder,
     "text-encoder": text_encoder, "unet": unet, "lcm-lora": lcm_lora, "style-lora": style_lora, "controlnet": controlnet,
     "embedding": embedding, "clip-vision": clip_vision, "ip-adapter": ip_adapter,
     "prompt-expander": prompt_expander, "evaluate": evaluate, "verify": verify,

@@ -2,28 +2,15 @@
  * Packs, installs the tarballs into an empty project outside this clone, and uses them there as a newcomer would: the server by its
  * command, the client from JavaScript, the types from TypeScript.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { CONSUMER, serveInstalled } from './installed-server.ts'
 import { packAll } from './pack.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-
-const CONSUMER = `import { createDarkroomClient } from '@darkroom/client'
-
-const fal = createDarkroomClient({ url: process.env.DARKROOM_URL ?? '' })
-const input = { prompt: 'a king', image_size: { width: 128, height: 128 }, num_inference_steps: 1, sync_mode: false }
-const { data } = await fal.subscribe('fal-ai/fast-lcm-diffusion', { input })
-if (data.images[0]?.width !== 128) throw new Error('no picture: ' + JSON.stringify(data))
-const connection = fal.realtime.connect('fal-ai/fast-lcm-diffusion', {
-  throttleInterval: 0,
-  onResult: () => process.exit(0),
-  onError: (error) => { throw error },
-})
-connection.send(input)
-`
 
 const TYPED = `import { createDarkroomClient, type DarkroomClientConfig } from '@darkroom/client'
 import { encodeImage, type RgbImage } from '@darkroom/engine'
@@ -50,15 +37,13 @@ async function check(): Promise<void> {
     refuseStrayFiles(join(project, 'node_modules', '@darkroom'))
     checkTypes(project, run)
     writeFileSync(join(project, 'use.js'), CONSUMER)
-    const server = serve(project)
+    const { url, stop } = await serveInstalled(project)
     try {
-      const url = await addressOf(server)
       const page = await fetch(url)
       if (!(await page.text()).includes('<base href="./" />')) throw new Error(`GET / answered ${page.status}, no page`)
       run(process.execPath, ['use.js'], { DARKROOM_URL: url })
     } finally {
-      server.kill('SIGTERM')
-      await new Promise((resolve) => server.once('exit', resolve))
+      await stop()
     }
     console.log(`the packages work with Node ${process.version}`)
   } finally {
@@ -107,30 +92,6 @@ function checkTypes(project: string, run: (command: string, args: readonly strin
       'typed.ts',
     ])
   }
-}
-
-function serve(project: string): ChildProcess {
-  const env = {
-    ...process.env,
-    DARKROOM_DATA: join(project, 'data'),
-    HF_HUB_CACHE: join(project, 'none'),
-    DARKROOM_PORT: '0',
-  }
-  const command = join(project, 'node_modules', '.bin', 'darkroom')
-  return spawn(command, ['serve'], { cwd: project, env, stdio: ['ignore', 'pipe', 'inherit'] })
-}
-
-/** The address that the banner names. */
-function addressOf(server: ChildProcess): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let text = ''
-    server.stdout?.on('data', (chunk: Buffer) => {
-      text += chunk
-      const [, url] = /serves \d+ endpoints at (\S+)/.exec(text) ?? []
-      if (url !== undefined) resolve(url)
-    })
-    server.once('exit', (code) => reject(new Error(`the server ended with ${code}: ${text}`)))
-  })
 }
 
 await check()

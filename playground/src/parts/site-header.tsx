@@ -1,7 +1,7 @@
 import { KeyRound, Moon, Sun, SunMoon } from 'lucide-react'
 import { useEffect, useState } from 'react'
 import { NavLink } from 'react-router'
-import { onKeyRefused, readKey } from '../api/connection.ts'
+import { callServer, onKeyRefused, readKey } from '../api/connection.ts'
 import { KeyDialog } from './key-dialog.tsx'
 import { applyTheme, readTheme, THEMES, type Theme } from './theme.ts'
 
@@ -14,12 +14,18 @@ const PAGES = [
   ['/docs', 'Docs'],
 ] as const
 
+const CHEAPEST_WITH_KEY = '/v1/storage/settings'
+
 const THEME_ICONS = { system: SunMoon, dark: Moon, light: Sun }
 
 export function SiteHeader() {
   const [asking, setAsking] = useState<'no' | 'refused' | 'wanted'>('no')
   useEffect(() => onKeyRefused(() => setAsking((now) => (now === 'no' ? 'refused' : now))), [])
   const hasKey = readKey() !== undefined
+  // Pages that ask for nothing that wants a key would not tell that this one is wrong.
+  useEffect(() => {
+    if (readKey() !== undefined) void callServer(CHEAPEST_WITH_KEY).catch(() => {})
+  }, [])
   return (
     <header className="site-header">
       <NavLink to="/" className="brand" aria-label="Darkroom, start page">

@@ -78,9 +78,7 @@ function ResultPicture({ picture, before, isFlagged, name }: ResultPictureProps)
         <a className="button small" href={url} download={name}>
           <Download aria-hidden size={16} /> Download
         </a>
-        <button type="button" className="button small" onClick={() => void copyPicture(url).catch(() => {})}>
-          <Copy aria-hidden size={16} /> Copy
-        </button>
+        <CopyPictureButton url={url} />
         {before === undefined ? null : (
           <button
             type="button"
@@ -94,6 +92,26 @@ function ResultPicture({ picture, before, isFlagged, name }: ResultPictureProps)
         <UseAsInput url={url} />
       </div>
     </figure>
+  )
+}
+
+const SHOWN_MS = 1500
+
+function CopyPictureButton({ url }: { readonly url: string }) {
+  const [said, setSaid] = useState('Copy')
+  const say = (text: string) => {
+    setSaid(text)
+    setTimeout(() => setSaid('Copy'), SHOWN_MS)
+  }
+  const copy = () =>
+    copyPicture(url).then(
+      () => say('Copied'),
+      () => say('Not copied'),
+    )
+  return (
+    <button type="button" className="button small" onClick={() => void copy()}>
+      <Copy aria-hidden size={16} /> {said}
+    </button>
   )
 }
 

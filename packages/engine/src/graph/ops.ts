@@ -188,6 +188,17 @@ export function upsampleNearest(x: Value, height: number, width: number): Value 
   })
 }
 
+/** torch's pixel_shuffle: [B, C·n², h, w] → [B, C, n·h, n·w], groups of n² channels spread over n×n pixels. */
+export function pixelShuffle(x: Value, n: number): Value {
+  const [batch, channels, height, width] = x.shape as [number, number, number, number]
+  return x.graph.node(pathOf(x), {
+    opType: 'DepthToSpace',
+    inputs: [x],
+    output: { dtype: x.dtype, shape: [batch, channels / n ** 2, height * n, width * n] },
+    attributes: { blocksize: n, mode: 'CRD' },
+  })
+}
+
 /**
  * softmax(q kᵀ / √d) v over `heads` heads; q [B, S, heads·d], k and v [B, L, heads·d], result [B, S, heads·d].
  * onnxruntime's fused operator: on the CPU it is a flash attention (no S×L matrix) as long as there is no bias. One head of

@@ -39,12 +39,26 @@ export function buildDecoderGraph(config: AutoencoderConfig, options: Autoencode
   const graph = new Graph('vae_decoder', { toleratesReducedPrecision: true })
   const { batch, height, width } = options
   const latents = graph.input('latents', 'float32', [batch, config.latentChannels, height / factor, width / factor])
-  const root = new Scope(graph)
-  const z = unscaleLatents(config, latents)
-  const quantized = config.usePostQuantConv
-    ? root.child('post_quant_conv').conv2d(z, config.latentChannels, { kernel: 1 })
-    : z
-  graph.output('image', decoder(root.child('decoder'), quantized, config))
+  const scope = new Scope(graph)
+  const h = decoderLevels(scope, latents, config, config.blockOutChannels.length - 1)
+  graph.output('image', convOut(scope.child('decoder'), h, config.outChannels, config))
+  return graph
+}
+
+/**
+ * The first levels of the decoder: `latents` → `features` [B, C, 2^level · h, 2^level · w], what the decoder has after the resnets of a level.
+ * @param level 0 is the deepest
+ */
+export function buildDecoderFeaturesGraph(
+  config: AutoencoderConfig,
+  options: AutoencoderGraphOptions,
+  level: number,
+): Graph {
+  const factor = checkedFactor(config, options)
+  const graph = new Graph('vae_decoder_features')
+  const { batch, height, width } = options
+  const latents = graph.input('latents', 'float32', [batch, config.latentChannels, height / factor, width / factor])
+  graph.output('features', decoderLevels(new Scope(graph), latents, config, level))
   return graph
 }
 
@@ -92,18 +106,23 @@ function unscaleLatents(config: AutoencoderConfig, latents: Value): Value {
   return latentsMean ? add(z, perChannel(latentsMean)) : z
 }
 
-/** conv_in, middle, levels from the deepest to the full size, conv_out. */
-function decoder(scope: Scope, z: Value, config: AutoencoderConfig): Value {
-  const levels = config.blockOutChannels.toReversed()
+/** conv_in, middle, and levels from the deepest to the one that is named. */
+function decoderLevels(root: Scope, latents: Value, config: AutoencoderConfig, last: number): Value {
+  const scope = root.child('decoder')
+  const unscaled = unscaleLatents(config, latents)
+  const z = config.usePostQuantConv
+    ? root.child('post_quant_conv').conv2d(unscaled, config.latentChannels, { kernel: 1 })
+    : unscaled
+  const levels = config.blockOutChannels.toReversed().slice(0, last + 1)
   let h = scope.child('conv_in').conv2d(z, levels[0] as number)
   h = midBlock(scope.child('mid_block'), h, config)
   levels.forEach((outChannels, i) => {
     const block = scope.child(`up_blocks.${i}`)
     h = resnets(block, h, config.layersPerBlock + 1, outChannels, config)
     const [height, width] = h.shape.slice(2) as [number, number]
-    if (i < levels.length - 1) h = upsample2D(block.child('upsamplers.0'), h, [2 * height, 2 * width])
+    if (i < last) h = upsample2D(block.child('upsamplers.0'), h, [2 * height, 2 * width])
   })
-  return convOut(scope, h, config.outChannels, config)
+  return h
 }
 
 /** The mirror image of the decoder; its last convolution gives the moments. */

@@ -1,5 +1,10 @@
 import type { Weights } from '../checkpoint/prepared-weights.ts'
-import { buildDecoderGraph, buildEncoderGraph, scaleLatents } from '../models/autoencoder-kl.ts'
+import {
+  buildDecoderFeaturesGraph,
+  buildDecoderGraph,
+  buildEncoderGraph,
+  scaleLatents,
+} from '../models/autoencoder-kl.ts'
 import { type AutoencoderConfig, spatialFactor } from '../models/autoencoder-kl-config.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
 import { type FloatTensor, map } from '../tensor/tensor.ts'
@@ -43,6 +48,17 @@ export class Autoencoder {
       buildDecoderGraph(this.config, size),
     )
     return (await session.run({ latents }, undefined, signal)).image as FloatTensor
+  }
+
+  /** Scaled latents [B, C, h, w] → what the decoder has after the resnets of a level, 0 the deepest. */
+  async decoderFeatures(latents: FloatTensor, level: number, signal?: AbortSignal): Promise<FloatTensor> {
+    const [batch, , h, w] = latents.shape as [number, number, number, number]
+    const size = { batch, height: h * this.factor, width: w * this.factor }
+    const key = `decoder to level ${level} ${batch}x${size.height}x${size.width}`
+    const session = await this.#sessions.get(this.#weights, key, () =>
+      buildDecoderFeaturesGraph(this.config, size, level),
+    )
+    return (await session.run({ latents }, undefined, signal)).features as FloatTensor
   }
 
   /** Picture [1, 3, H, W] in −1 … 1 → its posterior. */

@@ -40,6 +40,8 @@ export interface GenerationParameters {
   /** Default 1. */
   readonly numImages?: number
   readonly adapters?: Adapters
+  /** Decodes with the checkpoint's early decoder where it has one: for pictures that are looked at once. Default false. */
+  readonly forPreview?: boolean
   /** Draws large pictures with a UNet that sees a tile at a time. */
   readonly tiling?: Tiling
 }
@@ -109,6 +111,7 @@ export async function* drawImages(
   // The decoder needs the most memory and comes last: to hear of it then would cost every step.
   model.vae.requireDecodable({ width, height })
   const { factor } = model.vae
+  const decoder = (parameters.forPreview && model.earlyDecoder) || model.vae
   const windows = tileWindows({ height: height / factor, width: width / factor }, parameters.tiling, factor)
   const guidance = await encodeGuidance(model, parameters)
   const images: GeneratedImage[] = []
@@ -134,7 +137,7 @@ export async function* drawImages(
     for (; !next.done; next = await loop.next()) yield { imageIndex, ...next.value }
     signal?.throwIfAborted()
     images.push({
-      image: tensorToRgb(await model.vae.decode(next.value, signal))[0] as RgbImage,
+      image: tensorToRgb(await decoder.decode(next.value, signal))[0] as RgbImage,
       latents: next.value,
       seed,
     })

@@ -21,6 +21,7 @@ import { createScheduler } from '../schedulers/from-config.ts'
 import { loadClipTokenizer } from '../tokenizers/clip-tokenizer.ts'
 import { holdAgainst, type LoraFile } from './apply-loras.ts'
 import { Autoencoder } from './autoencoder.ts'
+import { loadEarlyDecoder } from './early-decoder.ts'
 import type { Engine } from './engine.ts'
 import { type PrepareWeightsOptions, prepareWeights } from './prepare-weights.ts'
 import { loadPreviewDecoder } from './preview-decoder.ts'
@@ -80,6 +81,7 @@ export async function loadStableDiffusion(
       : await openOtherUNet(otherUNet, checkpoint.component('unet'), checkpointOptions)
   const offsets = icLight === undefined ? undefined : await openWeightFile('ic_light', icLight)
   const unet = await loadUNet(engine, unetComponent, { ...prepare, ...(offsets && { offsets }) })
+  const earlyDecoder = await loadEarlyDecoder(engine, checkpoint.folder, vae)
   const schedulerConfig = await checkpoint.component('scheduler').config()
   const { sampleSize } = unet.config
   const previewDecoder = await loadPreviewDecoder(engine, checkpoint.folder, vae)
@@ -91,6 +93,7 @@ export async function loadStableDiffusion(
       : { height: vae.config.sampleSize[0], width: vae.config.sampleSize[1] },
     unet,
     vae,
+    ...(earlyDecoder && { earlyDecoder }),
     ...(previewDecoder && { previewDecoder }),
     textEncoders: await loadTextEncoders(engine, checkpoint, kind, prepare),
     zerosForAbsentPrompt:

@@ -1,6 +1,7 @@
 import type { SchedulerName } from '../schedulers/from-config.ts'
 import type { Scheduler, SchedulerClassName } from '../schedulers/scheduler.ts'
 import type { Autoencoder } from './autoencoder.ts'
+import type { EarlyDecoder } from './early-decoder.ts'
 import type { PreviewDecoder } from './preview-decoder.ts'
 import type { TextEncoders } from './text-encoders.ts'
 import type { UNet } from './unet.ts'
@@ -16,6 +17,8 @@ export interface StableDiffusion {
   readonly vae: Autoencoder
   /** Decodes what a picture looks like while it is drawn; absent where the checkpoint brings none. */
   readonly previewDecoder?: PreviewDecoder
+  /** Leaves the autoencoder's decoder early, for pictures that are looked at once, where the checkpoint's folder has such a way out. */
+  readonly earlyDecoder?: EarlyDecoder
   readonly textEncoders: TextEncoders
   /** SDXL's `force_zeros_for_empty_prompt`: an absent negative prompt is zeros, not an encoded empty string. */
   readonly zerosForAbsentPrompt: boolean

@@ -93,7 +93,7 @@ export async function* drawLatentConsistency(
   const { model, adapters } = await openModel(engine, prepared, request, context)
   const safety = await openSafetyScreen(engine.safetyCheckers, request, checkpoint.folder, context)
   const startedAt = performance.now()
-  const run = startRun(model, request, start, adapters, context.signal)
+  const run = startRun(model, request, start, adapters, context)
   const options = { numImages: request.numImages, fields: FIELDS, mayShow: safety.mayShow }
   const drawn = yield* runSteps(model, run, options, context)
   const inferenceSeconds = (performance.now() - startedAt) / 1000
@@ -121,7 +121,7 @@ function startRun(
   request: LcmRequest,
   start: StartRequest | undefined,
   adapters: Adapters,
-  signal: AbortSignal,
+  { signal, inlineBytes }: HandlerContext,
 ): AsyncGenerator<DenoiseStep, GeneratedImage[]> {
   const parameters: GenerationParameters = {
     prompt: request.prompt,
@@ -133,6 +133,8 @@ function startRun(
     seed: request.seed,
     numImages: request.numImages,
     adapters,
+    // A realtime frame is looked at until the next one comes.
+    forPreview: inlineBytes,
   }
   const { width, height } = drawableSize(request.size, model.vae.factor)
   if (start === undefined) return textToImage(model, { ...parameters, width, height }, signal)

@@ -1,0 +1,53 @@
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { buildDecoderFeaturesGraph, buildDecoderGraph, buildEncoderGraph } from '../../src/models/autoencoder-kl.ts'
+import { parseAutoencoderConfig, spatialFactor } from '../../src/models/autoencoder-kl-config.ts'
+import { buildEarlyHeadGraph, parseEarlyHeadConfig } from '../../src/models/early-head.ts'
+import { openEngine } from '../../src/pipelines/engine.ts'
+import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.ts'
+import type { FloatTensor } from '../../src/tensor/tensor.ts'
+import { DATA, ModelRunner, readCase, readConfig, relativeError, shapeOf } from './model-case.ts'
+
+const CHECKPOINT = 'checkpoints/tiny-sd15'
+const CASE = ['case', 'early-decoder'] as const
+
+const runner = new ModelRunner()
+afterAll(() => runner.dispose())
+
+test('the levels below and the head give what torch gives', async () => {
+  const { tensors, weights, tolerance } = await readCase(...CASE)
+  const vae = parseAutoencoderConfig(await readConfig(`${CHECKPOINT}/vae`))
+  const head = parseEarlyHeadConfig(await readConfig(weights))
+  const [batch, , h, w] = shapeOf(tensors, 'latents')
+  const size = { batch, height: h * spatialFactor(vae), width: w * spatialFactor(vae) }
+  const whole = [buildDecoderGraph(vae, size), buildEncoderGraph(vae, size)]
+  const levels = buildDecoderFeaturesGraph(vae, size, head.level)
+  const { features } = await runner.run(levels, await runner.weights(`${CHECKPOINT}/vae`, whole), tensors)
+  expect(relativeError(features, tensors.get('expected.features'))).toBeLessThan(tolerance)
+  const shape = shapeOf(tensors, 'expected.features')
+  const graph = buildEarlyHeadGraph(head, { shape, normGroups: vae.normGroups })
+  const { image } = await runner.run(
+    graph,
+    await runner.weights(weights, [graph]),
+    new Map([['features', features as FloatTensor]]),
+  )
+  expect(relativeError(image, tensors.get('expected.image'))).toBeLessThan(tolerance)
+})
+
+test('a checkpoint’s own is loaded with it, and one that does not fit is refused', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'early-decoder-'))
+  const engine = openEngine({ threads: 1 })
+  try {
+    await cp(join(DATA, CHECKPOINT), folder, { recursive: true })
+    expect((await loadStableDiffusion(engine, folder)).earlyDecoder).toBeUndefined()
+    await cp(join(DATA, 'early-decoder'), join(folder, 'early_decoder'), { recursive: true })
+    await rm(join(folder, 'early_decoder', 'case.safetensors'))
+    await writeFile(join(folder, 'early_decoder', 'config.json'), '{"level": 1, "width": 6, "pixel_shuffle": 4}')
+    await expect(loadStableDiffusion(engine, folder)).rejects.toThrow('early_decoder makes 16 pixels')
+  } finally {
+    await engine.dispose()
+    await rm(folder, { recursive: true })
+  }
+})
