@@ -72,7 +72,7 @@ def early_decoder(o: Options) -> None:
     from pinhole_training.early_decoder import train_early_decoder
 
     out = o.out / "pinhole-512" / "early_decoder"
-    train_early_decoder(o.data, o.base, o.work, out, **o.schedule(1500, 8), rate=2e-3, seed=60)
+    train_early_decoder(o.data, o.base, o.work, out, **o.schedule(2500, 8), rate=2e-3, seed=60)
 
 
 def latents(o: Options) -> None:
