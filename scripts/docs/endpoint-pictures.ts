@@ -15,8 +15,8 @@ import { ENDPOINT_EXAMPLES, LOCAL_FILE } from './endpoint-examples.ts'
 import { DOCS, pictureFileOf } from './endpoint-pages.ts'
 
 const FIRST = 'fal-ai/fast-lcm-diffusion'
-const SIDE = 512
-const QUALITY = 82
+const SIDE = 384
+const QUALITY = 68
 
 type Fal = ReturnType<typeof createDarkroomClient>
 

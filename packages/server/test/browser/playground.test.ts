@@ -189,7 +189,7 @@ describe.skipIf(CHROMIUM === undefined)('the playground', { timeout: 120_000 }, 
       .click()
     await page.getByRole('heading', { level: 1, name: 'fal-ai/lora' }).waitFor()
     const drawn = page.getByRole('img', { name: /by a style LoRA/ })
-    expect(await pixelWidthOf(drawn)).toBe(512)
+    expect(await pixelWidthOf(drawn)).toBe(384)
     await page.getByRole('link', { name: 'Open in the playground' }).click()
     await page.waitForURL('**/models/fal-ai/lora')
     await page.getByRole('link', { name: 'Documentation' }).click()
