@@ -21,6 +21,7 @@ export class PartialFile {
   #journalled = performance.now()
   #writing: Promise<void> = Promise.resolve()
   #isNoting = false
+  #lastWrite: Promise<unknown> = Promise.resolve()
 
   private constructor(path: string, handle: FileHandle, identity: string | undefined, ranges: ByteRanges) {
     this.path = path
@@ -44,7 +45,14 @@ export class PartialFile {
     return this.#ranges
   }
 
-  async write(chunks: readonly Uint8Array[], position: number): Promise<number> {
+  /** One at a time: a file's writes shut each other out, and threads that wait for each other burn the time that others need. */
+  write(chunks: readonly Uint8Array[], position: number): Promise<number> {
+    const written = this.#lastWrite.then(() => this.#write(chunks, position))
+    this.#lastWrite = written.catch(() => {})
+    return written
+  }
+
+  async #write(chunks: readonly Uint8Array[], position: number): Promise<number> {
     const length = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0)
     let left = chunks
     for (let at = position; at < position + length; ) {
