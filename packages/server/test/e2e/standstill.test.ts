@@ -46,6 +46,8 @@ it('a whole server that stood still for longer than a lease goes on with what it
   })
   await server.start()
   const runners = () => server.ask<{ runners: number[] }>({ list: 'runners' }, 'runners')
+  // The server listens before its runner does.
+  while ((await runners())?.runners.length === 0) await sleep(20)
   const before = await runners()
   const queue = `http://127.0.0.1:${config.port}/queue/${WORK_ENDPOINT_ID}`
   const body = JSON.stringify({ token: 'mine', ms: 3_000 })
