@@ -54,4 +54,6 @@ def grow_and_save(kind: str, core: ControlNetModel, work: Path, out: Path) -> No
     """For control images of 512 pixels; the engine shrinks them to that for the base of 1024, whose latents are the same."""
     checkpoint = work / f"controlnet-{kind}-outer.pt"
     grown = train_outer_control_levels(core, LEVELS, ControlPairs(kind), checkpoint, STEPS, BATCH, seed=50)
+    # diffusers writes the folder that a model was read from into its config.
+    grown.register_to_config(_name_or_path=None)
     grown.half().save_pretrained(out / f"pinhole-{kind}")

@@ -52,6 +52,12 @@ it('gives leases half a lease time more after an outage or a hang, a suspended m
   }
 })
 
+it('gives leases as much when the machine was suspended before the first look', () => {
+  const { pass, looks } = watched()
+  pass(30)
+  expect(looks(20)).toBe(3)
+})
+
 it('does not mind a clock set back', () => {
   const { setClock, looks } = watched()
   looks(3)

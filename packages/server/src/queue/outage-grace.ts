@@ -24,21 +24,26 @@ export class OutageGrace {
   readonly #leaseMilliseconds: number
   readonly #clocks: Clocks
   #holdUntil = Number.NEGATIVE_INFINITY
-  #lastLook: { readonly wall: number; readonly monotonic: number } | undefined
+  #lastLook: { readonly wall: number; readonly monotonic: number }
 
   constructor(leaseSeconds: number, clocks: Clocks = SYSTEM_CLOCKS) {
     this.#leaseMilliseconds = leaseSeconds * 1000
     this.#clocks = clocks
+    // Begun now, not at the first look: work may start, and the machine be suspended, before that.
+    this.#lastLook = this.#now()
   }
 
   /** Asked each time the database has just answered, about once a second. */
   leasesHold(): boolean {
-    const now = { wall: this.#clocks.wall(), monotonic: this.#clocks.monotonic() }
-    const last = this.#lastLook ?? now
+    const now = this.#now()
+    const last = this.#lastLook
     this.#lastLook = now
     const passed = Math.max(now.wall - last.wall, now.monotonic - last.monotonic)
     if (passed > this.#leaseMilliseconds * LOOK_SHARE)
       this.#holdUntil = now.monotonic + this.#leaseMilliseconds * HOLD_SHARE
     return now.monotonic < this.#holdUntil
+  }
+  #now(): { readonly wall: number; readonly monotonic: number } {
+    return { wall: this.#clocks.wall(), monotonic: this.#clocks.monotonic() }
   }
 }
