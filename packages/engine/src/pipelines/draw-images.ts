@@ -40,7 +40,7 @@ export interface GenerationParameters {
   /** Default 1. */
   readonly numImages?: number
   readonly adapters?: Adapters
-  /** Decodes with the checkpoint's early decoder where it has one: for pictures that are looked at once. Default false. */
+  /** Decodes with the checkpoint's preview decoder where it has one: for pictures that are looked at once. Default false. */
   readonly forPreview?: boolean
   /** Draws large pictures with a UNet that sees a tile at a time. */
   readonly tiling?: Tiling
@@ -111,7 +111,7 @@ export async function* drawImages(
   // The decoder needs the most memory and comes last: to hear of it then would cost every step.
   model.vae.requireDecodable({ width, height })
   const { factor } = model.vae
-  const decoder = (parameters.forPreview && model.earlyDecoder) || model.vae
+  const decoder = (parameters.forPreview && model.previewDecoder) || model.vae
   const windows = tileWindows({ height: height / factor, width: width / factor }, parameters.tiling, factor)
   const guidance = await encodeGuidance(model, parameters)
   const images: GeneratedImage[] = []

@@ -81,10 +81,11 @@ export async function loadStableDiffusion(
       : await openOtherUNet(otherUNet, checkpoint.component('unet'), checkpointOptions)
   const offsets = icLight === undefined ? undefined : await openWeightFile('ic_light', icLight)
   const unet = await loadUNet(engine, unetComponent, { ...prepare, ...(offsets && { offsets }) })
-  const earlyDecoder = await loadEarlyDecoder(engine, checkpoint.folder, vae)
   const schedulerConfig = await checkpoint.component('scheduler').config()
   const { sampleSize } = unet.config
-  const previewDecoder = await loadPreviewDecoder(engine, checkpoint.folder, vae)
+  const previewDecoder =
+    (await loadPreviewDecoder(engine, checkpoint.folder, vae)) ??
+    (await loadEarlyDecoder(engine, checkpoint.folder, vae))
   const model: StableDiffusion = {
     kind,
     folder: checkpoint.folder,
@@ -93,7 +94,6 @@ export async function loadStableDiffusion(
       : { height: vae.config.sampleSize[0], width: vae.config.sampleSize[1] },
     unet,
     vae,
-    ...(earlyDecoder && { earlyDecoder }),
     ...(previewDecoder && { previewDecoder }),
     textEncoders: await loadTextEncoders(engine, checkpoint, kind, prepare),
     zerosForAbsentPrompt:

@@ -34,14 +34,14 @@ export class PreviewDecoder {
   }
 
   /** Scaled latents [B, C, h, w] → pictures [B, 3, H, W], about −1 … 1, not clamped. */
-  async decode(latents: FloatTensor): Promise<FloatTensor> {
+  async decode(latents: FloatTensor, signal?: AbortSignal): Promise<FloatTensor> {
     const [batch, , h, w] = latents.shape as [number, number, number, number]
     const factor = tinyFactor(this.#config)
     const size = { batch, height: h * factor, width: w * factor }
     const session = await this.#sessions.get(this.#weights, `${batch}x${size.height}x${size.width}`, () =>
       buildTinyDecoderGraph(this.#config, size),
     )
-    return (await session.run({ latents })).image as FloatTensor
+    return (await session.run({ latents }, undefined, signal)).image as FloatTensor
   }
 }
 

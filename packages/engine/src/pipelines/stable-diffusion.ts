@@ -15,10 +15,8 @@ export interface StableDiffusion {
   readonly defaultSize: { readonly width: number; readonly height: number }
   readonly unet: UNet
   readonly vae: Autoencoder
-  /** Decodes what a picture looks like while it is drawn; absent where the checkpoint brings none. */
-  readonly previewDecoder?: PreviewDecoder
-  /** Leaves the autoencoder's decoder early, for pictures that are looked at once, where the checkpoint's folder has such a way out. */
-  readonly earlyDecoder?: EarlyDecoder
+  /** Decodes, faster and less exactly than the autoencoder, what is only looked at; absent where the checkpoint brings nothing that does. */
+  readonly previewDecoder?: PreviewDecoder | EarlyDecoder
   readonly textEncoders: TextEncoders
   /** SDXL's `force_zeros_for_empty_prompt`: an absent negative prompt is zeros, not an encoded empty string. */
   readonly zerosForAbsentPrompt: boolean
