@@ -1,48 +1,35 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { decodeImage, encodeImage, resizeRgb } from '@darkroom/engine'
-import { createFalClient, type FalClient } from '@fal-ai/client'
-import pino from 'pino'
+import type { FalClient } from '@fal-ai/client'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { readConfig } from '../../src/config/config.ts'
-import { type RunningServer, startServer } from '../../src/processes/server-process.ts'
+import { type RealServer, startRealServer } from '../e2e/real-server.ts'
 
 // What the pages of both endpoints tell to call, word for word but for the addresses of pictures, with nothing pulled.
 
 const ASTRONAUT = new URL('../../../engine/test/golden/data/vision/astronaut.jpg', import.meta.url)
 
 describe('the pages of endpoints that see faces', { timeout: 300_000 }, () => {
-  let folder: string
-  let server: RunningServer
+  let server: RealServer
   let fal: FalClient
   let photograph: string
   let small: string
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'darkroom-pages-'))
-    const recipes = join(folder, 'recipes.json')
-    await writeFile(recipes, JSON.stringify({ 'fal-ai/instantid/lcm': { shorter_side: 192, longer_side: 256 } }))
-    const environment = {
-      DARKROOM_MODELS: join(folder, 'none'),
-      HF_HUB_CACHE: join(folder, 'none'),
-      HF_HUB_OFFLINE: '1',
-      DARKROOM_RECIPES: recipes,
-    }
-    const config = readConfig({ port: 0, dataFolder: folder, logLevel: 'silent' }, environment)
-    server = await startServer(config, pino({ level: 'silent' }))
-    fal = createFalClient({ proxyUrl: { url: `${server.url}/api/fal/proxy`, when: 'always' } })
+    server = await startRealServer(async (folder) => {
+      const recipes = join(folder, 'recipes.json')
+      await writeFile(recipes, JSON.stringify({ 'fal-ai/instantid/lcm': { shorter_side: 192, longer_side: 256 } }))
+      return { HF_HUB_OFFLINE: '1', DARKROOM_RECIPES: recipes }
+    })
+    fal = server.fal
     const bytes = await readFile(ASTRONAUT)
     photograph = `data:image/jpeg;base64,${bytes.toString('base64')}`
     const picture = resizeRgb(await decodeImage(bytes), 256, 192, 'bilinear')
     small = `data:image/png;base64,${Buffer.from(await encodeImage(picture, 'png')).toString('base64')}`
   }, 60_000)
 
-  afterAll(async () => {
-    await server.stop()
-    await rm(folder, { recursive: true, force: true })
-  })
+  afterAll(() => server.stop())
 
   async function logsOf(endpoint: string, requestId: string): Promise<string> {
     const status = await fal.queue.status(endpoint, { requestId, logs: true })

@@ -1,12 +1,7 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import { decodeImage, encodeImage, type RgbImage } from '@darkroom/engine'
-import { createFalClient, type FalClient } from '@fal-ai/client'
-import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readConfig } from '../../src/config/config.ts'
-import { type RunningServer, startServer } from '../../src/processes/server-process.ts'
+import { type RealServer, startRealServer } from './real-server.ts'
 
 type Rgb = readonly [number, number, number]
 
@@ -17,30 +12,17 @@ const WOODCUT = rampBetween([52, 28, 18], [244, 232, 200])
 
 /** Nothing is pulled and nothing is fetched: what a newcomer has. */
 describe('the demo adapters on the demo checkpoint', { timeout: 120_000 }, () => {
-  let folder: string
-  let server: RunningServer
-  let fal: FalClient
+  let server: RealServer
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'darkroom-demo-adapters-'))
-    const environment = {
-      DARKROOM_MODELS: join(folder, 'none'),
-      HF_HUB_CACHE: join(folder, 'none'),
-      HF_HUB_OFFLINE: '1',
-    }
-    const config = readConfig({ port: 0, dataFolder: folder, logLevel: 'silent' }, environment)
-    server = await startServer(config, pino({ level: 'silent' }))
-    fal = createFalClient({ proxyUrl: { url: `${server.url}/api/fal/proxy`, when: 'always' } })
+    server = await startRealServer(async () => ({ HF_HUB_OFFLINE: '1' }))
   })
 
-  afterAll(async () => {
-    await server.stop()
-    await rm(folder, { recursive: true, force: true })
-  })
+  afterAll(() => server.stop())
 
   /** With the base's own scheduler, so that nothing but the adapter changes. */
   async function draw(input: Record<string, unknown>): Promise<RgbImage> {
-    const { data } = await fal.run('fal-ai/lora', {
+    const { data } = await server.fal.run('fal-ai/lora', {
       input: {
         model_name: 'pinhole/512',
         image_size: 'square',
@@ -111,7 +93,7 @@ describe('the demo adapters on the demo checkpoint', { timeout: 120_000 }, () =>
       image_size: 'square',
       num_inference_steps: 1,
     } as const
-    const { data } = await fal.run('fal-ai/fast-lcm-diffusion', { input })
+    const { data } = await server.fal.run('fal-ai/fast-lcm-diffusion', { input })
     expect(data).toHaveProperty(
       'prompt',
       'a king, green eyes, brown background, with silver hair, mustache, oil painting',

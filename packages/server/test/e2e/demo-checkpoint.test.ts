@@ -1,12 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { decodeImage, encodeImage, type RgbImage } from '@darkroom/engine'
-import { createFalClient, type FalClient } from '@fal-ai/client'
-import pino from 'pino'
+import type { FalClient } from '@fal-ai/client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readConfig } from '../../src/config/config.ts'
-import { type RunningServer, startServer } from '../../src/processes/server-process.ts'
+import { type RealServer, startRealServer } from './real-server.ts'
 
 const ENDPOINT = 'fal-ai/fast-lcm-diffusion'
 const SMALL = { image_size: 'square', num_inference_steps: 2, guidance_scale: 1, sync_mode: false } as const
@@ -17,22 +12,15 @@ function dataUri(png: Uint8Array): string {
 
 /** The whole server, gateway and runner process, drawing with the bundled demo checkpoint. */
 describe('a server with the demo checkpoint', { timeout: 120_000 }, () => {
-  let folder: string
-  let server: RunningServer
+  let server: RealServer
   let fal: FalClient
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'darkroom-e2e-'))
-    const environment = { DARKROOM_MODELS: join(folder, 'none'), HF_HUB_CACHE: join(folder, 'none') }
-    const config = readConfig({ port: 0, dataFolder: folder, logLevel: 'silent' }, environment)
-    server = await startServer(config, pino({ level: 'silent' }))
-    fal = createFalClient({ proxyUrl: { url: `${server.url}/api/fal/proxy`, when: 'always' } })
+    server = await startRealServer()
+    fal = server.fal
   })
 
-  afterAll(async () => {
-    await server.stop()
-    await rm(folder, { recursive: true, force: true })
-  })
+  afterAll(() => server.stop())
 
   async function download(url: string): Promise<RgbImage> {
     const response = await fetch(url)

@@ -1,18 +1,15 @@
 import { createHash } from 'node:crypto'
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { decodeImage, encodeImage, type RgbImage, resizeRgb } from '@darkroom/engine'
-import { createFalClient, type FalClient } from '@fal-ai/client'
-import pino from 'pino'
+import type { FalClient } from '@fal-ai/client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { encodeModel } from '../../../engine/src/formats/onnx.ts'
 import { Graph } from '../../../engine/src/graph/graph.ts'
 import { reshape, slice } from '../../../engine/src/graph/ops.ts'
-import { readConfig } from '../../src/config/config.ts'
 import { instantIdLcm } from '../../src/endpoints/fal-ai/instantid-lcm/schema.ts'
-import { type RunningServer, startServer } from '../../src/processes/server-process.ts'
+import { type RealServer, startRealServer } from './real-server.ts'
 
 const GOLDEN = new URL('../../../engine/test/golden/data/', import.meta.url).pathname
 
@@ -78,65 +75,55 @@ function expectSamePixels(actual: RgbImage, expected: RgbImage): void {
 
 /** The whole server with tiny models of the real architectures, and a photograph. */
 describe('faces and poses', { timeout: 180_000 }, () => {
-  let folder: string
-  let server: RunningServer
+  let server: RealServer
   let fal: FalClient
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'darkroom-faces-'))
-    const models = join(folder, 'models')
-    await cp(join(GOLDEN, 'checkpoints'), join(models, 'tiny'), { recursive: true })
-    await cp(join(GOLDEN, 'conditioning'), join(models, 'parts'), { recursive: true })
-    await mkdir(join(models, 'insightface/antelopev2'), { recursive: true })
-    await writeFile(join(models, 'insightface/antelopev2/glintr100.onnx'), pixelEmbedder([3, 2, 2]))
-    await mkdir(join(models, 'packs/mine'), { recursive: true })
-    await cp(join(GOLDEN, 'vision/scrfd.onnx'), join(models, 'packs/mine/det_10g.onnx'))
-    await writeFile(join(models, 'packs/mine/w600k_r50.onnx'), pixelEmbedder([1, 2, 7]))
-    await writeFile(join(models, 'packs/other.onnx'), pixelEmbedder([1, 2, 7], 60))
-    await mkdir(join(models, 'yzd-v/DWPose'), { recursive: true })
-    await cp(join(GOLDEN, 'vision/yolox.onnx'), join(models, 'yzd-v/DWPose/yolox_l.onnx'))
-    await cp(join(GOLDEN, 'vision/simcc.onnx'), join(models, 'yzd-v/DWPose/dw-ll_ucoco_384.onnx'))
-    await mkdir(join(models, 'Xenova/dpt-hybrid-midas/onnx'), { recursive: true })
-    await cp(join(GOLDEN, 'vision/dpt/model.onnx'), join(models, 'Xenova/dpt-hybrid-midas/onnx/model.onnx'))
-    const recipes = {
-      'fal-ai/instantid/lcm': {
-        model: 'tiny/tiny-sdxl',
-        identity_controlnet: 'parts/controlnet-sdxl',
-        ip_adapter: 'parts/instantid-sdxl.safetensors',
-        canny_controlnet: 'parts/controlnet-sdxl-small',
-        depth_controlnet: 'parts/controlnet-sdxl-small',
-        pose_controlnet: 'parts/controlnet-sdxl-small',
-        lcm_lora: '',
-        shorter_side: 128,
-        longer_side: 128,
-      },
-      'fal-ai/controlnet-ip-adapter': {
-        model: 'tiny/tiny-sd15',
-        ip_adapter: 'parts/base.safetensors',
-        ip_adapter_subfolder: '',
-        ip_adapter_weight_name: '',
-        image_encoder: 'parts/image-encoder',
-        pose_controlnet: 'parts/controlnet-sd15',
-        steps: 4,
-      },
-    }
-    const recipesFile = join(folder, 'recipes.json')
-    await writeFile(recipesFile, JSON.stringify(recipes))
-    const environment = {
-      DARKROOM_MODELS: models,
-      DARKROOM_RECIPES: recipesFile,
-      DARKROOM_DOWNLOADS: 'never',
-      HF_HUB_CACHE: join(folder, 'none'),
-    }
-    const config = readConfig({ port: 0, dataFolder: folder, logLevel: 'silent' }, environment)
-    server = await startServer(config, pino({ level: 'silent' }))
-    fal = createFalClient({ proxyUrl: { url: `${server.url}/api/fal/proxy`, when: 'always' } })
+    server = await startRealServer(async (folder) => {
+      const models = join(folder, 'models')
+      await cp(join(GOLDEN, 'checkpoints'), join(models, 'tiny'), { recursive: true })
+      await cp(join(GOLDEN, 'conditioning'), join(models, 'parts'), { recursive: true })
+      await mkdir(join(models, 'insightface/antelopev2'), { recursive: true })
+      await writeFile(join(models, 'insightface/antelopev2/glintr100.onnx'), pixelEmbedder([3, 2, 2]))
+      await mkdir(join(models, 'packs/mine'), { recursive: true })
+      await cp(join(GOLDEN, 'vision/scrfd.onnx'), join(models, 'packs/mine/det_10g.onnx'))
+      await writeFile(join(models, 'packs/mine/w600k_r50.onnx'), pixelEmbedder([1, 2, 7]))
+      await writeFile(join(models, 'packs/other.onnx'), pixelEmbedder([1, 2, 7], 60))
+      await mkdir(join(models, 'yzd-v/DWPose'), { recursive: true })
+      await cp(join(GOLDEN, 'vision/yolox.onnx'), join(models, 'yzd-v/DWPose/yolox_l.onnx'))
+      await cp(join(GOLDEN, 'vision/simcc.onnx'), join(models, 'yzd-v/DWPose/dw-ll_ucoco_384.onnx'))
+      await mkdir(join(models, 'Xenova/dpt-hybrid-midas/onnx'), { recursive: true })
+      await cp(join(GOLDEN, 'vision/dpt/model.onnx'), join(models, 'Xenova/dpt-hybrid-midas/onnx/model.onnx'))
+      const recipes = {
+        'fal-ai/instantid/lcm': {
+          model: 'tiny/tiny-sdxl',
+          identity_controlnet: 'parts/controlnet-sdxl',
+          ip_adapter: 'parts/instantid-sdxl.safetensors',
+          canny_controlnet: 'parts/controlnet-sdxl-small',
+          depth_controlnet: 'parts/controlnet-sdxl-small',
+          pose_controlnet: 'parts/controlnet-sdxl-small',
+          lcm_lora: '',
+          shorter_side: 128,
+          longer_side: 128,
+        },
+        'fal-ai/controlnet-ip-adapter': {
+          model: 'tiny/tiny-sd15',
+          ip_adapter: 'parts/base.safetensors',
+          ip_adapter_subfolder: '',
+          ip_adapter_weight_name: '',
+          image_encoder: 'parts/image-encoder',
+          pose_controlnet: 'parts/controlnet-sd15',
+          steps: 4,
+        },
+      }
+      const recipesFile = join(folder, 'recipes.json')
+      await writeFile(recipesFile, JSON.stringify(recipes))
+      return { DARKROOM_MODELS: models, DARKROOM_RECIPES: recipesFile, DARKROOM_DOWNLOADS: 'never' }
+    })
+    fal = server.fal
   })
 
-  afterAll(async () => {
-    await server.stop()
-    await rm(folder, { recursive: true, force: true })
-  })
+  afterAll(() => server.stop())
 
   async function photograph(name: string): Promise<string> {
     const bytes = await readFile(join(GOLDEN, 'vision', `${name}.jpg`))
@@ -344,7 +331,7 @@ describe('faces and poses', { timeout: 180_000 }, () => {
       [gzipSync(tar({ 'a.png': file })), /no .*picture/],
       [new Uint8Array(0), /archive/],
     ]
-    const before = await readdir(folder, { recursive: true })
+    const before = await readdir(server.folder, { recursive: true })
     for (const [archive, message] of hostile) {
       const response = await fetch(`${server.url}/run/fal-ai/controlnet-ip-adapter`, {
         method: 'POST',
@@ -363,6 +350,6 @@ describe('faces and poses', { timeout: 180_000 }, () => {
       expect(detail[0]?.msg).toMatch(message)
       expect(detail[0]?.msg).not.toContain('\n')
     }
-    expect(await readdir(folder, { recursive: true })).toEqual(before)
+    expect(await readdir(server.folder, { recursive: true })).toEqual(before)
   })
 })

@@ -1,13 +1,9 @@
-import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createFalClient, type FalClient } from '@fal-ai/client'
-import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readSafetensors, readTensor } from '../../../engine/src/formats/safetensors.ts'
 import { relativeError } from '../../../engine/test/golden/model-case.ts'
-import { readConfig } from '../../src/config/config.ts'
-import { type RunningServer, startServer } from '../../src/processes/server-process.ts'
+import { type RealServer, startRealServer } from './real-server.ts'
 
 const GOLDEN = new URL('../../../engine/test/golden/data/', import.meta.url).pathname
 const SMALL = join(GOLDEN, 'single-files/small.safetensors')
@@ -25,34 +21,27 @@ const REQUEST = {
 
 /** The whole server drawing with a checkpoint of one file, as people download them. */
 describe('fal-ai/lora with a single file', { timeout: 120_000 }, () => {
-  let folder: string
-  let server: RunningServer
-  let fal: FalClient
+  let server: RealServer
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'darkroom-single-file-'))
-    await mkdir(join(folder, 'models/with'), { recursive: true })
-    await mkdir(join(folder, 'models/without'))
-    await cp(SMALL, join(folder, 'models/with/small.safetensors'))
-    await cp(SMALL, join(folder, 'models/without/small.safetensors'))
-    await cp(join(GOLDEN, 'checkpoints/tiny-sd15/tokenizer'), join(folder, 'models/with/tokenizer'), {
-      recursive: true,
+    server = await startRealServer(async (folder) => {
+      await mkdir(join(folder, 'models/with'), { recursive: true })
+      await mkdir(join(folder, 'models/without'))
+      await cp(SMALL, join(folder, 'models/with/small.safetensors'))
+      await cp(SMALL, join(folder, 'models/without/small.safetensors'))
+      await cp(join(GOLDEN, 'checkpoints/tiny-sd15/tokenizer'), join(folder, 'models/with/tokenizer'), {
+        recursive: true,
+      })
+      const pickle = 'cposix\nsystem\n(X\x04\x00\x00\x00echotR.'
+      await writeFile(join(folder, 'models/evil.ckpt'), Buffer.from(`\x80\x02${pickle}`, 'latin1'))
+      return { DARKROOM_MODELS: join(folder, 'models') }
     })
-    const pickle = 'cposix\nsystem\n(X\x04\x00\x00\x00echotR.'
-    await writeFile(join(folder, 'models/evil.ckpt'), Buffer.from(`\x80\x02${pickle}`, 'latin1'))
-    const environment = { DARKROOM_MODELS: join(folder, 'models'), HF_HUB_CACHE: join(folder, 'none') }
-    const config = readConfig({ port: 0, dataFolder: join(folder, 'data'), logLevel: 'silent' }, environment)
-    server = await startServer(config, pino({ level: 'silent' }))
-    fal = createFalClient({ proxyUrl: { url: `${server.url}/api/fal/proxy`, when: 'always' } })
   })
 
-  afterAll(async () => {
-    await server.stop()
-    await rm(folder, { recursive: true, force: true })
-  })
+  afterAll(() => server.stop())
 
   const draw = (model_name: string) =>
-    fal.subscribe('fal-ai/lora', { input: { ...REQUEST, model_name }, pollInterval: 50 })
+    server.fal.subscribe('fal-ai/lora', { input: { ...REQUEST, model_name }, pollInterval: 50 })
 
   async function problemOf(model_name: string): Promise<{ readonly status: number; readonly text: string }> {
     const error: unknown = await draw(model_name).catch((reason: unknown) => reason)
@@ -63,7 +52,7 @@ describe('fal-ai/lora with a single file', { timeout: 120_000 }, () => {
   test('draws the latents that diffusers draws from that file', async () => {
     const { data } = await draw('with/small.safetensors')
     const response = await fetch(data.debug_latents?.url ?? '')
-    const path = join(folder, 'latents.safetensors')
+    const path = join(server.folder, 'latents.safetensors')
     await writeFile(path, new Uint8Array(await response.arrayBuffer()))
     const found = await readTensor(await readSafetensors(path), 'latents')
     const wanted = await readTensor(
@@ -80,7 +69,7 @@ describe('fal-ai/lora with a single file', { timeout: 120_000 }, () => {
     const evil = await problemOf('evil.ckpt')
     expect(evil.status).toBe(422)
     expect(evil.text).toContain('refused `posix.system`')
-    expect(missing.text + evil.text).not.toContain(folder)
+    expect(missing.text + evil.text).not.toContain(server.folder)
     expect((await draw('with/small.safetensors')).data.images).toHaveLength(1)
   })
 })
