@@ -13,7 +13,7 @@ const sampling = setInterval(() => {
   const rss = process.memoryUsage.rss()
   least = Math.min(least, rss)
   most = Math.max(most, rss)
-}, 20)
+}, 100)
 const { signal } = new AbortController()
 const startedAt = performance.now()
 await downloads.fetch({ repository: 'bench/large', revision: 'main', path: 'x.safetensors', maxBytes: 1e15, signal })
