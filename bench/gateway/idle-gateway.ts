@@ -5,8 +5,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pino } from 'pino'
 import { readConfig } from '../../packages/server/src/config/config.ts'
+import { createProcessLog } from '../../packages/server/src/log/process-log.ts'
 import { startGateway } from '../../packages/server/src/processes/gateway-process.ts'
 import { openBackingStores } from '../../packages/server/src/processes/stores.ts'
 import type { RunnerAdvertisement } from '../../packages/server/src/queue/request-queue.ts'
@@ -20,7 +20,7 @@ const stores = await openBackingStores(config)
 process.on('message', (message) => {
   if (message !== 'cpu') void stores.queue.advertise(message as RunnerAdvertisement)
 })
-const gateway = await startGateway(config, stores, pino({ level: 'warn' }), [idleSchema])
+const gateway = await startGateway(config, stores, createProcessLog('warn'), [idleSchema])
 answerCpuQuestions()
 process.send?.(Number(new URL(gateway.url).port))
 process.once('disconnect', async () => {

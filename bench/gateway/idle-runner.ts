@@ -1,5 +1,6 @@
 /** The runner process of `overhead.ts`: an endpoint that does nothing, advertised to the parent. */
 import type { RunnableEndpoint } from '../../packages/server/src/endpoints/endpoint.ts'
+import { createProcessLog } from '../../packages/server/src/log/process-log.ts'
 import { startRunner } from '../../packages/server/src/runner/runner.ts'
 import type { RunnerQueue } from '../../packages/server/src/runner/runner-queue.ts'
 import { idleSchema, wait } from './idle-endpoint.ts'
@@ -31,7 +32,7 @@ await startRunner({
   endpoints: [idle],
   capacity: 64,
   files: () => ({ saveFile: never, readFile: never, openOwnFile: never }),
-  logger: { info: () => {}, warn: () => {}, error: console.error },
+  log: createProcessLog('error'),
   arithmetic: { device: 'cpu', precision: 'exact' },
   memoryBytes: 0,
 })

@@ -10,8 +10,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createDarkroomClient } from '@darkroom/client'
-import pino from 'pino'
 import { readConfig } from '../../packages/server/src/config/config.ts'
+import { createProcessLog } from '../../packages/server/src/log/process-log.ts'
 import { startServer } from '../../packages/server/src/processes/server-process.ts'
 import { median } from '../statistics.ts'
 
@@ -39,7 +39,7 @@ async function main(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'darkroom-realtime-'))
   const environment = { DARKROOM_MODELS: join(folder, 'none'), HF_HUB_CACHE: join(folder, 'none') }
   const config = readConfig({ port: 0, dataFolder: folder, logLevel: 'silent' }, environment)
-  const server = await startServer(config, pino({ level: 'silent' }))
+  const server = await startServer(config, createProcessLog('silent'))
   try {
     const draw = connect(server.url)
     for (let i = 0; i < 20; i++) await draw(1, i)

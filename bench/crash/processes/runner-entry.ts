@@ -1,5 +1,5 @@
 /** Entry of a runner's process: the product's own runner, with an endpoint that needs no model. */
-import { createLogger } from '../../../packages/server/src/processes/logger.ts'
+import { createProcessLog } from '../../../packages/server/src/log/process-log.ts'
 import { configFromParent, runRunner } from '../../../packages/server/src/processes/runner-process.ts'
 import { Journal } from '../journal.ts'
 import { workEndpoint } from '../work-endpoint.ts'
@@ -13,5 +13,5 @@ const served = {
   arithmetic: { device: 'cpu', precision: 'exact' },
   dispose: async () => {},
 }
-await runRunner(config, createLogger(config).child({ process: 'runner' }), served)
+await runRunner(config, createProcessLog(config.logLevel, { process: 'runner' }), served)
 journal.write({ event: 'up' })

@@ -1,13 +1,13 @@
 /** Entry of runners alone, as `darkroom runner`. */
 
+import { createProcessLog } from '../../../packages/server/src/log/process-log.ts'
 import { startRunnersAlone } from '../../../packages/server/src/processes/local-runners.ts'
-import { createLogger } from '../../../packages/server/src/processes/logger.ts'
 import { receiveSetup, stopOnTerm } from './setup.ts'
 import { obeyStrikes } from './strikes.ts'
 
 const config = await receiveSetup()
 const entry = new URL('./runner-entry.ts', import.meta.url)
-const runners = await startRunnersAlone(config, createLogger(config), entry)
+const runners = await startRunnersAlone(config, createProcessLog(config.logLevel), entry)
 obeyStrikes(runners, config.journal)
 stopOnTerm(() => runners.stop())
 await runners.ready

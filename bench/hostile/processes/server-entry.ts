@@ -1,11 +1,11 @@
 /** Entry of a whole server, as `darkroom serve`, with the product's own endpoints. */
 import type { Config } from '../../../packages/server/src/config/config.ts'
-import { createLogger } from '../../../packages/server/src/processes/logger.ts'
+import { createProcessLog } from '../../../packages/server/src/log/process-log.ts'
 import { startServer } from '../../../packages/server/src/processes/server-process.ts'
 import { receiveSetup, stopOnTerm } from '../../crash/processes/setup.ts'
 
 const config = await receiveSetup<Config>()
-const server = await startServer(config, createLogger(config))
+const server = await startServer(config, createProcessLog(config.logLevel))
 process.on('message', (message) => {
   if (typeof message !== 'object' || message === null) return
   const children = server.runners.supervisors.flatMap(({ child }) => child ?? [])

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { anyObject, createGate, FAKE_ENDPOINTS, fakeFiles } from '../../test/fakes/endpoints.ts'
+import { SILENT_LOG } from '../../test/fakes/silent-log.ts'
 import { openTestQueue, type TestQueue } from '../../test/fakes/test-queue.ts'
 import { type Runner, type RunnerOptions, startRunner } from '../runner/runner.ts'
 import { createDirectChannel, type DirectChannelOptions } from './channel-client.ts'
@@ -29,7 +30,7 @@ async function startFakeRunner(queue: TestQueue, options: Partial<RunnerOptions>
     endpoints: FAKE_ENDPOINTS,
     ...anyObject,
     files: fakeFiles,
-    logger: { info: () => {}, warn: () => {}, error: () => {} },
+    log: SILENT_LOG,
     arithmetic: { device: 'cpu', precision: 'exact' },
     memoryBytes: 0,
     ...options,

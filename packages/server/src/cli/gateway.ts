@@ -1,5 +1,5 @@
 import { type ConfigOverrides, readConfig } from '../config/config.ts'
-import { createLogger } from '../processes/logger.ts'
+import { createProcessLog } from '../log/process-log.ts'
 import { preparePlayground } from '../processes/playground.ts'
 import { startGatewayAlone } from '../processes/server-process.ts'
 import { storeNames } from '../processes/stores.ts'
@@ -8,7 +8,7 @@ import { stopOnSignal } from './stop-on-signal.ts'
 /** `darkroom gateway`: the API without a runner, until Ctrl-C. */
 export async function gateway(overrides: ConfigOverrides): Promise<void> {
   const config = readConfig(overrides)
-  const log = createLogger(config)
+  const log = createProcessLog(config.logLevel)
   preparePlayground(log)
   const running = await startGatewayAlone(config, log)
   const stopped = stopOnSignal(() => running.stop(), 'calls that are under way are answered', log)

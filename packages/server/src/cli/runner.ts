@@ -1,6 +1,6 @@
 import { type ConfigOverrides, isLoopback, readConfig } from '../config/config.ts'
+import { createProcessLog } from '../log/process-log.ts'
 import { startRunnersAlone } from '../processes/local-runners.ts'
-import { createLogger } from '../processes/logger.ts'
 import { advertisedHost } from '../processes/runner-address.ts'
 import { storeNames } from '../processes/stores.ts'
 import { stopOnSignal } from './stop-on-signal.ts'
@@ -8,7 +8,7 @@ import { stopOnSignal } from './stop-on-signal.ts'
 /** `darkroom runner`: runners without a gateway, until Ctrl-C. */
 export async function runner(overrides: ConfigOverrides): Promise<void> {
   const config = readConfig(overrides)
-  const log = createLogger(config)
+  const log = createProcessLog(config.logLevel)
   const running = await startRunnersAlone(config, log)
   const stopped = stopOnSignal(() => running.stop(), 'the runners finish what they hold or hand it back', log)
   const host = advertisedHost(config.runners)

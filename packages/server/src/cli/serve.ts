@@ -1,7 +1,7 @@
 import { type Config, type ConfigOverrides, readConfig } from '../config/config.ts'
 import { FAL_HOSTS } from '../gateway/surface.ts'
+import { createProcessLog } from '../log/process-log.ts'
 import { ENDPOINT_SCHEMAS } from '../processes/endpoints.ts'
-import { createLogger } from '../processes/logger.ts'
 import { createModelStore } from '../processes/model-store.ts'
 import { preparePlayground } from '../processes/playground.ts'
 import { engineMemory, keptMemory } from '../processes/runner-memory.ts'
@@ -13,7 +13,7 @@ import { stopOnSignal } from './stop-on-signal.ts'
 /** `darkroom serve`: gateway and runners on this machine, until Ctrl-C. */
 export async function serve(overrides: ConfigOverrides): Promise<void> {
   const config = readConfig(overrides)
-  const log = createLogger(config)
+  const log = createProcessLog(config.logLevel)
   preparePlayground(log)
   const server = await startServer(config, log)
   const stopped = stopOnSignal(() => server.stop(), 'the runners finish what they hold', log)

@@ -1,12 +1,12 @@
-import type { Logger } from 'pino'
 import { isStartedByNpm } from '../config/started-by-npm.ts'
+import type { ProcessLog } from '../log/process-log.ts'
 
 const LOOK_MILLISECONDS = 250
 /** Who started this process; the start takes a while, in which it may go. */
 const PARENT = process.ppid
 
 /** Stops at the first Ctrl-C or SIGTERM, or when the npm that started this process is gone, which drains; a second one does not wait. */
-export async function stopOnSignal(stop: () => Promise<void>, holding: string, log: Logger): Promise<void> {
+export async function stopOnSignal(stop: () => Promise<void>, holding: string, log: ProcessLog): Promise<void> {
   const signal = await (isStartedByNpm() ? Promise.race([firstSignal(), orphaned()]) : firstSignal())
   console.log(`Stopping: ${holding}; again to stop at once.`)
   firstSignal().then(() => process.exit(130))

@@ -3,6 +3,7 @@ import type { Context, Hono } from 'hono'
 import type { DirectChannel } from '../channel/direct-channel.ts'
 import type { Config } from '../config/config.ts'
 import type { Catalogue } from '../endpoints/catalogue.ts'
+import type { ProcessLog } from '../log/process-log.ts'
 import type { RequestQueue } from '../queue/request-queue.ts'
 import type { LifecycleDefaults } from '../storage/lifecycle-defaults.ts'
 import type { BodyLease } from './body-lease.ts'
@@ -36,17 +37,9 @@ export interface GatewayDependencies {
   /** What is stored and what may be, as it was last counted. */
   readonly disk?: () => DiskFigures
   readonly metrics: GatewayMetrics
-  readonly log: GatewayLog
+  readonly log: ProcessLog
   /** What must answer for the server to be ready, by name. */
   readonly readiness?: Readonly<Record<string, () => Promise<void>>>
-}
-
-/** The part of pino's logger that the gateway calls. */
-export interface GatewayLog {
-  debug(fields: object, message: string): void
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
 }
 
 export interface GatewayEnv {

@@ -1,4 +1,3 @@
-import type { Logger } from 'pino'
 import { createDirectChannel } from '../channel/channel-client.ts'
 import { endsWithin } from '../channel/deadline.ts'
 import type { Config } from '../config/config.ts'
@@ -14,6 +13,7 @@ import { publicUrlsOf } from '../gateway/public-urls.ts'
 import { attachRealtime } from '../gateway/realtime.ts'
 import { createRealtimeTokens } from '../gateway/realtime-tokens.ts'
 import { createSqlKeyStore } from '../gateway/sql-key-store.ts'
+import type { ProcessLog } from '../log/process-log.ts'
 import { DEFAULT_ACCOUNT } from '../queue/request-queue.ts'
 import { OutboundHttp } from '../security/outbound-http.ts'
 import { loadSigningKey } from '../webhooks/signing-key.ts'
@@ -52,7 +52,7 @@ const HANG_UP_MILLISECONDS = 50
 export async function startGateway(
   config: Config,
   stores: BackingStores,
-  log: Logger,
+  log: ProcessLog,
   schemas: readonly EndpointSchema[] = ENDPOINT_SCHEMAS,
 ): Promise<RunningGateway> {
   const { database, queue } = stores

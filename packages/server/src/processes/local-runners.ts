@@ -2,14 +2,13 @@ import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import type { Logger } from 'pino'
 import { type Config, ConfigError } from '../config/config.ts'
 import { dataFolderIsServed } from '../db/data-folder-lock.ts'
+import type { ProcessLog } from '../log/process-log.ts'
 import type { RequestQueue } from '../queue/request-queue.ts'
 import { type Supervisor, superviseRunner } from '../runner/supervisor.ts'
 import { entryModule } from './installation.ts'
 import { requireLocalDisk } from './local-disk.ts'
-import { runnerLogger } from './logger.ts'
 import { runnerMemory } from './runner-memory.ts'
 import { type BackingStores, openBackingStores } from './stores.ts'
 
@@ -32,7 +31,7 @@ const WITHDRAW_RETRY_MILLISECONDS = 250
 export function superviseLocalRunners(
   config: Config,
   stores: BackingStores,
-  log: Logger,
+  log: ProcessLog,
   entry: URL = RUNNER_ENTRY,
 ): LocalRunners {
   const withdrawals = new Set<Promise<void>>()
@@ -55,7 +54,7 @@ export function superviseLocalRunners(
 
 interface Supervision {
   readonly stores: BackingStores
-  readonly log: Logger
+  readonly log: ProcessLog
   readonly entry: URL
   readonly onDeath: (runnerId: string) => void
 }
@@ -64,7 +63,7 @@ function superviseOne(config: Config, { stores, log, entry, onDeath }: Supervisi
   return superviseRunner({
     entry: fileURLToPath(entry),
     execArgv: nodeOptionsOf(entry),
-    logger: runnerLogger(log),
+    log,
     memoryLimitBytes: runnerMemory(config.runners),
     stopSeconds: config.drainSeconds + HAND_BACK_SECONDS,
     onStart(child) {
@@ -86,7 +85,7 @@ function nodeOptionsOf(entry: URL): readonly string[] {
 }
 
 /** Returns what a dead runner held to the queue; where the database is away for longer, its leases run out. */
-async function withdraw(runnerId: string, queue: RequestQueue, log: Logger): Promise<void> {
+async function withdraw(runnerId: string, queue: RequestQueue, log: ProcessLog): Promise<void> {
   const giveUpAt = performance.now() + queue.leaseSeconds * 1000
   for (;;) {
     try {
@@ -117,7 +116,11 @@ export function runnerConfig(config: Config, index: number): Config {
  * watches over them; what a dead one held is queued again at once.
  * @throws ConfigError where no gateway could ever meet them
  */
-export async function startRunnersAlone(config: Config, log: Logger, entry: URL = RUNNER_ENTRY): Promise<LocalRunners> {
+export async function startRunnersAlone(
+  config: Config,
+  log: ProcessLog,
+  entry: URL = RUNNER_ENTRY,
+): Promise<LocalRunners> {
   if (config.databaseUrl === undefined) requireGatewayHere(config.dataFolder)
   const stores = await openBackingStores(config)
   const runners = superviseLocalRunners(config, stores, log, entry)

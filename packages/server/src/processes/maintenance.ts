@@ -1,5 +1,5 @@
-import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
+import type { ProcessLog } from '../log/process-log.ts'
 import type { DiskUpkeep } from './disk-upkeep.ts'
 import { withdrawDeadRunners } from './runner-locks.ts'
 import type { BackingStores } from './stores.ts'
@@ -19,7 +19,7 @@ export function startMaintenance(
   config: Config,
   { queue, objects }: BackingStores,
   disk: DiskUpkeep,
-  log: Logger,
+  log: ProcessLog,
 ): () => void {
   const timers = [
     ...(config.databaseUrl === undefined
@@ -40,7 +40,7 @@ function every(
   seconds: number,
   work: () => Promise<void>,
   what: string,
-  log: Logger,
+  log: ProcessLog,
   from: 'now' | 'later' = 'later',
 ): NodeJS.Timeout {
   let running = false

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
-import type { Logger } from 'pino'
 import type { PlaygroundBundle } from '../gateway/playground-bundle.ts'
+import type { ProcessLog } from '../log/process-log.ts'
 import { bundled, IS_CLONE } from './installation.ts'
 import { buildPlayground } from './playground-build.ts'
 
@@ -18,7 +18,7 @@ export function loadPlayground(): Promise<PlaygroundBundle> {
 }
 
 /** Begins to load, so that the first page need not wait for it. */
-export function preparePlayground(log: Logger): void {
+export function preparePlayground(log: ProcessLog): void {
   loadPlayground().catch((err) => log.warn({ err }, 'the playground could not be built; the API works without it'))
 }
 

@@ -1,14 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { DatabaseError } from '../db/database-error.ts'
+import type { ProcessLog } from '../log/process-log.ts'
 import { startRunner } from '../runner/runner.ts'
 import { superviseSelf } from '../runner/supervision.ts'
 import { OutboundHttp } from '../security/outbound-http.ts'
 import { fileAccess } from './file-access.ts'
 import type { ServedEndpoints } from './image-endpoints.ts'
-import { runnerLogger } from './logger.ts'
 import { advertisedHost } from './runner-address.ts'
 import { lockForRunner } from './runner-locks.ts'
 import { machineMemory } from './runner-memory.ts'
@@ -33,7 +32,7 @@ export function configFromParent(): Promise<Config> {
 }
 
 /** A runner that was started again while the database is down comes up with it, and not after its supervisor's back-off. */
-async function openStoresInTime(config: Config, log: Logger): Promise<BackingStores> {
+async function openStoresInTime(config: Config, log: ProcessLog): Promise<BackingStores> {
   const giveUpAt = performance.now() + STORES_SECONDS * 1000
   for (let told = false; ; told = true) {
     try {
@@ -47,7 +46,7 @@ async function openStoresInTime(config: Config, log: Logger): Promise<BackingSto
 }
 
 /** A process that works on requests until it is told to stop, or its parent is gone. */
-export async function runRunner(config: Config, log: Logger, served: ServedEndpoints): Promise<void> {
+export async function runRunner(config: Config, log: ProcessLog, served: ServedEndpoints): Promise<void> {
   const stores = await openStoresInTime(config, log)
   if (process.send !== undefined) stores.bridge(process)
   const outbound = new OutboundHttp({ allowPrivateTargets: config.allowPrivateTargets })
@@ -59,7 +58,7 @@ export async function runRunner(config: Config, log: Logger, served: ServedEndpo
     queue: stores.queue,
     endpoints: served.endpoints,
     files: await fileAccess(stores, outbound),
-    logger: runnerLogger(log),
+    log,
     arithmetic: served.arithmetic,
     memoryBytes: machineMemory(),
     warm: served.warm,

@@ -1,7 +1,7 @@
-import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { lockDataFolder } from '../db/data-folder-lock.ts'
 import type { ArithmeticName, EndpointSchema } from '../endpoints/endpoint.ts'
+import type { ProcessLog } from '../log/process-log.ts'
 import { WebhookOutbox } from '../webhooks/webhook-outbox.ts'
 import { ENDPOINT_SCHEMAS } from './endpoints.ts'
 import { type RunningGateway, startGateway } from './gateway-process.ts'
@@ -32,7 +32,7 @@ const LAST_ANSWERS_SECONDS = 5
  * One machine's whole server: the gateway in this process, its runners in child processes.
  * @throws when the port is taken, the data folder is another server's, or a store cannot be opened
  */
-export async function startServer(config: Config, log: Logger, served = IMAGE_ENDPOINTS): Promise<RunningServer> {
+export async function startServer(config: Config, log: ProcessLog, served = IMAGE_ENDPOINTS): Promise<RunningServer> {
   const open = new OpenedParts()
   try {
     const stores = await openGatewayStores(config, open)
@@ -72,7 +72,7 @@ export interface GatewayAlone extends Pick<RunningGateway, 'url' | 'authorityFil
  */
 export async function startGatewayAlone(
   config: Config,
-  log: Logger,
+  log: ProcessLog,
   schemas: readonly EndpointSchema[] = ENDPOINT_SCHEMAS,
 ): Promise<GatewayAlone> {
   const open = new OpenedParts()

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { SILENT_LOG } from '../../test/fakes/silent-log.ts'
 import { readConfig } from '../config/config.ts'
 import { createWebServer, type WebServer } from './web-server.ts'
 
@@ -44,8 +45,8 @@ it('renews its certificate before it ends, without a restart', async () => {
     publicUrl: undefined,
     limits: readConfig({}, {}).limits,
   }
-  const log = { error: vi.fn() }
-  web = await createWebServer(config, () => new Response(), log as never)
+  const log = { ...SILENT_LOG, error: vi.fn() }
+  web = await createWebServer(config, () => new Response(), log)
   const url = await web.listen()
   const first = await shownUntil(url)
   await vi.advanceTimersByTimeAsync(DAY_MILLISECONDS)

@@ -3,9 +3,9 @@ import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
-import type { Logger } from 'pino'
 import { type Config, ConfigError } from '../config/config.ts'
 import { FAL_HOSTS } from '../gateway/surface.ts'
+import type { ProcessLog } from '../log/process-log.ts'
 import { certificateNames } from '../tls/certificate-names.ts'
 import { type LocalCertificates, loadLocalCertificates } from '../tls/local-certificates.ts'
 import { cutSlowConnections } from './slow-connections.ts'
@@ -38,7 +38,11 @@ const HTTP_OPTIONS = {
 const PACE_WINDOW_SECONDS = 30
 const RENEWAL_CHECK_MILLISECONDS = 24 * 3600 * 1000
 
-export async function createWebServer(config: WebServerConfig, fetch: FetchCallback, log: Logger): Promise<WebServer> {
+export async function createWebServer(
+  config: WebServerConfig,
+  fetch: FetchCallback,
+  log: ProcessLog,
+): Promise<WebServer> {
   const listener = getRequestListener(fetch)
   const pace = { leastBytesPerSecond: config.limits.leastBytesPerSecond, windowSeconds: PACE_WINDOW_SECONDS }
   if (!config.tls) {

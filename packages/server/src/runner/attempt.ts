@@ -1,12 +1,12 @@
 import type { SessionOptions } from '../channel/direct-channel.ts'
 import type { ArithmeticName, EndpointSchema, HandlerContext, RunnableEndpoint } from '../endpoints/endpoint.ts'
 import { WireError } from '../errors/errors.ts'
+import type { ProcessLog } from '../log/process-log.ts'
 import { BILLABLE_UNITS, DEVICE, PRECISION } from '../protocol/headers.ts'
 import type { LogEntry } from '../queue/request-queue.ts'
 import type { TakeTurn } from './dispatcher.ts'
 import type { InputMemory } from './input-memory.ts'
 import { failedResult, type HandlerResult, type HandlerRun, runHandler, stopError } from './run-handler.ts'
-import type { RunnerLogger } from './runner-logger.ts'
 import { StopReason } from './stop-reason.ts'
 
 /** Reads inputs as an endpoint's schema has them. Both throw WireError. */
@@ -42,7 +42,7 @@ export interface AttemptEnvironment {
   readonly abortGraceSeconds: number
   /** A handler did not stop: what it holds (a native call, memory) is only got back by ending the process. */
   readonly onStuck: (endpointId: string) => void
-  readonly logger: RunnerLogger
+  readonly log: ProcessLog
 }
 
 export interface Attempt {
@@ -121,12 +121,8 @@ function handlerRun(
     reserveMemory,
     ...environment.files(request, controller.signal),
   }
-  const onDefect = (error: unknown) =>
-    environment.logger.error('a handler failed', {
-      requestId: request.requestId,
-      endpointId: request.endpointId,
-      error,
-    })
+  const onDefect = (err: unknown) =>
+    environment.log.error({ requestId: request.requestId, endpointId: request.endpointId, err }, 'a handler failed')
   const { recordsRequests, arithmetic } = environment
   const { precision } = arithmetic
   return { endpoint, readInput, context, recordsRequests, precision, onStarted, onPartial, onDefect }

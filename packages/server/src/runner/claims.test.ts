@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { SILENT_LOG } from '../../test/fakes/silent-log.ts'
 import { openTestQueue, submission, type TestQueue } from '../../test/fakes/test-queue.ts'
 import { Claims } from './claims.ts'
 import type { RunnerQueue } from './runner-queue.ts'
 
-const logger = { info: () => {}, warn: () => {}, error: () => {} }
 const outcome = { status: 200, body: '{}', headers: {} }
 
 let queue: TestQueue
@@ -30,7 +30,7 @@ describe('Claims', () => {
         return await queue.release(token)
       },
     })
-    const claims = new Claims(slow, 'runner', 60_000, logger)
+    const claims = new Claims(slow, 'runner', 60_000, SILENT_LOG)
     claims.hold(claim, () => {})
     const released = claims.releaseAll()
     await claims.complete(claim, outcome, false)
@@ -48,7 +48,7 @@ describe('Claims', () => {
       claims.hold(second, () => {})
       return true
     }
-    const claims: Claims = new Claims(withPlayed({ retry }), 'runner', 60_000, logger)
+    const claims: Claims = new Claims(withPlayed({ retry }), 'runner', 60_000, SILENT_LOG)
     claims.hold(first, () => {})
     await claims.complete(first, outcome, true)
     expect(claims.holds(first)).toBe(false)
@@ -63,7 +63,7 @@ describe('Claims', () => {
       new Promise<string[]>((resolve) => {
         answer = resolve
       })
-    const claims = new Claims(withPlayed({ heartbeat }), 'runner', 1, logger)
+    const claims = new Claims(withPlayed({ heartbeat }), 'runner', 1, SILENT_LOG)
     claims.hold({ requestId: 'r', attempt: 1 }, () => stopped.push(1))
     await new Promise((resolve) => setTimeout(resolve, 20))
     claims.hold({ requestId: 'r', attempt: 2 }, () => stopped.push(2))

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { ProcessLog } from '../log/process-log.ts'
 import type { ClaimToken, Outcome } from '../queue/request-queue.ts'
-import type { RunnerLogger } from './runner-logger.ts'
 import type { RunnerQueue } from './runner-queue.ts'
 
 const FIRST_RETRY_MILLISECONDS = 100
@@ -16,16 +16,16 @@ interface HeldClaim extends ClaimToken {
 export class Claims {
   readonly #queue: RunnerQueue
   readonly #runnerId: string
-  readonly #logger: RunnerLogger
+  readonly #log: ProcessLog
   readonly #held = new Map<string, HeldClaim>()
   readonly #timer: NodeJS.Timeout
   #beating = false
   #onEmpty: (() => void)[] = []
 
-  constructor(queue: RunnerQueue, runnerId: string, heartbeatMs: number, logger: RunnerLogger) {
+  constructor(queue: RunnerQueue, runnerId: string, heartbeatMs: number, log: ProcessLog) {
     this.#queue = queue
     this.#runnerId = runnerId
-    this.#logger = logger
+    this.#log = log
     this.#timer = setInterval(() => void this.#heartbeat(), heartbeatMs)
   }
 
@@ -50,10 +50,10 @@ export class Claims {
     ) {
       try {
         const current = retryable ? await this.#queue.retry(claim, outcome) : await this.#queue.complete(claim, outcome)
-        if (!current) this.#logger.warn('a result came too late: the request is another attempt’s', { ...claim })
+        if (!current) this.#log.warn({ ...claim }, 'a result came too late: the request is another attempt’s')
         this.#drop(claim)
-      } catch (error) {
-        this.#logger.error('storing a result failed, trying again', { ...claim, error })
+      } catch (err) {
+        this.#log.error({ ...claim, err }, 'storing a result failed, trying again')
         await sleep(delay)
       }
     }
@@ -68,8 +68,8 @@ export class Claims {
       claims.map(async ({ requestId, attempt }) => {
         try {
           await this.#queue.release({ requestId, attempt })
-        } catch (error) {
-          this.#logger.error('handing a request back failed; its lease will run out', { requestId, error })
+        } catch (err) {
+          this.#log.error({ requestId, err }, 'handing a request back failed; its lease will run out')
         }
       }),
     )
@@ -101,8 +101,8 @@ export class Claims {
       for (const token of tokens) {
         if (stopped.has(token.requestId) && this.holds(token)) this.#held.get(token.requestId)?.stop()
       }
-    } catch (error) {
-      this.#logger.error('a heartbeat failed', { error })
+    } catch (err) {
+      this.#log.error({ err }, 'a heartbeat failed')
     } finally {
       this.#beating = false
     }

@@ -29,22 +29,22 @@ export function holdQueueWork(
   controller: AbortController,
   environment: QueueWorkEnvironment,
 ): QueueWork {
-  const { queue, claims, logger } = environment
+  const { queue, claims, log } = environment
   const claim = { requestId: claimed.requestId, attempt: claimed.attempt }
   claims.hold(claim, () => controller.abort(new StopReason('cancelled', 'Request was cancelled by the client')))
-  const log = new RequestLog(
+  const requestLog = new RequestLog(
     (entries) => queue.appendLogs(claim, entries),
     environment.logFlushMs,
-    (error) => logger.error('writing a request’s log failed', { ...claim, error }),
+    (err) => log.error({ ...claim, err }, 'writing a request’s log failed'),
   )
   let end = (_result: HandlerResult) => {}
   const ended = new Promise<HandlerResult>((resolve) => {
     end = resolve
   })
   return {
-    job: async (takeTurn) => end(await work(claimed, controller, takeTurn, log, environment)),
+    job: async (takeTurn) => end(await work(claimed, controller, takeTurn, requestLog, environment)),
     completed: ended.then(async (result) => {
-      await log.flush()
+      await requestLog.flush()
       await claims.complete(claim, toOutcome(result, environment), result.retryable === true)
     }),
   }
@@ -54,7 +54,7 @@ function work(
   claimed: ClaimedRequest,
   controller: AbortController,
   takeTurn: TakeTurn,
-  log: RequestLog,
+  requestLog: RequestLog,
   environment: QueueWorkEnvironment,
 ): Promise<HandlerResult> {
   const { validation } = environment
@@ -69,18 +69,18 @@ function work(
       runTimeoutSeconds: claimed.runTimeoutSeconds ?? environment.runTimeoutSeconds,
       onStarted: () => {},
       onPartial: () => {},
-      onLog: (entry) => log.add(entry),
+      onLog: (entry) => requestLog.add(entry),
     },
     environment,
   )
 }
 
-function toOutcome(result: HandlerResult, { logger }: QueueWorkEnvironment): Outcome {
+function toOutcome(result: HandlerResult, { log }: QueueWorkEnvironment): Outcome {
   try {
     return { ...withoutOutput(result), body: stringifyJson(result.output) }
   } catch (error) {
     // A cycle, or nesting beyond the stack: the handler's defect.
-    logger.error('an output cannot be written as JSON', { error })
+    log.error({ err: error }, 'an output cannot be written as JSON')
     const failed = failedResult(error)
     return { ...withoutOutput(failed), body: stringifyJson(failed.output) }
   }

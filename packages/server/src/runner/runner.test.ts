@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterEach, describe, expect, it } from 'vitest'
 import { anyObject, echo, FAKE_ENDPOINTS, fakeFiles } from '../../test/fakes/endpoints.ts'
+import { SILENT_LOG } from '../../test/fakes/silent-log.ts'
 import { openTestQueue, submission, type TestQueue } from '../../test/fakes/test-queue.ts'
 import { runnable } from '../endpoints/endpoint.ts'
 import type { RequestQueueOptions } from '../queue/options.ts'
@@ -28,7 +29,7 @@ async function start(queue: TestQueue, options: Partial<RunnerOptions> = {}) {
     endpoints: FAKE_ENDPOINTS,
     ...anyObject,
     files: fakeFiles,
-    logger: { info: () => {}, warn: () => {}, error: (_message, details) => defects.push(details?.error) },
+    log: { ...SILENT_LOG, error: (fields) => defects.push('err' in fields ? fields.err : undefined) },
     arithmetic: { device: 'cpu', precision: 'exact' },
     memoryBytes: 0,
     heartbeatMs: 10,

@@ -3,6 +3,7 @@ import { type ChannelServer, createChannelServer } from '../channel/channel-serv
 import { endsWithin } from '../channel/deadline.ts'
 import type { DirectWork } from '../channel/direct-channel.ts'
 import type { ArithmeticName, RunnableEndpoint } from '../endpoints/endpoint.ts'
+import type { ProcessLog } from '../log/process-log.ts'
 import { parseInput, validateInput } from '../validation/validate-input.ts'
 import type { AttemptEnvironment, InputValidation } from './attempt.ts'
 import { Claims } from './claims.ts'
@@ -10,7 +11,6 @@ import { runDirectWork } from './direct-work.ts'
 import { Dispatcher, type Job } from './dispatcher.ts'
 import { InputMemory } from './input-memory.ts'
 import { holdQueueWork, type QueueWorkEnvironment } from './queue-work.ts'
-import type { RunnerLogger } from './runner-logger.ts'
 import type { RunnerQueue } from './runner-queue.ts'
 import { StopReason } from './stop-reason.ts'
 
@@ -20,7 +20,7 @@ export interface RunnerOptions extends Partial<InputValidation> {
   readonly endpoints: readonly RunnableEndpoint[]
   /** Reading and saving files on behalf of a request. */
   readonly files: AttemptEnvironment['files']
-  readonly logger: RunnerLogger
+  readonly log: ProcessLog
   /** What draws: said by the advertisement and by every answer. */
   readonly arithmetic: ArithmeticName
   readonly memoryBytes: number
@@ -98,7 +98,7 @@ class EndpointRunner implements Runner {
   #drained: Promise<void> | undefined
 
   constructor(options: RunnerOptions) {
-    const { queue, logger } = options
+    const { queue, log } = options
     this.#options = options
     this.runnerId = options.runnerId ?? randomUUID()
     const endpoints = byEveryId(options.endpoints)
@@ -107,7 +107,7 @@ class EndpointRunner implements Runner {
       queue,
       this.runnerId,
       options.heartbeatMs ?? Math.min(1_000, (queue.leaseSeconds * 1_000) / 3),
-      logger,
+      log,
     )
     this.#environment = {
       runnerId: this.runnerId,
@@ -118,7 +118,7 @@ class EndpointRunner implements Runner {
       },
       files: options.files,
       inputMemory: new InputMemory(options.inputMemoryBytes ?? DEFAULT_INPUT_MEMORY),
-      logger,
+      log,
       queue,
       claims: this.#claims,
       logFlushMs: options.logFlushMs ?? 100,
@@ -134,7 +134,7 @@ class EndpointRunner implements Runner {
       claimRetryMs: 1_000,
       patienceMs: options.patienceMs ?? 50,
       claimsAhead: CLAIMS_AHEAD,
-      onClaimError: (error) => logger.error('claiming from the queue failed, trying again', { error }),
+      onClaimError: (err) => log.error({ err }, 'claiming from the queue failed, trying again'),
     })
   }
 
@@ -166,7 +166,7 @@ class EndpointRunner implements Runner {
   }
 
   async #drain(seconds: number): Promise<void> {
-    const { queue, logger } = this.#options
+    const { queue, log } = this.#options
     this.#unsubscribe()
     for (const timer of this.#timers) clearInterval(timer)
     this.#dispatcher.stopClaiming()
@@ -178,7 +178,7 @@ class EndpointRunner implements Runner {
     await released
     this.#claims.close()
     await this.#channel?.close()
-    await queue.withdraw(this.runnerId).catch((error: unknown) => logger.error('withdrawing failed', { error }))
+    await queue.withdraw(this.runnerId).catch((err: unknown) => log.error({ err }, 'withdrawing failed'))
   }
 
   async #claim(): Promise<Job | undefined> {
@@ -228,20 +228,20 @@ class EndpointRunner implements Runner {
   }
 
   #every(ms: number, action: () => Promise<void> | void): void {
-    const { logger } = this.#options
+    const { log } = this.#options
     const timer = setInterval(async () => {
       try {
         await action()
-      } catch (error) {
-        logger.error('advertising the runner failed, trying again', { error })
+      } catch (err) {
+        log.error({ err }, 'advertising the runner failed, trying again')
       }
     }, ms)
     this.#timers.push(timer)
   }
 
   #onStuck(endpointId: string): void {
-    const { logger, onStuck } = this.#options
-    logger.error('a handler did not stop after its abort; the process has to be replaced', { endpointId })
+    const { log, onStuck } = this.#options
+    log.error({ endpointId }, 'a handler did not stop after its abort; the process has to be replaced')
     if (onStuck !== undefined) onStuck(endpointId)
     // The answer to the stuck request goes out first.
     else setTimeout(() => process.exit(STUCK_EXIT_CODE), 1_000)

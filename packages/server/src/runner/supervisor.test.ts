@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { afterEach, describe, expect, it } from 'vitest'
+import { SILENT_LOG } from '../../test/fakes/silent-log.ts'
 import { type RunnerExit, type Supervisor, type SupervisorOptions, superviseRunner } from './supervisor.ts'
 
 const supervisors: Supervisor[] = []
@@ -26,7 +27,7 @@ function supervise(options: Partial<SupervisorOptions> = {}): Watched {
   const supervisor = superviseRunner({
     entry: new URL('../../test/fakes/supervised-process.ts', import.meta.url),
     execArgv: ['--import', 'tsx'],
-    logger: { info: () => {}, warn: () => {}, error: () => {} },
+    log: SILENT_LOG,
     backOffMs: { first: 1, longest: 10 },
     onStart: (child) => {
       children.push(child)
@@ -127,14 +128,14 @@ describe('superviseRunner', () => {
 
   it('waits ever longer for one that does not come up, and not as long for one that dies of its work', async () => {
     const delays: unknown[] = []
-    const logger = { info: () => {}, warn: () => {}, error: (_: string, details?: object) => delays.push(details) }
+    const log = { ...SILENT_LOG, error: (fields: object) => delays.push(fields) }
     const backOffMs = { first: 4, longest: 10, longestOnceUp: 5 }
-    const broken = supervise({ logger, backOffMs, execArgv: ['--eval', 'process.exit(1)'] })
+    const broken = supervise({ log, backOffMs, execArgv: ['--eval', 'process.exit(1)'] })
     for (let i = 0; i < 4; i++) await broken.nextExit()
     await broken.supervisor.stop()
     expect(delays).toMatchObject([{ delayMs: 4 }, { delayMs: 8 }, { delayMs: 10 }, { delayMs: 10 }])
     delays.length = 0
-    const working = supervise({ logger, backOffMs })
+    const working = supervise({ log, backOffMs })
     for (let i = 0; i < 2; i++) {
       const child = await working.nextStart()
       await new Promise((up) => child.once('message', up))

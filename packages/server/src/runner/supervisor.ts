@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { awakeInterval } from '../channel/awake-interval.ts'
-import type { RunnerLogger } from './runner-logger.ts'
+import type { ProcessLog } from '../log/process-log.ts'
 import { isRunnerReport } from './supervision.ts'
 
 export interface SupervisorOptions {
@@ -11,7 +11,7 @@ export interface SupervisorOptions {
   readonly execArgv?: readonly string[]
   /** The parent's when absent. */
   readonly env?: NodeJS.ProcessEnv
-  readonly logger: RunnerLogger
+  readonly log: ProcessLog
   /** A runner that reports more resident memory than this is drained and replaced. */
   readonly memoryLimitBytes?: number
   /** Seconds without a report, this process awake, after which a runner counts as hung and is killed; 15 when absent. */
@@ -94,7 +94,7 @@ class RunnerSupervisor implements Supervisor {
   }
 
   #start(): void {
-    const { logger } = this.#options
+    const { log } = this.#options
     const startedAt = performance.now()
     this.#process = new RunnerProcess(this.#options, {
       onReport: () => this.#resolveReady(),
@@ -104,7 +104,7 @@ class RunnerSupervisor implements Supervisor {
         this.#options.onExit?.({ runnerId, code, signal, expected })
         if (expected) return
         const delayMs = this.#backOff(performance.now() - startedAt, runnerId !== undefined)
-        logger.error('the runner process ended, starting another', { runnerId, code, signal, delayMs })
+        log.error({ runnerId, code, signal, delayMs }, 'the runner process ended, starting another')
         this.#restart = setTimeout(() => this.#start(), delayMs)
       },
     })
@@ -154,8 +154,8 @@ class RunnerProcess {
       }
       this.child.once('exit', exited)
       // No process was made (no memory, no file): 'exit' never comes.
-      this.child.once('error', (error) => {
-        options.logger.error('the runner process could not be started', { error })
+      this.child.once('error', (err) => {
+        options.log.error({ err }, 'the runner process could not be started')
         if (this.child.pid === undefined) exited(null, null)
       })
     })
@@ -186,15 +186,15 @@ class RunnerProcess {
       if (stoodStill || ++looks < LOOKS) return
       clearInterval(this.#silence)
       const details = { pid: this.child.pid, runnerId: this.#runnerId, seconds }
-      this.#options.logger.error('the runner process is hung, killing it', details)
+      this.#options.log.error(details, 'the runner process is hung, killing it')
       this.child.kill('SIGKILL')
     })
   }
 
   #checkMemory(residentBytes: number): void {
-    const { memoryLimitBytes, logger } = this.#options
+    const { memoryLimitBytes, log } = this.#options
     if (this.#stopped || memoryLimitBytes === undefined || residentBytes <= memoryLimitBytes) return
-    logger.warn('the runner process outgrew its memory, replacing it', { residentBytes, memoryLimitBytes })
+    log.warn({ residentBytes, memoryLimitBytes }, 'the runner process outgrew its memory, replacing it')
     void this.stop()
   }
 }

@@ -1,3 +1,4 @@
+import type { ProcessLog } from '../log/process-log.ts'
 import type { OutboundHttp } from '../security/outbound-http.ts'
 import { attemptDelivery, type Verdict } from './delivery-attempt.ts'
 import type { SigningKey } from './signing-key.ts'
@@ -30,16 +31,11 @@ export const DELIVERY_DEFAULTS: DeliveryOptions = {
 /** Time between the end of an attempt and its record, after which somebody else may try. */
 const LEASE_MARGIN_SECONDS = 10
 
-export interface WebhookLog {
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-}
-
 export interface DelivererDependencies {
   readonly outbox: WebhookOutbox
   readonly http: OutboundHttp
   readonly key: SigningKey
-  readonly log: WebhookLog
+  readonly log: ProcessLog
 }
 
 /** Works the outbox off until it is stopped. Any number of processes may do so on one database. */

@@ -1,11 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import pino from 'pino'
 import type { Browser, Locator, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { readConfig } from '../../src/config/config.ts'
 import { type RunningServer, startServer } from '../../src/processes/server-process.ts'
+import { SILENT_LOG } from '../fakes/silent-log.ts'
 import { CHROMIUM, launchBrowser } from './chromium.ts'
 import { expectAccessible, openPage } from './open-page.ts'
 
@@ -34,7 +34,7 @@ describe.skipIf(CHROMIUM === undefined)('the playground', { timeout: 120_000 }, 
     folder = await mkdtemp(join(tmpdir(), 'darkroom-browser-'))
     const environment = { DARKROOM_MODELS: join(folder, 'none'), HF_HUB_CACHE: join(folder, 'none') }
     const config = readConfig({ port: 0, dataFolder: folder, logLevel: 'silent' }, environment)
-    ;[server, browser] = await Promise.all([startServer(config, pino({ level: 'silent' })), launchBrowser()])
+    ;[server, browser] = await Promise.all([startServer(config, SILENT_LOG), launchBrowser()])
   }, 120_000)
 
   afterAll(async () => {

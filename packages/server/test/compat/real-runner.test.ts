@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { decodeImage } from '@darkroom/engine'
 import { createFalClient } from '@fal-ai/client'
-import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readConfig } from '../../src/config/config.ts'
 import { type RunningServer, startServer } from '../../src/processes/server-process.ts'
 import { answerForFal } from '../fakes/fal-hosts.ts'
+import { SILENT_LOG } from '../fakes/silent-log.ts'
 import { type Exception, expectRecorded, type RecordedAnswer, readAnswer } from './recorded-exchange.ts'
 
 // The whole server over TLS, its runner a process of its own, drawing with the demo checkpoint.
@@ -30,7 +30,7 @@ describe('with the demo checkpoint', { timeout: 60_000 }, () => {
     const none = join(folder, 'none')
     const environment = { DARKROOM_MODELS: none, HF_HUB_CACHE: none, DARKROOM_TLS: '1' }
     const config = readConfig({ port: 0, dataFolder: folder, logLevel: 'silent' }, environment)
-    server = await startServer(config, pino({ level: 'silent' }))
+    server = await startServer(config, SILENT_LOG)
     const authority = await readFile(server.authorityFile ?? '', 'utf8')
     restore = answerForFal({ port: Number(new URL(server.url).port), authority })
   }, 60_000)

@@ -8,6 +8,7 @@ import { OutboundHttp } from '../../src/security/outbound-http.ts'
 import { loadSigningKey, type SigningKey } from '../../src/webhooks/signing-key.ts'
 import { type DeliveryOptions, WebhookDeliverer } from '../../src/webhooks/webhook-deliverer.ts'
 import { type LeasedDelivery, WebhookOutbox } from '../../src/webhooks/webhook-outbox.ts'
+import { SILENT_LOG } from '../fakes/silent-log.ts'
 import { BACKENDS, clear, type Opened } from './backends.ts'
 import { claimed, DONE, submission } from './queue-samples.ts'
 import { type ReceivedWebhook, WebhookReceiver } from './webhook-receiver.ts'
@@ -53,8 +54,7 @@ describe.each(BACKENDS)('webhooks on $name', (backend) => {
   }
 
   function deliver(options: Partial<DeliveryOptions> = {}, from = outbox): WebhookDeliverer {
-    const log = { info: () => {}, warn: () => {} }
-    const deliverer = new WebhookDeliverer({ outbox: from, http, key, log }, { ...FAST, ...options })
+    const deliverer = new WebhookDeliverer({ outbox: from, http, key, log: SILENT_LOG }, { ...FAST, ...options })
     deliverers.push(deliverer)
     deliverer.start()
     return deliverer
@@ -233,7 +233,7 @@ describe.each(BACKENDS)('webhooks on $name', (backend) => {
     }
     await complete(['r1'])
     const warnings: string[] = []
-    const log = { info: () => {}, warn: (_: object, message: string) => warnings.push(message) }
+    const log = { ...SILENT_LOG, warn: (_: object, message: string) => warnings.push(message) }
     const deliverer = new WebhookDeliverer({ outbox: new Unsteady(opened.database), http, key, log }, FAST)
     deliverers.push(deliverer)
     let looks = 0

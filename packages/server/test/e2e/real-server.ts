@@ -2,9 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createFalClient, type FalClient } from '@fal-ai/client'
-import pino from 'pino'
 import { readConfig } from '../../src/config/config.ts'
 import { startServer } from '../../src/processes/server-process.ts'
+import { SILENT_LOG } from '../fakes/silent-log.ts'
 
 /** The server as people run it, gateway and runner process, asked as an app asks. */
 export interface RealServer {
@@ -30,7 +30,7 @@ export async function startRealServer(
     { port: 0, dataFolder: join(folder, 'data'), logLevel: 'silent' },
     { ...settings, ...(await environment(folder)) },
   )
-  const server = await startServer(config, pino({ level: 'silent' }))
+  const server = await startServer(config, SILENT_LOG)
   return {
     url: server.url,
     fal: createFalClient({ proxyUrl: { url: `${server.url}/api/fal/proxy`, when: 'always' } }),

@@ -2,7 +2,6 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { readJournal } from '../../../../bench/crash/journal.ts'
@@ -13,6 +12,7 @@ import type { LocalRunners } from '../../src/processes/local-runners.ts'
 import { startRunnersAlone } from '../../src/processes/local-runners.ts'
 import { startServer } from '../../src/processes/server-process.ts'
 import { RUNNER_ENTRY, type SeparateRoles, startSeparateRoles } from '../fakes/separate-roles.ts'
+import { SILENT_LOG } from '../fakes/silent-log.ts'
 
 let roles: SeparateRoles
 let here: LocalRunners
@@ -29,7 +29,7 @@ function attemptsOf(requestId: string): number {
 describe('a gateway and runners apart', () => {
   it('refuses a runner that no gateway could reach', async () => {
     const config = readConfig({ dataFolder: join(tmpdir(), 'darkroom-nobody') }, {})
-    const start = startRunnersAlone(config, pino({ level: 'silent' }))
+    const start = startRunnersAlone(config, SILENT_LOG)
     await expect(start).rejects.toThrow(/No gateway of this machine .* DATABASE_URL and S3_BUCKET/)
   })
 
@@ -124,7 +124,7 @@ it('is not ready while it stops, so that load balancers send their requests else
     journal: join(dataFolder, 'journal'),
   }
   const served = { schemas: [workSchema], runnerEntry: RUNNER_ENTRY }
-  const server = await startServer(config, pino({ level: 'silent' }), served)
+  const server = await startServer(config, SILENT_LOG, served)
   await server.runners.ready
   const headers = { 'content-type': 'application/json' }
   const body = '{"token":"a","ms":1500}'

@@ -19,6 +19,7 @@ import { DEFAULT_ACCOUNT, type RequestQueue } from '../../src/queue/request-queu
 import { type Runner, startRunner } from '../../src/runner/runner.ts'
 import { FAKE_ENDPOINTS, fakeFiles } from './endpoints.ts'
 import { storageOf } from './gateway-storage.ts'
+import { SILENT_LOG } from './silent-log.ts'
 import { openTestQueue } from './test-queue.ts'
 
 export interface LiveGateway {
@@ -72,7 +73,7 @@ export async function startLiveGateway(options: LiveGatewayOptions = {}): Promis
     ...storageOf(files),
     webhookKeys: [],
     metrics: createGatewayMetrics(),
-    log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+    log: SILENT_LOG,
     ...(options.keys === undefined ? {} : { keys: options.keys }),
   }
   const app = createApp(dependencies)
@@ -91,7 +92,7 @@ export async function startLiveGateway(options: LiveGatewayOptions = {}): Promis
       queue,
       endpoints,
       files: fakeFiles,
-      logger: { info: () => {}, warn: () => {}, error: () => {} },
+      log: SILENT_LOG,
       arithmetic: { device: 'cpu', precision: 'exact' },
       memoryBytes: 0,
       capacity: options.capacity ?? 1,

@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import pino from 'pino'
 import { type Journalled, readJournal } from '../../../../bench/crash/journal.ts'
 import type { BenchConfig } from '../../../../bench/crash/processes/setup.ts'
 import { WORK_ENDPOINT_ID, workSchema } from '../../../../bench/crash/work-endpoint.ts'
@@ -10,6 +9,7 @@ import { type ConfigOverrides, readConfig } from '../../src/config/config.ts'
 import type { LocalRunners } from '../../src/processes/local-runners.ts'
 import { startRunnersAlone } from '../../src/processes/local-runners.ts'
 import { startGatewayAlone } from '../../src/processes/server-process.ts'
+import { SILENT_LOG } from './silent-log.ts'
 
 /** A runner that works as long as it is told to, and journals it. */
 export const RUNNER_ENTRY: URL = new URL('../../../../bench/crash/processes/runner-entry.ts', import.meta.url)
@@ -52,7 +52,7 @@ export async function startSeparateRoles(): Promise<SeparateRoles> {
     journal: join(dataFolder, 'journal'),
   })
   const config = configure()
-  const log = pino({ level: 'silent' })
+  const log = SILENT_LOG
   const gateway = await startGatewayAlone(config, log, [workSchema])
   const started: LocalRunners[] = []
   const queueUrl = `${gateway.url}/queue/${WORK_ENDPOINT_ID}`

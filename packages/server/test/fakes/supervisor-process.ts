@@ -1,10 +1,11 @@
 import { superviseRunner } from '../../src/runner/supervisor.ts'
+import { SILENT_LOG } from './silent-log.ts'
 
 /** A supervisor in a process of its own: tells its parent which runner came up and which ended. */
 const supervisor = superviseRunner({
   entry: new URL('./supervised-process.ts', import.meta.url),
   execArgv: ['--import', 'tsx'],
-  logger: { info: () => {}, warn: () => {}, error: () => {} },
+  log: SILENT_LOG,
   hangSeconds: 1,
   onExit: ({ runnerId, expected }) => process.send?.({ ended: runnerId, expected }),
 })

@@ -1,7 +1,6 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import pino from 'pino'
 import { type ConfigOverrides, readConfig } from '../../src/config/config.ts'
 import type { RunnableEndpoint } from '../../src/endpoints/endpoint.ts'
 import { createSqlKeyStore } from '../../src/gateway/sql-key-store.ts'
@@ -12,6 +11,7 @@ import { startRunner } from '../../src/runner/runner.ts'
 import { OutboundHttp } from '../../src/security/outbound-http.ts'
 import { DRAWING_ENDPOINTS } from './drawing-endpoints.ts'
 import { FAKE_ENDPOINTS } from './endpoints.ts'
+import { SILENT_LOG } from './silent-log.ts'
 
 export interface WholeServer {
   /** `https://127.0.0.1:41234` */
@@ -38,7 +38,7 @@ export async function startWholeServer(options: WholeServerOptions = {}): Promis
   const { endpoints = [...DRAWING_ENDPOINTS, ...FAKE_ENDPOINTS], tls = false, auth = 'keys' } = options
   const dataFolder = await mkdtemp(join(tmpdir(), 'darkroom-whole-'))
   const config = readConfig({ port: 0, dataFolder, tls, auth, logLevel: 'silent' }, {})
-  const log = pino({ level: 'silent' })
+  const log = SILENT_LOG
   const stores = await openBackingStores(config)
   const schemas = endpoints.map(({ schema }) => schema)
   const gateway = await startGateway(config, stores, log, schemas)
@@ -47,7 +47,7 @@ export async function startWholeServer(options: WholeServerOptions = {}): Promis
     queue: stores.queue,
     endpoints,
     files: await fileAccess(stores, outbound),
-    logger: { info() {}, warn() {}, error() {} },
+    log: SILENT_LOG,
     arithmetic: { device: 'cpu', precision: 'exact' },
     memoryBytes: 0,
     capacity: 4,
