@@ -152,7 +152,7 @@ describe('HTTP over a websocket', () => {
 
   it('ends a connection whose client is silent', async () => {
     await gateway.close()
-    gateway = await startLiveGateway({ realtime: { pingSeconds: 0.02 } })
+    gateway = await startLiveGateway({ pingSeconds: 0.02 })
     const connect = (autoPong: boolean) => {
       const socket = new WebSocket(`${gateway.url.replace('http', 'ws')}/ws/fake/echo`, { autoPong })
       sockets.push(socket)
@@ -195,7 +195,7 @@ describe('HTTP over a websocket', () => {
     socket.ping()
     await once(socket, 'pong') // It has the message.
     const closed = once(socket, 'close')
-    await gateway.overWebSocket.close(5)
+    await gateway.sockets.close(5)
     expect((await closed)[0]).toBe(1001)
     expect(frames.map((frame) => JSON.parse(frame))).toEqual([start(200), { finished: true }, end(200)])
   })

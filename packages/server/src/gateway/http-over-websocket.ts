@@ -1,115 +1,58 @@
-import type { IncomingMessage, Server } from 'node:http'
-import type { Duplex } from 'node:stream'
-import { TLSSocket } from 'node:tls'
-import { type WebSocket, WebSocketServer } from 'ws'
-import { endsWithin } from '../channel/deadline.ts'
-import { WireError } from '../errors/errors.ts'
+import type { WebSocket } from 'ws'
 import { REQUEST_ID } from '../protocol/headers.ts'
 import { verifyKey } from './authentication.ts'
 import type { GatewayDependencies } from './dependencies.ts'
-import { foreignOrigin, isOriginAllowed } from './origin-policy.ts'
-import { terminateSilent } from './silent-sockets.ts'
 import { hostNameOf, SURFACE_PREFIX, surfaceOfHost } from './surface.ts'
-import { refuseUpgrade, upgradePath, upgradeUrl } from './upgrade.ts'
+import type { Conversation, Handshake, SocketService } from './web-sockets.ts'
 
 export type HttpOverWebSocketDependencies = Pick<GatewayDependencies, 'keys' | 'tokens' | 'config' | 'log'>
 /** The gateway's own HTTP API. */
 export type Dispatch = (request: Request) => Response | Promise<Response>
 
-export interface HttpOverWebSocket {
-  /** Lets every connection answer what it has been asked, at most `seconds`, and closes them. */
-  close(seconds: number): Promise<void>
-}
-
 /** Requests of one connection that may wait; beyond that nothing more is read from it. */
 const MOST_WAITING = 16
-const PING_SECONDS = 20
-/** RFC 6455, 7.4.1. */
-const GOING_AWAY = 1001
 /** Headers of the handshake that are about the connection and not about the requests on it. */
 const CONNECTION_HEADERS = /^(connection|upgrade|host|content-.*|transfer-encoding|sec-websocket-.*)$/
 
 /**
- * Answers WebSocket upgrades of `server` on the surface `ws` (`/ws/{id}`, Host `ws.fal.run`): every message is the body of a
- * `POST /{id}` on the run surface, answered in order by a text frame `{"type": "start", …}`, the body, and a text frame
- * `{"type": "end", …}`.
+ * Sockets of the surface `ws` (`/ws/{id}`, Host `ws.fal.run`): every message is the body of a `POST /{id}` on the run surface,
+ * answered in order by a text frame `{"type": "start", …}`, the body, and a text frame `{"type": "end", …}`.
  */
-export function attachHttpOverWebSocket(
-  server: Pick<Server, 'on' | 'off'>,
-  dispatch: Dispatch,
-  dependencies: HttpOverWebSocketDependencies,
-  { pingSeconds = PING_SECONDS }: { readonly pingSeconds?: number | undefined } = {},
-): HttpOverWebSocket {
-  const connections = new Set<Connection>()
-  const sockets = new WebSocketServer({
-    noServer: true,
-    maxPayload: dependencies.config.limits.jsonBodyBytes,
-    perMessageDeflate: false,
-  })
-  const stopPinging = terminateSilent(sockets, pingSeconds)
-  const onUpgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    const path = upgradePath(request, dependencies.config.publicUrl)
-    if (!path.startsWith(`${SURFACE_PREFIX.ws}/`)) return
-    // A client that hangs up during the checks below must not end the process.
-    socket.on('error', () => socket.destroy())
-    try {
-      await admit(request, dependencies)
-      sockets.handleUpgrade(request, socket, head, (webSocket) => {
-        const ask = (body: Buffer, signal: AbortSignal) => dispatch(requestOf(request, path, body, signal))
-        const connection = new Connection(webSocket, ask, dependencies.log)
-        connections.add(connection)
-        webSocket.once('close', () => connections.delete(connection))
-      })
-    } catch (error) {
-      if (!(error instanceof WireError)) dependencies.log.error({ err: error }, 'websocket handshake failed')
-      await refuseUpgrade(socket, error)
-    }
-  }
-  const listener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void onUpgrade(request, socket, head)
-  server.on('upgrade', listener)
+export function httpOverWebSocket(dispatch: Dispatch, dependencies: HttpOverWebSocketDependencies): SocketService {
   return {
-    async close(seconds) {
-      server.off('upgrade', listener)
-      stopPinging()
-      await Promise.all([...connections].map((connection) => connection.drain(seconds)))
-      sockets.close()
+    maxMessageBytes: dependencies.config.limits.jsonBodyBytes,
+    serves: (path) => path.startsWith(`${SURFACE_PREFIX.ws}/`),
+    async admit(handshake) {
+      const { authorization } = handshake.headers
+      // A token of the query is checked by the route, request by request.
+      const hasToken = handshake.url.searchParams.has('fal_jwt_token')
+      if (!hasToken || authorization !== undefined) await verifyKey(dependencies, authorization)
+      const ask = (body: Buffer, signal: AbortSignal) => dispatch(requestOf(handshake, body, signal))
+      return (socket) => new Connection(socket, ask, dependencies.log)
     },
   }
 }
 
-/**
- * Refuses the handshake of a foreign page and of a caller without a valid key. A token of the query is checked by the
- * route, request by request.
- * @throws WireError 401, 403
- */
-async function admit(request: IncomingMessage, dependencies: HttpOverWebSocketDependencies): Promise<void> {
-  const { origin, authorization } = request.headers
-  if (!isOriginAllowed(origin, dependencies.config)) throw foreignOrigin(origin, dependencies.config)
-  const hasToken = upgradeUrl(request).searchParams.has('fal_jwt_token')
-  if (!hasToken || authorization !== undefined) await verifyKey(dependencies, authorization)
-}
-
 /** The call that a message stands for, as if it had come to the run surface by itself. */
-function requestOf(handshake: IncomingMessage, path: string, body: Buffer, signal: AbortSignal): Request {
+function requestOf(handshake: Handshake, body: Buffer, signal: AbortSignal): Request {
   const host = handshake.headers.host ?? 'localhost'
-  const scheme = handshake.socket instanceof TLSSocket ? 'https' : 'http'
   const byHostName = surfaceOfHost(hostNameOf(host)) !== undefined
-  const id = path.slice(SURFACE_PREFIX.ws.length)
-  const { search } = upgradeUrl(handshake)
+  const id = handshake.path.slice(SURFACE_PREFIX.ws.length)
+  const { protocol, search } = handshake.url
   const headers = new Headers()
   for (const [name, value] of Object.entries(handshake.headers)) {
     if (!CONNECTION_HEADERS.test(name) && value !== undefined) headers.set(name, String(value))
   }
   headers.set('host', byHostName ? host.replace(/^[^:]*/, 'fal.run') : host)
   headers.set('content-type', 'application/json')
-  const url = `${scheme}://${host}${byHostName ? '' : SURFACE_PREFIX.run}${id}${search}`
+  const url = `${protocol}//${host}${byHostName ? '' : SURFACE_PREFIX.run}${id}${search}`
   return new Request(url, { method: 'POST', headers, body: new Uint8Array(body), signal })
 }
 
 type Ask = (body: Buffer, signal: AbortSignal) => Response | Promise<Response>
 
 /** One socket: messages in, an answer per message out, in order. */
-class Connection {
+class Connection implements Conversation {
   readonly #socket: WebSocket
   readonly #ask: Ask
   readonly #log: HttpOverWebSocketDependencies['log']
@@ -121,17 +64,13 @@ class Connection {
     this.#socket = socket
     this.#ask = ask
     this.#log = log
-    socket.on('error', () => socket.terminate())
     socket.on('close', () => this.#gone.abort())
     socket.on('message', (data) => this.#take(data as Buffer))
   }
 
-  /** Takes nothing more, answers what waits and closes. */
-  async drain(seconds: number): Promise<void> {
+  drain(): Promise<void> {
     this.#socket.removeAllListeners('message')
-    await endsWithin(this.#answered, seconds)
-    this.#socket.close(GOING_AWAY, 'the server is going away')
-    this.#socket.terminate()
+    return this.#answered
   }
 
   #take(body: Buffer): void {

@@ -7,6 +7,7 @@ import { stringifyJson } from '../protocol/json-text.ts'
 import { validateInput } from '../validation/validate-input.ts'
 import { RealtimeBacklog } from './realtime-backlog.ts'
 import { decodeFrame, encodeOutput, type Frame } from './realtime-frames.ts'
+import type { Conversation } from './web-sockets.ts'
 
 export interface RealtimeConnectionOptions {
   readonly endpoint: EndpointSchema
@@ -28,7 +29,7 @@ const NORMAL_CLOSURE = 1000
  * One realtime socket: inputs in, one result per input out, in order, over one session that stays on its runner. Only
  * one input is underway at a time, which is what makes the runner serve connections in turn.
  */
-export class RealtimeConnection {
+export class RealtimeConnection implements Conversation {
   readonly #socket: WebSocket
   readonly #channel: DirectChannel
   readonly #options: RealtimeConnectionOptions
@@ -39,7 +40,7 @@ export class RealtimeConnection {
   #session: Promise<DirectSession> | undefined
   #idle: NodeJS.Timeout | undefined
   /** Resolves when the socket is closed and everything behind it is let go. */
-  readonly done: Promise<void>
+  readonly #done: Promise<void>
 
   constructor(socket: WebSocket, channel: DirectChannel, options: RealtimeConnectionOptions) {
     this.#socket = socket
@@ -54,13 +55,14 @@ export class RealtimeConnection {
       this.#gone.abort()
       this.#backlog.close()
     })
-    this.done = this.#run()
+    this.#done = this.#run()
   }
 
   /** Answers what it is working on and closes normally, so the client reconnects when it next has an input. */
-  drain(): void {
+  drain(): Promise<void> {
     this.#socket.removeAllListeners('message')
     this.#backlog.close()
+    return this.#done
   }
 
   async #run(): Promise<void> {
@@ -130,7 +132,7 @@ export class RealtimeConnection {
     clearTimeout(this.#idle)
     this.#idle = setTimeout(() => {
       this.#socket.send(stringifyJson(TIMEOUT_MESSAGE))
-      this.drain()
+      void this.drain()
     }, this.#options.idleSeconds * 1000)
   }
 }

@@ -257,7 +257,7 @@ describe('realtime flow', () => {
     const client = await connect('/run/fake/gate/realtime')
     client.send({ tag: 1 })
     await gate.entered
-    const closed = gateway.realtime.close(10)
+    const closed = gateway.sockets.close(10)
     gate.open()
     await closed
     expect((await client.closed).code).toBe(1000)
@@ -272,7 +272,7 @@ describe('realtime flow', () => {
   })
 
   it('gives up a client that answers no ping', async () => {
-    await start({ realtime: { pingSeconds: 0.03 } })
+    await start({ pingSeconds: 0.03 })
     const client = new Client('/run/fake/echo/realtime')
     client.socket.on('ping', () => {})
     await client.open()

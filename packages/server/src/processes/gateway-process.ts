@@ -7,12 +7,13 @@ import { createApp } from '../gateway/app.ts'
 import { verifyKey } from '../gateway/authentication.ts'
 import type { GatewayDependencies } from '../gateway/dependencies.ts'
 import { requireRoom } from '../gateway/disk-use.ts'
-import { attachHttpOverWebSocket } from '../gateway/http-over-websocket.ts'
+import { httpOverWebSocket } from '../gateway/http-over-websocket.ts'
 import { createGatewayMetrics } from '../gateway/metrics.ts'
 import { publicUrlsOf } from '../gateway/public-urls.ts'
-import { attachRealtime } from '../gateway/realtime.ts'
+import { realtimeService } from '../gateway/realtime.ts'
 import { createRealtimeTokens } from '../gateway/realtime-tokens.ts'
 import { createSqlKeyStore } from '../gateway/sql-key-store.ts'
+import { attachWebSockets } from '../gateway/web-sockets.ts'
 import type { ProcessLog } from '../log/process-log.ts'
 import { DEFAULT_ACCOUNT } from '../queue/request-queue.ts'
 import { OutboundHttp } from '../security/outbound-http.ts'
@@ -79,8 +80,11 @@ export async function startGateway(
   })
   const app = createApp(gateway)
   const web = await createWebServer(config, app.fetch, log)
-  const realtime = attachRealtime(web.server, gateway)
-  const httpOverWebSocket = attachHttpOverWebSocket(web.server, app.fetch, gateway)
+  const sockets = attachWebSockets(
+    web.server,
+    [httpOverWebSocket(app.fetch, gateway), realtimeService(gateway)],
+    gateway,
+  )
   const url = await web.listen()
   const outbound = new OutboundHttp({ allowPrivateTargets: config.allowPrivateTargets })
   const deliverer = new WebhookDeliverer({
@@ -101,14 +105,13 @@ export async function startGateway(
       closed ??= new Promise((resolve) => web.close(resolve))
       // Connections that clients keep alive are idle as soon as their answer is out, and would be waited for.
       const hangUp = setInterval(() => web.server.closeIdleConnections(), HANG_UP_MILLISECONDS)
-      await Promise.all([realtime.close(seconds), httpOverWebSocket.close(seconds), endsWithin(closed, seconds)])
+      await Promise.all([sockets.close(seconds), endsWithin(closed, seconds)])
       clearInterval(hangUp)
     },
     async close() {
       web.close()
       web.server.closeAllConnections()
-      await realtime.close(0)
-      await httpOverWebSocket.close(0)
+      await sockets.close(0)
       stopWaking()
       await deliverer.stop()
       await channel.close()

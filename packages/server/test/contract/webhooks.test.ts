@@ -241,7 +241,7 @@ describe.each(BACKENDS)('webhooks on $name', (backend) => {
     await expect.poll(() => looks++, { interval: 20, timeout: 15_000 }).toBeGreaterThan(5)
     away = false
     await (await settled(['r1'])).toEqual(['delivered'])
-    expect(warnings).toHaveLength(1)
+    expect(warnings).toEqual(['webhooks cannot be read from the database; trying again'])
   })
 
   it('makes one key, whoever asks and however many at once', async () => {

@@ -10,11 +10,12 @@ import { createCatalogue } from '../../src/endpoints/catalogue.ts'
 import type { RunnableEndpoint } from '../../src/endpoints/endpoint.ts'
 import { createApp } from '../../src/gateway/app.ts'
 import type { GatewayDependencies } from '../../src/gateway/dependencies.ts'
-import { attachHttpOverWebSocket, type HttpOverWebSocket } from '../../src/gateway/http-over-websocket.ts'
+import { httpOverWebSocket } from '../../src/gateway/http-over-websocket.ts'
 import type { KeyStore, VerifiedKey } from '../../src/gateway/key-store.ts'
 import { createGatewayMetrics } from '../../src/gateway/metrics.ts'
-import { attachRealtime, type Realtime, type RealtimeSettings } from '../../src/gateway/realtime.ts'
+import { type RealtimeSettings, realtimeService } from '../../src/gateway/realtime.ts'
 import { createRealtimeTokens, type RealtimeTokens } from '../../src/gateway/realtime-tokens.ts'
+import { attachWebSockets, type WebSockets } from '../../src/gateway/web-sockets.ts'
 import { DEFAULT_ACCOUNT, type RequestQueue } from '../../src/queue/request-queue.ts'
 import { type Runner, startRunner } from '../../src/runner/runner.ts'
 import { FAKE_ENDPOINTS, fakeFiles } from './endpoints.ts'
@@ -27,8 +28,7 @@ export interface LiveGateway {
   readonly url: string
   readonly queue: RequestQueue
   readonly tokens: RealtimeTokens
-  readonly realtime: Realtime
-  readonly overWebSocket: HttpOverWebSocket
+  readonly sockets: WebSockets
   /** The HTTP API without the port. */
   readonly app: ReturnType<typeof createApp>
   /** Those started so far. */
@@ -41,6 +41,7 @@ export interface LiveGatewayOptions {
   readonly endpoints?: readonly RunnableEndpoint[]
   readonly keys?: KeyStore
   readonly realtime?: RealtimeSettings
+  readonly pingSeconds?: number
   readonly capacity?: number
 }
 
@@ -78,13 +79,12 @@ export async function startLiveGateway(options: LiveGatewayOptions = {}): Promis
   }
   const app = createApp(dependencies)
   const server = createAdaptorServer({ fetch: app.fetch })
-  const realtime = attachRealtime(server as Parameters<typeof attachRealtime>[0], dependencies, options.realtime)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const overWebSocket = attachHttpOverWebSocket(
-    server as Parameters<typeof attachRealtime>[0],
-    app.fetch,
+  const sockets = attachWebSockets(
+    server as Parameters<typeof attachWebSockets>[0],
+    [httpOverWebSocket(app.fetch, dependencies), realtimeService(dependencies, options.realtime)],
     dependencies,
-    { pingSeconds: options.realtime?.pingSeconds },
+    options,
   )
   const runners: Runner[] = []
   const start = async () => {
@@ -105,14 +105,12 @@ export async function startLiveGateway(options: LiveGatewayOptions = {}): Promis
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     queue,
     tokens,
-    realtime,
-    overWebSocket,
+    sockets,
     app,
     runners,
     startRunner: start,
     async close() {
-      await realtime.close(0)
-      await overWebSocket.close(0)
+      await sockets.close(0)
       if ('closeAllConnections' in server) server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
       await dependencies.channel.close()

@@ -1,3 +1,4 @@
-import { createProcessLog } from '../../src/log/process-log.ts'
+import type { ProcessLog } from '../../src/log/process-log.ts'
 
-export const SILENT_LOG = createProcessLog('silent')
+/** Plain functions: a test takes those over that it does not listen to. */
+export const SILENT_LOG: ProcessLog = { debug() {}, info() {}, warn() {}, error() {} }

@@ -1,0 +1,129 @@
+import type { IncomingMessage, Server } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { TLSSocket } from 'node:tls'
+import { type WebSocket, WebSocketServer } from 'ws'
+import { endsWithin } from '../channel/deadline.ts'
+import { WireError } from '../errors/errors.ts'
+import type { GatewayDependencies } from './dependencies.ts'
+import { errorResponse } from './error-response.ts'
+import { foreignOrigin, isOriginAllowed } from './origin-policy.ts'
+import { terminateSilent } from './silent-sockets.ts'
+import { routedPath, withoutPrefix } from './surface.ts'
+
+/** A request to open a WebSocket. */
+export interface Handshake {
+  /** The path by which it is routed, its surface in front. */
+  readonly path: string
+  /** As the client asked for it, with `http` or `https`. */
+  readonly url: URL
+  readonly headers: IncomingMessage['headers']
+}
+
+/** What is spoken on an open socket. */
+export interface Conversation {
+  /** Takes nothing more; resolves when what was taken is answered. */
+  drain(): Promise<void>
+}
+
+/** One protocol over WebSockets. */
+export interface SocketService {
+  /** Largest message of a client. */
+  readonly maxMessageBytes: number
+  serves(path: string): boolean
+  /**
+   * Checks a handshake.
+   * @returns what takes the open socket over; it returns nothing when it has closed the socket
+   * @throws WireError that refuses the handshake
+   */
+  admit(handshake: Handshake): Promise<(socket: WebSocket) => Conversation | undefined>
+}
+
+export interface WebSockets {
+  /** Lets every conversation answer what it has been asked, at most `seconds`, and closes the sockets. */
+  close(seconds: number): Promise<void>
+}
+
+/** RFC 6455, 7.4.1. */
+const GOING_AWAY = 1001
+/** What a client may take to answer a close frame. */
+const GOODBYE_SECONDS = 2
+
+/**
+ * Answers the WebSocket handshakes of `server`, each by the first service that serves its path.
+ * @param pingSeconds between pings; a client that answers none for two of them is gone
+ */
+export function attachWebSockets(
+  server: Pick<Server, 'on' | 'off'>,
+  services: readonly SocketService[],
+  { config, log }: Pick<GatewayDependencies, 'config' | 'log'>,
+  { pingSeconds = 20 }: { readonly pingSeconds?: number | undefined } = {},
+): WebSockets {
+  const conversations = new Map<WebSocket, Conversation>()
+  // Pictures do not compress, and a compressor costs 300 KB per socket.
+  const listeners = services.map((service) => ({
+    service,
+    sockets: new WebSocketServer({ noServer: true, maxPayload: service.maxMessageBytes, perMessageDeflate: false }),
+  }))
+  const pings = listeners.map(({ sockets }) => terminateSilent(sockets, pingSeconds))
+  const open = async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    // A client that hangs up during the checks below must not end the process.
+    socket.on('error', () => socket.destroy())
+    try {
+      const { origin } = request.headers
+      if (!isOriginAllowed(origin, config)) throw foreignOrigin(origin, config)
+      const handshake = readHandshake(request, config.publicUrl)
+      const listener = listeners.find(({ service }) => service.serves(handshake.path))
+      if (listener === undefined) throw new WireError(404, 'Not Found')
+      const converse = await listener.service.admit(handshake)
+      listener.sockets.handleUpgrade(request, socket, head, (webSocket) => {
+        webSocket.on('error', () => webSocket.terminate())
+        const conversation = converse(webSocket)
+        if (conversation === undefined) return
+        conversations.set(webSocket, conversation)
+        webSocket.once('close', () => conversations.delete(webSocket))
+      })
+    } catch (err) {
+      if (!(err instanceof WireError)) log.error({ err }, 'a websocket handshake failed')
+      await refuse(socket, err)
+    }
+  }
+  const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => void open(request, socket, head)
+  server.on('upgrade', onUpgrade)
+  return {
+    async close(seconds) {
+      server.off('upgrade', onUpgrade)
+      for (const stop of pings) stop()
+      await Promise.all([...conversations].map(([socket, conversation]) => end(socket, conversation, seconds)))
+      for (const { sockets } of listeners) sockets.close()
+    },
+  }
+}
+
+async function end(socket: WebSocket, conversation: Conversation, seconds: number): Promise<void> {
+  const closed = new Promise((resolve) => socket.once('close', resolve))
+  const isAnswered = await endsWithin(conversation.drain(), seconds)
+  socket.close(GOING_AWAY, 'the server is going away')
+  if (isAnswered) await endsWithin(closed, Math.min(seconds, GOODBYE_SECONDS))
+  socket.terminate()
+}
+
+/** @throws WireError 400 for a request target that is no URL */
+function readHandshake({ url = '/', headers, socket }: IncomingMessage, publicUrl: string | undefined): Handshake {
+  const base = `${socket instanceof TLSSocket ? 'https' : 'http'}://${headers.host ?? 'localhost'}`
+  if (!URL.canParse(url, base)) throw new WireError(400, 'Bad Request')
+  const asked = new URL(url, base)
+  const forwarded = headers['x-forwarded-prefix']
+  const path = withoutPrefix(asked.pathname, publicUrl, forwarded === undefined ? undefined : String(forwarded))
+  return { path: routedPath(headers.host ?? '', path), url: asked, headers }
+}
+
+/** Answers a handshake with an error as any other request, and closes. */
+async function refuse(socket: Duplex, error: unknown): Promise<void> {
+  const response = errorResponse(error)
+  const body = await response.text()
+  const headers = [...response.headers].map(([name, value]) => `${name}: ${value}\r\n`).join('')
+  socket.end(
+    `HTTP/1.1 ${response.status} Refused\r\n${headers}connection: close\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  )
+}
