@@ -1,12 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { checkPackage, cycles, importsOf, layerOf, readSources } from './check-imports.ts'
+import { checkPackage, cycles, importsOf, layerOf, readSources, unusedOwners } from './check-imports.ts'
 import { PACKAGE_RULES, type PackageRules } from './import-rules.ts'
 
 const RULES: PackageRules = {
   root: 'packages/server/src',
   layers: { base: [], endpoints: ['base'], drawing: ['endpoints', 'base'], gateway: ['endpoints'], 'main.ts': '*' },
   filesOfLayers: { 'handler.ts': 'drawing' },
-  isExact: true,
 }
 
 /** Every way that RULES allow is used. */
@@ -88,6 +87,14 @@ test('cycles names each once', () => {
     ['c', ['a']],
   ])
   expect(cycles(graph)).toEqual(['import cycle: a → b → c → a'])
+})
+
+test('unusedOwners names who may import a module and does not', () => {
+  const sources = new Map([['packages/a/src/db/open.ts', "import pg from 'pg'"]])
+  const owners = { pg: ['packages/a/src/db', 'packages/a/src/queue'] }
+  expect(unusedOwners(owners, sources)).toEqual([
+    'scripts/import-rules.ts: packages/a/src/queue may import pg, which it does not',
+  ])
 })
 
 test('the rules speak of sources that exist', () => {

@@ -1,6 +1,6 @@
 /**
- * Checks that imports point the way the design says (`import-rules.ts`), that every way it allows is used, and that there is no
- * import cycle, of types neither.
+ * Checks that imports point the way the design says (`import-rules.ts`), that everything it allows is used, and that there
+ * is no import cycle, of types neither.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize, relative, sep } from 'node:path'
@@ -70,9 +70,7 @@ function checkFile(rules: PackageRules, file: string, source: string): string[] 
   }
   for (const specifier of importsOf(source)) {
     const owners = EXCLUSIVE_MODULES[specifier]
-    const isOwner = (owner: string) =>
-      file.startsWith(`${owner}/`) || file === owner || `${rules.root}/${layer}` === owner
-    if (owners !== undefined && !owners.some(isOwner)) {
+    if (owners !== undefined && !owners.some((owner) => belongsTo(file, rules, owner))) {
       problems.push(`${file}: only ${owners.join(', ')} may import ${specifier}`)
     }
   }
@@ -87,13 +85,38 @@ function checkEdge({ root, layers }: PackageRules, { from, to, fromLayer, toLaye
 }
 
 /** Ways that the rules allow and nobody goes: the rules would say less than the code does. */
-function unusedWays({ root, layers, isExact }: PackageRules, edges: readonly ImportEdge[]): string[] {
-  if (layers === '*' || isExact !== true) return []
+function unusedWays({ root, layers }: PackageRules, edges: readonly ImportEdge[]): string[] {
+  if (layers === '*') return []
   const used = new Set(edges.map(({ fromLayer, toLayer }) => `${fromLayer} → ${toLayer}`))
   return Object.entries(layers).flatMap(([layer, allowed]) =>
     (allowed === '*' ? [] : allowed)
       .filter((target) => !used.has(`${layer} → ${target}`))
       .map((target) => `scripts/import-rules.ts: ${root} allows ${layer} → ${target}, which no file needs`),
+  )
+}
+
+/** Whether a file is one that is named, lies in a folder that is named, or belongs to that folder's layer. */
+function belongsTo(file: string, rules: PackageRules, owner: string): boolean {
+  const layer = `${rules.root}/${layerOf(slashed(relative(rules.root, file)), rules)}`
+  return file === owner || file.startsWith(`${owner}/`) || layer === owner
+}
+
+/** Owners of exclusive modules that import them nowhere. */
+export function unusedOwners(
+  modules: Readonly<Record<string, readonly string[]>>,
+  sources: ReadonlyMap<string, string>,
+): string[] {
+  const rulesOf = (file: string) =>
+    PACKAGE_RULES.find(({ root }) => file.startsWith(`${root}/`)) ?? { root: '', layers: '*' as const }
+  return Object.entries(modules).flatMap(([module, owners]) =>
+    owners
+      .filter(
+        (owner) =>
+          ![...sources].some(
+            ([file, source]) => belongsTo(file, rulesOf(file), owner) && importsOf(source).includes(module),
+          ),
+      )
+      .map((owner) => `scripts/import-rules.ts: ${owner} may import ${module}, which it does not`),
   )
 }
 
@@ -120,7 +143,11 @@ function slashed(path: string): string {
 }
 
 if (process.argv[1]?.endsWith('check-imports.ts')) {
-  const problems = PACKAGE_RULES.flatMap((rules) => checkPackage(rules, readSources(rules.root)))
+  const packages = PACKAGE_RULES.map((rules) => ({ rules, sources: readSources(rules.root) }))
+  const problems = [
+    ...packages.flatMap(({ rules, sources }) => checkPackage(rules, sources)),
+    ...unusedOwners(EXCLUSIVE_MODULES, new Map(packages.flatMap(({ sources }) => [...sources]))),
+  ]
   for (const problem of problems) console.error(problem)
   if (problems.length > 0) process.exit(1)
   console.log('imports point the way the design says')

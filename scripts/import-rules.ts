@@ -9,8 +9,6 @@ export interface PackageRules {
   readonly layers: Readonly<Record<string, readonly string[] | '*'>> | '*'
   /** Names of files that belong to another layer than the folder they lie in: an endpoint is one folder, and its handler draws. */
   readonly filesOfLayers?: Readonly<Record<string, string>>
-  /** Whether a way that no file needs is wrong; not so while a package is being built on. */
-  readonly isExact?: boolean
 }
 
 /** What nearly every layer of the engine stands on. */
@@ -22,20 +20,22 @@ export const PACKAGE_RULES: readonly PackageRules[] = [
     layers: {
       errors: [],
       tensor: [],
+      config: ['errors'],
       random: ['tensor'],
       image: BASE,
       formats: BASE,
-      schedulers: BASE,
+      schedulers: ['config', ...BASE],
       tokenizers: ['errors'],
       graph: ['formats', 'tensor'],
-      models: ['graph', ...BASE],
+      models: ['config', 'graph', 'tensor'],
       checkpoint: ['formats', ...BASE],
       adapters: ['checkpoint', 'formats', 'graph', 'models', 'tensor'],
       runtime: ['checkpoint', 'formats', 'graph', ...BASE],
-      vision: ['checkpoint', 'formats', 'graph', 'image', 'models', 'runtime', ...BASE],
+      vision: ['checkpoint', 'config', 'formats', 'image', 'models', 'runtime', 'tensor'],
       pipelines: [
         'adapters',
         'checkpoint',
+        'config',
         'graph',
         'image',
         'models',
@@ -43,7 +43,6 @@ export const PACKAGE_RULES: readonly PackageRules[] = [
         'runtime',
         'schedulers',
         'tokenizers',
-        'vision',
         ...BASE,
       ],
       'index.ts': '*',
@@ -89,7 +88,6 @@ export const PACKAGE_RULES: readonly PackageRules[] = [
       'runner-main.ts': '*',
     },
     filesOfLayers: { 'handler.ts': 'drawing' },
-    isExact: true,
   },
   // A handful of files of one layer.
   { root: 'packages/client/src', layers: '*' },
@@ -100,7 +98,7 @@ export const PACKAGE_RULES: readonly PackageRules[] = [
       api: ['schema'],
       parts: ['api', 'inputs', 'schema'],
       form: ['api', 'parts', 'schema'],
-      run: ['api', 'inputs', 'parts', 'schema'],
+      run: ['api', 'inputs', 'schema'],
       inputs: ['api', 'schema'],
       realtime: ['api', 'form', 'schema'],
       docs: ['parts'],
@@ -123,10 +121,10 @@ export const EXCLUSIVE_MODULES: Readonly<Record<string, readonly string[]>> = {
   'onnxruntime-node': ['packages/engine/src/runtime'],
   koffi: ['packages/engine/src/runtime'],
   sharp: ['packages/engine/src/image'],
-  undici: ['packages/server/src/security', 'packages/server/src/webhooks'],
+  undici: ['packages/server/src/security'],
   pino: ['packages/server/src/log'],
   libsql: ['packages/server/src/db'],
-  pg: ['packages/server/src/db', 'packages/server/src/queue'],
+  pg: ['packages/server/src/db'],
   '@aws-sdk/client-s3': ['packages/server/src/storage'],
   '@peculiar/x509': ['packages/server/src/tls'],
 }

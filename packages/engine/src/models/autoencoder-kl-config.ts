@@ -1,4 +1,4 @@
-import { ConfigFields, isFiniteNumber, isSize } from './config-fields.ts'
+import { ConfigFields, isFiniteNumber, isSize } from '../config/config-fields.ts'
 
 /** An AutoencoderKL. */
 export interface AutoencoderConfig {

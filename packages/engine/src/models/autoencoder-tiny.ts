@@ -1,7 +1,7 @@
+import { ConfigFields, isSize } from '../config/config-fields.ts'
 import { Graph, type Value } from '../graph/graph.ts'
 import { add, div, mul, relu, scalar, sub, tanh, upsampleNearest } from '../graph/ops.ts'
 import { Scope } from '../graph/scope.ts'
-import { ConfigFields, isSize } from './config-fields.ts'
 
 /** The decoder of an AutoencoderTiny (TAESD and its kind): plain convolutions that draw the latents of another autoencoder, roughly and quickly. */
 export interface TinyDecoderConfig {

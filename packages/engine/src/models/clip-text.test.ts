@@ -23,7 +23,7 @@ test('an empty config is CLIPTextConfig with its defaults', () => {
 })
 
 test.each([
-  [{ hidden_act: 'gelu_new' }, 'hidden_act: expected one of quick_gelu, gelu, found "gelu_new"'],
+  [{ hidden_act: 'gelu_new' }, 'hidden_act: expected "quick_gelu" or "gelu", found "gelu_new"'],
   [{ num_attention_heads: 7 }, 'num_attention_heads: expected a divisor of hidden_size 512, found 7'],
   [{ eos_token_id: [1, 2] }, 'eos_token_id: expected a number, found [1,2]'],
 ])('%j is refused', (json, message) => {

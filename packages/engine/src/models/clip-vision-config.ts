@@ -1,5 +1,5 @@
+import { ConfigFields } from '../config/config-fields.ts'
 import type { ClipEncoderLayerConfig } from './clip-encoder-layer.ts'
-import { ConfigFields } from './config-fields.ts'
 
 /** A CLIPVisionModel or CLIPVisionModelWithProjection. */
 export interface ClipVisionConfig extends ClipEncoderLayerConfig {

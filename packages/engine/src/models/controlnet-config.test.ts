@@ -30,7 +30,7 @@ test.each([
   [{ _class_name: 'UNet2DConditionModel' }, /_class_name: expected ControlNetModel/],
   [{ mid_block_type: null }, /mid_block_type: expected a middle block/],
   [{ class_embed_type: 'timestep' }, /^ControlNetModel config: class_embed_type/],
-  [{ controlnet_conditioning_channel_order: 'grb' }, /one of rgb, bgr/],
+  [{ controlnet_conditioning_channel_order: 'grb' }, /expected "rgb" or "bgr"/],
 ])('%j is refused', (json, message) => {
   expect(() => parseControlNetConfig(json)).toThrow(message)
 })

@@ -1,4 +1,4 @@
-import { ConfigFields, isSize } from './config-fields.ts'
+import { ConfigFields, isSize } from '../config/config-fields.ts'
 import { parseUNetConfig } from './unet-2d-condition-config.ts'
 
 const COMPONENT = 'ControlNetModel config'

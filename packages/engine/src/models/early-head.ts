@@ -1,7 +1,7 @@
+import { ConfigFields } from '../config/config-fields.ts'
 import { Graph } from '../graph/graph.ts'
 import { pixelShuffle, silu, upsampleNearest } from '../graph/ops.ts'
 import { Scope } from '../graph/scope.ts'
-import { ConfigFields } from './config-fields.ts'
 
 /** An early way out of an autoencoder's decoder: two convolutions that draw from what it knows at a level. */
 export interface EarlyHeadConfig {

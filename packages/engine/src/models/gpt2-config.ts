@@ -1,4 +1,4 @@
-import { ConfigFields } from './config-fields.ts'
+import { ConfigFields } from '../config/config-fields.ts'
 
 /** A GPT2LMHeadModel. */
 export interface Gpt2Config {

@@ -1,5 +1,5 @@
+import { ModelConfigError } from '../config/config-fields.ts'
 import type { Shape } from '../tensor/tensor.ts'
-import { ModelConfigError } from './config-fields.ts'
 import { RESAMPLER_HEAD_CHANNELS, type ResamplerConfig } from './perceiver-resampler.ts'
 
 /**

@@ -1,4 +1,4 @@
-import type { ConfigFields } from './config-fields.ts'
+import type { ConfigFields } from '../config/config-fields.ts'
 
 /** Where the resnets of a block are followed by transformers. */
 export interface CrossAttentionConfig {

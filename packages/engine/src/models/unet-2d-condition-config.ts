@@ -1,4 +1,4 @@
-import { ConfigFields, isSize } from './config-fields.ts'
+import { ConfigFields, isSize } from '../config/config-fields.ts'
 import { parseUNetBlocks, type UNetBlocksConfig } from './unet-2d-blocks-config.ts'
 
 /** `addition_embed_type: "text_time"` (SDXL): pooled text and the picture's sizes join the timestep. */

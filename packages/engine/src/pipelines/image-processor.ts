@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { readJsonObject } from '../checkpoint/json-file.ts'
+import { ConfigFields, isFiniteNumber } from '../config/config-fields.ts'
 import type { PixelValuesOptions, Size } from '../image/pixel-values.ts'
 import type { ResampleFilter } from '../image/resample-filter.ts'
-import { ConfigFields, isFiniteNumber } from '../models/config-fields.ts'
 
 const FILE_NAME = 'preprocessor_config.json'
 

@@ -1,5 +1,4 @@
 import type { FloatTensor } from '../tensor/tensor.ts'
-import { type ConfigOf, flag, integer, numberOrNull, off, oneOf, readConfig } from './config.ts'
 import { dpmSolverTimesteps } from './dpm-solver-timesteps.ts'
 import { firstOrderUpdate, levelOf, secondOrderUpdate, thirdOrderUpdate } from './dpm-solver-updates.ts'
 import { linearCombination } from './linear-combination.ts'
@@ -13,6 +12,7 @@ import {
   type StepInput,
   type StepOutput,
 } from './scheduler.ts'
+import { type ConfigOf, flag, integer, numberOrNull, off, oneOf, readConfig } from './scheduler-options.ts'
 import { TIMESTEP_SPACINGS } from './spacing.ts'
 import { dynamicThreshold, THRESHOLDING_OPTIONS } from './thresholding.ts'
 import { dividedDifference } from './variance-preserving.ts'

@@ -1,9 +1,9 @@
-import { type ConfigOf, integer, oneOf, readConfig } from './config.ts'
 import { derivative, predictOriginalAtSigma, SigmaScheduler } from './euler.ts'
 import { linearCombination } from './linear-combination.ts'
 import { alphasCumprodWithFiniteSigma, noiseScheduleOptions } from './noise-schedule.ts'
 import { stepsOnly } from './schedule-arguments.ts'
 import { atStep, type Schedule, type ScheduleOptions, type StepInput, type StepOutput } from './scheduler.ts'
+import { type ConfigOf, integer, oneOf, readConfig } from './scheduler-options.ts'
 import { interpolate } from './sigma-schedule.ts'
 import { spacedTimesteps, TIMESTEP_SPACINGS } from './spacing.ts'
 

@@ -1,4 +1,3 @@
-import { type ConfigOf, flag, integer, numberOrNull, off, oneOf, readConfig } from './config.ts'
 import { derivative, predictOriginalAtSigma, SigmaScheduler } from './euler.ts'
 import { linearCombination } from './linear-combination.ts'
 import { alphasCumprodWithFiniteSigma, noiseScheduleOptions } from './noise-schedule.ts'
@@ -11,6 +10,7 @@ import {
   type StepInput,
   type StepOutput,
 } from './scheduler.ts'
+import { type ConfigOf, flag, integer, numberOrNull, off, oneOf, readConfig } from './scheduler-options.ts'
 import { interpolate, karrasSigmas, logarithms, timestepOfLogSigma } from './sigma-schedule.ts'
 import { linspace, linspaceFloat32, spacedTimesteps, TIMESTEP_SPACINGS } from './spacing.ts'
 

@@ -1,4 +1,3 @@
-import type { Options } from './config.ts'
 import { DDIM_OPTIONS, DDIMScheduler } from './ddim-scheduler.ts'
 import { DPM_SOLVER_MULTISTEP_OPTIONS, DPMSolverMultistepScheduler } from './dpm-solver-multistep-scheduler.ts'
 import {
@@ -9,6 +8,7 @@ import { EULER_DISCRETE_OPTIONS, EulerDiscreteScheduler } from './euler-discrete
 import { LCM_OPTIONS, LCMScheduler } from './lcm-scheduler.ts'
 import { PNDM_OPTIONS, PNDMScheduler } from './pndm-scheduler.ts'
 import { type Scheduler, type SchedulerClassName, SchedulerError } from './scheduler.ts'
+import type { Options } from './scheduler-options.ts'
 import { TCD_OPTIONS, TCDScheduler } from './tcd-scheduler.ts'
 
 type Json = Readonly<Record<string, unknown>>

@@ -1,4 +1,4 @@
-import { type ConfigOf, flag, integer, number, numbersOrNull, oneOf } from './config.ts'
+import { type ConfigOf, flag, integer, number, numbersOrNull, oneOf } from './scheduler-options.ts'
 import { linspaceFloat32 } from './spacing.ts'
 
 const { fround, sqrt } = Math

@@ -1,5 +1,4 @@
 import { type FloatTensor, map } from '../tensor/tensor.ts'
-import { type ConfigOf, flag, integer, oneOf, readConfig } from './config.ts'
 import { linearCombination } from './linear-combination.ts'
 import { alphasCumprod, noiseScheduleOptions } from './noise-schedule.ts'
 import { stepsOnly } from './schedule-arguments.ts'
@@ -11,6 +10,7 @@ import {
   type StepInput,
   type StepOutput,
 } from './scheduler.ts'
+import { type ConfigOf, flag, integer, oneOf, readConfig } from './scheduler-options.ts'
 import { integerTimesteps, TIMESTEP_SPACINGS } from './spacing.ts'
 import { alphaProdAt, predictEpsilon, predictOriginal, VariancePreservingScheduler } from './variance-preserving.ts'
 

@@ -1,4 +1,3 @@
-import { type ConfigOf, flag, integer, number, oneOf, readConfig } from './config.ts'
 import { tcdTimesteps } from './distilled-timesteps.ts'
 import { linearCombination } from './linear-combination.ts'
 import { alphasCumprod, noiseScheduleOptions } from './noise-schedule.ts'
@@ -10,6 +9,7 @@ import {
   type StepInput,
   type StepOutput,
 } from './scheduler.ts'
+import { type ConfigOf, flag, integer, number, oneOf, readConfig } from './scheduler-options.ts'
 import { TIMESTEP_SPACINGS } from './spacing.ts'
 import { CLIPPING_OPTIONS, THRESHOLDING_OPTIONS } from './thresholding.ts'
 import {

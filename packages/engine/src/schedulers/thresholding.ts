@@ -1,5 +1,5 @@
 import { type FloatTensor, float32, map } from '../tensor/tensor.ts'
-import { type ConfigOf, flag, number } from './config.ts'
+import { type ConfigOf, flag, number } from './scheduler-options.ts'
 
 const { fround } = Math
 

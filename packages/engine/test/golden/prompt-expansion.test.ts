@@ -86,7 +86,7 @@ describe('expansion', async () => {
 
   test('a folder of another model is refused by name', async () => {
     await expect(loadPromptExpander(engine, join(DATA, 'safety', 'clip-vision'))).rejects.toThrow(
-      /GPT2LMHeadModel config: model_type: expected one of gpt2/,
+      /GPT2LMHeadModel config: model_type: expected "gpt2"/,
     )
     const folder = await mkdtemp(join(tmpdir(), 'expander-'))
     try {

@@ -6,29 +6,63 @@ export class ModelConfigError extends EngineError {
   readonly kind = 'model'
 }
 
+/** What a field may hold. */
+export interface ConfigValue<T> {
+  /** For messages: `a positive integer`. */
+  readonly expected: string
+  /** The parsed value, or undefined when it is not one of those expected. */
+  parse(value: unknown): T | undefined
+}
+
+const SIZE: ConfigValue<number> = {
+  expected: 'a positive integer',
+  parse: (value) => (isSize(value) ? value : undefined),
+}
+export const NUMBER: ConfigValue<number> = {
+  expected: 'a number',
+  parse: (value) => (isFiniteNumber(value) ? value : undefined),
+}
+export const BOOLEAN: ConfigValue<boolean> = {
+  expected: 'true or false',
+  parse: (value) => (typeof value === 'boolean' ? value : undefined),
+}
+
+/** One of a few values; anything else is refused, never ignored. */
+export function oneOf<const T extends string | number | boolean | null>(values: readonly T[]): ConfigValue<T> {
+  return {
+    expected: values.map((value) => JSON.stringify(value)).join(' or '),
+    parse: (value) => values.find((candidate) => candidate === value),
+  }
+}
+
 /**
- * The fields of a component's config.json. A field that is absent takes the default of the diffusers or transformers
+ * The fields of a JSON file of configuration. A field that is absent takes the default of the diffusers or transformers
  * class; a field that is present must have the right type. Fields that nobody asks for are ignored, as there: published
  * configs carry leftovers of training.
  */
 export class ConfigFields {
-  readonly #component: string
   readonly #json: Readonly<Record<string, unknown>>
+  readonly #failure: (name: string, problem: string) => EngineError
 
   /**
    * @param component what the error messages call the file, e.g. `UNet2DConditionModel config`
-   * @throws ModelConfigError when json is no object
+   * @param failure makes the error for a field, or for the whole where `name` is empty; a ModelConfigError when absent
+   * @throws what `failure` makes when json is no object
    */
-  constructor(component: string, json: unknown) {
-    this.#component = component
+  constructor(
+    component: string,
+    json: unknown,
+    failure = (name: string, problem: string): EngineError =>
+      new ModelConfigError(`${component}${name && `: ${name}`}: ${problem}`),
+  ) {
+    this.#failure = failure
     if (typeof json !== 'object' || json === null || Array.isArray(json)) throw this.error('', 'a JSON object', json)
     this.#json = json as Record<string, unknown>
   }
 
   /** The error for the field `name`. */
-  error(name: string, expected: string, found: unknown): ModelConfigError {
-    const field = name && `: ${name}`
-    return new ModelConfigError(`${this.#component}${field}: expected ${expected}, found ${JSON.stringify(found)}`)
+  error(name: string, expected: string, found: unknown): EngineError {
+    return this.#failure(name, `expected ${expected}, found ${JSON.stringify(found)}`)
   }
 
   /** The raw value; undefined when absent. */
@@ -36,11 +70,19 @@ export class ConfigFields {
     return this.#json[name]
   }
 
-  /** A positive integer. */
+  /**
+   * Null is a value of its own, which only kinds that know it accept.
+   * @param fallback for an absent field; one that is not of the kind makes the field required
+   */
+  read<T>(name: string, kind: ConfigValue<T>, fallback: T): T {
+    const value = this.#json[name] === undefined ? fallback : this.#json[name]
+    const parsed = kind.parse(value)
+    if (parsed === undefined) throw this.error(name, kind.expected, value)
+    return parsed
+  }
+
   size(name: string, fallback: number): number {
-    const value = this.#json[name] ?? this.#absent(name, fallback)
-    if (!isSize(value)) throw this.error(name, 'a positive integer', value)
-    return value
+    return this.read(name, SIZE, fallback)
   }
 
   sizeOrNull(name: string): number | null {
@@ -48,23 +90,15 @@ export class ConfigFields {
   }
 
   number(name: string, fallback: number): number {
-    const value = this.#json[name] ?? this.#absent(name, fallback)
-    if (typeof value !== 'number' || !Number.isFinite(value)) throw this.error(name, 'a number', value)
-    return value
+    return this.read(name, NUMBER, fallback)
   }
 
   boolean(name: string, fallback: boolean): boolean {
-    const value = this.#json[name] ?? this.#absent(name, fallback)
-    if (typeof value !== 'boolean') throw this.error(name, 'true or false', value)
-    return value
+    return this.read(name, BOOLEAN, fallback)
   }
 
-  /** One of a few words. */
-  oneOf<const Word extends string>(name: string, words: readonly Word[], fallback: Word): Word {
-    const value = this.#json[name] ?? this.#absent(name, fallback)
-    const word = words.find((candidate) => candidate === value)
-    if (word === undefined) throw this.error(name, `one of ${words.join(', ')}`, value)
-    return word
+  oneOf<const Word extends string>(name: string, words: readonly Word[], fallback: NoInfer<Word>): Word {
+    return this.read(name, oneOf(words), fallback)
   }
 
   /** A list of `length` (where given) elements that satisfy `accepts`. */
@@ -74,7 +108,7 @@ export class ConfigFields {
     accepts: (item: unknown) => item is Item,
     length?: number,
   ): Item[] {
-    const value = this.#json[name] ?? this.#absent(name, fallback)
+    const value = this.#json[name] === undefined ? fallback : this.#json[name]
     const fits = Array.isArray(value) && value.length > 0 && (length === undefined || value.length === length)
     if (!fits || !value.every(accepts))
       throw this.error(name, `a list${length ? ` of ${length}, one per block` : ''}`, value)
@@ -83,7 +117,7 @@ export class ConfigFields {
 
   /** A positive integer per block, written as a list or as one number for all. */
   sizePerBlock(name: string, fallback: number, blocks: number): number[] {
-    const value = this.#json[name] ?? this.#absent(name, fallback)
+    const value = this.#json[name]
     if (Array.isArray(value)) return this.list(name, [], isSize, blocks)
     return new Array<number>(blocks).fill(this.size(name, fallback))
   }
@@ -101,11 +135,6 @@ export class ConfigFields {
       `${inert.map((v) => JSON.stringify(v)).join(' or ')} (anything else is not supported)`,
       value,
     )
-  }
-
-  /** The default of an absent field; null is a value of its own, which only fields documented as nullable accept. */
-  #absent<T>(name: string, fallback: T): T | null {
-    return this.#json[name] === undefined ? fallback : null
   }
 }
 

@@ -1,11 +1,9 @@
+import { BOOLEAN, ConfigFields, type ConfigValue, NUMBER, oneOf as oneOfValues } from '../config/config-fields.ts'
 import { SchedulerError } from './scheduler.ts'
 
 /** One key of a scheduler's config: its default in the diffusers class, and the values that are implemented. */
-export interface Option<T> {
+export interface Option<T> extends ConfigValue<T> {
   readonly default: T
-  readonly expected: string
-  /** The parsed value, or undefined when it is not one of those expected. */
-  parse(value: unknown): T | undefined
 }
 
 export type Options = Readonly<Record<string, Option<unknown>>>
@@ -16,19 +14,11 @@ export type ConfigOf<O extends Options> = {
 
 /** A true or false option; null counts as false, as it does in Python. */
 export function flag(byDefault: boolean): Option<boolean> {
-  return {
-    default: byDefault,
-    expected: 'true or false',
-    parse: (value) => (value === null ? false : typeof value === 'boolean' ? value : undefined),
-  }
+  return { ...BOOLEAN, default: byDefault, parse: (value) => (value === null ? false : BOOLEAN.parse(value)) }
 }
 
 export function number(byDefault: number): Option<number> {
-  return {
-    default: byDefault,
-    expected: 'a number',
-    parse: (value) => (typeof value === 'number' && !Number.isNaN(value) ? value : undefined),
-  }
+  return { ...NUMBER, default: byDefault }
 }
 
 export function integer(byDefault: number, minimum: number): Option<number> {
@@ -58,16 +48,11 @@ export function numbersOrNull(): Option<readonly number[] | null> {
   }
 }
 
-/** An option of which only `values` are implemented; anything else is refused, never ignored. */
 export function oneOf<const T extends string | number | boolean | null>(
   values: readonly T[],
   byDefault: NoInfer<T>,
 ): Option<T> {
-  return {
-    default: byDefault,
-    expected: values.map((value) => JSON.stringify(value)).join(' or '),
-    parse: (value) => values.find((candidate) => candidate === value),
-  }
+  return { ...oneOfValues(values), default: byDefault }
 }
 
 /** A feature of the diffusers class that is not implemented here: it may only be off. */
@@ -89,14 +74,11 @@ export function readConfig<O extends Options>(
   options: O,
   json: Readonly<Record<string, unknown>>,
 ): ConfigOf<O> {
-  const config: Record<string, unknown> = {}
-  for (const [key, option] of Object.entries(options)) {
-    const given = json[key]
-    const value = given === undefined ? option.default : option.parse(given)
-    if (value === undefined) {
-      throw new SchedulerError(className, key, `${key}: expected ${option.expected}, got ${JSON.stringify(given)}`)
-    }
-    config[key] = value
-  }
-  return config as ConfigOf<O>
+  const fields = new ConfigFields(
+    className,
+    json,
+    (key, problem) => new SchedulerError(className, key, `${key}: ${problem}`),
+  )
+  const config = Object.entries(options).map(([key, option]) => [key, fields.read(key, option, option.default)])
+  return Object.fromEntries(config) as ConfigOf<O>
 }
