@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { openModelStore } from '../../packages/server/src/models/open-model-store.ts'
 import type { WeightsKind } from '../../packages/server/src/models/weights-kind.ts'
 import { FakeHub } from '../../packages/server/test/fakes/fake-hub.ts'
-import { safetensorsBytes } from '../../packages/server/test/fakes/weight-files.ts'
+import { safetensorsBytes } from '../../packages/server/test/fakes/sample-weights.ts'
 import { percentile } from '../statistics.ts'
 
 const RUNS = 500

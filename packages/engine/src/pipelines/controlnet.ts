@@ -3,13 +3,13 @@ import type { UNetInput } from '../adapters/unet-adapter.ts'
 import type { Component } from '../checkpoint/checkpoint.ts'
 import { CheckpointError } from '../checkpoint/checkpoint-error.ts'
 import type { Weights } from '../checkpoint/prepared-weights.ts'
+import { type ControlNetConfig, conditioningFactor, parseControlNetConfig } from '../models/controlnet-config.ts'
 import {
   buildControlImageGraph,
   buildControlNetGraph,
   residualName,
   smallestControlNetGraphs,
-} from '../models/controlnet.ts'
-import { type ControlNetConfig, conditioningFactor, parseControlNetConfig } from '../models/controlnet-config.ts'
+} from '../models/controlnet-model.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
 import { type FloatTensor, float32 } from '../tensor/tensor.ts'
 import type { Engine } from './engine.ts'

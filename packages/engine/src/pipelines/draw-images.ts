@@ -1,6 +1,6 @@
 import type { UNetAdapter } from '../adapters/unet-adapter.ts'
+import { tensorToRgb } from '../image/picture-tensor.ts'
 import type { RgbImage } from '../image/rgb-image.ts'
-import { tensorToRgb } from '../image/tensor.ts'
 import { TorchGenerator } from '../random/torch-generator.ts'
 import type { Schedule, ScheduleOptions, Scheduler } from '../schedulers/scheduler.ts'
 import { type FloatTensor, float32 } from '../tensor/tensor.ts'

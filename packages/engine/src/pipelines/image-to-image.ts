@@ -1,5 +1,5 @@
+import { rgbToTensor } from '../image/picture-tensor.ts'
 import type { RgbImage } from '../image/rgb-image.ts'
-import { rgbToTensor } from '../image/tensor.ts'
 import { startIndex } from '../schedulers/start-index.ts'
 import {
   type DenoiseStep,

@@ -1,7 +1,7 @@
 import type { UNetAdapter } from '../adapters/unet-adapter.ts'
 import { binarize, rgbToGrey } from '../image/grey.ts'
+import { rgbToTensor } from '../image/picture-tensor.ts'
 import type { GreyImage, RgbImage } from '../image/rgb-image.ts'
-import { rgbToTensor } from '../image/tensor.ts'
 import type { Scheduler } from '../schedulers/scheduler.ts'
 import { startIndex } from '../schedulers/start-index.ts'
 import { concatenate, type FloatTensor, float32, map } from '../tensor/tensor.ts'

@@ -12,7 +12,11 @@ import {
 } from '../image/pixel-values.ts'
 import type { RgbImage } from '../image/rgb-image.ts'
 import { parseClipVisionConfig } from '../models/clip-vision-config.ts'
-import { buildSafetyCheckerGraph, isFlagged, SAFETY_CHECKER_RENAMES } from '../models/safety-checker.ts'
+import {
+  buildSafetyCheckerGraph,
+  isFlagged,
+  SAFETY_CHECKER_RENAMES,
+} from '../models/stable-diffusion-safety-checker.ts'
 import { buildVitGraph, VIT_RENAMES } from '../models/vit.ts'
 import { parseVitConfig } from '../models/vit-config.ts'
 import type { FloatTensor, Tensor } from '../tensor/tensor.ts'

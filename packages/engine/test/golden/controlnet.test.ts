@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from 'vitest'
-import { buildControlImageGraph, buildControlNetGraph, residualName } from '../../src/models/controlnet.ts'
 import { parseControlNetConfig } from '../../src/models/controlnet-config.ts'
+import { buildControlImageGraph, buildControlNetGraph, residualName } from '../../src/models/controlnet-model.ts'
 import type { FloatTensor } from '../../src/tensor/tensor.ts'
 import { ModelRunner, readCase, readConfig, relativeError, shapeOf } from './model-case.ts'
 

@@ -3,7 +3,7 @@ import { afterAll, expect, test } from 'vitest'
 import { readIPAdapter } from '../../src/adapters/ip-adapter-file.ts'
 import { openWeightFile } from '../../src/checkpoint/component-weights.ts'
 import { attentionLayers } from '../../src/models/attention-layers.ts'
-import { buildIPAdapterGraph } from '../../src/models/ip-adapter.ts'
+import { buildIPAdapterGraph } from '../../src/models/ip-adapter-projections.ts'
 import { parseUNetConfig } from '../../src/models/unet-2d-condition-config.ts'
 import { DATA, ModelRunner, readCase, readConfig, relativeError, shapeOf } from './model-case.ts'
 

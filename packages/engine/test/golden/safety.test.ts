@@ -8,7 +8,11 @@ import { clipPixelValuesOptions, pixelValues, vitPixelValuesOptions } from '../.
 import type { RgbImage } from '../../src/image/rgb-image.ts'
 import { buildImageEncoderGraph, CLIP_VISION_RENAMES, type ImageEncoderOutput } from '../../src/models/clip-vision.ts'
 import { parseClipVisionConfig } from '../../src/models/clip-vision-config.ts'
-import { buildSafetyCheckerGraph, isFlagged, SAFETY_CHECKER_RENAMES } from '../../src/models/safety-checker.ts'
+import {
+  buildSafetyCheckerGraph,
+  isFlagged,
+  SAFETY_CHECKER_RENAMES,
+} from '../../src/models/stable-diffusion-safety-checker.ts'
 import { buildVitGraph, VIT_RENAMES } from '../../src/models/vit.ts'
 import { parseVitConfig } from '../../src/models/vit-config.ts'
 import { openEngine } from '../../src/pipelines/engine.ts'

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
-import { anyObject, createGate, FAKE_ENDPOINTS, fakeFiles } from '../../test/fakes/endpoints.ts'
+import { anyObject, createGate, FAKE_ENDPOINTS, fakeFiles } from '../../test/fakes/fake-endpoints.ts'
 import { SILENT_LOG } from '../../test/fakes/silent-log.ts'
 import { openTestQueue, type TestQueue } from '../../test/fakes/test-queue.ts'
 import { type Runner, type RunnerOptions, startRunner } from '../runner/runner.ts'

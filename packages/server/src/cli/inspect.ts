@@ -16,7 +16,7 @@ import type { ModelStore } from '../models/model-store.ts'
 import { sizeText } from '../models/size-text.ts'
 import { inspectWeights, type ModelFamily } from '../models/weights-content.ts'
 import { KIND_NAMES, WEIGHTS_KINDS, type WeightsKind } from '../models/weights-kind.ts'
-import { createModelStore } from '../processes/model-store.ts'
+import { createModelStore } from '../processes/configured-model-store.ts'
 import { UserError } from './user-error.ts'
 
 const FAMILIES: Readonly<Record<ModelFamily, string>> = { sd15: 'SD 1.x', sd2: 'SD 2.x', sdxl: 'SDXL' }

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { SAMPLE_WEIGHTS } from '../../test/fakes/weight-files.ts'
+import { SAMPLE_WEIGHTS } from '../../test/fakes/sample-weights.ts'
 import { type OpenedStore, openModelStore } from '../models/open-model-store.ts'
 import { reportModels } from './report-models.ts'
 

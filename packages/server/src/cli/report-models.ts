@@ -1,4 +1,4 @@
-import { LCM_BASE_MODELS, LCM_LORAS, type LcmModelName } from '../endpoints/shared/latent-consistency.ts'
+import { LCM_BASE_MODELS, LCM_LORAS, type LcmModelName } from '../endpoints/shared/lcm-models.ts'
 import { ModelError } from '../models/model-error.ts'
 import type { FoundModel, OpenedStore } from '../models/open-model-store.ts'
 import type { WeightsKind } from '../models/weights-kind.ts'

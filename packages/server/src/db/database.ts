@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely'
-import type { Schema } from './schema.ts'
+import type { Schema } from './tables.ts'
 
 /** Builds and runs statements; the same on every engine. */
 export type Query = Kysely<Schema>

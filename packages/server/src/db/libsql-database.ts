@@ -7,7 +7,7 @@ import type { Database, Durability, Query } from './database.ts'
 import { DatabaseError, type DatabaseFailure, databaseError } from './database-error.ts'
 import { LibsqlDialect } from './libsql-dialect.ts'
 import { migrate } from './migrate.ts'
-import type { Schema } from './schema.ts'
+import type { Schema } from './tables.ts'
 import { writeLockOf } from './write-lock.ts'
 
 export interface LibsqlOptions {

@@ -4,7 +4,7 @@ import { initialMigration } from './migrations/0001-initial.ts'
 import { listingOrdersMigration } from './migrations/0002-listing-orders.ts'
 import { accountsMigration } from './migrations/0003-accounts.ts'
 import { payloadPiecesMigration } from './migrations/0004-payload-pieces.ts'
-import type { Schema } from './schema.ts'
+import type { Schema } from './tables.ts'
 
 /**
  * Brings the tables up to date. Any number of processes may do it at once: the first migrates, the others wait and

@@ -4,7 +4,7 @@ import type { Database, Durability, Notifications, Query } from './database.ts'
 import { type DatabaseFailure, databaseError } from './database-error.ts'
 import { migrate } from './migrate.ts'
 import { PostgresNotifications } from './postgres-notifications.ts'
-import type { Schema } from './schema.ts'
+import type { Schema } from './tables.ts'
 
 export interface PostgresOptions {
   /** Connections for writes that must be fsynced and for reads; half as many more are for the others. */

@@ -28,7 +28,7 @@ import type {
 } from './adapted-request.ts'
 import { adapterFieldError } from './adapter-fields.ts'
 import type { BaseModel } from './base-model.ts'
-import { findControlNet, openControlNet } from './controlnet.ts'
+import { findControlNet, openControlNet } from './controlnet-weights.ts'
 import { standInHint } from './demo-adapters.ts'
 import { findWeights, pathOf } from './find-weights.ts'
 import type { ImageEngine } from './image-engine.ts'

@@ -12,7 +12,7 @@ import {
   textToImage,
 } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
-import { LCM_LORAS, type LcmModelName } from '../endpoints/shared/latent-consistency.ts'
+import { LCM_LORAS, type LcmModelName } from '../endpoints/shared/lcm-models.ts'
 import { MODEL } from '../protocol/headers.ts'
 import { type LoraRequest, NO_ADAPTERS, type StartRequest } from './adapted-request.ts'
 import { type AdaptedModel, findAdapters, openAdapters } from './adapters.ts'

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
-import { echo } from '../../test/fakes/endpoints.ts'
+import { echo } from '../../test/fakes/fake-endpoints.ts'
 import { KEY, KEY_ID, type LiveGateway, oneKey, startLiveGateway } from '../../test/fakes/live-gateway.ts'
 import type { RunnableEndpoint } from '../endpoints/endpoint.ts'
 

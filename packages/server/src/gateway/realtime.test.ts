@@ -3,7 +3,7 @@ import { connect as connectSocket } from 'node:net'
 import { decode, encode } from '@msgpack/msgpack'
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
-import { createGate, picture } from '../../test/fakes/endpoints.ts'
+import { createGate, picture } from '../../test/fakes/fake-endpoints.ts'
 import {
   KEY,
   KEY_ID,

@@ -1,7 +1,7 @@
 import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto'
 import type { Selectable } from 'kysely'
 import type { Database } from '../db/database.ts'
-import type { ApiKeysTable } from '../db/schema.ts'
+import type { ApiKeysTable } from '../db/tables.ts'
 import type { CreatedKey, KeyInfo, KeyScope, KeyStore, VerifiedKey } from './key-store.ts'
 
 const SECRET_BYTES = 32

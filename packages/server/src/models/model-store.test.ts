@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { FakeHub } from '../../test/fakes/fake-hub.ts'
-import { SAMPLE_WEIGHTS } from '../../test/fakes/weight-files.ts'
+import { SAMPLE_WEIGHTS } from '../../test/fakes/sample-weights.ts'
 import {
   type FindOptions,
   type ModelStore,

@@ -6,10 +6,10 @@ import type { HubCache } from './hub-cache.ts'
 import type { HubClient } from './hub-client.ts'
 import type { FileProgress, HubDownloads } from './hub-download.ts'
 import { HubModels } from './hub-models.ts'
+import { keepDataUri, keepOwnFile, type OwnFileOpener } from './keep-file.ts'
 import { chooseModel, type ModelChoice, type ModelWish } from './model-choice.ts'
 import { ModelError } from './model-error.ts'
 import { NamesHere } from './names-here.ts'
-import { keepDataUri, keepOwnFile, type OwnFileOpener } from './own-file.ts'
 import { ProgressLog } from './progress-log.ts'
 import {
   type CivitaiReference,

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { SAMPLE_WEIGHTS, safetensorsBytes } from '../../test/fakes/weight-files.ts'
+import { SAMPLE_WEIGHTS, safetensorsBytes } from '../../test/fakes/sample-weights.ts'
 import { inspectWeights, WeightsInspector } from './weights-content.ts'
 
 let folder = ''

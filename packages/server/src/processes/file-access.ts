@@ -6,7 +6,7 @@ import { saveGeneratedFile } from '../storage/generated-file.ts'
 import { parseLifecycle } from '../storage/lifecycle.ts'
 import { openOwnFile, readOwnFile } from '../storage/own-file.ts'
 import { isSignedDownload } from '../storage/upload-ticket.ts'
-import { lifecycleDefaults, sharedSecret } from './settings.ts'
+import { lifecycleDefaults, sharedSecret } from './stored-settings.ts'
 import type { BackingStores } from './stores.ts'
 
 /** Seconds for fetching one input picture. */

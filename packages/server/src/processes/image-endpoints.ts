@@ -5,9 +5,9 @@ import { readRecipes } from '../drawing/recipes.ts'
 import type { ArithmeticName, Drawing, RunnableEndpoint } from '../endpoints/endpoint.ts'
 import { ModelRegistry } from '../models/model-registry.ts'
 import { chooseArithmetic } from './arithmetic.ts'
+import { createModelStore } from './configured-model-store.ts'
 import { ENDPOINT_FOLDERS } from './endpoints.ts'
 import { bundled } from './installation.ts'
-import { createModelStore } from './model-store.ts'
 import { engineMemory, keptMemory } from './runner-memory.ts'
 
 /** Endpoints with their handlers, and what these run on. */

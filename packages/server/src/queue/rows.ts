@@ -1,5 +1,5 @@
 import type { Selectable } from 'kysely'
-import type { RequestsTable } from '../db/schema.ts'
+import type { RequestsTable } from '../db/tables.ts'
 import type { Outcome, RequestStatus, Submission } from './request-queue.ts'
 
 type RequestRow = Selectable<RequestsTable>

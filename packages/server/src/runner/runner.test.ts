@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterEach, describe, expect, it } from 'vitest'
-import { anyObject, echo, FAKE_ENDPOINTS, fakeFiles } from '../../test/fakes/endpoints.ts'
+import { anyObject, echo, FAKE_ENDPOINTS, fakeFiles } from '../../test/fakes/fake-endpoints.ts'
 import { SILENT_LOG } from '../../test/fakes/silent-log.ts'
 import { openTestQueue, submission, type TestQueue } from '../../test/fakes/test-queue.ts'
 import { runnable } from '../endpoints/endpoint.ts'

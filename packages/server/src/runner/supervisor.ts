@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { awakeInterval } from '../channel/awake-interval.ts'
 import type { ProcessLog } from '../log/process-log.ts'
-import { isRunnerReport } from './supervision.ts'
+import { isRunnerReport } from './supervised.ts'
 
 export interface SupervisorOptions {
   /** Module that the runner process runs: calls `startRunner` and `superviseSelf`. */

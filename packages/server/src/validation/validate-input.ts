@@ -2,8 +2,8 @@ import type { z } from 'zod'
 import { WireError } from '../errors/errors.ts'
 import { compile } from './compile.ts'
 import { MISSING } from './field-errors.ts'
+import { JsonInput, readJson } from './json-input.ts'
 import { type PythonValue, toPythonValue } from './python-value.ts'
-import { JsonInput, readJson } from './request-body.ts'
 import { ErrorList, INVALID } from './validator.ts'
 
 /**

@@ -2,7 +2,7 @@ import { type RawBuilder, type Selectable, sql } from 'kysely'
 import { bigint, clockOf, type SqlClock } from '../db/clock.ts'
 import type { Database } from '../db/database.ts'
 import { inState } from '../db/in-state.ts'
-import type { WebhookDeliveriesTable } from '../db/schema.ts'
+import type { WebhookDeliveriesTable } from '../db/tables.ts'
 
 /** A delivery that this process has the right to attempt until its lease is over. */
 export interface LeasedDelivery {

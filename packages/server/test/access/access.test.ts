@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createRealtimeTokens } from '../../src/gateway/realtime-tokens.ts'
 import { createSqlKeyStore } from '../../src/gateway/sql-key-store.ts'
-import { sharedSecret } from '../../src/processes/settings.ts'
+import { sharedSecret } from '../../src/processes/stored-settings.ts'
 import { createGatewayRig } from '../fakes/gateway-rig.ts'
 import { startWholeServer, type WholeServer } from '../fakes/whole-server.ts'
 import { type Answer, type Caller, callAs } from './callers.ts'

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { type RunnableEndpoint, runnable } from '../../src/endpoints/endpoint.ts'
 import { loraInpaint } from '../../src/endpoints/fal-ai/lora/schema.ts'
 import { DRAWING_ENDPOINTS } from '../fakes/drawing-endpoints.ts'
-import { FAKE_ENDPOINTS } from '../fakes/endpoints.ts'
+import { FAKE_ENDPOINTS } from '../fakes/fake-endpoints.ts'
 import { startWholeServer, type WholeServer } from '../fakes/whole-server.ts'
 import { CHROMIUM, launchBrowser } from './chromium.ts'
 import { openPage } from './open-page.ts'

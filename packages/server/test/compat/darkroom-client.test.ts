@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { createDarkroomClient, type DarkroomClientConfig } from '@darkroom/client'
 import type { ApiError } from '@fal-ai/client'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { createGate } from '../fakes/endpoints.ts'
+import { createGate } from '../fakes/fake-endpoints.ts'
 import { KEY, KEY_ID, type LiveGateway, oneKey, startLiveGateway } from '../fakes/live-gateway.ts'
 
 let gateway: LiveGateway

@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { type OpenedStore, openModelStore } from '../../src/models/open-model-store.ts'
 import { FakeHub } from '../fakes/fake-hub.ts'
 import { runCommand } from '../fakes/run-command.ts'
-import { SAMPLE_WEIGHTS } from '../fakes/weight-files.ts'
+import { SAMPLE_WEIGHTS } from '../fakes/sample-weights.ts'
 
 // One cache for Darkroom and Python's libraries. With an interpreter that has huggingface_hub both are there; without, the layout
 // that it made is.

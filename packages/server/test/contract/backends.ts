@@ -9,7 +9,7 @@ import type { Database, Notifications } from '../../src/db/database.ts'
 import { migrate } from '../../src/db/migrate.ts'
 import { type DatabaseConfig, openDatabase } from '../../src/db/open-database.ts'
 import { PostgresDatabase } from '../../src/db/postgres-database.ts'
-import type { Schema } from '../../src/db/schema.ts'
+import type { Schema } from '../../src/db/tables.ts'
 import { pgliteDialect } from './pglite-dialect.ts'
 
 /** A fresh database. */

@@ -3,7 +3,7 @@ import { DummyDriver, Kysely, PostgresAdapter, PostgresQueryCompiler, SqliteAdap
 import { describe, expect, it } from 'vitest'
 import type { Database, Query } from '../../src/db/database.ts'
 import { PostgresDatabase } from '../../src/db/postgres-database.ts'
-import type { Schema } from '../../src/db/schema.ts'
+import type { Schema } from '../../src/db/tables.ts'
 import { LocalEvents } from '../../src/queue/events/local-events.ts'
 import { createRequestQueue } from '../../src/queue/sql-request-queue.ts'
 import { BACKENDS } from './backends.ts'

@@ -18,7 +18,7 @@ import { createRealtimeTokens, type RealtimeTokens } from '../../src/gateway/rea
 import { attachWebSockets, type WebSockets } from '../../src/gateway/web-sockets.ts'
 import { DEFAULT_ACCOUNT, type RequestQueue } from '../../src/queue/request-queue.ts'
 import { type Runner, startRunner } from '../../src/runner/runner.ts'
-import { FAKE_ENDPOINTS, fakeFiles } from './endpoints.ts'
+import { FAKE_ENDPOINTS, fakeFiles } from './fake-endpoints.ts'
 import { storageOf } from './gateway-storage.ts'
 import { SILENT_LOG } from './silent-log.ts'
 import { openTestQueue } from './test-queue.ts'

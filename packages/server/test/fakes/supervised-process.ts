@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { superviseSelf } from '../../src/runner/supervision.ts'
+import { superviseSelf } from '../../src/runner/supervised.ts'
 
 let stuck = false
 

@@ -10,7 +10,7 @@ import { type BackingStores, openBackingStores } from '../../src/processes/store
 import { startRunner } from '../../src/runner/runner.ts'
 import { OutboundHttp } from '../../src/security/outbound-http.ts'
 import { DRAWING_ENDPOINTS } from './drawing-endpoints.ts'
-import { FAKE_ENDPOINTS } from './endpoints.ts'
+import { FAKE_ENDPOINTS } from './fake-endpoints.ts'
 import { SILENT_LOG } from './silent-log.ts'
 
 export interface WholeServer {

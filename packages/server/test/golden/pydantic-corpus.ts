@@ -5,7 +5,7 @@ import type { EndpointSchema } from '../../src/endpoints/endpoint.ts'
 import { type FieldErrorItem, WireError } from '../../src/errors/errors.ts'
 import { type ParsedJson, parseJson, toPlainValue } from '../../src/protocol/json-parse.ts'
 import { stringifyJson } from '../../src/protocol/json-text.ts'
-import { readJsonBody } from '../../src/validation/request-body.ts'
+import { readJsonBody } from '../../src/validation/json-input.ts'
 import { validateInput } from '../../src/validation/validate-input.ts'
 
 /** A body and what pydantic 1.10 behind FastAPI says of it. */

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { FakeHub } from '../../../test/fakes/fake-hub.ts'
-import { SAMPLE_WEIGHTS } from '../../../test/fakes/weight-files.ts'
+import { SAMPLE_WEIGHTS } from '../../../test/fakes/sample-weights.ts'
 import { main } from '../../cli.ts'
 import { readConfig } from '../../config/config.ts'
+import { createModelStore } from '../../processes/configured-model-store.ts'
 import { ENDPOINT_SCHEMAS } from '../../processes/endpoints.ts'
-import { createModelStore } from '../../processes/model-store.ts'
 import { BUNDLES } from './bundles.ts'
 
 // The commands as people type them, against a hub of the tests.

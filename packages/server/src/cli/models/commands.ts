@@ -1,8 +1,8 @@
 import { type Command, Option } from 'commander'
 import { type Config, readConfig } from '../../config/config.ts'
 import { WEIGHTS_KINDS } from '../../models/weights-kind.ts'
-import { collectGarbage, listModels, removeModels, showModel } from './inventory.ts'
 import { pullModels } from './pull.ts'
+import { collectGarbage, listModels, removeModels, showModel } from './stored-models.ts'
 
 const DATA = ['--data <folder>', "the server's data folder (default ~/.darkroom)"] as const
 

@@ -1,5 +1,5 @@
 import { type CreateTableBuilder, type Kysely, type Migration, sql } from 'kysely'
-import type { Schema } from '../schema.ts'
+import type { Schema } from '../tables.ts'
 
 type Engine = 'sqlite' | 'postgres'
 

@@ -1,5 +1,5 @@
 import { type Kysely, type Migration, sql } from 'kysely'
-import type { Schema } from '../schema.ts'
+import type { Schema } from '../tables.ts'
 
 /** Finished requests of an endpoint by their end and by the time they took: the orders of the Platform API's listing. */
 export const listingOrdersMigration: Migration = {

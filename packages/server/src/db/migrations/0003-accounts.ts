@@ -1,5 +1,5 @@
 import { type Kysely, type Migration, sql } from 'kysely'
-import type { Schema } from '../schema.ts'
+import type { Schema } from '../tables.ts'
 
 /** Keys and requests belong to an account; what was there before, to the one that is everybody's. Listings are of one account. */
 export const accountsMigration: Migration = {

@@ -1,5 +1,5 @@
 import { type Kysely, type Migration, sql } from 'kysely'
-import type { Schema } from '../schema.ts'
+import type { Schema } from '../tables.ts'
 
 /** Bodies of some length as pieces that are stored once by their content, so that they are read and counted in part. */
 export function payloadPiecesMigration(engine: 'sqlite' | 'postgres'): Migration {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { FakeHub } from '../../../test/fakes/fake-hub.ts'
 import { createGatewayRig, type GatewayRig } from '../../../test/fakes/gateway-rig.ts'
-import { SAMPLE_WEIGHTS } from '../../../test/fakes/weight-files.ts'
+import { SAMPLE_WEIGHTS } from '../../../test/fakes/sample-weights.ts'
 import { type OpenedStore, openModelStore } from '../../models/open-model-store.ts'
 import { createSqlKeyStore } from '../sql-key-store.ts'
 

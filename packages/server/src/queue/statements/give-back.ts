@@ -1,7 +1,7 @@
 import { type Selectable, sql } from 'kysely'
 import type { Query } from '../../db/database.ts'
 import { inState } from '../../db/in-state.ts'
-import type { RequestsTable } from '../../db/schema.ts'
+import type { RequestsTable } from '../../db/tables.ts'
 import { announceChange } from '../announce.ts'
 import type { QueueContext } from '../context.ts'
 import { CANCELLED, poisoned, RUNNER_LOST } from '../outcomes.ts'

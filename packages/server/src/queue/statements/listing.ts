@@ -1,7 +1,7 @@
 import { type RawBuilder, type Selectable, type SelectQueryBuilder, sql } from 'kysely'
 import { bigint } from '../../db/clock.ts'
 import type { Query } from '../../db/database.ts'
-import type { RequestsTable, Schema } from '../../db/schema.ts'
+import type { RequestsTable, Schema } from '../../db/tables.ts'
 import type { QueueContext } from '../context.ts'
 import type {
   AnsweredRun,

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type Selectable, sql } from 'kysely'
 import type { Query } from '../../db/database.ts'
-import type { PayloadsTable } from '../../db/schema.ts'
+import type { PayloadsTable } from '../../db/tables.ts'
 import type { QueueContext } from '../context.ts'
 import { PayloadErased, type PayloadPart, type StoredPayload, type StoredPayloads } from '../request-queue.ts'
 import { piecesOf } from '../text-pieces.ts'

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { Query } from '../../db/database.ts'
 import { inState } from '../../db/in-state.ts'
-import type { RequestsTable } from '../../db/schema.ts'
+import type { RequestsTable } from '../../db/tables.ts'
 import type { QueueContext } from '../context.ts'
 import type { EndpointLoad, RequestRecord, RequestStatus } from '../request-queue.ts'
 import { toStatus } from '../rows.ts'

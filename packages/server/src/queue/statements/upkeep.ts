@@ -1,6 +1,6 @@
 import { type Selectable, sql } from 'kysely'
 import type { Query } from '../../db/database.ts'
-import type { RequestsTable } from '../../db/schema.ts'
+import type { RequestsTable } from '../../db/tables.ts'
 import { announceChange } from '../announce.ts'
 import type { QueueContext } from '../context.ts'
 import { runTimeout, START_TIMEOUT } from '../outcomes.ts'

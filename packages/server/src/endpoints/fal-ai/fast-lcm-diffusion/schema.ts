@@ -17,7 +17,7 @@ import {
 } from '../../shared/fields.ts'
 import { fastImage } from '../../shared/image.ts'
 import { imageSize } from '../../shared/image-size.ts'
-import { LATENT_CONSISTENCY, LCM_BASE_MODELS } from '../../shared/latent-consistency.ts'
+import { LATENT_CONSISTENCY, LCM_BASE_MODELS } from '../../shared/lcm-models.ts'
 
 const PROMPT_EXAMPLES = ['Self-portrait oil painting, a beautiful cyborg with golden hair, 8k']
 

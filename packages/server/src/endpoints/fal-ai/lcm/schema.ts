@@ -16,7 +16,7 @@ import {
 } from '../../shared/fields.ts'
 import { fastImage } from '../../shared/image.ts'
 import { imageSize } from '../../shared/image-size.ts'
-import { LATENT_CONSISTENCY } from '../../shared/latent-consistency.ts'
+import { LATENT_CONSISTENCY } from '../../shared/lcm-models.ts'
 
 const prompt = (examples: readonly string[]) =>
   promptText().meta({

@@ -8,7 +8,7 @@ import type {
 } from '../../../drawing/adapted-request.ts'
 import { findAdapters } from '../../../drawing/adapters.ts'
 import { type BaseModel, findBase, loadBase } from '../../../drawing/base-model.ts'
-import { readControlNetConfig } from '../../../drawing/controlnet.ts'
+import { readControlNetConfig } from '../../../drawing/controlnet-weights.ts'
 import { fitPicture, fitStart } from '../../../drawing/fit-picture.ts'
 import type { ImageEngine } from '../../../drawing/image-engine.ts'
 import { type InputPictures, readPictures, sizeOfInput, type WantedPicture } from '../../../drawing/input-pictures.ts'

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { fastLcmDiffusion } from '../endpoints/fal-ai/fast-lcm-diffusion/schema.ts'
 import { WireError } from '../errors/errors.ts'
-import { readJsonBody } from './request-body.ts'
+import { readJsonBody } from './json-input.ts'
 import { validateInput } from './validate-input.ts'
 
 /** Large enough that anything quadratic runs into the test's own time limit, and anything recursive out of stack. */

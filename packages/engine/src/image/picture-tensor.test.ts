@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { float32 } from '../tensor/tensor.ts'
-import { greyToTensor, rgbToTensor, tensorToRgb } from './tensor.ts'
+import { greyToTensor, rgbToTensor, tensorToRgb } from './picture-tensor.ts'
 
 const IMAGE = { width: 2, height: 1, data: Uint8Array.from([0, 51, 102, 153, 204, 255]) }
 

@@ -1,7 +1,7 @@
 import type { Config } from '../../config/config.ts'
 import type { InventoryItem, ModelDescription } from '../../models/inventory.ts'
 import { sizeText } from '../../models/size-text.ts'
-import { createModelStore } from '../../processes/model-store.ts'
+import { createModelStore } from '../../processes/configured-model-store.ts'
 
 const FAMILIES = { sd15: 'SD 1.x', sd2: 'SD 2.x', sdxl: 'SDXL' } as const
 
