@@ -7,6 +7,7 @@ import type { ProcessLog } from '../log/process-log.ts'
 import type { RequestQueue } from '../queue/request-queue.ts'
 import type { LifecycleDefaults } from '../storage/lifecycle-defaults.ts'
 import type { BodyLease } from './body-lease.ts'
+import type { GatewayBounds } from './bounds.ts'
 import type { DiskFigures } from './disk-use.ts'
 import type { KeyStore, VerifiedKey } from './key-store.ts'
 import type { LocalWeights } from './local-weights.ts'
@@ -37,6 +38,7 @@ export interface GatewayDependencies {
   /** What is stored and what may be, as it was last counted. */
   readonly disk?: () => DiskFigures
   readonly metrics: GatewayMetrics
+  readonly bounds: GatewayBounds
   readonly log: ProcessLog
   /** What must answer for the server to be ready, by name. */
   readonly readiness?: Readonly<Record<string, () => Promise<void>>>

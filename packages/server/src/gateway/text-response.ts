@@ -1,12 +1,15 @@
 /** Small enough that a reader who takes it within the pace is seen to. */
 const CHUNK_BYTES = 64 * 1024
 
+/** Resolves when the next part may be made: others have their turn before it. */
+export type NextTurn = () => Promise<void>
+
 /**
- * A JSON text as a body that is made while it is read: the next part is asked for when the one before has left. An error on the way
- * breaks the connection: the status is sent by then.
+ * A JSON text as a body that is made while it is read: the next part is asked for when the one before has left, and made in a turn of its
+ * own. An error on the way breaks the connection: the status is sent by then.
  */
-export function jsonBody(parts: AsyncIterable<string>): ReadableStream<Uint8Array> {
-  const chunks = chunksOf(parts)
+export function jsonBody(parts: AsyncIterable<string>, nextTurn: NextTurn): ReadableStream<Uint8Array> {
+  const chunks = chunksOf(parts, nextTurn)
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
@@ -25,7 +28,7 @@ export function jsonBody(parts: AsyncIterable<string>): ReadableStream<Uint8Arra
 const encoder = new TextEncoder()
 
 /** Small parts together, large ones cut. */
-async function* chunksOf(parts: AsyncIterable<string>): AsyncGenerator<Uint8Array, undefined> {
+async function* chunksOf(parts: AsyncIterable<string>, nextTurn: NextTurn): AsyncGenerator<Uint8Array, undefined> {
   let waiting = ''
   for await (const part of parts) {
     waiting += part
@@ -34,8 +37,8 @@ async function* chunksOf(parts: AsyncIterable<string>): AsyncGenerator<Uint8Arra
     waiting = ''
     for (let from = 0; from < bytes.byteLength; from += CHUNK_BYTES) {
       yield bytes.subarray(from, from + CHUNK_BYTES)
-      // A socket that takes all at once never makes this loop wait, nor does the embedded database: others have their turn here.
-      await new Promise(setImmediate)
+      // A socket that takes all at once never makes this loop wait.
+      await nextTurn()
     }
   }
   if (waiting !== '') yield encoder.encode(waiting)

@@ -1,5 +1,5 @@
 import type { RunnerOptions } from '../runner/runner.ts'
-import { InputFetches } from '../security/input-fetches.ts'
+import { type InputFetches, inputFetches } from '../security/input-fetches.ts'
 import { MAX_IMAGE_BYTES, mayBeImage, readInputFile } from '../security/input-file.ts'
 import type { OutboundHttp } from '../security/outbound-http.ts'
 import { saveGeneratedFile } from '../storage/generated-file.ts'
@@ -16,7 +16,7 @@ const FETCH_SECONDS = 30
 export async function fileAccess(
   { objects, database }: Pick<BackingStores, 'objects' | 'database'>,
   outbound: OutboundHttp,
-  fetches: InputFetches = new InputFetches(),
+  fetches: InputFetches = inputFetches(),
 ): Promise<RunnerOptions['files']> {
   const secret = await sharedSecret(database, 'upload-secret')
   const defaults = lifecycleDefaults(database)
@@ -34,7 +34,7 @@ export async function fileAccess(
         readInputFile(
           {
             outbound,
-            inTurn: (host, fetch) => fetches.run(keyId ?? account, host, signal, fetch),
+            inTurn: (host, fetch) => fetches.run({ key: keyId ?? account, host }, signal, fetch),
             readOwnFile: (ownUrl, maxBytes) => readOwnFile(objects, ownUrl, maxBytes, reader),
           },
           url,

@@ -5,6 +5,7 @@ import { createCatalogue } from '../endpoints/catalogue.ts'
 import type { EndpointSchema } from '../endpoints/endpoint.ts'
 import { createApp } from '../gateway/app.ts'
 import { verifyKey } from '../gateway/authentication.ts'
+import { createGatewayBounds } from '../gateway/bounds.ts'
 import type { GatewayDependencies } from '../gateway/dependencies.ts'
 import { requireRoom } from '../gateway/disk-use.ts'
 import { httpOverWebSocket } from '../gateway/http-over-websocket.ts'
@@ -153,6 +154,7 @@ async function gatewayDependencies(
         },
     },
     playground: loadPlayground,
+    bounds: createGatewayBounds(),
     metrics: createGatewayMetrics(true),
     readiness: {
       database: async () =>

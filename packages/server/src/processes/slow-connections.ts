@@ -30,21 +30,28 @@ interface Exchange {
  * @returns stops looking
  */
 export function cutSlowConnections(server: Server, pace: TransferPace): () => void {
-  const exchanges = new Map<Duplex, Exchange>()
+  // Of each connection those that are not answered yet, of which only the first is being answered.
+  const exchanges = new Map<Duplex, Exchange[]>()
+  server.on('connection', (socket) => socket.once('close', () => exchanges.delete(socket)))
   server.on('request', (request, response) => {
-    const exchange = { request, response, since: performance.now(), moved: request.socket.bytesRead }
-    exchanges.set(request.socket, exchange)
+    const { socket } = request
+    const line = exchanges.get(socket) ?? []
+    line.push({ request, response, since: performance.now(), moved: socket.bytesRead })
+    exchanges.set(socket, line)
     response.once('close', () => {
-      if (exchanges.get(request.socket) === exchange) exchanges.delete(request.socket)
+      line.shift()
+      const [next] = line
+      if (next === undefined) exchanges.delete(socket)
+      else next.since = performance.now()
     })
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const [status, detail] = BROKEN[error.code ?? ''] ?? [400, 'The request is no HTTP']
-    if (exchanges.get(socket)?.response.headersSent === true) socket.destroy()
+    if (exchanges.get(socket)?.[0]?.response.headersSent === true) socket.destroy()
     else void answerAndClose(socket, status, detail)
   })
   const timer = awakeInterval((pace.windowSeconds * 1000) / LOOKS, (stoodStill) => {
-    for (const [socket, exchange] of exchanges) look(socket, exchange, pace, stoodStill)
+    for (const [socket, [exchange]] of exchanges) if (exchange) look(socket, exchange, pace, stoodStill)
   }).unref()
   return () => clearInterval(timer)
 }

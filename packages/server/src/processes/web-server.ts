@@ -8,6 +8,7 @@ import { FAL_HOSTS } from '../gateway/surface.ts'
 import type { ProcessLog } from '../log/process-log.ts'
 import { certificateNames } from '../tls/certificate-names.ts'
 import { type LocalCertificates, loadLocalCertificates } from '../tls/local-certificates.ts'
+import { oneRequestAtATime } from './pipelined-requests.ts'
 import { cutSlowConnections } from './slow-connections.ts'
 
 /** An HTTP or HTTPS server that answers with the gateway, not listening yet. */
@@ -43,7 +44,7 @@ export async function createWebServer(
   fetch: FetchCallback,
   log: ProcessLog,
 ): Promise<WebServer> {
-  const listener = getRequestListener(fetch)
+  const listener = oneRequestAtATime(getRequestListener(fetch))
   const pace = { leastBytesPerSecond: config.limits.leastBytesPerSecond, windowSeconds: PACE_WINDOW_SECONDS }
   if (!config.tls) {
     const server = createHttpServer(HTTP_OPTIONS, listener)

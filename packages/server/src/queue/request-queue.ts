@@ -261,6 +261,8 @@ export interface RequestQueue {
   find(requestId: string): Promise<RequestStatus | undefined>
   /** The bodies of a request of a listing. */
   payloads(requestId: string): Promise<StoredPayloads | undefined>
+  /** The bodies of requests of a listing, by their ids. */
+  payloadsOfEach(requestIds: readonly string[]): Promise<ReadonlyMap<string, StoredPayloads>>
   /** Erases the oldest bodies of finished requests beyond so many bytes. @returns the bytes that are left */
   trimPayloads(budgetBytes: number): Promise<number>
   /** Erases the bodies and logs of a finished request. @returns false when there is none */

@@ -34,7 +34,7 @@ import { cancel, complete } from './statements/finish.ts'
 import { release, retry } from './statements/give-back.ts'
 import { erasePayload, list, record, usage } from './statements/listing.ts'
 import { appendLogs, logs } from './statements/logs.ts'
-import { payloads, trimPayloads } from './statements/payloads.ts'
+import { payloads, payloadsOfEach, trimPayloads } from './statements/payloads.ts'
 import { get, load, position, status } from './statements/read.ts'
 import { advertise, heartbeat, runners, withdraw } from './statements/runners.ts'
 import { reap, sweep } from './statements/upkeep.ts'
@@ -158,6 +158,11 @@ class SqlRequestQueue implements RequestQueue {
   async payloads(requestId: string): Promise<StoredPayloads | undefined> {
     await this.#recorder.flush()
     return payloads(this.#context, requestId)
+  }
+
+  async payloadsOfEach(requestIds: readonly string[]): Promise<ReadonlyMap<string, StoredPayloads>> {
+    await this.#recorder.flush()
+    return payloadsOfEach(this.#context, requestIds)
   }
 
   trimPayloads(budgetBytes: number): Promise<number> {

@@ -69,7 +69,7 @@ export async function answerAttempt(attempt: Attempt, environment: AttemptEnviro
   }
   const limit = runTimeLimit(controller, runTimeoutSeconds)
   const watch = watchStuck(attempt, environment)
-  const memory = environment.inputMemory.share(controller.signal)
+  const memory = environment.inputMemory.share(request.account, controller.signal)
   try {
     const run = handlerRun(attempt, endpoint, environment, (bytes) => memory.reserve(bytes))
     const takeTurn = async () => {

@@ -37,10 +37,15 @@ function slow(name: string, order: string[]): { readonly job: Job; readonly prep
   return { job, prepared: () => prepared() }
 }
 
+const ofDefault = (job: Job) => ({ account: 'default', job })
+
 function dispatcherOver(waiting: Job[], options: Partial<DispatcherOptions> = {}): Dispatcher {
   return new Dispatcher({
     capacity: 1,
-    claim: async () => waiting.shift(),
+    claim: async () => {
+      const job = waiting.shift()
+      return job && { account: 'default', job }
+    },
     claimRetryMs: 1,
     onClaimError: () => {},
     patienceMs: 10_000,
@@ -56,10 +61,22 @@ describe('Dispatcher', () => {
     const jobs = gates.map(({ job }) => job)
     const dispatcher = dispatcherOver(jobs.slice(0, 2))
     dispatcher.wake()
-    for (const job of jobs.slice(2)) dispatcher.submit(job)
+    for (const job of jobs.slice(2)) dispatcher.submit(ofDefault(job))
     for (const { open } of gates) open()
     await dispatcher.idle()
     expect(order).toEqual(['q1', 'd1', 'q2', 'd2', 'd3'])
+  })
+
+  it('lets accounts take turns, however much one of them has in line', async () => {
+    const order: string[] = []
+    const dispatcher = dispatcherOver([])
+    const gates = ['g1', 'g2', 'g3'].map((name) => gate(name, order))
+    for (const { job } of gates) dispatcher.submit({ account: 'greedy', job })
+    const late = gate('late', order)
+    dispatcher.submit({ account: 'honest', job: late.job })
+    for (const { open } of [...gates, late]) open()
+    await dispatcher.idle()
+    expect(order).toEqual(['g1', 'late', 'g2', 'g3'])
   })
 
   it('never lets more draw than its capacity', async () => {
@@ -68,7 +85,7 @@ describe('Dispatcher', () => {
     const dispatcher = dispatcherOver([], { capacity: 2 })
     dispatcher.wake()
     await turn()
-    for (const { job } of gates) dispatcher.submit(job)
+    for (const { job } of gates) dispatcher.submit(ofDefault(job))
     await turn()
     expect(order).toEqual(['a', 'b'])
     gates[0]?.open()
@@ -84,8 +101,8 @@ describe('Dispatcher', () => {
     const first = gate('first', order)
     const dispatcher = dispatcherOver([])
     const controller = new AbortController()
-    const done = dispatcher.submit(first.job)
-    const left = dispatcher.submit(gate('second', order, controller.signal).job)
+    const done = dispatcher.submit(ofDefault(first.job))
+    const left = dispatcher.submit(ofDefault(gate('second', order, controller.signal).job))
     await turn()
     controller.abort(new Error('the client left'))
     await expect(left).rejects.toThrow('the client left')
@@ -99,10 +116,10 @@ describe('Dispatcher', () => {
     const order: string[] = []
     const dripping = slow('dripping', order)
     const dispatcher = dispatcherOver([])
-    const late = dispatcher.submit(dripping.job)
+    const late = dispatcher.submit(ofDefault(dripping.job))
     const quick = gate('quick', order)
     quick.open()
-    await dispatcher.submit(quick.job)
+    await dispatcher.submit(ofDefault(quick.job))
     dripping.prepared()
     await late
     expect(order).toEqual(['quick', 'dripping'])
@@ -146,13 +163,13 @@ describe('Dispatcher', () => {
       claim: async () => {
         calls += 1
         if (calls === 1) throw new Error('the database is away')
-        if (calls === 2) return async () => void order.push('ran')
+        if (calls === 2) return ofDefault(async () => void order.push('ran'))
         return undefined
       },
     })
     dispatcher.wake()
     while (calls < 3) await turn()
-    for (let i = 0; i < 20; i++) await dispatcher.submit((takeTurn) => takeTurn(NEVER))
+    for (let i = 0; i < 20; i++) await dispatcher.submit(ofDefault((takeTurn) => takeTurn(NEVER)))
     expect(order).toEqual(['error', 'ran'])
     expect(calls).toBe(3)
   })

@@ -1,14 +1,22 @@
+import { WaitingLine } from '../waiting/waiting-line.ts'
+
 /** Waits for the device; resolves when it is the caller's. @throws the signal's reason, once it is aborted */
 export type TakeTurn = (signal: AbortSignal) => Promise<void>
 
 /** Works on one request: prepares, takes its turn, draws. Must not throw; what it had taken is given back when it is done. */
 export type Job = (takeTurn: TakeTurn) => Promise<void>
 
+/** A request of the queue, and whose it is. */
+export interface ClaimedJob {
+  readonly account: string
+  readonly job: Job
+}
+
 export interface DispatcherOptions {
   /** Requests that draw at the same time. */
   readonly capacity: number
   /** Takes the next request of the queue and returns what works on it, or nothing when none waits. */
-  readonly claim: () => Promise<Job | undefined>
+  readonly claim: () => Promise<ClaimedJob | undefined>
   /** A claim that failed (the database is away) is tried again after this long. */
   readonly claimRetryMs: number
   readonly onClaimError: (error: unknown) => void
@@ -26,25 +34,23 @@ type Kind = 'direct' | 'queue'
 /** A request that is here, and whether it has a slot. */
 interface Place {
   readonly kind: Kind
+  readonly account: string
   hasSlot: boolean
   patience?: NodeJS.Timeout
 }
 
-interface Waiting {
-  readonly place: Place
-  readonly resolve: () => void
-}
+const newLine = () => new WaitingLine<Place>(({ account }) => account)
 
 /**
  * Shares the runner's slots between direct work (sync runs, streams, realtime frames) and requests of the queue. Requests prepare outside
  * of the slots, any number at once, and line up when they are ready to draw. When both kinds wait they take turns, so a realtime session
- * that is always busy cannot starve the queue, nor a full queue the sessions. Within a kind it is first ready, first served; a session
- * has one input in line at a time, which makes that a round-robin over sessions.
+ * that is always busy cannot starve the queue, nor a full queue the sessions. Within a kind accounts take turns, and within an account
+ * it is first ready, first served; a session has one input in line at a time, which makes that a round-robin over its sessions.
  */
 export class Dispatcher {
   readonly #options: DispatcherOptions
   readonly #places = new Set<Place>()
-  readonly #lines: Readonly<Record<Kind, Waiting[]>> = { direct: [], queue: [] }
+  readonly #lines: Readonly<Record<Kind, WaitingLine<Place>>> = { direct: newLine(), queue: newLine() }
   #busy = 0
   /** The queue may hold a request: unknown at the start, and whenever a wake-up came. */
   #queueMayHoldWork = true
@@ -70,8 +76,8 @@ export class Dispatcher {
   }
 
   /** Runs `job` at once; resolves when it is done. */
-  submit(job: Job): Promise<void> {
-    return this.#run({ kind: 'direct', hasSlot: false }, job)
+  submit({ account, job }: ClaimedJob): Promise<void> {
+    return this.#run({ kind: 'direct', account, hasSlot: false }, job)
   }
 
   /** Claims nothing any more. What is here goes on. */
@@ -105,25 +111,15 @@ export class Dispatcher {
     signal.throwIfAborted()
     clearTimeout(place.patience)
     if (place.hasSlot) return
-    const line = this.#lines[place.kind]
-    await new Promise<void>((resolve, reject) => {
-      const leave = () => {
-        line.splice(line.indexOf(waiting), 1)
-        reject(signal.reason)
-        // One that waits is one that is claimed ahead.
-        this.#dispatch()
-      }
-      const waiting: Waiting = {
-        place,
-        resolve: () => {
-          signal.removeEventListener('abort', leave)
-          resolve()
-        },
-      }
-      signal.addEventListener('abort', leave, { once: true })
-      line.push(waiting)
+    const turn = this.#lines[place.kind].join(place, signal)
+    this.#dispatch()
+    try {
+      await turn
+    } catch (error) {
+      // One that waits is one that is claimed ahead.
       this.#dispatch()
-    })
+      throw error
+    }
   }
 
   #dispatch(): void {
@@ -137,10 +133,9 @@ export class Dispatcher {
 
   /** @returns whether somebody of that kind took it */
   #fillSlot(kind: Kind): boolean {
-    const next = this.#lines[kind].shift()
+    const next = this.#lines[kind].admit()
     if (next !== undefined) {
-      next.place.hasSlot = true
-      next.resolve()
+      next.hasSlot = true
     } else if (kind === 'direct' || !this.#mayClaim()) {
       return false
     } else {
@@ -168,15 +163,15 @@ export class Dispatcher {
         this.#retryTimer = setTimeout(() => this.wake(), this.#options.claimRetryMs)
         return undefined
       })
-      .then((job) => {
+      .then((claimed) => {
         this.#claiming = false
-        if (job === undefined) {
+        if (claimed === undefined) {
           this.#busy -= 1
         } else {
           this.#queueMayHoldWork = true
-          const place: Place = { kind: 'queue', hasSlot: true }
+          const place: Place = { kind: 'queue', account: claimed.account, hasSlot: true }
           place.patience = setTimeout(() => this.#giveUpSlot(place), this.#options.patienceMs)
-          void this.#run(place, job)
+          void this.#run(place, claimed.job)
         }
         this.#dispatch()
       })

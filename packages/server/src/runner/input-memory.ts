@@ -1,7 +1,4 @@
-interface Waiting {
-  readonly bytes: number
-  readonly take: () => void
-}
+import { WaitingLine } from '../waiting/waiting-line.ts'
 
 /** One request's part of the memory. */
 export interface MemoryShare {
@@ -12,24 +9,25 @@ export interface MemoryShare {
 }
 
 /**
- * What the pictures of all requests may take together, first come, first served. A request reserves once, for all of its pictures: one
- * that holds some and waits for more could wait for another that does the same. More than there is waits until it is alone.
+ * What the pictures of all requests may take together, accounts in turn and first come, first served. A request reserves once, for all of
+ * its pictures: one that holds some and waits for more could wait for another that does the same. More than there is waits until it is
+ * alone.
  */
 export class InputMemory {
   readonly #total: number
   #held = 0
-  readonly #line: Waiting[] = []
+  readonly #line = new WaitingLine<{ readonly account: string; readonly bytes: number }>(({ account }) => account)
 
   constructor(totalBytes: number) {
     this.#total = totalBytes
   }
 
-  share(signal: AbortSignal): MemoryShare {
+  share(account: string, signal: AbortSignal): MemoryShare {
     let held = 0
     let isReleased = false
     return {
       reserve: async (bytes) => {
-        await this.#wait(bytes, signal)
+        await this.#wait(account, bytes, signal)
         // The request was answered while it waited (its handler did not listen to the abort).
         if (isReleased) this.#giveBack(bytes)
         else held += bytes
@@ -42,26 +40,16 @@ export class InputMemory {
     }
   }
 
-  #wait(bytes: number, signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted()
-    return new Promise((resolve, reject) => {
-      const leave = () => {
-        this.#line.splice(this.#line.indexOf(waiting), 1)
-        reject(signal.reason)
-        this.#serve()
-      }
-      const waiting: Waiting = {
-        bytes,
-        take: () => {
-          signal.removeEventListener('abort', leave)
-          this.#held += bytes
-          resolve()
-        },
-      }
-      signal.addEventListener('abort', leave, { once: true })
-      this.#line.push(waiting)
+  async #wait(account: string, bytes: number, signal: AbortSignal): Promise<void> {
+    const turn = this.#line.join({ account, bytes }, signal)
+    this.#serve()
+    try {
+      await turn
+    } catch (error) {
+      // Who leaves the line may have kept others from what there is room for.
       this.#serve()
-    })
+      throw error
+    }
   }
 
   #giveBack(bytes: number): void {
@@ -69,11 +57,12 @@ export class InputMemory {
     this.#serve()
   }
 
+  /** Whoever's turn it is waits for room, and all others behind: small ones would keep a large one waiting for ever. */
   #serve(): void {
-    for (let next = this.#line[0]; next !== undefined; next = this.#line[0]) {
-      if (this.#held > 0 && this.#held + next.bytes > this.#total) break
-      this.#line.shift()
-      next.take()
+    for (let { first } = this.#line; first !== undefined; first = this.#line.first) {
+      if (this.#held > 0 && this.#held + first.bytes > this.#total) break
+      this.#line.admit()
+      this.#held += first.bytes
     }
   }
 }

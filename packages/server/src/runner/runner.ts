@@ -8,7 +8,7 @@ import { parseInput, validateInput } from '../validation/validate-input.ts'
 import type { AttemptEnvironment, InputValidation } from './attempt.ts'
 import { Claims } from './claims.ts'
 import { runDirectWork } from './direct-work.ts'
-import { Dispatcher, type Job } from './dispatcher.ts'
+import { type ClaimedJob, Dispatcher } from './dispatcher.ts'
 import { InputMemory } from './input-memory.ts'
 import { holdQueueWork, type QueueWorkEnvironment } from './queue-work.ts'
 import type { RunnerQueue } from './runner-queue.ts'
@@ -70,7 +70,7 @@ export interface Runner {
 /** Exit status of a process whose handler did not stop: EX_SOFTWARE of sysexits.h. */
 const STUCK_EXIT_CODE = 70
 
-/** Requests of the queue that are held here without drawing: more than one client's slow pictures can keep (see `InputFetches`). */
+/** Requests of the queue that are held here without drawing: more than one client's slow pictures can keep (see `inputFetches`). */
 const CLAIMS_AHEAD = 64
 
 const DEFAULT_INPUT_MEMORY = 512 * 1024 ** 2
@@ -181,7 +181,7 @@ class EndpointRunner implements Runner {
     await queue.withdraw(this.runnerId).catch((err: unknown) => log.error({ err }, 'withdrawing failed'))
   }
 
-  async #claim(): Promise<Job | undefined> {
+  async #claim(): Promise<ClaimedJob | undefined> {
     const { queue } = this.#options
     const claimed = await queue.claim(this.runnerId, this.#endpointIds, this.#warm())
     if (claimed === undefined) return undefined
@@ -197,13 +197,16 @@ class EndpointRunner implements Runner {
       // Its completion may let another request of the endpoint run.
       this.wake()
     })
-    return job
+    return { account: claimed.account, job }
   }
 
   async #runDirect(work: DirectWork): Promise<void> {
     const controller = new AbortController()
     this.#controllers.add(controller)
-    await this.#dispatcher.submit((takeTurn) => runDirectWork(work, controller, takeTurn, this.#environment))
+    await this.#dispatcher.submit({
+      account: work.session.account,
+      job: (takeTurn) => runDirectWork(work, controller, takeTurn, this.#environment),
+    })
     this.#controllers.delete(controller)
   }
 

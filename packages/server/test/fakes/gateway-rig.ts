@@ -12,6 +12,7 @@ import { createCatalogue } from '../../src/endpoints/catalogue.ts'
 import type { EndpointSchema } from '../../src/endpoints/endpoint.ts'
 import { toErrorAnswer } from '../../src/errors/error-answer.ts'
 import { createApp } from '../../src/gateway/app.ts'
+import { createGatewayBounds } from '../../src/gateway/bounds.ts'
 import type { GatewayDependencies, GatewayEnv } from '../../src/gateway/dependencies.ts'
 import { createGatewayMetrics } from '../../src/gateway/metrics.ts'
 import { createRealtimeTokens } from '../../src/gateway/realtime-tokens.ts'
@@ -92,6 +93,7 @@ export async function createGatewayRig(options: RigOptions = {}): Promise<Gatewa
     ...storageOf(join(folder, 'objects')),
     webhookKeys: [{ kty: 'OKP' }],
     metrics: createGatewayMetrics(),
+    bounds: createGatewayBounds(),
     log: { debug: () => undefined, info: () => undefined, warn: log, error: log },
     ...options.dependencies?.(database),
   }

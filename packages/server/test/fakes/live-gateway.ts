@@ -9,6 +9,7 @@ import { readConfig } from '../../src/config/config.ts'
 import { createCatalogue } from '../../src/endpoints/catalogue.ts'
 import type { RunnableEndpoint } from '../../src/endpoints/endpoint.ts'
 import { createApp } from '../../src/gateway/app.ts'
+import { createGatewayBounds } from '../../src/gateway/bounds.ts'
 import type { GatewayDependencies } from '../../src/gateway/dependencies.ts'
 import { httpOverWebSocket } from '../../src/gateway/http-over-websocket.ts'
 import type { KeyStore, VerifiedKey } from '../../src/gateway/key-store.ts'
@@ -74,6 +75,7 @@ export async function startLiveGateway(options: LiveGatewayOptions = {}): Promis
     ...storageOf(files),
     webhookKeys: [],
     metrics: createGatewayMetrics(),
+    bounds: createGatewayBounds(),
     log: SILENT_LOG,
     ...(options.keys === undefined ? {} : { keys: options.keys }),
   }

@@ -9,7 +9,7 @@ import { type DiskFigures, diskBody } from '../disk-use.ts'
 import type { GatewayMetrics } from '../metrics.ts'
 
 /** Whoever asks whether this process lives waits no longer for a queue that is away. */
-const HEALTH_MILLISECONDS = 500
+const HEALTH_MILLISECONDS = 100
 
 /**
  * `/health` (the process answers, what its runners draw with and how full it is), `/ready` (what it depends on answers too) and `/metrics`

@@ -8,8 +8,8 @@ import { LOGS_AT_ONCE, type LogEntry } from '../../queue/request-queue.ts'
 import { requireKeyOrToken } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import { publicUrlsOf } from '../public-urls.ts'
+import { storedBody } from '../stored-body.ts'
 import { SURFACE_PREFIX } from '../surface.ts'
-import { jsonBody } from '../text-response.ts'
 import { visibleRequest } from '../visible-requests.ts'
 import { submit } from './queue-submit.ts'
 import { parseQueuePath } from './queue-urls.ts'
@@ -102,7 +102,7 @@ async function resultResponse(
   if (outcome === undefined) throw new WireError(400, 'Request is still in progress')
   const body = (await dependencies.queue.payloads(requestId))?.output
   if (body === undefined) throw new WireError(410, 'The result of this request was erased')
-  return new Response(jsonBody(body.read()), {
+  return new Response(await storedBody(dependencies, c, body), {
     status: outcome.status,
     headers: { 'content-type': 'application/json', 'content-length': String(body.bytes), ...outcome.headers },
   })

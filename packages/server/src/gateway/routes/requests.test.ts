@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { EventEmitter } from 'node:events'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { createGatewayRig, type GatewayRig, jsonOf } from '../../../test/fakes/gateway-rig.ts'
 
@@ -106,4 +107,39 @@ it('reads no more of a payload than is taken', async () => {
   expect(first?.value?.byteLength).toBeLessThanOrEqual(64 * 1024)
   expect(read).toBeLessThanOrEqual(256 * 1024)
   await reader?.cancel()
+})
+
+/** A reader's connection: the answer on it is underway until it is closed. */
+function reader(): { readonly env: object; readonly close: () => void } {
+  const outgoing = new EventEmitter()
+  return { env: { outgoing }, close: () => outgoing.emit('close') }
+}
+
+it('makes some long answers of an account at a time, and others wait for a reader to be done', async () => {
+  await submit({ prompt: 'a' })
+  const readers = Array.from({ length: 10 }, reader)
+  let answered = 0
+  const asked = readers.map(async ({ env }) => {
+    await rig.app.request(LISTING, {}, env)
+    answered += 1
+  })
+  while (answered < 8) await new Promise((resolve) => setImmediate(resolve))
+  for (let round = 0; round < 50; round++) await new Promise((resolve) => setImmediate(resolve))
+  expect(answered).toBe(8)
+  readers[0]?.close()
+  readers[1]?.close()
+  await Promise.all(asked)
+  expect(answered).toBe(10)
+})
+
+it('forgets a listing whose client leaves while it waits', async () => {
+  const readers = Array.from({ length: 8 }, reader)
+  await Promise.all(readers.map(({ env }) => rig.app.request(LISTING, {}, env)))
+  const leaving = new AbortController()
+  const left = rig.app.request(new Request(`http://localhost${LISTING}`, { signal: leaving.signal }), {}, reader().env)
+  const next = rig.app.request(LISTING, {}, reader().env)
+  leaving.abort()
+  expect((await left).status).not.toBe(200)
+  readers[0]?.close()
+  expect((await next).status).toBe(200)
 })

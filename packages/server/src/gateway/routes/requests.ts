@@ -9,12 +9,15 @@ import {
   type RequestQueue,
   type RequestStatus,
   type StoredPayload,
+  type StoredPayloads,
 } from '../../queue/request-queue.ts'
+import { holdAnswer } from '../answers-underway.ts'
 import { accountOf, requireKey } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import { readLimit } from '../pagination.ts'
 import { publicUrlsOf } from '../public-urls.ts'
-import { jsonBody } from '../text-response.ts'
+import { storedBody } from '../stored-body.ts'
+import { jsonBody, type NextTurn } from '../text-response.ts'
 import { visibleRequest } from '../visible-requests.ts'
 
 const REQUESTS_PER_PAGE = { standard: 50, most: 100 }
@@ -47,34 +50,56 @@ function json(c: GatewayContext, body: unknown): Response {
  * The page is read when the answer begins, payloads while it is read. One that is larger than others are sent is named by its size and
  * URL; where the payloads of a page come to more than an answer holds, the page ends before the rows do.
  */
-async function listRequests({ queue, catalogue, config }: GatewayDependencies, c: GatewayContext): Promise<Response> {
+async function listRequests(dependencies: GatewayDependencies, c: GatewayContext): Promise<Response> {
+  const { queue, catalogue, config, bounds } = dependencies
   const lookup = catalogue.find(c.req.query('endpoint_id') ?? '')
   if (lookup.kind !== 'found') throw new WireError(404, 'endpoint_id: expected the id of an endpoint of this server')
-  const page = await queue.list({ ...readFilter(c), account: accountOf(c), endpointId: lookup.endpoint.id })
+  const filter = readFilter(c)
+  const account = accountOf(c)
+  await holdAnswer(bounds.answers, account, c)
+  const nextTurn = () => bounds.turns.take(account)
+  await nextTurn()
+  const page = await queue.list({ ...filter, account, endpointId: lookup.endpoint.id })
   const { base } = publicUrlsOf(c.req, config.publicUrl)
-  const payloads = (c.req.queries('expand') ?? []).includes('payloads')
-    ? (requestId: string) => payloadFields(queue, requestId, base)
-    : async () => ({})
-  return c.body(jsonBody(listing(page, payloads)), 200, { 'content-type': 'application/json' })
+  const expanded = (c.req.queries('expand') ?? []).includes('payloads')
+  const items = describedItems(page, expanded ? (ids) => payloadsOfItems(queue, ids, base) : async () => [], nextTurn)
+  return c.body(jsonBody(listing(page, items), nextTurn), 200, { 'content-type': 'application/json' })
+}
+
+/** Items whose payloads are looked up together: their short bodies are in memory until they are sent. */
+const ITEMS_AT_ONCE = 10
+
+/** The items of a page as JSON. @param payloads fields of the items with these ids, in their order */
+async function* describedItems(
+  { requests }: RequestPage,
+  payloads: (requestIds: readonly string[]) => Promise<readonly (() => Promise<object>)[]>,
+  nextTurn: NextTurn,
+): AsyncGenerator<string, undefined> {
+  for (let from = 0; from < requests.length; from += ITEMS_AT_ONCE) {
+    if (from > 0) await nextTurn()
+    const some = requests.slice(from, from + ITEMS_AT_ONCE)
+    const fields = await payloads(some.map(({ requestId }) => requestId))
+    for (const [i, request] of some.entries()) yield stringifyJson({ ...describe(request), ...(await fields[i]?.()) })
+  }
+  return undefined
 }
 
 /** Characters of the items of an answer. */
 const LONGEST_LISTING = 4 * 1024 * 1024
 
-async function* listing(
-  page: RequestPage,
-  payloads: (requestId: string) => Promise<object>,
-): AsyncGenerator<string, undefined> {
+async function* listing(page: RequestPage, items: AsyncIterable<string>): AsyncGenerator<string, undefined> {
   yield '{"items":['
   let length = 0
+  let index = 0
   let next = page.next
-  for (const [index, request] of page.requests.entries()) {
-    const item = stringifyJson({ ...describe(request), ...(await payloads(request.requestId)) })
+  for await (const item of items) {
     yield index === 0 ? item : `,${item}`
     length += item.length
-    if (length < LONGEST_LISTING || index === page.requests.length - 1) continue
-    next = page.cursors[index]
-    break
+    if (length >= LONGEST_LISTING && index < page.requests.length - 1) {
+      next = page.cursors[index]
+      break
+    }
+    index += 1
   }
   yield `],"next_cursor":${JSON.stringify(next ?? null)},"has_more":${next !== undefined}}`
   return undefined
@@ -83,12 +108,20 @@ async function* listing(
 /** Bytes of a payload that a listing sends. */
 const LARGEST_LISTED_BYTES = 64 * 1024
 
+async function payloadsOfItems(
+  queue: Pick<RequestQueue, 'payloadsOfEach'>,
+  requestIds: readonly string[],
+  base: string,
+): Promise<readonly (() => Promise<object>)[]> {
+  const stored = await queue.payloadsOfEach(requestIds)
+  return requestIds.map((requestId) => () => payloadFields(stored.get(requestId), requestId, base))
+}
+
 async function payloadFields(
-  queue: Pick<RequestQueue, 'payloads'>,
+  stored: StoredPayloads | undefined,
   requestId: string,
   base: string,
 ): Promise<Readonly<Record<string, unknown>>> {
-  const stored = await queue.payloads(requestId)
   const fields: Record<string, unknown> = {}
   for (const part of ['input', 'output'] as const) {
     const payload = stored?.[part]
@@ -129,7 +162,7 @@ async function payloadResponse(dependencies: GatewayDependencies, c: GatewayCont
     throw new WireError(404, `request_id: expected the id of a request whose ${part} is kept`)
   }
   const headers = { 'content-type': 'application/json', 'content-length': String(payload.bytes) }
-  return c.body(jsonBody(payload.read()), 200, headers)
+  return c.body(await storedBody(dependencies, c, payload), 200, headers)
 }
 
 function readFilter(c: GatewayContext): Omit<RequestFilter, 'account' | 'endpointId'> {

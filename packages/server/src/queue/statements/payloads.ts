@@ -87,13 +87,24 @@ type PayloadRow = Selectable<PayloadsTable>
 
 /** The bodies of a request, to be read piece by piece; `undefined` for a request that there is not. */
 export async function payloads(context: QueueContext, requestId: string): Promise<StoredPayloads | undefined> {
-  const row = await context.database.read((query) =>
-    query.selectFrom('payloads').selectAll().where('request_id', '=', requestId).executeTakeFirst(),
+  return (await payloadsOfEach(context, [requestId])).get(requestId)
+}
+
+/** The bodies of requests, those that there are: by one statement, for a listing has a hundred of them. */
+export async function payloadsOfEach(
+  context: QueueContext,
+  requestIds: readonly string[],
+): Promise<ReadonlyMap<string, StoredPayloads>> {
+  const rows = await context.database.read((query) =>
+    query.selectFrom('payloads').selectAll().where('request_id', 'in', requestIds).execute(),
   )
-  if (row === undefined) return undefined
-  const input = storedPayload(context, row, 'input')
-  const output = storedPayload(context, row, 'output')
-  return { ...(input && { input }), ...(output && { output }) }
+  return new Map(
+    rows.map((row) => {
+      const input = storedPayload(context, row, 'input')
+      const output = storedPayload(context, row, 'output')
+      return [row.request_id, { ...(input && { input }), ...(output && { output }) }]
+    }),
+  )
 }
 
 function storedPayload(context: QueueContext, row: PayloadRow, part: PayloadPart): StoredPayload | undefined {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { InputFetches } from './input-fetches.ts'
+import { SharedSlots } from './shared-slots.ts'
 
 const NEVER = new AbortController().signal
 const turn = () => new Promise((resolve) => setImmediate(resolve))
@@ -9,8 +9,11 @@ interface Underway {
   readonly end: () => void
 }
 
+const slotsOf = (total: number, key: number, host: number) =>
+  new SharedSlots({ total, shares: { key, host }, turnsOf: 'key' })
+
 function fetchBy(
-  fetches: InputFetches,
+  fetches: SharedSlots<'key' | 'host'>,
   begun: string[],
   [key, host]: readonly [string, string],
   signal = NEVER,
@@ -20,7 +23,7 @@ function fetchBy(
     end = resolve
   })
   const name = `${key} ${host}`
-  const done = fetches.run(key, host, signal, async () => {
+  const done = fetches.run({ key, host }, signal, async () => {
     begun.push(name)
     await ended
     return name
@@ -28,10 +31,10 @@ function fetchBy(
   return { done, end: () => end() }
 }
 
-describe('InputFetches', () => {
+describe('SharedSlots', () => {
   it('lets one key and one host take their share alone, and others pass them', async () => {
     const begun: string[] = []
-    const fetches = new InputFetches({ total: 4, perKey: 2, perHost: 2 })
+    const fetches = slotsOf(4, 2, 2)
     const callers = [
       ['greedy', 'slow'],
       ['greedy', 'slow'],
@@ -55,7 +58,7 @@ describe('InputFetches', () => {
 
   it('does not begin what was given up in line, and goes on behind it', async () => {
     const begun: string[] = []
-    const fetches = new InputFetches({ total: 1, perKey: 1, perHost: 1 })
+    const fetches = slotsOf(1, 1, 1)
     const controller = new AbortController()
     const first = fetchBy(fetches, begun, ['a', 'x'])
     const left = fetchBy(fetches, begun, ['b', 'y'], controller.signal)
@@ -69,11 +72,11 @@ describe('InputFetches', () => {
   })
 
   it('gives the place of a fetch that failed to the next one', async () => {
-    const fetches = new InputFetches({ total: 1, perKey: 1, perHost: 1 })
-    const failing = fetches.run('a', 'x', NEVER, async () => {
+    const fetches = slotsOf(1, 1, 1)
+    const failing = fetches.run({ key: 'a', host: 'x' }, NEVER, async () => {
       throw new Error('no such host')
     })
-    const next = fetches.run('a', 'x', NEVER, async () => 'fetched')
+    const next = fetches.run({ key: 'a', host: 'x' }, NEVER, async () => 'fetched')
     await expect(failing).rejects.toThrow('no such host')
     expect(await next).toBe('fetched')
   })

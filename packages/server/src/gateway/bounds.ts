@@ -1,0 +1,12 @@
+import { type AnswersUnderway, answersUnderway } from './answers-underway.ts'
+import { EventLoopTurns } from './event-loop-turns.ts'
+
+/** What keeps the calls of one account from stopping those of others: one of each for a process. */
+export interface GatewayBounds {
+  readonly turns: EventLoopTurns
+  readonly answers: AnswersUnderway
+}
+
+export function createGatewayBounds(): GatewayBounds {
+  return { turns: new EventLoopTurns(), answers: answersUnderway() }
+}
