@@ -32,6 +32,9 @@ export async function createOrtSession(
         ...(folder !== undefined && { model_external_initializers_file_folder_path: folder }),
         // Packing copies every matrix at load (SD1.5's UNet: 1 s, 0.9 GB); packing them panel by panel in each run is as fast.
         disable_prepacking: '1',
+        // A thread that has no work waits instead of asking for it in a loop. Asking took 250 ms of processor time for a frame of the demo
+        // checkpoint whose arithmetic is 95, from whatever else the cores had to do: the gateway, other programs, the other thread.
+        intra_op: { allow_spinning: '0' },
       },
     },
     logSeverityLevel: 4,
