@@ -8,6 +8,7 @@ import { applyTheme } from './parts/theme.ts'
 import './styles/base.css'
 import './styles/form.css'
 import './styles/pages.css'
+import './styles/result.css'
 import './styles/docs.css'
 
 applyTheme()

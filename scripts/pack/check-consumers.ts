@@ -2,7 +2,7 @@
  * Uses the packages as projects of other kinds do: `npm run pack:consumers [name …]`, all of them without a name. Each is a project of its own
  * outside this clone, with the tarballs and whatever the registry has of its tools; the server runs from the tarballs too.
  *
- *   node22, node24   server and client on another Node
+ *   node20, node22, node24   server and client on that Node
  *   bun, deno        client
  *   vite, next       client in a page, and in Next.js on the server as well: built, served, and opened in Chromium
  */
@@ -28,6 +28,7 @@ interface Ground {
 type Consumer = (ground: Ground) => Promise<void>
 
 const CONSUMERS: Readonly<Record<string, Consumer>> = {
+  node20: (ground) => onNode(20, ground),
   node22: (ground) => onNode(22, ground),
   node24: (ground) => onNode(24, ground),
   bun: (ground) => inRuntime('bun', ['run', 'use.js'], ground),
@@ -111,7 +112,7 @@ export default function Page() {
   const at = `http://127.0.0.1:${port}`
   await withProcess([next, 'start', '--port', String(port), '--hostname', '127.0.0.1'], folder, async () => {
     await titleBecomes(at, 'drawn 128')
-    const html = await (await fetch(`${at}/server`)).text()
+    const html = await (await fetch(`${at}/server`, { signal: AbortSignal.timeout(60_000) })).text()
     if (!html.includes('drawn 128')) throw new Error(`the server component drew nothing: ${html.slice(0, 500)}`)
   })
 }

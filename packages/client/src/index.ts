@@ -18,7 +18,10 @@ export type DarkroomClientConfig = Omit<FalConfig, 'proxyUrl'> & {
 export function createDarkroomClient(config: DarkroomClientConfig): FalClient {
   const { url, requestMiddleware, fetch: customFetch, ...falConfig } = config
   const base = darkroomBase(url, (globalThis as { location?: { href: string } }).location?.href)
-  const doFetch: typeof fetch = customFetch ?? ((input, init) => globalThis.fetch(input, init))
+  const send: typeof fetch = customFetch ?? ((input, init) => globalThis.fetch(input, init))
+  // While React renders on a server, as in Next.js, its `fetch` answers a GET without a signal from memory: a status would never change.
+  const doFetch: typeof fetch = (input, init) =>
+    send(input, { ...init, signal: init?.signal ?? new AbortController().signal })
   const redirect: RequestMiddleware = async (request) => ({ ...request, url: toDarkroomUrl(request.url, base) })
   const client = createFalClient({
     ...falConfig,

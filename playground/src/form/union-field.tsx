@@ -1,4 +1,12 @@
-import { branchesOf, branchName, branchOf, kindOf, resolve, startValue } from '../schema/json-schema.ts'
+import {
+  branchesOf,
+  branchName,
+  branchOf,
+  type JsonSchema,
+  kindOf,
+  resolve,
+  startValue,
+} from '../schema/json-schema.ts'
 import { FieldFrame } from './field-frame.tsx'
 import { type FieldProps, titleOf } from './field-props.ts'
 import { ObjectBody } from './object-field.tsx'
@@ -15,12 +23,12 @@ export function UnionField(props: FieldProps) {
     <FieldFrame {...props} isGroup ownsErrorsBelow>
       <div className="segments" role="radiogroup" aria-label={`Kind of ${titleOf(schema, name)}`}>
         {isUnset ? <Segment path={path} label="Default" isChecked onChoose={() => {}} /> : null}
-        {branches.map((candidate, index) => (
+        {choicesFirst(branches, name).map((candidate) => (
           <Segment
             key={branchName(candidate, name)}
             path={path}
             label={branchName(candidate, name)}
-            isChecked={index === current}
+            isChecked={candidate === branch}
             onChoose={() => onChange(startValue(candidate, form.document))}
           />
         ))}
@@ -28,6 +36,12 @@ export function UnionField(props: FieldProps) {
       {branch === undefined ? null : <Branch {...props} branch={branch} shown={shown} />}
     </FieldFrame>
   )
+}
+
+/** Names to choose from stand before what is to be typed. */
+function choicesFirst(branches: readonly JsonSchema[], name: string): readonly JsonSchema[] {
+  const isChoice = (branch: JsonSchema) => kindOf(branch, name) === 'choice'
+  return [...branches.filter(isChoice), ...branches.filter((branch) => !isChoice(branch))]
 }
 
 interface SegmentProps {

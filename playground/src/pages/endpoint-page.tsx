@@ -1,12 +1,15 @@
 import * as Tabs from '@radix-ui/react-tabs'
-import { useState } from 'react'
+import { BookOpen, History, Zap } from 'lucide-react'
+import { useEffect, useState } from 'react'
 import { Link } from 'react-router'
 import { type Endpoint, useCatalogue } from '../api/catalogue.ts'
 import { seedOf } from '../api/pictures.ts'
 import { endpointDocAddress } from '../docs/endpoint-page-path.ts'
 import { SchemaForm } from '../form/schema-form.tsx'
+import { showField } from '../form/show-field.ts'
 import { useInput } from '../inputs/input-store.ts'
 import { usePageTitle } from '../parts/page-title.ts'
+import { useDrawAtOnce } from '../run/draw-at-once.ts'
 import { RunPanel } from '../run/run-panel.tsx'
 import type { FinishedRun } from '../run/run-state.ts'
 import { useRun } from '../run/use-run.ts'
@@ -37,6 +40,14 @@ function Workbench({ endpoint, showsCode }: { readonly endpoint: Endpoint; reado
   const [withSteps, setWithSteps] = useState(false)
   const run = useRun(endpoint.id)
   const errors = run.failure?.fields ?? NO_ERRORS
+  const [tab, setTab] = useState(showsCode ? 'code' : 'form')
+  const [wanted, setWanted] = useState<{ readonly path: string }>()
+  const draw = () => run.start(input, withSteps)
+  useDrawAtOnce(draw)
+  // The form is there only after its tab has been chosen.
+  useEffect(() => {
+    if (wanted !== undefined) showField(wanted.path)
+  }, [wanted])
   const vary = (finished: FinishedRun) => {
     const varied = { ...finished.input, seed: (seedOf(finished.output) ?? 0) + 1 }
     setInput(varied)
@@ -44,12 +55,7 @@ function Workbench({ endpoint, showsCode }: { readonly endpoint: Endpoint; reado
   }
   return (
     <>
-      <div className="page-head">
-        <h1>{endpoint.title}</h1>
-        <code>{endpoint.id}</code>
-        <Link to={endpointDocAddress(endpoint.id)}>Documentation</Link>
-        {endpoint.realtime ? <Link to={`/realtime?endpoint=${endpoint.id}`}>Draw in realtime</Link> : null}
-      </div>
+      <EndpointHead endpoint={endpoint} />
       <div className="workbench">
         <form
           className="panel input-panel"
@@ -57,13 +63,13 @@ function Workbench({ endpoint, showsCode }: { readonly endpoint: Endpoint; reado
           noValidate
           onSubmit={(event) => {
             event.preventDefault()
-            run.start(input, withSteps)
+            draw()
           }}
           onKeyDown={(event) => {
-            if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) run.start(input, withSteps)
+            if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) draw()
           }}
         >
-          <Tabs.Root defaultValue={showsCode ? 'code' : 'form'}>
+          <Tabs.Root value={tab} onValueChange={setTab}>
             <Tabs.List className="tabs" aria-label="How the input is shown">
               <Tabs.Trigger value="form">Form</Tabs.Trigger>
               <Tabs.Trigger value="json">JSON</Tabs.Trigger>
@@ -102,8 +108,40 @@ function Workbench({ endpoint, showsCode }: { readonly endpoint: Endpoint; reado
             </label>
           </div>
         </form>
-        <RunPanel run={run} onVary={vary} onRestore={setInput} />
+        <RunPanel
+          run={run}
+          onVary={vary}
+          onRestore={setInput}
+          onShowField={(path) => {
+            setTab('form')
+            setWanted({ path })
+          }}
+        />
       </div>
     </>
+  )
+}
+
+function EndpointHead({ endpoint: { id, title, realtime } }: { readonly endpoint: Endpoint }) {
+  return (
+    <div className="page-head">
+      <div>
+        <h1>{title}</h1>
+        <code>{id}</code>
+      </div>
+      <nav className="row wrap" aria-label="Of this endpoint">
+        {realtime ? (
+          <Link className="button small" to={`/realtime?endpoint=${id}`}>
+            <Zap aria-hidden size={16} /> Draw in realtime
+          </Link>
+        ) : null}
+        <Link className="button small" to={`/history?endpoint=${encodeURIComponent(id)}`}>
+          <History aria-hidden size={16} /> Past requests
+        </Link>
+        <Link className="button small" to={endpointDocAddress(id)}>
+          <BookOpen aria-hidden size={16} /> Documentation
+        </Link>
+      </nav>
+    </div>
   )
 }

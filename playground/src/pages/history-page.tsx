@@ -1,11 +1,14 @@
 import { useQueryClient } from '@tanstack/react-query'
+import { ImageOff, Images, Pencil, Play, Trash2 } from 'lucide-react'
 import { useState } from 'react'
-import { useNavigate } from 'react-router'
+import { Link, useNavigate, useSearchParams } from 'react-router'
 import { useCatalogue } from '../api/catalogue.ts'
 import { erasePayload, type HistoryFilter, type PastRequest, useHistory } from '../api/history.ts'
 import { picturesOf } from '../api/pictures.ts'
 import { storeInput } from '../inputs/input-store.ts'
 import { usePageTitle } from '../parts/page-title.ts'
+import { DRAW_AT_ONCE } from '../run/draw-at-once.ts'
+import type { Input } from '../schema/starting-input.ts'
 
 const OUTCOMES: readonly (readonly [HistoryFilter['status'], string])[] = [
   ['', 'Every outcome'],
@@ -18,10 +21,10 @@ const OUTCOMES: readonly (readonly [HistoryFilter['status'], string])[] = [
 export default function HistoryPage() {
   usePageTitle('History')
   const { data: endpoints = [] } = useCatalogue()
-  const [chosen, setChosen] = useState<string>()
+  const [search, setSearch] = useSearchParams()
   const [status, setStatus] = useState<HistoryFilter['status']>('')
   const [words, setWords] = useState('')
-  const endpointId = chosen ?? endpoints[0]?.id ?? ''
+  const endpointId = search.get('endpoint') ?? endpoints[0]?.id ?? ''
   const history = useHistory({ endpointId, status })
   const items = (history.data?.pages ?? []).flatMap((page) => page.items).filter((item) => matches(item, words))
   return (
@@ -30,7 +33,7 @@ export default function HistoryPage() {
       <search className="row wrap filters">
         <label className="inline-label">
           Endpoint{' '}
-          <select value={endpointId} onChange={(event) => setChosen(event.target.value)}>
+          <select value={endpointId} onChange={(event) => setSearch({ endpoint: event.target.value })}>
             {endpoints.map(({ id }) => (
               <option key={id}>{id}</option>
             ))}
@@ -55,7 +58,9 @@ export default function HistoryPage() {
           {history.error.message}
         </p>
       )}
-      {!history.isPending && items.length === 0 ? <p className="hint">Nothing here yet.</p> : null}
+      {!history.isPending && items.length === 0 ? (
+        <NothingHere endpointId={endpointId} isFiltered={status !== '' || words !== ''} />
+      ) : null}
       <ul className="history">
         {items.map((item) => (
           <PastRequestItem key={item.request_id} item={item} />
@@ -75,16 +80,27 @@ export default function HistoryPage() {
   )
 }
 
+function NothingHere({ endpointId, isFiltered }: { readonly endpointId: string; readonly isFiltered: boolean }) {
+  return (
+    <div className="panel empty">
+      <Images aria-hidden size={44} strokeWidth={1.25} />
+      <p className="empty-title">{isFiltered ? 'Nothing fits this filter' : 'Nothing here yet'}</p>
+      {isFiltered ? null : <Link to={`/models/${endpointId}`}>Draw the first one</Link>}
+    </div>
+  )
+}
+
 function PastRequestItem({ item }: { readonly item: PastRequest }) {
-  const navigate = useNavigate()
-  const queries = useQueryClient()
-  const { endpoint_id: endpointId, request_id: id, json_input: input, json_output: output } = item
+  const { request_id: id, json_input: input, json_output: output } = item
   const [picture] = picturesOf(output)
   const prompt = typeof input?.prompt === 'string' ? input.prompt : ''
+  const outcome = outcomeOf(item)
   return (
     <li className="panel past" data-request={id}>
       {picture === undefined ? (
-        <div className="past-picture none">{outcomeOf(item)}</div>
+        <div className="past-picture none">
+          <ImageOff aria-hidden size={28} strokeWidth={1.5} />
+        </div>
       ) : (
         <a className="past-picture" href={picture.url} target="_blank" rel="noreferrer">
           <img src={picture.url} alt={prompt === '' ? 'What was drawn' : prompt} loading="lazy" />
@@ -93,53 +109,69 @@ function PastRequestItem({ item }: { readonly item: PastRequest }) {
       <div className="past-text">
         <p className="prompt">{prompt}</p>
         <p className="description">
-          {new Date(item.sent_at).toLocaleString()} · {outcomeOf(item)}
+          <span className={`pill ${outcome.tone}`}>{outcome.text}</span> {new Date(item.sent_at).toLocaleString()}
           {item.duration === null ? '' : ` · ${item.duration.toFixed(2)} s`}
         </p>
-        <div className="row wrap">
-          {input === undefined ? null : (
-            <button
-              type="button"
-              className="button small"
-              onClick={() => {
-                storeInput(endpointId, input)
-                void navigate(`/models/${endpointId}`)
-              }}
-            >
-              Use again
-            </button>
-          )}
-          {input === undefined || item.ended_at === null ? null : (
-            <button
-              type="button"
-              className="button small"
-              onClick={() =>
-                void erasePayload(id).then(() => queries.invalidateQueries({ queryKey: ['history', endpointId] }))
-              }
-            >
-              Forget
-            </button>
-          )}
-        </div>
-        {input === undefined ? null : (
-          <details>
-            <summary>Exact input</summary>
-            {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, which a keyboard can do in what it can reach */}
-            <pre className="code" tabIndex={0}>
-              {JSON.stringify(input, null, 2)}
-            </pre>
-          </details>
+        {input === undefined ? (
+          <p className="hint">What it was given is no longer kept.</p>
+        ) : (
+          <PastActions item={item} input={input} />
         )}
       </div>
+      {input === undefined ? null : (
+        <details>
+          <summary>Exact input</summary>
+          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, which a keyboard can do in what it can reach */}
+          <pre className="code" tabIndex={0}>
+            {JSON.stringify(input, null, 2)}
+          </pre>
+        </details>
+      )}
     </li>
   )
 }
 
-function outcomeOf({ ended_at, status_code: status }: PastRequest): string {
-  if (ended_at === null || status === null) return 'Under way'
-  if (status === 200) return 'Succeeded'
-  if (status === 499) return 'Cancelled'
-  return status < 500 ? `Refused (${status})` : `Failed (${status})`
+function PastActions({ item, input }: { readonly item: PastRequest; readonly input: Input }) {
+  const navigate = useNavigate()
+  const queries = useQueryClient()
+  const { endpoint_id: endpointId, request_id: id } = item
+  const take = (state: object | null) => {
+    storeInput(endpointId, input)
+    void navigate(`/models/${endpointId}`, { state })
+  }
+  return (
+    <div className="row wrap">
+      <button type="button" className="button small" onClick={() => take(DRAW_AT_ONCE)}>
+        <Play aria-hidden size={16} /> Run again
+      </button>
+      <button type="button" className="button small" onClick={() => take(null)}>
+        <Pencil aria-hidden size={16} /> Use again
+      </button>
+      {item.ended_at === null ? null : (
+        <button
+          type="button"
+          className="button small"
+          onClick={() =>
+            void erasePayload(id).then(() => queries.invalidateQueries({ queryKey: ['history', endpointId] }))
+          }
+        >
+          <Trash2 aria-hidden size={16} /> Forget
+        </button>
+      )}
+    </div>
+  )
+}
+
+interface Outcome {
+  readonly text: string
+  readonly tone: '' | 'good' | 'bad'
+}
+
+function outcomeOf({ ended_at, status_code: status }: PastRequest): Outcome {
+  if (ended_at === null || status === null) return { text: 'Under way', tone: '' }
+  if (status === 200) return { text: 'Succeeded', tone: 'good' }
+  if (status === 499) return { text: 'Cancelled', tone: '' }
+  return { text: status < 500 ? `Refused (${status})` : `Failed (${status})`, tone: 'bad' }
 }
 
 function matches({ json_input: input, request_id: id }: PastRequest, words: string): boolean {

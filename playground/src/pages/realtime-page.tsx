@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useMemo, useState } from 'react'
+import { memo, useCallback, useEffect, useMemo, useState } from 'react'
 import { useSearchParams } from 'react-router'
 import { type Endpoint, useCatalogue } from '../api/catalogue.ts'
 import { SchemaForm } from '../form/schema-form.tsx'
@@ -8,6 +8,9 @@ import { LiveOutput } from '../realtime/live-output.tsx'
 import { type Live, useLive } from '../realtime/use-live.ts'
 import { fieldErrorsOf } from '../schema/field-errors.ts'
 import { type Input, startingInput } from '../schema/starting-input.ts'
+
+/** Drawn anew when the input changes, not with each picture that comes: typing waits for nothing. */
+const LiveForm = memo(SchemaForm)
 
 /** Draws while one types, moves a slider or paints. */
 export default function RealtimePage() {
@@ -20,7 +23,10 @@ export default function RealtimePage() {
   return (
     <>
       <div className="page-head">
-        <h1>Realtime</h1>
+        <div>
+          <h1>Realtime</h1>
+          <p className="hint">Type, move a slider or paint: each change is drawn at once.</p>
+        </div>
         <label className="inline-label">
           Endpoint{' '}
           <select value={endpoint?.id ?? ''} onChange={(event) => setSearch({ endpoint: event.target.value })}>
@@ -41,7 +47,8 @@ function Studio({ endpoint }: { readonly endpoint: Endpoint }) {
   const [keepsDrawing, setKeepsDrawing] = useState(false)
   const drawn = endpoint.pictureField !== undefined
   const shownSchema = useMemo(() => withoutHandled(endpoint), [endpoint])
-  const { send } = live
+  const { send, failure } = live
+  const errors = useMemo(() => fieldErrorsOf(failure?.body), [failure])
 
   // An endpoint that needs a picture waits for the first stroke.
   useEffect(() => {
@@ -54,12 +61,7 @@ function Studio({ endpoint }: { readonly endpoint: Endpoint }) {
     <div className="workbench">
       <form className="panel input-panel" aria-label="Input" onSubmit={(event) => event.preventDefault()}>
         {drawn ? <LiveCanvas onPainted={onPainted} /> : null}
-        <SchemaForm
-          endpoint={shownSchema}
-          input={input}
-          errors={fieldErrorsOf(live.failure?.body)}
-          onChange={setInput}
-        />
+        <LiveForm endpoint={shownSchema} input={input} errors={errors} onChange={setInput} />
         <label className="inline-label">
           <input type="checkbox" checked={keepsDrawing} onChange={(event) => setKeepsDrawing(event.target.checked)} />{' '}
           Keep drawing, each with the next seed

@@ -1,9 +1,10 @@
 import { useCatalogue } from '../api/catalogue.ts'
 import { type MetricSample, sumOf } from '../api/metrics-text.ts'
-import { useServerState } from '../api/server-state.ts'
+import { type ServerState, useServerState } from '../api/server-state.ts'
 import { usePageTitle } from '../parts/page-title.ts'
+import { sizeText } from '../parts/size-text.ts'
 
-/** How the server is: what it depends on, its queue, runners and memory. */
+/** How the server is: what it depends on, its queue, runners, memory and disk. */
 export default function ServerPage() {
   usePageTitle('Server')
   const { data, error } = useServerState()
@@ -17,69 +18,159 @@ export default function ServerPage() {
       )}
       {data === undefined ? null : (
         <>
-          <dl className="facts panel">
-            <div>
-              <dt>State</dt>
-              <dd>{data.ready ? 'ready' : 'not ready'}</dd>
-            </div>
-            {Object.entries(data.checks).map(([name, state]) => (
-              <div key={name}>
-                <dt>{name}</dt>
-                <dd>{state}</dd>
-              </div>
-            ))}
-            {numbersOf(data.samples).map(([name, text]) => (
-              <div key={name}>
-                <dt>{name}</dt>
-                <dd>{text}</dd>
-              </div>
-            ))}
-          </dl>
-          <QueueTable samples={data.samples} />
+          <StateFacts state={data} />
+          <div className="columns">
+            <RunnersSection samples={data.samples} />
+            <DiskSection samples={data.samples} />
+          </div>
+          <QueueSection samples={data.samples} />
         </>
       )}
     </>
   )
 }
 
-function QueueTable({ samples }: { readonly samples: readonly MetricSample[] }) {
-  const { data: endpoints = [] } = useCatalogue()
-  const count = (endpoint: string, state: string) => sumOf(samples, 'darkroom_queue_requests', { endpoint, state })
+function StateFacts({ state: { ready, checks, samples } }: { readonly state: ServerState }) {
+  const value = (name: string) => sumOf(samples, name)
+  const startedAt = value('process_start_time_seconds')
+  const facts: readonly (readonly [string, string])[] = [
+    ['State', ready ? 'ready' : 'not ready'],
+    ...Object.entries(checks).map(([name, state]) => [capitalised(name), state] as const),
+    ['Requests answered', value('darkroom_http_requests_total').toLocaleString()],
+    ['Open streams', String(value('darkroom_open_streams'))],
+    ['Gateway memory', sizeText(value('process_resident_memory_bytes'))],
+    ...(startedAt > 0 ? [['Up for', durationText(Date.now() / 1000 - startedAt)] as const] : []),
+  ]
   return (
-    <table className="panel">
-      <caption>Queue</caption>
-      <thead>
-        <tr>
-          <th scope="col">Endpoint</th>
-          <th scope="col">Waiting</th>
-          <th scope="col">Running</th>
-        </tr>
-      </thead>
-      <tbody>
-        {endpoints.map(({ id }) => (
-          <tr key={id}>
-            <th scope="row">
-              <code>{id}</code>
-            </th>
-            <td>{count(id, 'queued')}</td>
-            <td>{count(id, 'running')}</td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
+    <dl className="tiles">
+      {facts.map(([name, text]) => (
+        <div key={name} className="panel">
+          <dt>{name}</dt>
+          <dd>{text}</dd>
+        </div>
+      ))}
+    </dl>
   )
 }
 
-const MEBIBYTE = 1024 * 1024
+function RunnersSection({ samples }: { readonly samples: readonly MetricSample[] }) {
+  const runners = samples.filter(({ name }) => name === 'darkroom_runner_busy')
+  const of = (name: string, runner: string) => sumOf(samples, name, { runner })
+  return (
+    <section className="section">
+      <h2>Runners</h2>
+      {runners.length === 0 ? (
+        <p className="panel hint">No runner is here: requests wait until one comes.</p>
+      ) : (
+        <div className="panel table-panel">
+          <table aria-label="Runners">
+            <thead>
+              <tr>
+                <th scope="col">Device</th>
+                <th scope="col">Precision</th>
+                <th scope="col">Memory</th>
+                <th scope="col">At work</th>
+              </tr>
+            </thead>
+            <tbody>
+              {runners.map(({ labels: { runner = '', device = '', precision = '' } }) => (
+                <tr key={runner}>
+                  <th scope="row">{device}</th>
+                  <td>{precision}</td>
+                  <td>
+                    {sizeText(of('darkroom_runner_resident_bytes', runner))} of{' '}
+                    {sizeText(of('darkroom_runner_machine_bytes', runner))}
+                  </td>
+                  <td>
+                    {of('darkroom_runner_busy', runner)} of {of('darkroom_runner_capacity', runner)}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </section>
+  )
+}
 
-function numbersOf(samples: readonly MetricSample[]): readonly (readonly [string, string])[] {
-  const value = (name: string) => sumOf(samples, name)
-  const startedAt = value('process_start_time_seconds')
-  return [
-    ['Runners', String(value('darkroom_runners'))],
-    ['Requests answered', String(value('darkroom_http_requests_total'))],
-    ['Open streams', String(value('darkroom_open_streams'))],
-    ['Memory of the gateway', `${Math.round(value('process_resident_memory_bytes') / MEBIBYTE)} MiB`],
-    ...(startedAt > 0 ? [['Since', new Date(startedAt * 1000).toLocaleString()] as const] : []),
-  ]
+const KEPT = [
+  ['payloads', 'Requests'],
+  ['files', 'Files'],
+] as const
+
+function DiskSection({ samples }: { readonly samples: readonly MetricSample[] }) {
+  const of = (name: string, kind: string) => sumOf(samples, name, { kind })
+  return (
+    <section className="section">
+      <h2>Disk</h2>
+      <div className="panel meters">
+        {KEPT.map(([kind, title]) => {
+          const used = of('darkroom_stored_bytes', kind)
+          const budget = of('darkroom_stored_budget_bytes', kind)
+          return (
+            <div key={kind}>
+              <p className="meter-text">
+                <span>{title}</span>
+                <span>
+                  {sizeText(used)} of {sizeText(budget)}
+                </span>
+              </p>
+              <meter aria-label={title} min={0} max={Math.max(1, budget)} value={used} />
+            </div>
+          )
+        })}
+        <p className="meter-text">
+          <span>Free</span>
+          <span>{sizeText(sumOf(samples, 'darkroom_disk_free_bytes'))}</span>
+        </p>
+      </div>
+    </section>
+  )
+}
+
+function QueueSection({ samples }: { readonly samples: readonly MetricSample[] }) {
+  const { data: endpoints = [] } = useCatalogue()
+  const count = (endpoint: string, state: string) => sumOf(samples, 'darkroom_queue_requests', { endpoint, state })
+  return (
+    <section className="section">
+      <h2>Queue</h2>
+      <div className="panel table-panel">
+        <table aria-label="Queue">
+          <thead>
+            <tr>
+              <th scope="col">Endpoint</th>
+              <th scope="col">Waiting</th>
+              <th scope="col">Running</th>
+            </tr>
+          </thead>
+          <tbody>
+            {endpoints.map(({ id }) => (
+              <tr key={id}>
+                <th scope="row">
+                  <code>{id}</code>
+                </th>
+                <td>{count(id, 'queued')}</td>
+                <td>{count(id, 'running')}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  )
+}
+
+const MINUTE = 60
+const HOUR = 60 * MINUTE
+const DAY = 24 * HOUR
+
+function durationText(seconds: number): string {
+  if (seconds < HOUR) return `${Math.floor(seconds / MINUTE)} min`
+  if (seconds < DAY) return `${Math.floor(seconds / HOUR)} h ${Math.floor((seconds % HOUR) / MINUTE)} min`
+  return `${Math.floor(seconds / DAY)} d ${Math.floor((seconds % DAY) / HOUR)} h`
+}
+
+function capitalised(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1)
 }

@@ -1,6 +1,6 @@
 import { KeyRound, Moon, Sun, SunMoon } from 'lucide-react'
 import { useEffect, useState } from 'react'
-import { NavLink } from 'react-router'
+import { NavLink, useLocation } from 'react-router'
 import { callServer, onKeyRefused, readKey } from '../api/connection.ts'
 import { KeyDialog } from './key-dialog.tsx'
 import { applyTheme, readTheme, THEMES, type Theme } from './theme.ts'
@@ -22,6 +22,8 @@ export function SiteHeader() {
   const [asking, setAsking] = useState<'no' | 'refused' | 'wanted'>('no')
   useEffect(() => onKeyRefused(() => setAsking((now) => (now === 'no' ? 'refused' : now))), [])
   const hasKey = readKey() !== undefined
+  // An endpoint's page is one of those that draw.
+  const isDrawing = useLocation().pathname.startsWith('/models/')
   // Pages that ask for nothing that wants a key would not tell that this one is wrong.
   useEffect(() => {
     if (readKey() !== undefined) void callServer(CHEAPEST_WITH_KEY).catch(() => {})
@@ -37,7 +39,12 @@ export function SiteHeader() {
       </NavLink>
       <nav aria-label="Pages">
         {PAGES.map(([path, name]) => (
-          <NavLink key={path} to={path} end={path === '/'}>
+          <NavLink
+            key={path}
+            to={path}
+            end={path === '/'}
+            className={({ isActive }) => (isActive || (path === '/' && isDrawing) ? 'active' : '')}
+          >
             {name}
           </NavLink>
         ))}

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'react'
+import { useCallback, useEffect, useRef, useState } from 'react'
 import { Swatch } from '../form/paint-view.tsx'
 import { Painter } from '../form/painter.ts'
 
@@ -10,6 +10,7 @@ interface LiveCanvasProps {
 const SIDE = 512
 const COLOURS = ['#1b1b1f', '#ffffff', '#d94f30', '#e8a33d', '#4f9d5d', '#3c78c8', '#87b6e8', '#8a5a3b']
 const QUALITY = 0.85
+const SKY = '#87b6e8'
 
 /** A canvas that is sent as it is painted. */
 export function LiveCanvas({ onPainted }: LiveCanvasProps) {
@@ -19,12 +20,7 @@ export function LiveCanvas({ onPainted }: LiveCanvasProps) {
   const [brush, setBrush] = useState(32)
   const [colour, setColour] = useState('#3c78c8')
 
-  useEffect(() => {
-    if (canvas.current === null) return
-    painter.current = new Painter(canvas.current, '#e9e4da')
-  }, [])
-
-  const publish = () => {
+  const publish = useCallback(() => {
     // Strokes come faster than a canvas is encoded; the one that is being encoded is followed by the newest.
     if (isEncoding.current) return
     isEncoding.current = true
@@ -36,10 +32,19 @@ export function LiveCanvas({ onPainted }: LiveCanvasProps) {
       'image/jpeg',
       QUALITY,
     )
-  }
+  }, [onPainted])
+
+  useEffect(() => {
+    if (canvas.current === null) return
+    painter.current = new Painter(canvas.current, SKY)
+    paintScene(canvas.current)
+    // So that there is a picture before the first stroke.
+    publish()
+  }, [publish])
+
   return (
     <div className="field">
-      <span className="label">Paint here</span>
+      <span className="label">Paint here, and it is redrawn with every stroke</span>
       <canvas
         ref={canvas}
         className="live-canvas"
@@ -86,4 +91,21 @@ export function LiveCanvas({ onPainted }: LiveCanvasProps) {
       </div>
     </div>
   )
+}
+
+/** Something to begin with: a sun over hills and water. */
+function paintScene(canvas: HTMLCanvasElement): void {
+  const context = canvas.getContext('2d')
+  if (context === null) return
+  const disc = (x: number, y: number, radius: number, colour: string) => {
+    context.fillStyle = colour
+    context.beginPath()
+    context.arc(x, y, radius, 0, 2 * Math.PI)
+    context.fill()
+  }
+  disc(SIDE * 0.72, SIDE * 0.26, SIDE * 0.1, '#e8a33d')
+  disc(SIDE * 0.2, SIDE * 0.95, SIDE * 0.42, '#4f9d5d')
+  disc(SIDE * 0.75, SIDE * 1.08, SIDE * 0.5, '#4f9d5d')
+  context.fillStyle = '#3c78c8'
+  context.fillRect(0, SIDE * 0.82, SIDE, SIDE * 0.18)
 }

@@ -23,11 +23,18 @@ export function LiveOutput({ live: { picture, frames, rate, failure } }: { reado
   }, [picture])
   return (
     <section className="panel result-panel" aria-label="Result">
-      <canvas ref={canvas} width={FIRST_SIDE} height={FIRST_SIDE} role="img" aria-label="The newest picture" />
+      <div className="live-picture">
+        <canvas ref={canvas} width={FIRST_SIDE} height={FIRST_SIDE} role="img" aria-label="The newest picture" />
+        {frames === 0 && failure === undefined ? (
+          <p className="live-wait" role="status">
+            Waiting for the first picture: the model may be loading
+          </p>
+        ) : null}
+      </div>
       <dl className="facts" data-testid="live-rate">
         <div>
           <dt>Pictures per second</dt>
-          <dd>{rate.perSecond.toFixed(1)}</dd>
+          <dd>{frames < 2 ? '–' : rate.perSecond.toFixed(1)}</dd>
         </div>
         <div>
           <dt>Latency (median)</dt>
@@ -39,7 +46,7 @@ export function LiveOutput({ live: { picture, frames, rate, failure } }: { reado
         </div>
       </dl>
       {failure === undefined ? null : (
-        <p className="error" role="alert">
+        <p className="notice-box bad" role="alert">
           {failure.message}
         </p>
       )}

@@ -1,5 +1,6 @@
 import { useState } from 'react'
 import type { OutputPicture } from '../api/pictures.ts'
+import { pictureShape } from './picture-shape.ts'
 
 interface CompareProps {
   readonly before: string
@@ -11,7 +12,7 @@ export function Compare({ before, after }: CompareProps) {
   const [percent, setPercent] = useState(50)
   return (
     <div className="compare">
-      <div className="compare-pictures">
+      <div className="compare-pictures" style={pictureShape(after)}>
         <img src={after.url} width={after.width} height={after.height} alt="After" />
         <img src={before} alt="Before" style={{ clipPath: `inset(0 ${100 - percent}% 0 0)` }} />
       </div>

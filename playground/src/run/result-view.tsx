@@ -5,6 +5,7 @@ import { type OutputPicture, safetyFlagsOf, seedOf } from '../api/pictures.ts'
 import type { Input } from '../schema/starting-input.ts'
 import { Compare } from './compare.tsx'
 import { copyPicture, fileNameOf } from './picture-actions.ts'
+import { pictureShape } from './picture-shape.ts'
 import type { FinishedRun } from './run-state.ts'
 import { UseAsInput } from './use-as-input.tsx'
 
@@ -31,15 +32,15 @@ export function ResultView({ finished, onVary, onRestore }: ResultViewProps) {
           />
         ))}
       </div>
-      <Facts finished={finished} />
-      <div className="row wrap">
-        <button type="button" className="button" onClick={() => onVary(finished)}>
+      <div className="row wrap next-steps">
+        <button type="button" className="button small" onClick={() => onVary(finished)}>
           <Shuffle aria-hidden size={16} /> Vary
         </button>
-        <button type="button" className="button" onClick={() => onRestore(finished.input)}>
+        <button type="button" className="button small" onClick={() => onRestore(finished.input)}>
           <RotateCcw aria-hidden size={16} /> Restore its input
         </button>
       </div>
+      <Facts finished={finished} />
       <details>
         <summary>Answer as JSON</summary>
         {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, which a keyboard can do in what it can reach */}
@@ -66,7 +67,14 @@ function ResultPicture({ picture, before, isFlagged, name }: ResultPictureProps)
       {isComparing && before !== undefined ? (
         <Compare before={before} after={picture} />
       ) : (
-        <img className="result-picture" src={url} width={width} height={height} alt="What was drawn" />
+        <img
+          className="result-picture"
+          src={url}
+          width={width}
+          height={height}
+          alt="What was drawn"
+          style={pictureShape(picture)}
+        />
       )}
       {isFlagged ? (
         <p className="error">The safety checker flagged this picture and a black one took its place.</p>

@@ -194,7 +194,10 @@ export interface RunnerAdvertisement {
   readonly device: string
   /** `exact`, which it is when absent, or what draws nearly the same faster. */
   readonly precision?: string
+  /** Of its machine, or of the container that it is in. */
   readonly memoryBytes: number
+  /** What its process held when it last wrote this. */
+  readonly residentBytes?: number
   /** Endpoint ids (or hints) whose models are loaded now. */
   readonly warm: readonly string[]
   /** Requests it is working on through direct channels or claims. */

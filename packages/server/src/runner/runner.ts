@@ -220,6 +220,7 @@ class EndpointRunner implements Runner {
       device: arithmetic.device,
       precision: arithmetic.precision,
       memoryBytes,
+      residentBytes: process.memoryUsage.rss(),
       warm: this.#warm(),
       busy: this.#dispatcher.busy,
       capacity: capacity ?? 1,

@@ -230,10 +230,18 @@ describe.skipIf(CHROMIUM === undefined)('the forms of the playground', { timeout
     await page.getByText('Copied').waitFor()
   })
 
-  it('shows queue and runners of the server', async () => {
+  it('shows queue, runners, memory and device of the server', async () => {
     await page.goto('/server')
-    await page.locator('.facts div', { hasText: 'Runners' }).locator('dd', { hasText: /^1$/ }).waitFor()
-    await page.getByRole('row', { name: /fal-ai\/fast-lcm-diffusion\s/ }).waitFor()
+    await page
+      .locator('.tiles div', { hasText: 'State' })
+      .locator('dd', { hasText: /^ready$/ })
+      .waitFor()
+    const runners = page.getByRole('table', { name: 'Runners' }).getByRole('row')
+    await runners.filter({ hasText: /cpu.*exact.*MiB.*0 of 4/ }).waitFor()
+    await page
+      .getByRole('table', { name: 'Queue' })
+      .getByRole('row', { name: /fal-ai\/fast-lcm-diffusion\s/ })
+      .waitFor()
   })
 
   it.each(['/', LCM, '/realtime', '/history', '/server', '/docs'])(

@@ -155,10 +155,10 @@ describe.skipIf(CHROMIUM === undefined)('the playground', { timeout: 120_000 }, 
 
   it('says why a model could not be fetched', async () => {
     await page.goto('/checkpoints')
-    await page.getByLabel('Fetch', { exact: true }).fill('no such name at all')
-    await page.getByRole('button', { name: 'Fetch' }).click()
-    await page.locator('.filters [role=status].error').waitFor()
-    expect(await page.locator('.filters [role=status]').textContent()).toMatch(/\w+ \w+/)
+    await page.getByLabel('Fetch a model').fill('no such name at all')
+    await page.getByRole('button', { name: 'Fetch', exact: true }).click()
+    await page.locator('.pull-form [role=status].error').waitFor()
+    expect(await page.locator('.pull-form [role=status]').textContent()).toMatch(/\w+ \w+/)
   })
 
   it('draws in realtime while one types', async () => {

@@ -59,6 +59,18 @@ async function readQueue(queue: Pick<RequestQueue, 'load' | 'runners'>, metrics:
   metrics.runners.set(runners.length)
   metrics.runnerDevices.reset()
   for (const { device, precision } of arithmetics(runners)) metrics.runnerDevices.inc({ device, precision })
+  showRunners(runners, metrics)
+}
+
+function showRunners(runners: readonly RunnerAdvertisement[], metrics: GatewayMetrics): void {
+  const { runnerBusy, runnerCapacity, runnerResidentBytes, runnerMachineBytes } = metrics
+  for (const gauge of [runnerBusy, runnerCapacity, runnerResidentBytes, runnerMachineBytes]) gauge.reset()
+  for (const { runnerId: runner, device, precision = 'exact', ...of } of runners) {
+    runnerBusy.set({ runner, device, precision }, of.busy)
+    runnerCapacity.set({ runner }, of.capacity)
+    if (of.residentBytes !== undefined) runnerResidentBytes.set({ runner }, of.residentBytes)
+    runnerMachineBytes.set({ runner }, of.memoryBytes)
+  }
 }
 
 function showDisk(figures: DiskFigures, { storedBytes, storedBudgetBytes, diskFreeBytes }: GatewayMetrics): void {
