@@ -71,22 +71,22 @@ export async function realtimeCallers(port: number, callers: number, nextInput: 
   }
 }
 
-/** The direct channel alone, a session per call as a sync run has it. */
+/** The direct channel alone, a conversation per call as a sync run has it. */
 export function channelCallers(runner: RunnerAdvertisement, nextInput: NextInput): Callers {
   const channel = createDirectChannel({ queue: { runners: async () => [runner] } })
   const options = { requestId: 'bench', endpointId: 'bench/idle', account: 'default', filesUrl: 'http://localhost/cdn' }
   return {
     call: async () => {
-      const session = await channel.open({ ...options, streaming: false, inlineBytes: false })
+      const conversation = await channel.open({ ...options, streaming: false, inlineBytes: false })
       try {
-        for await (const event of session.send(nextInput(), new AbortController().signal)) {
+        for await (const event of conversation.send(nextInput(), new AbortController().signal)) {
           if (event.type !== 'result') continue
           if (event.status !== 200) throw new Error(`status ${event.status}`)
           return { waitedMs: (event.output as { waited_ms: number }).waited_ms }
         }
-        throw new Error('The session ended without a result')
+        throw new Error('The conversation ended without a result')
       } finally {
-        session.close()
+        conversation.close()
       }
     },
     close: () => void channel.close(),

@@ -19,7 +19,7 @@ type PackageName = (typeof PACKAGES)[number]
 const PLAIN_MODULES: Readonly<Record<PackageName, readonly string[]>> = {
   client: [],
   engine: [],
-  server: ['db/checkpoint-worker.mjs', 'models/hash-worker.mjs'],
+  server: ['db/wal-checkpoint-worker.mjs', 'models/hash-worker.mjs'],
 }
 
 /** @returns the paths of the tarballs */

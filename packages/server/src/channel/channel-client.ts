@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { requestError, WireError } from '../errors/errors.ts'
 import type { RequestQueue, RunnerAdvertisement } from '../queue/request-queue.ts'
-import { ClientSession } from './client-session.ts'
-import type { DirectChannel, DirectSession, SessionOptions } from './direct-channel.ts'
+import { ClientConversation } from './client-conversation.ts'
+import type { ConversationOptions, DirectChannel, DirectConversation } from './direct-channel.ts'
 import { RunnerConnection } from './runner-connection.ts'
 import { RunnerDirectory } from './runner-directory.ts'
 import { startTimeoutError } from './start-timeout.ts'
@@ -29,7 +29,7 @@ class PooledDirectChannel implements DirectChannel {
   readonly #connections = new Map<string, Promise<RunnerConnection>>()
   /** The same connections once they are up: choosing among runners must not wait for one that is being dialled. */
   readonly #up = new Map<string, RunnerConnection>()
-  /** Sessions that wait for a connection: a burst on a cold start must not all choose the same runner. */
+  /** Conversations that wait for a connection: a burst on a cold start must not all choose the same runner. */
   readonly #waiting = new Map<string, number>()
   #waits = true
   #closed = false
@@ -42,16 +42,16 @@ class PooledDirectChannel implements DirectChannel {
     )
   }
 
-  async open(session: SessionOptions): Promise<DirectSession> {
-    const { endpointId, startTimeoutSeconds } = session
+  async open(conversation: ConversationOptions): Promise<DirectConversation> {
+    const { endpointId, startTimeoutSeconds } = conversation
     if (this.#options.endpointExists?.(endpointId) === false) {
       throw new WireError(404, `Application "${endpointId}" not found`)
     }
     const waitSeconds = startTimeoutSeconds ?? this.#options.runnerWaitSeconds ?? 30
     const waitUntil = performance.now() + waitSeconds * 1000
     while (!this.#closed) {
-      const connection = await this.#connectToOne(session)
-      if (connection !== undefined) return new ClientSession(connection, session, waitUntil)
+      const connection = await this.#connectToOne(conversation)
+      if (connection !== undefined) return new ClientConversation(connection, conversation, waitUntil)
       if (!this.#waits || performance.now() >= waitUntil) break
       await sleep(RUNNER_POLL_MILLISECONDS)
     }
@@ -69,23 +69,23 @@ class PooledDirectChannel implements DirectChannel {
     for (const connection of this.#connections.values()) (await connection.catch(() => undefined))?.close()
   }
 
-  async #connectToOne(session: SessionOptions): Promise<RunnerConnection | undefined> {
-    for (const runner of this.#byPreference(await this.#directory.of(session.endpointId), session)) {
+  async #connectToOne(conversation: ConversationOptions): Promise<RunnerConnection | undefined> {
+    for (const runner of this.#byPreference(await this.#directory.of(conversation.endpointId), conversation)) {
       const connection = this.#up.get(runner.runnerId) ?? (await this.#dial(runner))
       if (connection !== undefined) return connection
     }
     return undefined
   }
 
-  /** Best first: the hinted runner, then one that has the model loaded, then the least busy, then the fewest sessions. */
-  #byPreference(runners: readonly RunnerAdvertisement[], session: SessionOptions): RunnerAdvertisement[] {
+  /** Best first: the hinted runner, then one that has the model loaded, then the least busy, then the fewest conversations. */
+  #byPreference(runners: readonly RunnerAdvertisement[], conversation: ConversationOptions): RunnerAdvertisement[] {
     if (runners.length < 2) return [...runners]
-    const { endpointId, runnerHint } = session
+    const { endpointId, runnerHint } = conversation
     const rank = (runner: RunnerAdvertisement): readonly number[] => [
       runnerHint !== undefined && runner.warm.includes(runnerHint) ? 0 : 1,
       runner.warm.includes(endpointId) ? 0 : 1,
       this.#load(runner),
-      (this.#up.get(runner.runnerId)?.sessions ?? 0) + (this.#waiting.get(runner.runnerId) ?? 0),
+      (this.#up.get(runner.runnerId)?.conversations ?? 0) + (this.#waiting.get(runner.runnerId) ?? 0),
     ]
     return runners
       .map((runner) => ({ runner, rank: rank(runner) }))
@@ -133,7 +133,8 @@ class PooledDirectChannel implements DirectChannel {
     const listed = new Set(runners.map((runner) => runner.runnerId))
     for (const [runnerId, waiting] of this.#waiting) if (waiting === 0) this.#waiting.delete(runnerId)
     for (const connection of this.#up.values()) {
-      if (!listed.has(connection.runnerId) && connection.sessions === 0 && connection.underway === 0) connection.close()
+      if (!listed.has(connection.runnerId) && connection.conversations === 0 && connection.underway === 0)
+        connection.close()
     }
   }
 }

@@ -17,7 +17,7 @@ export interface ChannelServerOptions {
   readonly advertisedHost?: string
   /** Shared secret that a gateway must present. */
   readonly token: string
-  /** Works on one input; a session's inputs come one after the other. */
+  /** Works on one input; a conversation's inputs come one after the other. */
   readonly run: (work: DirectWork) => Promise<void>
 }
 

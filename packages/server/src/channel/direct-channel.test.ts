@@ -6,7 +6,7 @@ import { openTestQueue, type TestQueue } from '../../test/fakes/test-queue.ts'
 import { type Runner, type RunnerOptions, startRunner } from '../runner/runner.ts'
 import { createDirectChannel, type DirectChannelOptions } from './channel-client.ts'
 import { createChannelServer } from './channel-server.ts'
-import type { ChannelEvent, DirectChannel, SessionOptions } from './direct-channel.ts'
+import type { ChannelEvent, ConversationOptions, DirectChannel } from './direct-channel.ts'
 
 const toClose: (() => Promise<void>)[] = []
 
@@ -45,7 +45,7 @@ function channelOver(queue: TestQueue, options: Partial<DirectChannelOptions> = 
   return channel
 }
 
-function session(endpointId: string, options: Partial<SessionOptions> = {}): SessionOptions {
+function conversation(endpointId: string, options: Partial<ConversationOptions> = {}): ConversationOptions {
   return {
     requestId: 'r',
     endpointId,
@@ -59,7 +59,7 @@ function session(endpointId: string, options: Partial<SessionOptions> = {}): Ses
 
 const NEVER = new AbortController().signal
 
-async function send(channel: DirectChannel, options: SessionOptions, input: unknown, signal = NEVER) {
+async function send(channel: DirectChannel, options: ConversationOptions, input: unknown, signal = NEVER) {
   const opened = await channel.open(options)
   const events: ChannelEvent[] = []
   for await (const event of opened.send(input, signal)) events.push(event)
@@ -80,7 +80,7 @@ describe('the direct channel', () => {
       text: 'Zürich 🗺️',
       list: [1, null, [2, { three: 3 }]],
     }
-    const events = await send(channelOver(queue), session('fake/echo'), input)
+    const events = await send(channelOver(queue), conversation('fake/echo'), input)
     expect(events.map((event) => event.type)).toEqual(['started', 'result'])
     expect(events.at(-1)).toMatchObject({ status: 200, output: input })
     expect(events.at(-1)).toMatchObject({
@@ -92,29 +92,29 @@ describe('the direct channel', () => {
     const queue = await openQueue()
     await startFakeRunner(queue)
     const channel = channelOver(queue)
-    const events = await send(channel, session('fake/echo'), { a: JSON.parse('{"__proto__":{"x":1},"b":2}') })
+    const events = await send(channel, conversation('fake/echo'), { a: JSON.parse('{"__proto__":{"x":1},"b":2}') })
     expect(events.at(-1)).toMatchObject({ status: 200, output: { a: { b: 2 } } })
     const deep = JSON.parse(`${'['.repeat(1000)}${']'.repeat(1000)}`)
-    await expect(send(channel, session('fake/echo'), deep)).rejects.toMatchObject({ status: 422 })
+    await expect(send(channel, conversation('fake/echo'), deep)).rejects.toMatchObject({ status: 422 })
   })
 
   it('brings logs, partial outputs where they are wanted, and the result last', async () => {
     const queue = await openQueue()
     await startFakeRunner(queue)
     const channel = channelOver(queue)
-    const streamed = await send(channel, session('fake/steps', { streaming: true }), { steps: 2 })
+    const streamed = await send(channel, conversation('fake/steps', { streaming: true }), { steps: 2 })
     expect(streamed.map((event) => event.type)).toEqual(['started', 'log', 'partial', 'log', 'partial', 'result'])
-    const plain = await send(channel, session('fake/steps'), { steps: 2 })
+    const plain = await send(channel, conversation('fake/steps'), { steps: 2 })
     expect(plain.map((event) => event.type)).toEqual(['started', 'log', 'log', 'result'])
   })
 
   it('drops older partial outputs for a slow reader, never the result, and does not hold up the runner', async () => {
     const queue = await openQueue()
     await startFakeRunner(queue)
-    const opened = await channelOver(queue).open(session('fake/steps', { streaming: true }))
+    const opened = await channelOver(queue).open(conversation('fake/steps', { streaming: true }))
     const events: ChannelEvent[] = []
     const iterator = opened.send({ steps: 200, ms: 0 }, NEVER)[Symbol.asyncIterator]()
-    // The second send of a session starts when the first is done: its answer says that the first was not held up.
+    // The second send of a conversation starts when the first is done: its answer says that the first was not held up.
     for await (const _ of opened.send({ steps: 0 }, NEVER)) void _
     for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) events.push(next.value)
     const partials = events.filter((event) => event.type === 'partial')
@@ -127,15 +127,15 @@ describe('the direct channel', () => {
     const queue = await openQueue()
     await startFakeRunner(queue)
     const channel = channelOver(queue)
-    expect((await send(channel, session('fake/refuse'), {})).at(-1)).toMatchObject({
+    expect((await send(channel, conversation('fake/refuse'), {})).at(-1)).toMatchObject({
       type: 'result',
       status: 422,
       headers: { 'x-fal-billable-units': '0' },
     })
-    expect((await send(channel, session('fake/broken'), {})).at(-1)).toMatchObject({ status: 500 })
+    expect((await send(channel, conversation('fake/broken'), {})).at(-1)).toMatchObject({ status: 500 })
   })
 
-  it('works on a session’s inputs in order, on several sessions at a time', async () => {
+  it('works on a conversation’s inputs in order, on several conversations at a time', async () => {
     const queue = await openQueue()
     await startFakeRunner(queue, { capacity: 2 })
     const channel = channelOver(queue)
@@ -144,7 +144,10 @@ describe('the direct channel', () => {
       for await (const event of opened.send({ steps: 1, ms, tag }, NEVER))
         if (event.type === 'result') finished.push(tag)
     }
-    const [slow, quick] = await Promise.all([channel.open(session('fake/steps')), channel.open(session('fake/steps'))])
+    const [slow, quick] = await Promise.all([
+      channel.open(conversation('fake/steps')),
+      channel.open(conversation('fake/steps')),
+    ])
     await Promise.all([run(slow, 'slow 1', 60), run(slow, 'slow 2', 1), run(quick, 'quick', 1)])
     expect(finished).toEqual(['quick', 'slow 1', 'slow 2'])
   })
@@ -154,28 +157,28 @@ describe('the direct channel', () => {
     await startFakeRunner(queue)
     const channel = channelOver(queue)
     const controller = new AbortController()
-    const cancelled = send(channel, session('fake/steps'), { steps: 1_000_000, ms: 5 }, controller.signal)
+    const cancelled = send(channel, conversation('fake/steps'), { steps: 1_000_000, ms: 5 }, controller.signal)
     setTimeout(() => controller.abort(), 30)
     await expect(cancelled).rejects.toMatchObject({ status: 499, errorType: 'client_cancelled' })
     // The only slot is free again, so the handler did stop.
-    expect((await send(channel, session('fake/echo'), {})).at(-1)).toMatchObject({ status: 200 })
+    expect((await send(channel, conversation('fake/echo'), {})).at(-1)).toMatchObject({ status: 200 })
   })
 
   it('cancels the work when the reader leaves', async () => {
     const queue = await openQueue()
     await startFakeRunner(queue)
     const channel = channelOver(queue)
-    const opened = await channel.open(session('fake/steps', { streaming: true }))
+    const opened = await channel.open(conversation('fake/steps', { streaming: true }))
     for await (const event of opened.send({ steps: 1_000_000, ms: 5 }, NEVER)) if (event.type === 'partial') break
-    expect((await send(channel, session('fake/echo'), {})).at(-1)).toMatchObject({ status: 200 })
+    expect((await send(channel, conversation('fake/echo'), {})).at(-1)).toMatchObject({ status: 200 })
   })
 
   it('ends the call with 504 when the work did not start in time, and leaves the running work alone', async () => {
     const queue = await openQueue()
     await startFakeRunner(queue)
     const channel = channelOver(queue)
-    const first = send(channel, session('fake/deaf'), { ms: 150 })
-    await expect(send(channel, session('fake/echo', { startTimeoutSeconds: 0.03 }), {})).rejects.toMatchObject({
+    const first = send(channel, conversation('fake/deaf'), { ms: 150 })
+    await expect(send(channel, conversation('fake/echo', { startTimeoutSeconds: 0.03 }), {})).rejects.toMatchObject({
       status: 504,
       errorType: 'request_timeout',
       headers: { 'x-fal-request-timeout-type': 'user' },
@@ -186,7 +189,7 @@ describe('the direct channel', () => {
   it('leaves work alone that started in time', async () => {
     const queue = await openQueue()
     await startFakeRunner(queue)
-    const events = await send(channelOver(queue), session('fake/deaf', { startTimeoutSeconds: 0.1 }), { ms: 200 })
+    const events = await send(channelOver(queue), conversation('fake/deaf', { startTimeoutSeconds: 0.1 }), { ms: 200 })
     expect(events.at(-1)).toMatchObject({ type: 'result', status: 200 })
   })
 
@@ -194,14 +197,14 @@ describe('the direct channel', () => {
     const queue = await openQueue()
     const runner = await startFakeRunner(queue)
     const channel = channelOver(queue)
-    const opened = await channel.open(session('fake/hang'))
+    const opened = await channel.open(conversation('fake/hang'))
     const iterator = opened.send({}, NEVER)[Symbol.asyncIterator]()
     await iterator.next()
     await runner.drain(0)
     await expect(iterator.next()).rejects.toMatchObject({ status: 503, errorType: 'runner_disconnected' })
     await opened.closed
     const next = await startFakeRunner(queue)
-    const events = await send(channel, session('fake/echo'), {})
+    const events = await send(channel, conversation('fake/echo'), {})
     expect(events.at(-1)).toMatchObject({ headers: { 'x-fal-served-from': next.runnerId } })
   })
 
@@ -210,13 +213,13 @@ describe('the direct channel', () => {
     const queue = await openQueue()
     const leaving = await startFakeRunner(queue, { endpoints: [gate.endpoint] })
     const channel = channelOver(queue)
-    const held = await channel.open(session('fake/gate'))
+    const held = await channel.open(conversation('fake/gate'))
     const iterator = held.send({ tag: 'held' }, NEVER)[Symbol.asyncIterator]()
     await gate.entered
     const drained = leaving.drain(10)
     await held.closed
     const staying = await startFakeRunner(queue)
-    expect((await send(channel, session('fake/echo'), {})).at(-1)).toMatchObject({
+    expect((await send(channel, conversation('fake/echo'), {})).at(-1)).toMatchObject({
       headers: { 'x-fal-served-from': staying.runnerId },
     })
     gate.open()
@@ -228,12 +231,14 @@ describe('the direct channel', () => {
   it('waits for a runner that is still starting; without one it answers 503, or 504 at the caller’s deadline', async () => {
     const queue = await openQueue()
     const channel = channelOver(queue, { runnerWaitSeconds: 0.05, endpointExists: (id) => id !== 'fake/unknown' })
-    await expect(channel.open(session('fake/unknown'))).rejects.toMatchObject({ status: 404 })
-    await expect(channel.open(session('fake/echo'))).rejects.toMatchObject({ errorType: 'runner_scheduling_failure' })
-    await expect(channel.open(session('fake/echo', { startTimeoutSeconds: 0.05 }))).rejects.toMatchObject({
+    await expect(channel.open(conversation('fake/unknown'))).rejects.toMatchObject({ status: 404 })
+    await expect(channel.open(conversation('fake/echo'))).rejects.toMatchObject({
+      errorType: 'runner_scheduling_failure',
+    })
+    await expect(channel.open(conversation('fake/echo', { startTimeoutSeconds: 0.05 }))).rejects.toMatchObject({
       errorType: 'request_timeout',
     })
-    const waiting = send(channel, session('fake/echo', { startTimeoutSeconds: 10 }), {})
+    const waiting = send(channel, conversation('fake/echo', { startTimeoutSeconds: 10 }), {})
     await startFakeRunner(queue)
     expect((await waiting).at(-1)).toMatchObject({ status: 200 })
   })
@@ -242,14 +247,14 @@ describe('the direct channel', () => {
     const queue = await openQueue()
     const channel = channelOver(queue, { runnerWaitSeconds: 600 })
     const refusal = { status: 503, errorType: 'runner_scheduling_failure' }
-    const waiting = expect(channel.open(session('fake/echo'))).rejects.toMatchObject(refusal)
+    const waiting = expect(channel.open(conversation('fake/echo'))).rejects.toMatchObject(refusal)
     channel.stopWaiting()
     await waiting
-    await expect(channel.open(session('fake/echo', { startTimeoutSeconds: 600 }))).rejects.toMatchObject(refusal)
+    await expect(channel.open(conversation('fake/echo', { startTimeoutSeconds: 600 }))).rejects.toMatchObject(refusal)
     await startFakeRunner(queue)
     await expect
       .poll(() =>
-        channel.open(session('fake/echo')).then(
+        channel.open(conversation('fake/echo')).then(
           () => 'opened',
           () => 'refused',
         ),
@@ -264,8 +269,8 @@ describe('the direct channel', () => {
     const warm = await startFakeRunner(queue, { runnerId: 'b', warm: () => ['fake/echo'] })
     const hinted = await startFakeRunner(queue, { runnerId: 'c', warm: () => ['lora:a'] })
     const channel = channelOver(queue)
-    const servedBy = async (endpointId: string, options: Partial<SessionOptions> = {}) => {
-      const result = (await send(channel, session(endpointId, options), {})).at(-1)
+    const servedBy = async (endpointId: string, options: Partial<ConversationOptions> = {}) => {
+      const result = (await send(channel, conversation(endpointId, options), {})).at(-1)
       return result?.type === 'result' ? result.headers['x-fal-served-from'] : undefined
     }
     expect(await servedBy('fake/echo')).toBe(warm.runnerId)
@@ -279,12 +284,12 @@ describe('the direct channel', () => {
     const first = await startFakeRunner(queue, { endpoints: [gate.endpoint] })
     const second = await startFakeRunner(queue, { endpoints: [gate.endpoint] })
     const channel = channelOver(queue)
-    const burst = await Promise.all([channel.open(session('fake/gate')), channel.open(session('fake/gate'))])
-    const answers = [send(channel, session('fake/gate'), {})]
+    const burst = await Promise.all([channel.open(conversation('fake/gate')), channel.open(conversation('fake/gate'))])
+    const answers = [send(channel, conversation('fake/gate'), {})]
     await gate.entered
-    // One session each, and a third on the runner that works: the idle one has fewer. Now as many there, idle.
-    const spare = await channel.open(session('fake/gate'))
-    answers.push(send(channel, session('fake/gate'), {}))
+    // One conversation each, and a third on the runner that works: the idle one has fewer. Now as many there, idle.
+    const spare = await channel.open(conversation('fake/gate'))
+    answers.push(send(channel, conversation('fake/gate'), {}))
     gate.open()
     const served = (await Promise.all(answers)).map((events) => {
       const result = events.at(-1)

@@ -1,11 +1,11 @@
 /**
  * The direct channel between gateway and runner, for work that is not durable: sync runs, streams and realtime
- * sessions. The runner listens (WebSocket, msgpack frames, shared token), the gateway connects, on one machine or
+ * connections. The runner listens (WebSocket, msgpack frames, shared token), the gateway connects, on one machine or
  * many. Queue requests never pass through here.
  */
 import type { LogEntry } from '../queue/request-queue.ts'
 
-export interface SessionOptions {
+export interface ConversationOptions {
   readonly requestId: string
   readonly endpointId: string
   readonly keyId?: string
@@ -37,24 +37,24 @@ export type ChannelEvent =
     }
 
 /** One conversation with one runner; inputs are worked on in order. */
-export interface DirectSession {
+export interface DirectConversation {
   /**
    * Sends one input (the request body: a plain object, may hold bigint and Uint8Array) and yields what happens, the last
    * event being `result`. Aborting the signal cancels the work.
    * @throws WireError 503 `runner_disconnected` when the runner goes away
    */
   send(input: unknown, signal: AbortSignal): AsyncIterable<ChannelEvent>
-  /** Resolves when the runner went away or the session was closed. */
+  /** Resolves when the runner went away or the conversation was closed. */
   readonly closed: Promise<void>
   close(): void
 }
 
 export interface DirectChannel {
   /**
-   * Picks a live runner of the endpoint (warm first, then least busy) and opens a session on it.
+   * Picks a live runner of the endpoint (warm first, then least busy) and opens a conversation on it.
    * @throws WireError 404 when no endpoint of that id exists, 503 `runner_scheduling_failure` when no runner is up
    */
-  open(options: SessionOptions): Promise<DirectSession>
+  open(options: ConversationOptions): Promise<DirectConversation>
   /** From here on, and for those that wait already, `open` fails where no runner is up, instead of waiting for one. */
   stopWaiting(): void
   close(): Promise<void>
@@ -62,7 +62,7 @@ export interface DirectChannel {
 
 /** The runner's side: one input that a gateway wants answered. The last event emitted must be `result`. */
 export interface DirectWork {
-  readonly session: SessionOptions
+  readonly conversation: ConversationOptions
   readonly input: unknown
   /** Aborts when the gateway cancels or goes away. */
   readonly signal: AbortSignal

@@ -7,7 +7,7 @@ const LARGE_MESSAGE_BYTES = 1024 * 1024
 const LAZY_MILLISECONDS = 50
 
 /**
- * Writes frames to a socket, those of one round of the event loop as one message. A sync run opens a session and sends its
+ * Writes frames to a socket, those of one round of the event loop as one message. A sync run opens a conversation and sends its
  * input in one round, and under load many requests arrive in one; as messages of their own they cost a system call each,
  * the dearest part of the whole path.
  */

@@ -1,19 +1,19 @@
 import { decode, decodeMulti, Encoder, ExtensionCodec } from '@msgpack/msgpack'
 import { fieldError } from '../errors/errors.ts'
-import type { ChannelEvent, SessionOptions } from './direct-channel.ts'
+import type { ChannelEvent, ConversationOptions } from './direct-channel.ts'
 
 /**
- * Frames of the direct channel, each one a MessagePack array; a binary WebSocket message holds one or more. Sessions and
+ * Frames of the direct channel, each one a MessagePack array; a binary WebSocket message holds one or more. Conversations and
  * works are numbered by the gateway; work numbers are unique within a socket.
  */
 export type GatewayFrame =
-  | readonly ['open', session: number, options: SessionOptions]
+  | readonly ['open', conversation: number, options: ConversationOptions]
   /** The input is encoded on its own, so one that cannot be read spoils its work and not the socket. */
-  | readonly ['send', session: number, work: number, input: Uint8Array]
+  | readonly ['send', conversation: number, work: number, input: Uint8Array]
   | readonly ['cancel', work: number]
   /** The reader took one `partial`: the runner may send another. */
   | readonly ['ack', work: number]
-  | readonly ['close', session: number]
+  | readonly ['close', conversation: number]
 
 export type RunnerFrame =
   | readonly ['event', work: number, event: ChannelEvent]

@@ -2,7 +2,7 @@ import { WebSocket } from 'ws'
 import { requestError } from '../errors/errors.ts'
 import type { RunnerAdvertisement } from '../queue/request-queue.ts'
 import { awakeInterval } from './awake-interval.ts'
-import type { SessionOptions } from './direct-channel.ts'
+import type { ConversationOptions } from './direct-channel.ts'
 import { FrameWriter } from './frame-writer.ts'
 import {
   CHANNEL_PROTOCOL,
@@ -25,13 +25,13 @@ export interface WorkLimits {
   readonly startTimeout: { readonly seconds: number; readonly remainingMs: number } | undefined
 }
 
-/** The gateway's end of the socket to one runner. Every session on that runner shares it. */
+/** The gateway's end of the socket to one runner. Every conversation on that runner shares it. */
 export class RunnerConnection {
   readonly runnerId: string
   readonly #socket: WebSocket
   readonly #writer: FrameWriter<GatewayFrame>
   readonly #works = new Map<number, WorkEvents>()
-  readonly #sessions = new Map<number, () => void>()
+  readonly #conversations = new Map<number, () => void>()
   readonly #onGone: () => void
   #counter = 0
   #draining = false
@@ -72,27 +72,27 @@ export class RunnerConnection {
     return this.#works.size
   }
 
-  get sessions(): number {
-    return this.#sessions.size
+  get conversations(): number {
+    return this.#conversations.size
   }
 
-  /** @param onClosed called when the session can take no further input */
-  openSession(options: SessionOptions, onClosed: () => void): number {
-    const session = ++this.#counter
-    this.#sessions.set(session, onClosed)
-    this.#writer.write(['open', session, options])
-    return session
+  /** @param onClosed called when the conversation can take no further input */
+  openConversation(options: ConversationOptions, onClosed: () => void): number {
+    const conversation = ++this.#counter
+    this.#conversations.set(conversation, onClosed)
+    this.#writer.write(['open', conversation, options])
+    return conversation
   }
 
-  closeSession(session: number): void {
-    if (this.#sessions.delete(session)) this.#writer.writeLazily(['close', session])
+  closeConversation(conversation: number): void {
+    if (this.#conversations.delete(conversation)) this.#writer.writeLazily(['close', conversation])
     this.#hangUpIfDrained()
   }
 
   /**
    * @throws WireError 422 for an input that cannot be sent
    */
-  send(session: number, input: unknown, limits: WorkLimits): WorkEvents {
+  send(conversation: number, input: unknown, limits: WorkLimits): WorkEvents {
     const bytes = encodeInput(input)
     const work = ++this.#counter
     const { signal, startTimeout } = limits
@@ -113,7 +113,7 @@ export class RunnerConnection {
       startTimeout &&
       setTimeout(() => events.abandon(startTimeoutError(startTimeout.seconds)), startTimeout.remainingMs)
     this.#works.set(work, events)
-    this.#writer.write(['send', session, work, bytes])
+    this.#writer.write(['send', conversation, work, bytes])
     if (signal.aborted) abandon()
     else signal.addEventListener('abort', abandon, { once: true })
     return events
@@ -134,13 +134,13 @@ export class RunnerConnection {
     }
   }
 
-  /** A runner that is going: its sessions end as soon as they are idle, then the socket. */
+  /** A runner that is going: its conversations end as soon as they are idle, then the socket. */
   #drain(): void {
     if (this.#draining) return
     this.#draining = true
     clearInterval(this.#ping)
     this.#onGone()
-    for (const onClosed of this.#sessions.values()) onClosed()
+    for (const onClosed of this.#conversations.values()) onClosed()
     this.#hangUpIfDrained()
   }
 
@@ -153,8 +153,8 @@ export class RunnerConnection {
     if (!this.#draining) this.#onGone()
     const lost = requestError('runner_disconnected', 'The runner disconnected before the request was answered')
     for (const events of [...this.#works.values()]) events.fail(lost)
-    for (const onClosed of this.#sessions.values()) onClosed()
-    this.#sessions.clear()
+    for (const onClosed of this.#conversations.values()) onClosed()
+    this.#conversations.clear()
   }
 
   /** A machine that vanished never closes its sockets: two unanswered pings do. */

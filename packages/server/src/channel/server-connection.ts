@@ -1,22 +1,22 @@
 import type { WebSocket } from 'ws'
 import { toErrorAnswer } from '../errors/error-answer.ts'
 import { fieldError } from '../errors/errors.ts'
-import type { ChannelEvent, DirectWork, SessionOptions } from './direct-channel.ts'
+import type { ChannelEvent, ConversationOptions, DirectWork } from './direct-channel.ts'
 import { FrameWriter } from './frame-writer.ts'
 import { decodeFrames, decodeInput, type GatewayFrame, type RunnerFrame } from './frames.ts'
 
-interface ServerSession {
-  readonly options: SessionOptions
-  /** Settles when the session's works so far are done. */
+interface ServerConversation {
+  readonly options: ConversationOptions
+  /** Settles when the conversation's works so far are done. */
   tail: Promise<void>
 }
 
-/** The runner's end of one gateway's socket: many sessions, each working on one input at a time. */
+/** The runner's end of one gateway's socket: many conversations, each working on one input at a time. */
 export class ServerConnection {
   readonly #socket: WebSocket
   readonly #run: (work: DirectWork) => Promise<void>
   readonly #writer: FrameWriter<RunnerFrame>
-  readonly #sessions = new Map<number, ServerSession>()
+  readonly #conversations = new Map<number, ServerConversation>()
   readonly #works = new Map<number, ServerWork>()
 
   constructor(socket: WebSocket, run: (work: DirectWork) => Promise<void>) {
@@ -42,7 +42,7 @@ export class ServerConnection {
   #onFrame(frame: GatewayFrame): void {
     switch (frame[0]) {
       case 'open':
-        this.#sessions.set(frame[1], { options: frame[2], tail: Promise.resolve() })
+        this.#conversations.set(frame[1], { options: frame[2], tail: Promise.resolve() })
         break
       case 'send':
         this.#enqueue(frame[1], frame[2], frame[3])
@@ -54,17 +54,17 @@ export class ServerConnection {
         this.#works.get(frame[1])?.acknowledge()
         break
       case 'close':
-        this.#sessions.delete(frame[1])
+        this.#conversations.delete(frame[1])
         break
     }
   }
 
-  #enqueue(sessionNumber: number, number: number, input: Uint8Array): void {
-    const session = this.#sessions.get(sessionNumber)
-    if (session === undefined) throw new Error(`Expected an open session, found number ${sessionNumber}`)
-    const work = new ServerWork(session.options, (event) => this.#writer.write(['event', number, event]))
+  #enqueue(conversationNumber: number, number: number, input: Uint8Array): void {
+    const conversation = this.#conversations.get(conversationNumber)
+    if (conversation === undefined) throw new Error(`Expected an open conversation, found number ${conversationNumber}`)
+    const work = new ServerWork(conversation.options, (event) => this.#writer.write(['event', number, event]))
     this.#works.set(number, work)
-    session.tail = session.tail
+    conversation.tail = conversation.tail
       .then(() => work.run(input, this.#run))
       .finally(() => {
         this.#works.delete(number)
@@ -80,15 +80,15 @@ const PARTIAL_WINDOW = 8
  * ones: they are previews, and the device must not wait for a slow socket.
  */
 class ServerWork implements DirectWork {
-  readonly session: SessionOptions
+  readonly conversation: ConversationOptions
   input: unknown
   readonly #send: (event: ChannelEvent) => void
   readonly #controller = new AbortController()
   #underway = 0
   #newest: ChannelEvent | undefined
 
-  constructor(session: SessionOptions, send: (event: ChannelEvent) => void) {
-    this.session = session
+  constructor(conversation: ConversationOptions, send: (event: ChannelEvent) => void) {
+    this.conversation = conversation
     this.#send = send
   }
 

@@ -22,7 +22,7 @@ afterEach(async () => {
 })
 
 async function open(file = join(folder, 'darkroom.db')): Promise<Database> {
-  const database = await openLibsqlDatabase(file, { busyTimeoutMilliseconds: 100 })
+  const database = await openLibsqlDatabase(file, { busyTimeoutMs: 100 })
   opened.push(database)
   return database
 }

@@ -2,17 +2,17 @@ import { mkdirSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Kysely } from 'kysely'
 import Libsql from 'libsql'
-import { Checkpoints } from './checkpoints.ts'
 import type { Database, Durability, Query } from './database.ts'
 import { DatabaseError, type DatabaseFailure, databaseError } from './database-error.ts'
 import { LibsqlDialect } from './libsql-dialect.ts'
 import { migrate } from './migrate.ts'
 import type { Schema } from './tables.ts'
+import { WalCheckpoints } from './wal-checkpoints.ts'
 import { writeLockOf } from './write-lock.ts'
 
 export interface LibsqlOptions {
   /** How long a writer waits for another process's transaction. */
-  readonly busyTimeoutMilliseconds?: number
+  readonly busyTimeoutMs?: number
 }
 
 /**
@@ -25,16 +25,16 @@ export interface LibsqlOptions {
  */
 export async function openLibsqlDatabase(file: string, options: LibsqlOptions = {}): Promise<Database> {
   const path = absolute(file)
-  const timeout = options.busyTimeoutMilliseconds ?? 5000
+  const timeout = options.busyTimeoutMs ?? 5000
   const opened: Kysely<Schema>[] = []
   const connect = (pragmas: readonly string[]): Query => {
     const query = new Kysely<Schema>({ dialect: new LibsqlDialect(openConnection(path, timeout, pragmas)) })
     opened.push(query)
     return query
   }
-  const checkpoints = new Checkpoints(path)
+  const walCheckpoints = new WalCheckpoints(path)
   const close = async () => {
-    await checkpoints.close()
+    await walCheckpoints.close()
     await Promise.all(opened.map((query) => query.destroy()))
   }
   const writeLock = writeLockOf(path)
@@ -43,7 +43,7 @@ export async function openLibsqlDatabase(file: string, options: LibsqlOptions = 
     const synced = connect(['synchronous = full', 'fullfsync = on'])
     await writeLock.run(() => migrate(synced, 'sqlite'))
     const relaxed = connect(['synchronous = normal'])
-    return new LibsqlDatabase(path, { synced, relaxed }, connect(['query_only = on']), checkpoints, close)
+    return new LibsqlDatabase(path, { synced, relaxed }, connect(['query_only = on']), walCheckpoints, close)
   } catch (error) {
     await close()
     throw databaseError(error, path, failureOf)
@@ -61,20 +61,20 @@ class LibsqlDatabase implements Database {
   readonly #path: string
   readonly #writers: Readonly<Record<Durability, Query>>
   readonly #reader: Query
-  readonly #checkpoints: Checkpoints
+  readonly #walCheckpoints: WalCheckpoints
   readonly #close: () => Promise<void>
 
   constructor(
     path: string,
     writers: Readonly<Record<Durability, Query>>,
     reader: Query,
-    checkpoints: Checkpoints,
+    walCheckpoints: WalCheckpoints,
     close: () => Promise<void>,
   ) {
     this.#path = path
     this.#writers = writers
     this.#reader = reader
-    this.#checkpoints = checkpoints
+    this.#walCheckpoints = walCheckpoints
     this.#close = close
   }
 
@@ -84,7 +84,7 @@ class LibsqlDatabase implements Database {
 
   async execute<T>(durability: Durability, work: (query: Query) => Promise<T>): Promise<T> {
     const result = await this.#named(() => writeLockOf(this.#path).run(() => work(this.#writers[durability])))
-    this.#checkpoints.countWrite()
+    this.#walCheckpoints.countWrite()
     return result
   }
 

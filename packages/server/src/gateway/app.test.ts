@@ -40,7 +40,7 @@ describe('three ways in', () => {
   test('fal’s host names stand for its surfaces, and its answers name them', async () => {
     const run = await rig.app.request('https://fal.run/acme/echo', BODY)
     expect(await run.json()).toEqual({ prompt: 'a', count: 1 })
-    expect(rig.sessions[0]?.filesUrl).toBe('https://v3.fal.media')
+    expect(rig.conversations[0]?.filesUrl).toBe('https://v3.fal.media')
     const submit = await rig.app.request('https://queue.fal.run/acme/echo/twice', BODY)
     const { response_url, request_id } = await jsonOf<Submitted>(submit)
     expect(response_url).toBe(`https://queue.fal.run/acme/echo/requests/${request_id}`)
@@ -110,7 +110,7 @@ describe('three ways in', () => {
     const { status_url } = await jsonOf<Submitted>(submit)
     expect(status_url).toMatch(/^https:\/\/images\.example\.com\/darkroom\/queue\/acme\/echo\/requests\//)
     await rig.app.request('/run/acme/echo', BODY)
-    expect(rig.sessions[0]?.filesUrl).toBe('https://images.example.com/darkroom/cdn')
+    expect(rig.conversations[0]?.filesUrl).toBe('https://images.example.com/darkroom/cdn')
   })
 })
 

@@ -38,7 +38,7 @@ function run(authorization: string | undefined, path = '/run/acme/echo') {
 test.each(['Key', 'key', 'KEY', 'Bearer', 'bearer'])('%s id:secret opens run and queue', async (scheme) => {
   const credentials = `${scheme} ${key.keyId}:${key.secret}`
   expect((await run(credentials)).status).toBe(200)
-  expect(rig.sessions[0]?.keyId).toBe(key.keyId)
+  expect(rig.conversations[0]?.keyId).toBe(key.keyId)
   expect((await run(credentials, '/queue/acme/echo')).status).toBe(200)
   expect((await rig.claim()).keyId).toBe(key.keyId)
 })
@@ -60,7 +60,7 @@ test('fal’s words for every way to be refused', async () => {
       expect(await response.json()).toEqual({ detail, message: detail })
     }
   }
-  expect(rig.sessions).toEqual([])
+  expect(rig.conversations).toEqual([])
 })
 
 test('a revoked key is unknown', async () => {

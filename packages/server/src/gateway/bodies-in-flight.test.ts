@@ -26,13 +26,13 @@ it('refuses large bodies beyond what fits, takes small ones always, and gives ro
     } as RequestInit)
   }
   const first = run(150_000)
-  await expect.poll(() => rig.sessions.length).toBe(1)
+  await expect.poll(() => rig.conversations.length).toBe(1)
   for (const declared of [true, false]) {
     const refused = await run(150_000, declared)
     expect([refused.status, refused.headers.get('x-fal-error-type')]).toEqual([429, 'concurrent_requests_limit'])
   }
   const small = run(1000)
-  await expect.poll(() => rig.sessions.length).toBe(2)
+  await expect.poll(() => rig.conversations.length).toBe(2)
   open()
   expect([(await first).status, (await small).status]).toEqual([200, 200])
   expect([(await run(150_000)).status, (await run(150_000, false)).status]).toEqual([200, 200])

@@ -1,4 +1,4 @@
-import type { ChannelEvent, SessionOptions } from '../channel/direct-channel.ts'
+import type { ChannelEvent, ConversationOptions } from '../channel/direct-channel.ts'
 import type { EndpointSchema } from '../endpoints/endpoint.ts'
 import { toErrorAnswer } from '../errors/error-answer.ts'
 import { stringifyJson } from '../protocol/json-text.ts'
@@ -47,7 +47,7 @@ async function readInput({ config }: GatewayDependencies, c: GatewayContext): Pr
   return readJsonBody(await readBody(c.req.raw, config.limits.jsonBodyBytes, c.var.body), c.req.header('content-type'))
 }
 
-export function sessionOptions(submission: Submission, streaming: boolean): SessionOptions {
+export function conversationOptions(submission: Submission, streaming: boolean): ConversationOptions {
   const { requestId, endpointId, filesUrl, keyId, account, objectLifecycle, runnerHint, startTimeoutSeconds } =
     submission
   return {

@@ -3,7 +3,7 @@ import { REQUEST_ID } from '../protocol/headers.ts'
 import { verifyKey } from './authentication.ts'
 import type { GatewayDependencies } from './dependencies.ts'
 import { hostNameOf, SURFACE_PREFIX, surfaceOfHost } from './surface.ts'
-import type { Conversation, Handshake, SocketService } from './web-sockets.ts'
+import type { Handshake, OpenSocket, SocketService } from './web-sockets.ts'
 
 export type HttpOverWebSocketDependencies = Pick<GatewayDependencies, 'keys' | 'tokens' | 'config' | 'log'>
 /** The gateway's own HTTP API. */
@@ -52,7 +52,7 @@ function requestOf(handshake: Handshake, body: Buffer, signal: AbortSignal): Req
 type Ask = (body: Buffer, signal: AbortSignal) => Response | Promise<Response>
 
 /** One socket: messages in, an answer per message out, in order. */
-class Connection implements Conversation {
+class Connection implements OpenSocket {
   readonly #socket: WebSocket
   readonly #ask: Ask
   readonly #log: HttpOverWebSocketDependencies['log']

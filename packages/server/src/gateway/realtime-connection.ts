@@ -1,5 +1,5 @@
 import type { WebSocket } from 'ws'
-import type { ChannelEvent, DirectChannel, DirectSession, SessionOptions } from '../channel/direct-channel.ts'
+import type { ChannelEvent, ConversationOptions, DirectChannel, DirectConversation } from '../channel/direct-channel.ts'
 import type { EndpointSchema } from '../endpoints/endpoint.ts'
 import { toErrorAnswer } from '../errors/error-answer.ts'
 import { requestError, WireError } from '../errors/errors.ts'
@@ -7,11 +7,11 @@ import { stringifyJson } from '../protocol/json-text.ts'
 import { validateInput } from '../validation/validate-input.ts'
 import { RealtimeBacklog } from './realtime-backlog.ts'
 import { decodeFrame, encodeOutput, type Frame } from './realtime-frames.ts'
-import type { Conversation } from './web-sockets.ts'
+import type { OpenSocket } from './web-sockets.ts'
 
 export interface RealtimeConnectionOptions {
   readonly endpoint: EndpointSchema
-  readonly session: SessionOptions
+  readonly conversation: ConversationOptions
   /** @throws WireError 422 for an input whose URLs nobody fetches */
   readonly refuseUrls: (input: unknown) => Promise<void>
   /** Inputs that may wait; the latest win. */
@@ -26,10 +26,10 @@ const TIMEOUT_MESSAGE = { type: 'x-fal-error', error: 'TIMEOUT', reason: 'no inp
 const NORMAL_CLOSURE = 1000
 
 /**
- * One realtime socket: inputs in, one result per input out, in order, over one session that stays on its runner. Only
+ * One realtime socket: inputs in, one result per input out, in order, over one conversation that stays on its runner. Only
  * one input is underway at a time, which is what makes the runner serve connections in turn.
  */
-export class RealtimeConnection implements Conversation {
+export class RealtimeConnection implements OpenSocket {
   readonly #socket: WebSocket
   readonly #channel: DirectChannel
   readonly #options: RealtimeConnectionOptions
@@ -37,7 +37,7 @@ export class RealtimeConnection implements Conversation {
   readonly #gone = new AbortController()
   /** Settles when the last result has left this process: a slow reader holds up its own next result, and nobody else's. */
   #sent: Promise<void> = Promise.resolve()
-  #session: Promise<DirectSession> | undefined
+  #conversation: Promise<DirectConversation> | undefined
   #idle: NodeJS.Timeout | undefined
   /** Resolves when the socket is closed and everything behind it is let go. */
   readonly #done: Promise<void>
@@ -68,7 +68,7 @@ export class RealtimeConnection implements Conversation {
   async #run(): Promise<void> {
     try {
       // Chooses a runner before the first input comes; without one the first input waits for it, or is told.
-      this.#openSession().catch(() => {})
+      this.#openConversation().catch(() => {})
       this.#watchIdle()
       for (let frame = await this.#backlog.next(); frame !== undefined; frame = await this.#backlog.next()) {
         await this.#answer(frame)
@@ -79,8 +79,8 @@ export class RealtimeConnection implements Conversation {
       this.#options.onDefect(error)
     } finally {
       clearTimeout(this.#idle)
-      this.#session?.then(
-        (session) => session.close(),
+      this.#conversation?.then(
+        (conversation) => conversation.close(),
         () => {},
       )
       this.#socket.close(NORMAL_CLOSURE)
@@ -106,19 +106,19 @@ export class RealtimeConnection implements Conversation {
   }
 
   async #work(input: unknown): Promise<Extract<ChannelEvent, { type: 'result' }>> {
-    const session = await (this.#session ?? this.#openSession())
-    for await (const event of session.send(input, this.#gone.signal)) if (event.type === 'result') return event
-    throw requestError('runner_incomplete_response', 'The runner ended the session without a result')
+    const conversation = await (this.#conversation ?? this.#openConversation())
+    for await (const event of conversation.send(input, this.#gone.signal)) if (event.type === 'result') return event
+    throw requestError('runner_incomplete_response', 'The runner ended the conversation without a result')
   }
 
-  #openSession(): Promise<DirectSession> {
-    const opening = this.#channel.open(this.#options.session)
-    this.#session = opening
+  #openConversation(): Promise<DirectConversation> {
+    const opening = this.#channel.open(this.#options.conversation)
+    this.#conversation = opening
     const forget = () => {
-      if (this.#session === opening) this.#session = undefined
+      if (this.#conversation === opening) this.#conversation = undefined
     }
-    // A runner that drains or dies ends its sessions; the next input opens one elsewhere.
-    opening.then((session) => session.closed).then(forget, forget)
+    // A runner that drains or dies ends its conversations; the next input opens one elsewhere.
+    opening.then((conversation) => conversation.closed).then(forget, forget)
     return opening
   }
 

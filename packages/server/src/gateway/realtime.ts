@@ -1,5 +1,5 @@
 import type { WebSocket } from 'ws'
-import type { SessionOptions } from '../channel/direct-channel.ts'
+import type { ConversationOptions } from '../channel/direct-channel.ts'
 import { OBJECT_LIFECYCLE, RUNNER_HINT } from '../protocol/headers.ts'
 import { createRequestId } from '../protocol/request-id.ts'
 import { DEFAULT_ACCOUNT } from '../queue/request-queue.ts'
@@ -45,11 +45,11 @@ export function realtimeService(dependencies: RealtimeDependencies, settings: Re
       const target = requireRealtimeTarget(dependencies.catalogue, handshake.path)
       const holder = await authenticate(dependencies, handshake, target)
       if (holder === undefined) return refuseAccess
-      const session = sessionOptions(dependencies, handshake, target, holder)
+      const conversation = conversationOptions(dependencies, handshake, target, holder)
       const maxBuffering = bufferingOf(handshake.url) ?? settings.defaultBuffering ?? 2
       return (socket) =>
         converse(dependencies, socket, target, {
-          session,
+          conversation,
           maxBuffering,
           idleSeconds: settings.idleSeconds ?? 300,
         })
@@ -61,7 +61,7 @@ function converse(
   dependencies: RealtimeDependencies,
   socket: WebSocket,
   { endpoint }: RealtimeTarget,
-  options: Pick<RealtimeConnectionOptions, 'session' | 'maxBuffering' | 'idleSeconds'>,
+  options: Pick<RealtimeConnectionOptions, 'conversation' | 'maxBuffering' | 'idleSeconds'>,
 ): RealtimeConnection {
   const { channel, metrics, log } = dependencies
   metrics.openStreams.inc({ kind: 'realtime' })
@@ -70,7 +70,7 @@ function converse(
     ...options,
     endpoint,
     refuseUrls: (input) => refuseUnfetchableUrls(dependencies, endpoint, input),
-    onDefect: (err) => log.error({ err, requestId: options.session.requestId }, 'a realtime connection failed'),
+    onDefect: (err) => log.error({ err, requestId: options.conversation.requestId }, 'a realtime connection failed'),
   })
 }
 
@@ -92,12 +92,12 @@ async function authenticate(
   return (await verifyKey(dependencies, authorization)) ?? { account: DEFAULT_ACCOUNT }
 }
 
-function sessionOptions(
+function conversationOptions(
   { config }: RealtimeDependencies,
   handshake: Handshake,
   { endpoint }: RealtimeTarget,
   { account, keyId }: SocketHolder,
-): SessionOptions {
+): ConversationOptions {
   const header = (name: string) => {
     const value = handshake.headers[name]
     return Array.isArray(value) ? value[0] : value

@@ -19,8 +19,8 @@ export interface Handshake {
   readonly headers: IncomingMessage['headers']
 }
 
-/** What is spoken on an open socket. */
-export interface Conversation {
+/** An open socket, as the protocol that is spoken on it. */
+export interface OpenSocket {
   /** Takes nothing more; resolves when what was taken is answered. */
   drain(): Promise<void>
 }
@@ -35,11 +35,11 @@ export interface SocketService {
    * @returns what takes the open socket over; it returns nothing when it has closed the socket
    * @throws WireError that refuses the handshake
    */
-  admit(handshake: Handshake): Promise<(socket: WebSocket) => Conversation | undefined>
+  admit(handshake: Handshake): Promise<(socket: WebSocket) => OpenSocket | undefined>
 }
 
 export interface WebSockets {
-  /** Lets every conversation answer what it has been asked, at most `seconds`, and closes the sockets. */
+  /** Lets what was asked be answered, at most `seconds`, and closes the sockets. */
   close(seconds: number): Promise<void>
 }
 
@@ -58,7 +58,7 @@ export function attachWebSockets(
   { config, log }: Pick<GatewayDependencies, 'config' | 'log'>,
   { pingSeconds = 20 }: { readonly pingSeconds?: number | undefined } = {},
 ): WebSockets {
-  const conversations = new Map<WebSocket, Conversation>()
+  const openSockets = new Map<WebSocket, OpenSocket>()
   // Pictures do not compress, and a compressor costs 300 KB per socket.
   const listeners = services.map((service) => ({
     service,
@@ -77,10 +77,10 @@ export function attachWebSockets(
       const converse = await listener.service.admit(handshake)
       listener.sockets.handleUpgrade(request, socket, head, (webSocket) => {
         webSocket.on('error', () => webSocket.terminate())
-        const conversation = converse(webSocket)
-        if (conversation === undefined) return
-        conversations.set(webSocket, conversation)
-        webSocket.once('close', () => conversations.delete(webSocket))
+        const opened = converse(webSocket)
+        if (opened === undefined) return
+        openSockets.set(webSocket, opened)
+        webSocket.once('close', () => openSockets.delete(webSocket))
       })
     } catch (err) {
       if (!(err instanceof WireError)) log.error({ err }, 'a websocket handshake failed')
@@ -93,15 +93,15 @@ export function attachWebSockets(
     async close(seconds) {
       server.off('upgrade', onUpgrade)
       for (const stop of pings) stop()
-      await Promise.all([...conversations].map(([socket, conversation]) => end(socket, conversation, seconds)))
+      await Promise.all([...openSockets].map(([socket, opened]) => end(socket, opened, seconds)))
       for (const { sockets } of listeners) sockets.close()
     },
   }
 }
 
-async function end(socket: WebSocket, conversation: Conversation, seconds: number): Promise<void> {
+async function end(socket: WebSocket, opened: OpenSocket, seconds: number): Promise<void> {
   const closed = new Promise((resolve) => socket.once('close', resolve))
-  const isAnswered = await endsWithin(conversation.drain(), seconds)
+  const isAnswered = await endsWithin(opened.drain(), seconds)
   socket.close(GOING_AWAY, 'the server is going away')
   if (isAnswered) await endsWithin(closed, Math.min(seconds, GOODBYE_SECONDS))
   socket.terminate()

@@ -65,7 +65,8 @@ export class WorkStream {
   async #peek(): Promise<ChannelEvent> {
     this.#next ??= this.#events.next()
     const { done, value } = await this.#next
-    if (done === true) throw requestError('runner_incomplete_response', 'The runner ended the session without a result')
+    if (done === true)
+      throw requestError('runner_incomplete_response', 'The runner ended the conversation without a result')
     return value
   }
 

@@ -12,7 +12,7 @@ import { type FileRequest, type HubDownloadOptions, HubDownloads } from './hub-d
 const PIECE = 256 * 1024
 const BYTES = randomBytes(5 * PIECE)
 const SHA256 = createHash('sha256').update(BYTES).digest('hex')
-const TUNING = { backoffMilliseconds: 1, attempts: 4, stallSeconds: 20, pieceBytes: PIECE }
+const TUNING = { backoffMs: 1, attempts: 4, stallSeconds: 20, pieceBytes: PIECE }
 
 const hub = new FakeHub()
 const http = new OutboundHttp({ allowPrivateTargets: true })

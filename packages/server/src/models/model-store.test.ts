@@ -92,7 +92,7 @@ function store(settings: Partial<ModelStoreSettings> = {}): ModelStore {
       allowPrivateTargets: true,
       ...settings,
     },
-    { backoffMilliseconds: 1, attempts: 2, stallSeconds: 5 },
+    { backoffMs: 1, attempts: 2, stallSeconds: 5 },
   )
   opened.push(open)
   return open.store

@@ -56,7 +56,7 @@ export function openModelStore(settings: ModelStoreSettings, tuning: Partial<Tra
   const hubHttp = new OutboundHttp({ allowPrivateTargets: allowPrivateTargets || hubEndpoint !== PUBLIC_HUB })
   const cache = new HubCache(settings.hubCacheFolder)
   // Questions are asked while somebody waits: where there is no network, the answer is not long in coming.
-  const timing = { backoffMilliseconds: 500, attempts: 3, ...tuning }
+  const timing = { backoffMs: 500, attempts: 3, ...tuning }
   const client = new HubClient({ http: hubHttp, endpoint: hubEndpoint, token: hubToken, timing })
   const downloads = new HubDownloads({ cache, client, http: hubHttp, tuning })
   const urls = new UrlDownloads({

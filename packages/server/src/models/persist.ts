@@ -3,12 +3,12 @@ import { isPassing, StatusError } from './transfer-error.ts'
 
 export interface RetryTiming {
   /** Milliseconds before the first repetition; doubled each time. */
-  readonly backoffMilliseconds: number
+  readonly backoffMs: number
   /** Tries in a row that may bring nothing. */
   readonly attempts: number
 }
 
-export const RETRY_TIMING: RetryTiming = { backoffMilliseconds: 500, attempts: 5 }
+export const RETRY_TIMING: RetryTiming = { backoffMs: 500, attempts: 5 }
 
 /**
  * Repeats what fails in passing, until it failed `attempts` times in a row without coming further. A server that says when to
@@ -18,7 +18,7 @@ export const RETRY_TIMING: RetryTiming = { backoffMilliseconds: 500, attempts: 5
  */
 export async function persist<T>(
   signal: AbortSignal,
-  { backoffMilliseconds, attempts }: RetryTiming,
+  { backoffMs, attempts }: RetryTiming,
   attempt: () => Promise<T>,
   position: () => number = () => 0,
 ): Promise<T> {
@@ -31,7 +31,7 @@ export async function persist<T>(
       failures = position() > start ? 1 : failures + 1
       if (!isPassing(error) || failures >= attempts) throw error
       const asked = error instanceof StatusError ? error.retryAfter : undefined
-      const wait = asked === undefined ? backoffMilliseconds * 2 ** (failures - 1) : asked * 1000
+      const wait = asked === undefined ? backoffMs * 2 ** (failures - 1) : asked * 1000
       await sleep(wait, undefined, { signal }).catch(() => signal.throwIfAborted())
     }
   }

@@ -52,14 +52,14 @@ export function superviseLocalRunners(
   }
 }
 
-interface Supervision {
+interface LocalRunnerOptions {
   readonly stores: BackingStores
   readonly log: ProcessLog
   readonly entry: URL
   readonly onDeath: (runnerId: string) => void
 }
 
-function superviseOne(config: Config, { stores, log, entry, onDeath }: Supervision): Supervisor {
+function superviseOne(config: Config, { stores, log, entry, onDeath }: LocalRunnerOptions): Supervisor {
   return superviseRunner({
     entry: fileURLToPath(entry),
     execArgv: nodeOptionsOf(entry),

@@ -21,13 +21,13 @@ const SYSTEM_CLOCKS: Clocks = { wall: () => Date.now(), monotonic: () => perform
  * that live renew theirs.
  */
 export class OutageGrace {
-  readonly #leaseMilliseconds: number
+  readonly #leaseMs: number
   readonly #clocks: Clocks
   #holdUntil = Number.NEGATIVE_INFINITY
   #lastLook: { readonly wall: number; readonly monotonic: number }
 
   constructor(leaseSeconds: number, clocks: Clocks = SYSTEM_CLOCKS) {
-    this.#leaseMilliseconds = leaseSeconds * 1000
+    this.#leaseMs = leaseSeconds * 1000
     this.#clocks = clocks
     // Begun now, not at the first look: work may start, and the machine be suspended, before that.
     this.#lastLook = this.#now()
@@ -39,8 +39,7 @@ export class OutageGrace {
     const last = this.#lastLook
     this.#lastLook = now
     const passed = Math.max(now.wall - last.wall, now.monotonic - last.monotonic)
-    if (passed > this.#leaseMilliseconds * LOOK_SHARE)
-      this.#holdUntil = now.monotonic + this.#leaseMilliseconds * HOLD_SHARE
+    if (passed > this.#leaseMs * LOOK_SHARE) this.#holdUntil = now.monotonic + this.#leaseMs * HOLD_SHARE
     return now.monotonic < this.#holdUntil
   }
   #now(): { readonly wall: number; readonly monotonic: number } {

@@ -165,7 +165,7 @@ export interface UsageFilter {
   readonly from: Date
   readonly before: Date
   /** They are counted by so many milliseconds, from 1970 on. */
-  readonly bucketMilliseconds: number
+  readonly bucketMs: number
 }
 
 /** Requests that were answered well in one stretch of time, of one endpoint and key. */

@@ -1,4 +1,4 @@
-import type { SessionOptions } from '../channel/direct-channel.ts'
+import type { ConversationOptions } from '../channel/direct-channel.ts'
 import type { ArithmeticName, EndpointSchema, HandlerContext, RunnableEndpoint } from '../endpoints/endpoint.ts'
 import { WireError } from '../errors/errors.ts'
 import type { ProcessLog } from '../log/process-log.ts'
@@ -19,7 +19,7 @@ export interface InputValidation {
 
 /** The request on whose behalf a handler reads and saves files. */
 export type FileRequest = Pick<
-  SessionOptions,
+  ConversationOptions,
   'requestId' | 'endpointId' | 'keyId' | 'account' | 'filesUrl' | 'objectLifecycle'
 >
 

@@ -10,22 +10,22 @@ export async function runDirectWork(
   takeTurn: TakeTurn,
   environment: AttemptEnvironment & { readonly runTimeoutSeconds: number },
 ): Promise<void> {
-  const { session } = work
+  const { conversation } = work
   const cancel = () => controller.abort(new StopReason('cancelled', 'The client went away'))
   if (work.signal.aborted) cancel()
   else work.signal.addEventListener('abort', cancel, { once: true })
   const { status, headers, output, inferenceSeconds } = await answerAttempt(
     {
-      request: session,
+      request: conversation,
       readInput: ({ schema }) => environment.validation.validate(schema, work.input),
-      streaming: session.streaming,
-      inlineBytes: session.inlineBytes,
+      streaming: conversation.streaming,
+      inlineBytes: conversation.inlineBytes,
       controller,
       takeTurn,
       runTimeoutSeconds: environment.runTimeoutSeconds,
       onStarted: () => work.emit({ type: 'started' }),
       onPartial: (partial) => {
-        if (session.streaming) work.emit({ type: 'partial', output: partial })
+        if (conversation.streaming) work.emit({ type: 'partial', output: partial })
       },
       onLog: (entry) => work.emit({ type: 'log', entry }),
     },

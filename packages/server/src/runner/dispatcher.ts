@@ -43,9 +43,10 @@ const newLine = () => new WaitingLine<Place>(({ account }) => account)
 
 /**
  * Shares the runner's slots between direct work (sync runs, streams, realtime frames) and requests of the queue. Requests prepare outside
- * of the slots, any number at once, and line up when they are ready to draw. When both kinds wait they take turns, so a realtime session
- * that is always busy cannot starve the queue, nor a full queue the sessions. Within a kind accounts take turns, and within an account
- * it is first ready, first served; a session has one input in line at a time, which makes that a round-robin over its sessions.
+ * of the slots, any number at once, and line up when they are ready to draw. When both kinds wait they take turns, so a realtime
+ * connection that is always busy cannot starve the queue, nor a full queue the connections. Within a kind accounts take turns, and
+ * within an account it is first ready, first served; a connection has one input in line at a time, which makes that a round-robin
+ * over its connections.
  */
 export class Dispatcher {
   readonly #options: DispatcherOptions

@@ -204,7 +204,7 @@ class EndpointRunner implements Runner {
     const controller = new AbortController()
     this.#controllers.add(controller)
     await this.#dispatcher.submit({
-      account: work.session.account,
+      account: work.conversation.account,
       job: (takeTurn) => runDirectWork(work, controller, takeTurn, this.#environment),
     })
     this.#controllers.delete(controller)

@@ -53,9 +53,9 @@ async function readMetadata(path: string): Promise<DiskMetadata | 'damaged' | un
   }
 }
 
-async function isOlder(path: string, epochMilliseconds: number): Promise<boolean> {
+async function isOlder(path: string, epochMs: number): Promise<boolean> {
   try {
-    return (await stat(path)).mtimeMs < epochMilliseconds
+    return (await stat(path)).mtimeMs < epochMs
   } catch (error) {
     if (isMissing(error)) return false
     throw error

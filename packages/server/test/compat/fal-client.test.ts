@@ -93,8 +93,8 @@ describe.each([
   test('run', async () => {
     const result = await fal.run('acme/echo/twice', { input: INPUT, startTimeout: 30 })
     expect(result.data).toEqual(INPUT)
-    expect(result.requestId).toBe(rig.sessions.at(-1)?.requestId)
-    expect(rig.sessions.at(-1)).toMatchObject({ endpointId: 'acme/echo/twice', startTimeoutSeconds: 30 })
+    expect(result.requestId).toBe(rig.conversations.at(-1)?.requestId)
+    expect(rig.conversations.at(-1)).toMatchObject({ endpointId: 'acme/echo/twice', startTimeoutSeconds: 30 })
   })
 
   test('a refused input is a ValidationError that says what is wrong', async () => {

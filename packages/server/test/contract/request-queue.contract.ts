@@ -302,7 +302,7 @@ export function describeRequests(fixture: QueueFixture): void {
     await run('failed', 60, {}, 422)
     await run('later', 600)
     await run('of others', 60, { account: 'others' })
-    const filter = { account: 'default', from: new Date(0), before: new Date(600_000), bucketMilliseconds: 60_000 }
+    const filter = { account: 'default', from: new Date(0), before: new Date(600_000), bucketMs: 60_000 }
     const rows = await queue.usage({ ...filter, endpointIds: [ENDPOINT, OTHER] })
     const minute = (startedAt: number) => new Date(startedAt * 60_000)
     expect(rows).toHaveLength(4)

@@ -59,7 +59,7 @@ describe('a gateway and runners apart', () => {
     expect(attemptsOf(handedBack)).toBe(2)
   })
 
-  it('reaches a realtime session’s runner at another address', async () => {
+  it('reaches a realtime connection’s runner at another address', async () => {
     const port = await freePort()
     await here.stop() // leaves one choice
     const elsewhere = await roles.startRunners({ host: '127.0.0.2', port })
@@ -73,7 +73,7 @@ describe('a gateway and runners apart', () => {
       expect(token).toBe(`frame ${i}`)
       pids.add(pid)
     }
-    expect(pids.size).toBe(1) // one warm session per connection
+    expect(pids.size).toBe(1) // one conversation per connection
     expect(pids).toContain(elsewhere.supervisors[0]?.child?.pid)
     socket.close()
   })

@@ -4,7 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Hono } from 'hono'
 import { z } from 'zod'
-import type { ChannelEvent, DirectChannel, DirectSession, SessionOptions } from '../../src/channel/direct-channel.ts'
+import type {
+  ChannelEvent,
+  ConversationOptions,
+  DirectChannel,
+  DirectConversation,
+} from '../../src/channel/direct-channel.ts'
 import { type ConfigOverrides, type Environment, readConfig } from '../../src/config/config.ts'
 import type { Database } from '../../src/db/database.ts'
 import { openLibsqlDatabase } from '../../src/db/libsql-database.ts'
@@ -47,7 +52,11 @@ const { addedOn: _, ...undated } = echoEndpoint
 export const echoTwiceEndpoint: EndpointSchema = { ...undated, id: 'acme/echo/twice', aliases: [] }
 
 /** What a test's direct channel does with an input; by default repeats it. */
-export type Converse = (input: unknown, options: SessionOptions, signal: AbortSignal) => AsyncIterable<ChannelEvent>
+export type Converse = (
+  input: unknown,
+  options: ConversationOptions,
+  signal: AbortSignal,
+) => AsyncIterable<ChannelEvent>
 
 async function* echo(input: unknown): AsyncIterable<ChannelEvent> {
   yield { type: 'started' }
@@ -58,8 +67,8 @@ export interface GatewayRig {
   readonly app: Hono<GatewayEnv>
   readonly queue: RequestQueue
   readonly database: Database
-  /** Sessions opened so far. */
-  readonly sessions: readonly SessionOptions[]
+  /** Conversations opened so far. */
+  readonly conversations: readonly ConversationOptions[]
   /** Errors the gateway logged. */
   readonly logged: readonly { readonly message: string; readonly fields: object }[]
   converse: Converse
@@ -80,14 +89,14 @@ export async function createGatewayRig(options: RigOptions = {}): Promise<Gatewa
   const folder = mkdtempSync(join(tmpdir(), 'darkroom-gateway-'))
   const database = await openLibsqlDatabase(join(folder, 'darkroom.db'))
   const queue = createRequestQueue(database)
-  const sessions: SessionOptions[] = []
+  const conversations: ConversationOptions[] = []
   const logged: { message: string; fields: object }[] = []
   const log = (fields: object, message: string) => logged.push({ message, fields })
   const rig = { converse: echo as Converse }
   const dependencies: GatewayDependencies = {
     config: readConfig({ host: '127.0.0.1', dataFolder: folder, ...options.config }, options.environment ?? {}),
     queue,
-    channel: playedChannel(sessions, () => rig.converse),
+    channel: playedChannel(conversations, () => rig.converse),
     catalogue: createCatalogue([echoEndpoint, echoTwiceEndpoint]),
     tokens: createRealtimeTokens(randomBytes(32)),
     ...storageOf(join(folder, 'objects')),
@@ -106,7 +115,7 @@ export async function createGatewayRig(options: RigOptions = {}): Promise<Gatewa
     app: createApp(dependencies),
     queue,
     database,
-    sessions,
+    conversations,
     logged,
     claim,
     async workOff(extra: Partial<Outcome> = {}) {
@@ -132,10 +141,10 @@ function answer(claimed: ClaimedRequest): Outcome {
   }
 }
 
-function playedChannel(sessions: SessionOptions[], converse: () => Converse): DirectChannel {
+function playedChannel(conversations: ConversationOptions[], converse: () => Converse): DirectChannel {
   return {
-    async open(options): Promise<DirectSession> {
-      sessions.push(options)
+    async open(options): Promise<DirectConversation> {
+      conversations.push(options)
       let close = () => {}
       const closed = new Promise<void>((resolve) => {
         close = resolve

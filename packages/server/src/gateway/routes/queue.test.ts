@@ -66,7 +66,7 @@ describe('submit', () => {
       expect([response.status, JSON.parse(text).error_type]).toEqual([400, 'bad_request'])
       expect((await submit('{"prompt":"a"}', '/run/acme/echo', headers)).response.status).toBe(400)
     }
-    expect([await rig.queue.load(), rig.sessions]).toEqual([[], []])
+    expect([await rig.queue.load(), rig.conversations]).toEqual([[], []])
   })
 
   test('keeps the body as it came and what the headers and the query ask for', async () => {

@@ -25,7 +25,7 @@ describe('run', () => {
     expect(response.status).toBe(200)
     expect(response.headers.get('content-type')).toBe('application/json')
     expect(response.headers.get('x-fal-billable-units')).toBe('1')
-    expect(response.headers.get('x-fal-request-id')).toBe(rig.sessions[0]?.requestId)
+    expect(response.headers.get('x-fal-request-id')).toBe(rig.conversations[0]?.requestId)
     expect(await response.text()).toBe('{"prompt":"2.0","count":3,"seed":9007199254740993}')
   })
 
@@ -40,7 +40,7 @@ describe('run', () => {
         'x-forwarded-proto': 'https',
       },
     })
-    expect(rig.sessions).toMatchObject([
+    expect(rig.conversations).toMatchObject([
       {
         endpointId: 'acme/echo/twice',
         filesUrl: 'https://darkroom.test/cdn',
@@ -91,7 +91,7 @@ describe('run', () => {
         '"type":"value_error.number.not_ge","ctx":{"limit_value":1}}],' +
         '"message":"prompt: none is not an allowed value; count: ensure this value is greater than or equal to 1"}',
     )
-    expect(rig.sessions).toEqual([])
+    expect(rig.conversations).toEqual([])
   })
 
   test('a body that does not say it is JSON is no dict', async () => {
@@ -149,7 +149,7 @@ describe('run', () => {
     expect(response.status).toBe(499)
   })
 
-  test('a session that ends without a result', async () => {
+  test('a conversation that ends without a result', async () => {
     rig.converse = async function* () {
       yield { type: 'started' }
     }

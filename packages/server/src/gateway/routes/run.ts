@@ -1,5 +1,5 @@
 import { Hono } from 'hono'
-import type { DirectChannel, SessionOptions } from '../../channel/direct-channel.ts'
+import type { ConversationOptions, DirectChannel } from '../../channel/direct-channel.ts'
 import { requestError, WireError } from '../../errors/errors.ts'
 import { parseEndpointId } from '../../protocol/endpoint-id.ts'
 import { REQUEST_TIMEOUT_TYPE } from '../../protocol/headers.ts'
@@ -8,6 +8,7 @@ import { validateInput } from '../../validation/validate-input.ts'
 import { requireKeyOrToken } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import {
+  conversationOptions,
   type DirectCall,
   failedOutcome,
   outcomeOf,
@@ -15,7 +16,6 @@ import {
   type ResultEvent,
   readDirectCall,
   recordCall,
-  sessionOptions,
 } from '../direct-call.ts'
 import { refuseUnfetchableUrls } from '../input-urls.ts'
 import { SURFACE_PREFIX } from '../surface.ts'
@@ -64,25 +64,25 @@ async function work(
 ): Promise<Outcome> {
   const valid = validateInput(endpoint.input, input)
   await refuseUnfetchableUrls(dependencies, endpoint, valid)
-  return outcomeOf(await converse(dependencies.channel, sessionOptions(submission, false), valid, signal))
+  return outcomeOf(await converse(dependencies.channel, conversationOptions(submission, false), valid, signal))
 }
 
 async function converse(
   channel: DirectChannel,
-  options: SessionOptions,
+  options: ConversationOptions,
   input: unknown,
   signal: AbortSignal,
 ): Promise<ResultEvent> {
-  const session = await channel.open(options)
+  const conversation = await channel.open(options)
   try {
-    for await (const event of session.send(input, signal)) {
+    for await (const event of conversation.send(input, signal)) {
       if (event.type === 'result') return event
     }
   } finally {
-    session.close()
+    conversation.close()
   }
   if (signal.aborted) throw requestError('client_disconnected', 'The client disconnected')
-  throw requestError('runner_incomplete_response', 'The runner ended the session without a result')
+  throw requestError('runner_incomplete_response', 'The runner ended the conversation without a result')
 }
 
 /** Clients do not repeat a call whose own start deadline ran out, if this header says so. */

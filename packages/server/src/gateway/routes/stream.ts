@@ -1,5 +1,5 @@
 import { Hono } from 'hono'
-import type { DirectSession } from '../../channel/direct-channel.ts'
+import type { DirectConversation } from '../../channel/direct-channel.ts'
 import { toErrorAnswer } from '../../errors/error-answer.ts'
 import { requestError } from '../../errors/errors.ts'
 import { BILLABLE_UNITS, REQUEST_ID } from '../../protocol/headers.ts'
@@ -8,13 +8,13 @@ import { validateInput } from '../../validation/validate-input.ts'
 import { requireKeyOrToken } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import {
+  conversationOptions,
   type DirectCall,
   failedOutcome,
   outcomeOf,
   outcomeResponse,
   readDirectCall,
   recordCall,
-  sessionOptions,
 } from '../direct-call.ts'
 import { refuseUnfetchableUrls } from '../input-urls.ts'
 import { eventStreamResponse } from '../server-sent-events.ts'
@@ -49,18 +49,18 @@ async function stream(dependencies: GatewayDependencies, c: GatewayContext, call
   const input = validateInput(call.endpoint.input, call.input)
   await refuseUnfetchableUrls(dependencies, call.endpoint, input)
   const leaving = new AbortController()
-  const session = await dependencies.channel.open(sessionOptions(call.submission, true))
-  const work = new WorkStream(session.send(input, AbortSignal.any([c.req.raw.signal, leaving.signal])))
+  const conversation = await dependencies.channel.open(conversationOptions(call.submission, true))
+  const work = new WorkStream(conversation.send(input, AbortSignal.any([c.req.raw.signal, leaving.signal])))
   try {
     const beginning = await work.begin()
     if (beginning.kind === 'streaming')
-      return streamOutputs(dependencies, c, { call, work, session, leaving, beginning })
-    session.close()
+      return streamOutputs(dependencies, c, { call, work, conversation, leaving, beginning })
+    conversation.close()
     const outcome = outcomeOf(beginning.result)
     recordCall(dependencies, call, outcome)
     return outcomeResponse(outcome)
   } catch (error) {
-    session.close()
+    conversation.close()
     throw error
   }
 }
@@ -71,7 +71,7 @@ const HEADERS_OF_STREAMS = { [BILLABLE_UNITS]: '1', 'x-fal-sse-last-event-as-bod
 interface BegunStream {
   readonly call: DirectCall
   readonly work: WorkStream
-  readonly session: DirectSession
+  readonly conversation: DirectConversation
   /** Aborted when the reader leaves. */
   readonly leaving: AbortController
   readonly beginning: Extract<StreamBeginning, { kind: 'streaming' }>
@@ -80,7 +80,7 @@ interface BegunStream {
 function streamOutputs(
   dependencies: GatewayDependencies,
   c: GatewayContext,
-  { call, work, session, leaving, beginning }: BegunStream,
+  { call, work, conversation, leaving, beginning }: BegunStream,
 ): Response {
   const { config, metrics } = dependencies
   const headers = { [REQUEST_ID]: c.var.requestId, ...HEADERS_OF_STREAMS, ...beginning.headers }
@@ -101,7 +101,7 @@ function streamOutputs(
       // The reader's own leaving is no news to anyone.
       if (!gone.aborted) await send(stringifyJson(errorEvent(error)))
     } finally {
-      session.close()
+      conversation.close()
       metrics.openStreams.dec({ kind: 'output' })
     }
   })

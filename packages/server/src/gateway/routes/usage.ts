@@ -45,7 +45,7 @@ async function usage(dependencies: GatewayDependencies, c: GatewayContext) {
     ...(keyIds && { keyIds }),
     from: new Date(question.from),
     before: new Date(question.before),
-    bucketMilliseconds: question.timeframe === 'minute' ? 60_000 : COUNTED_MILLISECONDS,
+    bucketMs: question.timeframe === 'minute' ? 60_000 : COUNTED_MILLISECONDS,
   })
   const aliases = new Map((await keys?.list(account))?.map(({ keyId, alias }) => [keyId, alias]))
   const describe = (part: readonly UsageRow[]) => lineItems(part, question.expand, aliases)

@@ -35,7 +35,7 @@ beforeEach(async () => {
       allowsAbsolutePaths: false,
       allowPrivateTargets: true,
     },
-    { backoffMilliseconds: 1, attempts: 2 },
+    { backoffMs: 1, attempts: 2 },
   )
   rig = await createGatewayRig({
     dependencies: (database) => ({ weights, keys: createSqlKeyStore(database) }),

@@ -82,10 +82,10 @@ function cursorAt({ seq, completed_at, started_at }: Row, order: ListingOrder | 
 
 /** Counts requests that ended well, through the index of an endpoint's requests by their end. */
 export async function usage(context: QueueContext, filter: UsageFilter): Promise<UsageRow[]> {
-  const { account, endpointIds, keyIds, from, before, bucketMilliseconds } = filter
+  const { account, endpointIds, keyIds, from, before, bucketMs } = filter
   if (endpointIds.length === 0) return []
   // Whole numbers divide to whole numbers in both engines.
-  const bucket = sql<number>`(completed_at / ${bigint(bucketMilliseconds)})`
+  const bucket = sql<number>`(completed_at / ${bigint(bucketMs)})`
   const rows = await context.database.read((query) => {
     let select = query
       .selectFrom('requests')
@@ -101,7 +101,7 @@ export async function usage(context: QueueContext, filter: UsageFilter): Promise
     return select.groupBy(['bucket', 'endpoint_id', 'key_id']).orderBy('bucket').orderBy('endpoint_id').execute()
   })
   return rows.map(({ bucket, endpoint_id, key_id, requests }) => ({
-    startedAt: new Date(Number(bucket) * bucketMilliseconds),
+    startedAt: new Date(Number(bucket) * bucketMs),
     endpointId: endpoint_id,
     ...(key_id !== null && { keyId: key_id }),
     requests: Number(requests),

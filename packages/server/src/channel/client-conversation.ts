@@ -1,10 +1,10 @@
 import { requestError } from '../errors/errors.ts'
-import type { DirectSession, SessionOptions } from './direct-channel.ts'
+import type { ConversationOptions, DirectConversation } from './direct-channel.ts'
 import type { RunnerConnection, WorkLimits } from './runner-connection.ts'
 import type { WorkEvents } from './work-events.ts'
 
-/** A session on the socket to one runner. */
-export class ClientSession implements DirectSession {
+/** A conversation on the socket to one runner. */
+export class ClientConversation implements DirectConversation {
   readonly closed: Promise<void>
   readonly #connection: RunnerConnection
   readonly #startTimeoutSeconds: number | undefined
@@ -14,23 +14,23 @@ export class ClientSession implements DirectSession {
   #resolveClosed: () => void = () => {}
 
   /** @param startBy when the first input must have started, on `performance.now()`'s clock, if the caller set a limit */
-  constructor(connection: RunnerConnection, options: SessionOptions, startBy: number) {
+  constructor(connection: RunnerConnection, options: ConversationOptions, startBy: number) {
     this.#connection = connection
     this.#startTimeoutSeconds = options.startTimeoutSeconds
     this.#startBy = startBy
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
     })
-    this.#number = connection.openSession(options, () => this.#markClosed())
+    this.#number = connection.openConversation(options, () => this.#markClosed())
   }
 
   send(input: unknown, signal: AbortSignal): WorkEvents {
-    if (!this.#open) throw requestError('runner_disconnected', 'The session with the runner is closed')
+    if (!this.#open) throw requestError('runner_disconnected', 'The conversation with the runner is closed')
     return this.#connection.send(this.#number, input, { signal, startTimeout: this.#startTimeout() })
   }
 
   close(): void {
-    this.#connection.closeSession(this.#number)
+    this.#connection.closeConversation(this.#number)
     this.#markClosed()
   }
 

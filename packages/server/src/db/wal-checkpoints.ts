@@ -7,7 +7,7 @@ const WRITES_BETWEEN = 64
  * Moves what the write-ahead log holds into the database file, on a thread of its own. SQLite does it by itself inside
  * whichever commit makes the log long, and fsyncs twice there: 10 to 100 ms for which the whole process would stand still.
  */
-export class Checkpoints {
+export class WalCheckpoints {
   readonly #path: string
   #writes = 0
   #worker: Worker | undefined
@@ -36,7 +36,7 @@ export class Checkpoints {
   }
 
   #start(): Worker {
-    const worker = new Worker(new URL('./checkpoint-worker.mjs', import.meta.url), { workerData: this.#path })
+    const worker = new Worker(new URL('./wal-checkpoint-worker.mjs', import.meta.url), { workerData: this.#path })
     worker.unref()
     // Without the thread the log grows until SQLite's own checkpoint; the next count starts another.
     worker.on('error', () => {})

@@ -1,5 +1,5 @@
 /**
- * Entry of the thread that checkpoints a database (`checkpoints.ts`). Plain JavaScript: a worker thread has no loader for
+ * Entry of the thread that checkpoints a database (`wal-checkpoints.ts`). Plain JavaScript: a worker thread has no loader for
  * TypeScript where its process has none in its arguments.
  */
 import { parentPort, workerData } from 'node:worker_threads'
