@@ -17,6 +17,16 @@ export function readsPlainMap(inChannels: number, block: number): boolean {
   return inChannels < block
 }
 
+/**
+ * A convolution's weights in memory as [n, kh, kw, m]: what is before and after the filter's own two axes, as one axis each.
+ * @param block of weights in the blocked form; undefined for [O, I, kh, kw]
+ */
+export function filterMemory(shape: Shape, block: number | undefined): Shape {
+  const [outChannels, inChannels, height, width] = shape as readonly [number, number, number, number]
+  const inner = block === undefined ? 1 : readsPlainMap(inChannels, block) ? block : block * block
+  return [(outChannels * inChannels) / inner, height, width, inner]
+}
+
 /** Weights [O, I, kh, kw] as [O/b, I/b, kh, kw, b in, b out], or [O/b, I, kh, kw, b out] for few input channels; same size. */
 export function blockFilter(values: Float32Array, shape: Shape, block: number): Float32Array {
   const [outChannels, inChannels, height, width] = shape as readonly [number, number, number, number]

@@ -25,6 +25,8 @@ const OPSETS: Readonly<Record<Domain, number>> = { '': 20, 'com.microsoft': 1 }
 export interface GraphOptions {
   /** Default false. */
   readonly toleratesReducedPrecision?: boolean
+  /** Default false. */
+  readonly isPreview?: boolean
 }
 
 /**
@@ -35,6 +37,8 @@ export class Graph {
   readonly name: string
   /** Whether a picture bears its results in bfloat16, or its linear layers in int8. */
   readonly toleratesReducedPrecision: boolean
+  /** Whether its pictures are only looked at, so that its sums may always be taken in another order. */
+  readonly isPreview: boolean
   /** Shapes that the checkpoint must have, by key. All weights are float32 in the graph. */
   readonly weights = new Map<string, Value>()
   readonly inputs: Value[] = []
@@ -45,9 +49,10 @@ export class Graph {
   readonly #constants = new Map<string, { readonly value: Value; readonly tensor: Tensor }>()
   readonly #nameCounts = new Map<string, number>()
 
-  constructor(name: string, { toleratesReducedPrecision = false }: GraphOptions = {}) {
+  constructor(name: string, { toleratesReducedPrecision = false, isPreview = false }: GraphOptions = {}) {
     this.name = name
     this.toleratesReducedPrecision = toleratesReducedPrecision
+    this.isPreview = isPreview
   }
 
   input(name: string, dtype: DType, shape: Shape): Value {

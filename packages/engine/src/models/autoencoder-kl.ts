@@ -55,7 +55,7 @@ export function buildDecoderFeaturesGraph(
   level: number,
 ): Graph {
   const factor = checkedFactor(config, options)
-  const graph = new Graph('vae_decoder_features')
+  const graph = new Graph('vae_decoder_features', { toleratesReducedPrecision: true, isPreview: true })
   const { batch, height, width } = options
   const latents = graph.input('latents', 'float32', [batch, config.latentChannels, height / factor, width / factor])
   graph.output('features', decoderLevels(new Scope(graph), latents, config, level))

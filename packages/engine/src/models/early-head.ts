@@ -42,7 +42,7 @@ const OUT_CHANNELS = 3
  * (training/pinhole_training/early_decoder.py).
  */
 export function buildEarlyHeadGraph(config: EarlyHeadConfig, { shape, normGroups }: EarlyHeadOptions): Graph {
-  const graph = new Graph('early_head')
+  const graph = new Graph('early_head', { toleratesReducedPrecision: true, isPreview: true })
   const scope = new Scope(graph)
   const [, , height, width] = shape
   const features = graph.input('features', 'float32', shape)

@@ -1,5 +1,6 @@
 import { readsPlainMap } from '../checkpoint/blocked-filter.ts'
 import type { OnnxModel, OnnxNode } from '../formats/onnx.ts'
+import type { Shape } from '../tensor/tensor.ts'
 
 const DOMAIN = 'com.microsoft.nchwc'
 
@@ -8,13 +9,10 @@ const DOMAIN = 'com.microsoft.nchwc'
  * register's width). It chooses this form for every convolution anyway, but then reorders all weights on one thread at each load
  * and keeps the copies in memory. Maps are reordered around each convolution: 0.5 % of a UNet step, where onnxruntime's own
  * rewriting, which leaves a few reorderings out, has 0.4 %.
- * @param isBlocked whether the initializer of this name holds reordered weights
+ * @param shapes [O, I, kh, kw] of the values that hold reordered weights, by name
  * @throws Error when such weights feed anything but a convolution
  */
-export function blockConvolutions(model: OnnxModel, block: number, isBlocked: (name: string) => boolean): OnnxModel {
-  const shapes = new Map(
-    model.initializers.filter(({ name }) => isBlocked(name)).map(({ name, shape }) => [name, shape]),
-  )
+export function blockConvolutions(model: OnnxModel, block: number, shapes: ReadonlyMap<string, Shape>): OnnxModel {
   if (shapes.size === 0) return model
   const nodes = model.nodes.flatMap((node) => {
     const [x, weight] = node.inputs

@@ -24,7 +24,7 @@ export async function findConvolutionBlock(
   const expected = await run(encodeModel(plain.model(noWeights)), plain, x)
   for (const block of CANDIDATES) {
     const { graph, weight } = convolution(float32(FILTER, blockFilter(filter.data, FILTER, block)))
-    const model = blockConvolutions(graph.model(noWeights), block, (name) => name === weight)
+    const model = blockConvolutions(graph.model(noWeights), block, new Map([[weight, FILTER]]))
     const found = await run(encodeModel(model), graph, x).catch(() => undefined)
     if (found?.data.every((value, i) => value === expected.data[i])) return block
   }

@@ -1,8 +1,10 @@
 import { parse } from 'node:path'
+import { filterMemory } from '../checkpoint/blocked-filter.ts'
 import type { WeightLocation, Weights } from '../checkpoint/prepared-weights.ts'
-import { type ExternalData, encodeModel } from '../formats/onnx.ts'
+import { type ExternalData, encodeModel, type OnnxModel } from '../formats/onnx.ts'
 import type { Graph } from '../graph/graph.ts'
 import { blockConvolutions } from './blocked-convolutions.ts'
+import { foldUpsampling } from './folded-upsampling.ts'
 import { quantizeLinears } from './quantized-linears.ts'
 import type { ExecutionProvider } from './session.ts'
 import { webGpuForm } from './webgpu-form.ts'
@@ -15,6 +17,13 @@ export interface SerializedModel {
   readonly folder?: string
 }
 
+export interface SerializeOptions {
+  /** Default `cpu`. */
+  readonly executionProvider?: ExecutionProvider | undefined
+  /** Whether convolutions of doubled maps are written as ones of the maps themselves (`foldUpsampling`). Default false. */
+  readonly foldsUpsampling?: boolean
+}
+
 /**
  * Serialises a graph with its weights where they lie. onnxruntime refuses locations that are absolute or lead out of the model's
  * folder once symlinks are resolved; with the file system's root as that folder, every file is inside.
@@ -23,7 +32,7 @@ export interface SerializedModel {
 export function serializeInPlace(
   graph: Graph,
   weights: Weights,
-  executionProvider: ExecutionProvider = 'cpu',
+  { executionProvider = 'cpu', foldsUpsampling = false }: SerializeOptions = {},
 ): SerializedModel {
   let folder: string | undefined
   const relative = ({ path, offset, length }: WeightLocation): ExternalData => {
@@ -43,9 +52,28 @@ export function serializeInPlace(
     const place = graph.weights.has(name) ? weights.locateQuantized(name) : undefined
     return place && { values: relative(place.values), scales: relative(place.scales) }
   })
-  const { convolutionBlock } = weights
-  const isBlocked = (name: string) => graph.weights.has(name) && weights.locateBlocked(name) !== undefined
-  const blocked = convolutionBlock === undefined ? quantized : blockConvolutions(quantized, convolutionBlock, isBlocked)
+  const blocked = blockedForm(quantized, graph, weights, foldsUpsampling)
   const own = executionProvider === 'webgpu' ? webGpuForm(blocked, (name) => graph.shapeOf(name)) : blocked
   return { model: encodeModel(own), folder: folder ?? parse(process.cwd()).root }
+}
+
+/** The model with its blocked weights in convolutions that read them, those of doubled maps folded where that is wanted. */
+function blockedForm(model: OnnxModel, graph: Graph, weights: Weights, foldsUpsampling: boolean): OnnxModel {
+  const { convolutionBlock } = weights
+  const shapes = new Map(
+    [...graph.weights].flatMap(([key, { shape }]) => (weights.locateBlocked(key) ? [[key, shape]] : [])),
+  )
+  if (!foldsUpsampling)
+    return convolutionBlock === undefined ? model : blockConvolutions(model, convolutionBlock, shapes)
+  const folded = foldUpsampling(
+    model,
+    (name) => graph.shapeOf(name),
+    (name) => {
+      const shape = graph.weights.get(name)?.shape
+      return shape && { shape, memory: filterMemory(shape, shapes.has(name) ? convolutionBlock : undefined) }
+    },
+  )
+  for (const [name, { from, shape }] of folded.made) if (shapes.has(from)) shapes.set(name, shape)
+  for (const { from } of folded.made.values()) shapes.delete(from)
+  return convolutionBlock === undefined ? folded.model : blockConvolutions(folded.model, convolutionBlock, shapes)
 }

@@ -50,7 +50,10 @@ export class WorkerRuntime implements Runtime {
     if (convolutionBlock !== own) {
       throw new Error(`the weights of ${weights.name} are in blocks of ${convolutionBlock}, this runtime's are ${own}`)
     }
-    return this.#load(graph, serializeInPlace(graph, weights, this.#options.executionProvider))
+    const { executionProvider = 'cpu', fast } = this.#options
+    const mayReorder = graph.isPreview || (fast !== undefined && graph.toleratesReducedPrecision)
+    const foldsUpsampling = executionProvider === 'cpu' && mayReorder
+    return this.#load(graph, serializeInPlace(graph, weights, { executionProvider, foldsUpsampling }))
   }
 
   openModel(file: OnnxFile): Promise<Session> {

@@ -2,9 +2,11 @@ import { createHash, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { copyFile, link, mkdir, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { filterMemory } from '../../checkpoint/blocked-filter.ts'
 import type { Weights } from '../../checkpoint/prepared-weights.ts'
 import { encodeModel } from '../../formats/onnx.ts'
 import type { Graph } from '../../graph/graph.ts'
+import { foldUpsampling } from '../folded-upsampling.ts'
 import { unfoldConvolutions } from './unfolded-convolutions.ts'
 
 const MODEL_FILE = 'model.onnx'
@@ -32,7 +34,12 @@ export async function writeLinkedModel(graph: Graph, weights: Weights, folder: s
     links.set(path, location)
     return { location, offset, length }
   })
-  const bytes = encodeModel(unfoldConvolutions(written, (value) => graph.shapeOf(value)))
+  const shapeOf = (value: string) => graph.shapeOf(value)
+  const { model } = foldUpsampling(unfoldConvolutions(written, shapeOf), shapeOf, (key) => {
+    const shape = graph.weights.get(key)?.shape
+    return shape && { shape, memory: filterMemory(shape, undefined) }
+  })
+  const bytes = encodeModel(model)
   const name = createHash('sha256').update(weights.identity).update(bytes).digest('hex').slice(0, 32)
   const own = join(folder, name)
   await mkdir(own, { recursive: true })
