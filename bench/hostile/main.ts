@@ -24,9 +24,9 @@ console.log(
   `${cpus()[0]?.model ?? 'unknown processor'}, ${cpus().length} cores, Node ${process.version}, load ${loadavg()[0]}`,
 )
 console.log(
-  '\n| attack | honest answered | p50, ms | p99, ms | /health most, ms | gateway most, MB | the attacker was answered |',
+  '\n| attack | honest answered | p50, ms | p99, ms | /health most, ms | loop held most, ms | gateway most, MB | processor s: gateway, runner, attacker | the attacker was answered |',
 )
-console.log('|---|---|---|---|---|---|---|')
+console.log('|---|---|---|---|---|---|---|---|---|')
 const trouble = values.trouble === undefined ? undefined : await prepareTrouble(values.trouble, folder, values.postgres)
 try {
   print(
@@ -45,7 +45,8 @@ try {
   rmSync(folder, { recursive: true, force: true })
 }
 
-function printPhase({ name, asked, answered, failures, p50, p99, healthMax, gatewayBytes, outcomes }: Phase): void {
+function printPhase(phase: Phase): void {
+  const { name, asked, answered, failures, p50, p99, healthMax, loopMax, gatewayBytes, processor, outcomes } = phase
   const answers = Object.entries(outcomes).map(([what, times]) => `${times} × ${what}`)
   const cells = [
     name,
@@ -53,7 +54,9 @@ function printPhase({ name, asked, answered, failures, p50, p99, healthMax, gate
     Math.round(p50),
     Math.round(p99),
     Math.round(healthMax),
+    Math.round(loopMax),
     Math.round(gatewayBytes / 1e6),
+    [processor.gateway, processor.runners, processor.attacker].map((seconds) => seconds.toFixed(1)).join(', '),
     answers.join(', '),
   ]
   console.log(`| ${cells.join(' | ')} |`)
@@ -66,6 +69,7 @@ function print({ quiet, attacked, ended, disk }: RunReport): void {
     ['honest requests that were not answered', attacked.reduce((sum, { failures }) => sum + failures.length, 0)],
     ['worst p99, against the quiet one', `${(worst(({ p99 }) => p99) / quiet.p99).toFixed(2)} ×`],
     ['/health, most', `${Math.round(worst(({ healthMax }) => healthMax))} ms`],
+    ['event loop of the gateway held, most', `${Math.round(worst(({ loopMax }) => loopMax))} ms`],
     ['gateway, most', `${Math.round(worst(({ gatewayBytes }) => gatewayBytes) / 1e6)} MB`],
     ['processes that ended', ended.length === 0 ? '0' : ended.join(', ')],
     ['left of unfinished uploads', disk.leftovers.length],

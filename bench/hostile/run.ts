@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { encodeImage } from '@darkroom/engine'
@@ -11,6 +10,7 @@ import { percentile } from '../statistics.ts'
 import { ATTACKS } from './attacks.ts'
 import { drawHonestly, type Honest, type HonestOptions, watchHealth } from './honest.ts'
 import { type LeftOnDisk, leftOnDisk } from './left-on-disk.ts'
+import { processorSeconds, residentBytes } from './process-figures.ts'
 import type { AttackerSetup } from './processes/attacker-entry.ts'
 import type { Outcomes, Scale, Target } from './target.ts'
 
@@ -39,6 +39,10 @@ export interface Phase {
   readonly p99: number
   readonly healthMax: number
   readonly gatewayBytes: number
+  /** Longest time that one piece of work held the gateway's event loop, in milliseconds. */
+  readonly loopMax: number
+  /** Processor seconds that each took. */
+  readonly processor: { readonly gateway: number; readonly runners: number; readonly attacker: number }
   /** What the attacker was answered. */
   readonly outcomes: Outcomes
 }
@@ -83,7 +87,7 @@ async function playAll(folder: string, dataFolder: string, options: RunOptions):
     const picture = await dataUri()
     const client = { url, authorization: keys.honest, clients: options.clients, pauseMs: options.pauseMs, picture }
     const play = (name: string, meanwhile: () => Promise<Outcomes>) =>
-      playPhase(name, { ...client, retries: options.strike !== undefined }, server, meanwhile)
+      playPhase(name, { ...client, retries: options.strike !== undefined }, { server, attacker }, meanwhile)
     const silence = (seconds: number) => async () => sleep(seconds * 1000, {})
     // The first pictures load the model.
     await play('warm-up', silence(options.quietSeconds / 4))
@@ -150,22 +154,38 @@ async function attack(
 async function playPhase(
   name: string,
   client: Omit<HonestOptions, 'signal'>,
-  server: ManagedProcess,
+  { server, attacker }: { readonly server: ManagedProcess; readonly attacker: ManagedProcess },
   meanwhile: () => Promise<Outcomes>,
 ): Promise<Phase> {
   const stop = new AbortController()
+  const runners = await runnersOf(server)
+  await server.ask({ loop: 'reset' }, 'loopMax')
+  const used = () => ({
+    gateway: processorSeconds(server.pid),
+    runners: runners.reduce((sum, pid) => sum + processorSeconds(pid), 0),
+    attacker: processorSeconds(attacker.pid),
+  })
+  const before = used()
   const started = performance.now()
   const drawing = drawHonestly({ ...client, signal: stop.signal })
   const health = watchHealth(client.url, stop.signal)
   const memory = watchMemory(server, stop.signal)
   const outcomes = await meanwhile().finally(() => stop.abort())
   const honest = await drawing
+  const after = used()
+  const loop = await server.ask<{ loopMax: number }>({ loop: 'read' }, 'loopMax')
   return {
     name,
     seconds: (performance.now() - started) / 1000,
     ...summary(honest),
     healthMax: Math.max(...(await health)),
     gatewayBytes: await memory,
+    loopMax: loop?.loopMax ?? 0,
+    processor: {
+      gateway: after.gateway - before.gateway,
+      runners: after.runners - before.runners,
+      attacker: after.attacker - before.attacker,
+    },
     outcomes,
   }
 }
@@ -192,14 +212,4 @@ async function watchMemory(server: ManagedProcess, signal: AbortSignal): Promise
     await sleep(50)
   }
   return most
-}
-
-function residentBytes(pid: number | undefined): number {
-  if (pid === undefined) return 0
-  try {
-    const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-    return Number(kilobytes ?? 0) * 1024
-  } catch {
-    return 0
-  }
 }

@@ -15,7 +15,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const PACKAGES = ['client', 'engine', 'server'] as const
 type PackageName = (typeof PACKAGES)[number]
 
-/** Modules that are JavaScript already, entries of worker threads; the engine's is for sources alone. */
+/** Modules that are JavaScript already, entries of worker threads; those that register tsx are for sources alone. */
 const PLAIN_MODULES: Readonly<Record<PackageName, readonly string[]>> = {
   client: [],
   engine: [],

@@ -1,4 +1,5 @@
-/** Entry of the process that attacks: what it costs must not be taken for what the server costs. */
+/** Entry of the process that attacks, of its own so that what it costs is told apart from what the server costs. */
+import { constants, setPriority } from 'node:os'
 import { receiveSetup, stopOnTerm } from '../../crash/processes/setup.ts'
 import { ATTACKS } from '../attacks.ts'
 import type { Scale, Target } from '../target.ts'
@@ -8,6 +9,8 @@ export interface AttackerSetup {
   readonly scale: Scale
 }
 
+// A client is on another machine: what it costs to attack must not be taken from the processor of the server.
+setPriority(constants.priority.PRIORITY_LOW)
 const { target, scale } = await receiveSetup<AttackerSetup>()
 const stop = new AbortController()
 stopOnTerm(async () => stop.abort())

@@ -68,6 +68,38 @@ async function send(channel: DirectChannel, options: ConversationOptions, input:
 }
 
 describe('the direct channel', () => {
+  it('carries long texts and byte strings in pieces, in whatever they stand', async () => {
+    const queue = await openQueue()
+    await startFakeRunner(queue)
+    const text = '🗺a'.repeat(400_000)
+    const bytes = new Uint8Array(700_000).map((_, i) => i)
+    const input = { text, bytes, list: [{ text: `${text}!` }], short: 'a' }
+    const events = await send(channelOver(queue), conversation('fake/echo'), input)
+    expect(events.at(-1)).toMatchObject({ type: 'result', status: 200 })
+    const { output } = events.at(-1) as { readonly output: typeof input }
+    expect(output).toEqual(input)
+    expect(output.bytes.constructor).toBe(Uint8Array)
+  })
+
+  it('forgets the pieces of an input whose client leaves on the way, and goes on', async () => {
+    const queue = await openQueue()
+    await startFakeRunner(queue)
+    const channel = channelOver(queue)
+    const opened = await channel.open(conversation('fake/echo'))
+    const leaving = new AbortController()
+    const left = opened
+      .send({ text: 'a'.repeat(20_000_000) }, leaving.signal)
+      [Symbol.asyncIterator]()
+      .next()
+    await new Promise((resolve) => setImmediate(resolve))
+    leaving.abort()
+    await expect(left).rejects.toMatchObject({ errorType: 'client_cancelled' })
+    opened.close()
+    expect(await send(channel, conversation('fake/echo'), { text: 'b' })).toContainEqual(
+      expect.objectContaining({ type: 'result', output: { text: 'b' } }),
+    )
+  })
+
   it('carries an input to a runner and every value of its output back unchanged', async () => {
     const queue = await openQueue()
     const runner = await startFakeRunner(queue)

@@ -39,6 +39,13 @@ export class FrameWriter<F extends GatewayFrame | RunnerFrame> {
     this.#lazy ??= setTimeout(() => this.#flush(), LAZY_MILLISECONDS).unref()
   }
 
+  /** Writes a frame as a message of its own, behind those that wait; resolves when the system has taken it, or the socket is gone. */
+  writeAlone(frame: F): Promise<void> {
+    this.#flush()
+    if (this.#socket.readyState !== WebSocket.OPEN) return Promise.resolve()
+    return new Promise((resolve) => this.#socket.send(encodeFrame(frame), () => resolve()))
+  }
+
   #add(frame: F): void {
     const bytes = encodeFrame(frame)
     this.#waiting.push(bytes)

@@ -7,11 +7,13 @@ import { FrameWriter } from './frame-writer.ts'
 import {
   CHANNEL_PROTOCOL,
   decodeFrames,
+  type EncodedInput,
   encodeInput,
   type GatewayFrame,
   MAX_FRAME_BYTES,
   type RunnerFrame,
 } from './frames.ts'
+import { piecesOfLong } from './long-values.ts'
 import { startTimeoutError } from './start-timeout.ts'
 import { WorkEvents } from './work-events.ts'
 
@@ -93,7 +95,7 @@ export class RunnerConnection {
    * @throws WireError 422 for an input that cannot be sent
    */
   send(conversation: number, input: unknown, limits: WorkLimits): WorkEvents {
-    const bytes = encodeInput(input)
+    const encoded = encodeInput(input)
     const work = ++this.#counter
     const { signal, startTimeout } = limits
     const events: WorkEvents = new WorkEvents({
@@ -113,7 +115,8 @@ export class RunnerConnection {
       startTimeout &&
       setTimeout(() => events.abandon(startTimeoutError(startTimeout.seconds)), startTimeout.remainingMs)
     this.#works.set(work, events)
-    this.#writer.write(['send', conversation, work, bytes])
+    if (encoded.long.length === 0) this.#writer.write(['send', conversation, work, encoded.bytes])
+    else void this.#sendInPieces(conversation, work, encoded)
     if (signal.aborted) abandon()
     else signal.addEventListener('abort', abandon, { once: true })
     return events
@@ -121,6 +124,19 @@ export class RunnerConnection {
 
   close(): void {
     this.#socket.terminate()
+  }
+
+  /** Others have their turn between two pieces, and what is over on the way ends there: the runner was told. */
+  async #sendInPieces(conversation: number, work: number, { bytes, long }: EncodedInput): Promise<void> {
+    for (const [index, value] of long.entries()) {
+      for (const piece of piecesOfLong(value)) {
+        if (!this.#works.has(work)) break
+        await this.#writer.writeAlone(['piece', work, index, piece])
+      }
+    }
+    if (this.#works.has(work)) this.#writer.write(['send', conversation, work, bytes])
+    // A piece may have gone out behind the word that the work is over.
+    else this.#writer.write(['cancel', work])
   }
 
   #onMessage(data: Buffer): void {

@@ -4,6 +4,7 @@ import { fieldError } from '../errors/errors.ts'
 import type { ChannelEvent, ConversationOptions, DirectWork } from './direct-channel.ts'
 import { FrameWriter } from './frame-writer.ts'
 import { decodeFrames, decodeInput, type GatewayFrame, type RunnerFrame } from './frames.ts'
+import { LongValues } from './long-values.ts'
 
 interface ServerConversation {
   readonly options: ConversationOptions
@@ -18,6 +19,8 @@ export class ServerConnection {
   readonly #writer: FrameWriter<RunnerFrame>
   readonly #conversations = new Map<number, ServerConversation>()
   readonly #works = new Map<number, ServerWork>()
+  /** Of works whose input is still to come. */
+  readonly #longValues = new Map<number, LongValues>()
 
   constructor(socket: WebSocket, run: (work: DirectWork) => Promise<void>) {
     this.#socket = socket
@@ -44,10 +47,14 @@ export class ServerConnection {
       case 'open':
         this.#conversations.set(frame[1], { options: frame[2], tail: Promise.resolve() })
         break
+      case 'piece':
+        this.#longValuesOf(frame[1]).add(frame[2], frame[3])
+        break
       case 'send':
         this.#enqueue(frame[1], frame[2], frame[3])
         break
       case 'cancel':
+        this.#longValues.delete(frame[1])
         this.#works.get(frame[1])?.cancel()
         break
       case 'ack':
@@ -59,13 +66,21 @@ export class ServerConnection {
     }
   }
 
+  #longValuesOf(work: number): LongValues {
+    const values = this.#longValues.get(work) ?? new LongValues()
+    this.#longValues.set(work, values)
+    return values
+  }
+
   #enqueue(conversationNumber: number, number: number, input: Uint8Array): void {
     const conversation = this.#conversations.get(conversationNumber)
     if (conversation === undefined) throw new Error(`Expected an open conversation, found number ${conversationNumber}`)
     const work = new ServerWork(conversation.options, (event) => this.#writer.write(['event', number, event]))
     this.#works.set(number, work)
+    const long = this.#longValues.get(number)
+    this.#longValues.delete(number)
     conversation.tail = conversation.tail
-      .then(() => work.run(input, this.#run))
+      .then(() => work.run(() => readInput(input, long), this.#run))
       .finally(() => {
         this.#works.delete(number)
       })
@@ -96,9 +111,9 @@ class ServerWork implements DirectWork {
     return this.#controller.signal
   }
 
-  async run(input: Uint8Array, run: (work: DirectWork) => Promise<void>): Promise<void> {
+  async run(read: () => unknown, run: (work: DirectWork) => Promise<void>): Promise<void> {
     try {
-      this.input = readInput(input)
+      this.input = read()
       await run(this)
     } catch (error) {
       const { status, headers, body } = toErrorAnswer(error)
@@ -133,9 +148,9 @@ class ServerWork implements DirectWork {
   }
 }
 
-function readInput(bytes: Uint8Array): unknown {
+function readInput(bytes: Uint8Array, long: LongValues | undefined): unknown {
   try {
-    return decodeInput(bytes)
+    return decodeInput(bytes, long)
   } catch (error) {
     throw fieldError([], 'value_error', `the input cannot be read: ${error instanceof Error ? error.message : error}`)
   }

@@ -53,8 +53,8 @@ export interface Database {
   /** Runs `work`, which issues exactly one statement: atomic by itself, and cheaper than `atomically`. */
   execute<T>(durability: Durability, work: (query: Query) => Promise<T>): Promise<T>
   /**
-   * Runs the statements of `work`, all or none. `work` awaits nothing but its statements: on SQLite it holds the
-   * file's only write lock.
+   * Runs the statements of `work`, all or none. `work` awaits nothing but its statements, and short pauses for
+   * others between large ones: on SQLite it holds the file's only write lock.
    */
   atomically<T>(durability: Durability, work: (query: Query) => Promise<T>): Promise<T>
   close(): Promise<void>

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { ENDPOINT_SCHEMAS } from '../processes/endpoints.ts'
-import { parseInput, validateInput } from '../validation/validate-input.ts'
+import { parseInput } from '../validation/json-input.ts'
+import { validateInput } from '../validation/validate-input.ts'
 import { lora } from './fal-ai/lora/schema.ts'
 
 /** Fields whose text or list has no upper length, by path; the text of those that lead to a file is bounded by whoever fetches it. */

@@ -26,7 +26,8 @@ it('refuses large bodies beyond what fits, takes small ones always, and gives ro
     } as RequestInit)
   }
   const first = run(150_000)
-  await expect.poll(() => rig.conversations.length).toBe(1)
+  // Its thread starts with the first long body.
+  await expect.poll(() => rig.conversations.length, { timeout: 10_000 }).toBe(1)
   for (const declared of [true, false]) {
     const refused = await run(150_000, declared)
     expect([refused.status, refused.headers.get('x-fal-error-type')]).toEqual([429, 'concurrent_requests_limit'])

@@ -3,8 +3,8 @@ import type { EndpointSchema } from '../endpoints/endpoint.ts'
 import { toErrorAnswer } from '../errors/error-answer.ts'
 import { stringifyJson } from '../protocol/json-text.ts'
 import type { Outcome, Submission } from '../queue/request-queue.ts'
-import { type JsonInput, readJsonBody } from '../validation/json-input.ts'
-import { parseInput } from '../validation/validate-input.ts'
+import { type JsonInput, parseInput } from '../validation/json-input.ts'
+import { accountOf } from './authentication.ts'
 import type { GatewayContext, GatewayDependencies } from './dependencies.ts'
 import { requireRoom } from './disk-use.ts'
 import { requireEndpoint } from './endpoint-lookup.ts'
@@ -42,9 +42,11 @@ export async function readDirectCall(
 }
 
 /** The body, or for GET the query, where the JS client puts the input: every value is text there and coerced. */
-async function readInput({ config }: GatewayDependencies, c: GatewayContext): Promise<JsonInput> {
+async function readInput({ config, bounds }: GatewayDependencies, c: GatewayContext): Promise<JsonInput> {
   if (c.req.method === 'GET') return parseInput(stringifyJson(c.req.query()))
-  return readJsonBody(await readBody(c.req.raw, config.limits.jsonBodyBytes, c.var.body), c.req.header('content-type'))
+  const data = await readBody(c.req.raw, config.limits.jsonBodyBytes, c.var.body)
+  const body = { data, contentType: c.req.header('content-type'), isStored: false }
+  return bounds.inputs.readBody(accountOf(c), body, c.req.raw.signal)
 }
 
 export function conversationOptions(submission: Submission, streaming: boolean): ConversationOptions {

@@ -5,7 +5,7 @@ import { controlNetIpAdapter } from '../endpoints/fal-ai/controlnet-ip-adapter/s
 import { fastLcmDiffusionImageToImage } from '../endpoints/fal-ai/fast-lcm-diffusion/schema.ts'
 import { lcm, lcmSd15ImageToImage } from '../endpoints/fal-ai/lcm/schema.ts'
 import { lora } from '../endpoints/fal-ai/lora/schema.ts'
-import { parseInput } from '../validation/validate-input.ts'
+import { parseInput } from '../validation/json-input.ts'
 import type { GatewayDependencies } from './dependencies.ts'
 import { refuseUnfetchableUrls } from './input-urls.ts'
 

@@ -6,7 +6,7 @@ import { requestError, WireError } from '../errors/errors.ts'
 import { stringifyJson } from '../protocol/json-text.ts'
 import { validateInput } from '../validation/validate-input.ts'
 import { RealtimeBacklog } from './realtime-backlog.ts'
-import { decodeFrame, encodeOutput, type Frame } from './realtime-frames.ts'
+import { encodeOutput, type Frame, type FrameInput } from './realtime-frames.ts'
 import type { OpenSocket } from './web-sockets.ts'
 
 export interface RealtimeConnectionOptions {
@@ -14,6 +14,8 @@ export interface RealtimeConnectionOptions {
   readonly conversation: ConversationOptions
   /** @throws WireError 422 for an input whose URLs nobody fetches */
   readonly refuseUrls: (input: unknown) => Promise<void>
+  /** @throws WireError 422 for a message that cannot be read */
+  readonly readFrame: (frame: Frame, signal: AbortSignal) => Promise<FrameInput>
   /** Inputs that may wait; the latest win. */
   readonly maxBuffering: number
   /** Seconds without an input after which the connection is closed. */
@@ -90,7 +92,7 @@ export class RealtimeConnection implements OpenSocket {
   async #answer(frame: Frame): Promise<void> {
     let requestId: unknown
     try {
-      const decoded = decodeFrame(frame)
+      const decoded = await this.#options.readFrame(frame, this.#gone.signal)
       requestId = decoded.requestId
       const input = validateInput(this.#options.endpoint.input, decoded.input)
       await this.#options.refuseUrls(input)

@@ -3,8 +3,7 @@ import { fieldError, WireError } from '../errors/errors.ts'
 import { MAX_NESTING, MOST_VALUES } from '../protocol/json-parse.ts'
 import { stringifyJson } from '../protocol/json-text.ts'
 import { hasAtMostValues } from '../protocol/message-pack-values.ts'
-import type { JsonInput } from '../validation/json-input.ts'
-import { parseInput } from '../validation/validate-input.ts'
+import { type JsonInput, parseInput } from '../validation/json-input.ts'
 
 /** A message of a client: binary frames hold MessagePack, text frames JSON. Each is answered in its own kind. */
 export interface Frame {

@@ -16,7 +16,7 @@ import type { Handshake, SocketService } from './web-sockets.ts'
 
 export type RealtimeDependencies = Pick<
   GatewayDependencies,
-  'channel' | 'catalogue' | 'keys' | 'tokens' | 'config' | 'metrics' | 'log' | 'weights'
+  'channel' | 'catalogue' | 'keys' | 'tokens' | 'config' | 'metrics' | 'bounds' | 'log' | 'weights'
 >
 
 export interface RealtimeSettings {
@@ -63,12 +63,13 @@ function converse(
   { endpoint }: RealtimeTarget,
   options: Pick<RealtimeConnectionOptions, 'conversation' | 'maxBuffering' | 'idleSeconds'>,
 ): RealtimeConnection {
-  const { channel, metrics, log } = dependencies
+  const { channel, metrics, bounds, log } = dependencies
   metrics.openStreams.inc({ kind: 'realtime' })
   socket.once('close', () => metrics.openStreams.dec({ kind: 'realtime' }))
   return new RealtimeConnection(socket, channel, {
     ...options,
     endpoint,
+    readFrame: (frame, signal) => bounds.inputs.readFrame(options.conversation.account, frame, signal),
     refuseUrls: (input) => refuseUnfetchableUrls(dependencies, endpoint, input),
     onDefect: (err) => log.error({ err, requestId: options.conversation.requestId }, 'a realtime connection failed'),
   })

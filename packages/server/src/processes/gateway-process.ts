@@ -117,6 +117,7 @@ export async function startGateway(
       await deliverer.stop()
       await channel.close()
       stopMaintenance()
+      await gateway.bounds.inputs.close()
       await outbound.close()
       await weights.close()
     },

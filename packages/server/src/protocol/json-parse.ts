@@ -62,20 +62,19 @@ export function parseJson(text: string, limits: JsonLimits = DEFAULT_LIMITS): Pa
   return reader.readDocument()
 }
 
-// Both count in place: a body is up to a hundred megabytes, and its parts must not be built to be counted.
-const SURROGATE_PAIR = /[\ud800-\udbff][\udc00-\udfff]/g
-
+// Both count in place, unit by unit: a body is up to a hundred megabytes, and its parts must not be built to be counted.
 function countCodePoints(text: string, from: number, until: number): number {
   let count = until - from
-  SURROGATE_PAIR.lastIndex = from
-  for (
-    let pair = SURROGATE_PAIR.exec(text);
-    pair !== null && pair.index + 1 < until;
-    pair = SURROGATE_PAIR.exec(text)
-  ) {
+  for (let at = from; at + 1 < until; at++) {
+    if (!isBetween(text.charCodeAt(at), 0xd800, 0xdbff) || !isBetween(text.charCodeAt(at + 1), 0xdc00, 0xdfff)) continue
     count--
+    at++
   }
   return count
+}
+
+function isBetween(unit: number, first: number, last: number): boolean {
+  return unit >= first && unit <= last
 }
 
 const LINE_FEED = 0x0a

@@ -1,5 +1,5 @@
 /** What is shorter lies in the request's own row. */
-const INLINE_CHARACTERS = 4096
+export const INLINE_CHARACTERS = 4096
 /** A file that is stored once must be worth a row of its own. */
 const FILE_CHARACTERS = 16 * 1024
 /** Large enough to be few, small enough that a reader who is slow holds one of them. */

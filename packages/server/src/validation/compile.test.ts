@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { WireError } from '../errors/errors.ts'
 import { compile } from './compile.ts'
-import { parseInput, validateInput } from './validate-input.ts'
+import { parseInput } from './json-input.ts'
+import { validateInput } from './validate-input.ts'
 
 // What the recorded verdicts of pydantic 1.10 do not reach: kinds of field that no endpoint of today has, values that
 // did not come by JSON, and the two rules of our own.

@@ -19,6 +19,14 @@ export class JsonInput {
 }
 
 /**
+ * Parses the JSON text of a queued request for `validateInput`.
+ * @throws WireError 422, or 400 when the text cannot be read
+ */
+export function parseInput(json: string): JsonInput {
+  return new JsonInput(json, readJson(json))
+}
+
+/**
  * Body bytes as FastAPI 0.99 reads them: None for no body; a body that does not claim to be JSON is bytes there, which
  * no model accepts.
  * @throws WireError 422 for broken JSON, 400 for bytes that are no text or too deep to read
@@ -38,7 +46,7 @@ function isJsonType(contentType: string | undefined): boolean {
 }
 
 /** @throws WireError 422 for broken JSON, 400 for JSON too deep or too long to read */
-export function readJson(text: string): ParsedJson {
+function readJson(text: string): ParsedJson {
   try {
     return parseJson(text)
   } catch (error) {

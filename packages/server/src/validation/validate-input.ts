@@ -2,17 +2,9 @@ import type { z } from 'zod'
 import { WireError } from '../errors/errors.ts'
 import { compile } from './compile.ts'
 import { MISSING } from './field-errors.ts'
-import { JsonInput, readJson } from './json-input.ts'
+import { JsonInput } from './json-input.ts'
 import { type PythonValue, toPythonValue } from './python-value.ts'
 import { ErrorList, INVALID } from './validator.ts'
-
-/**
- * Parses the JSON text of a queued request for `validateInput`.
- * @throws WireError 422, or 400 when the text cannot be read
- */
-export function parseInput(json: string): JsonInput {
-  return new JsonInput(json, readJson(json))
-}
 
 /**
  * An input as the endpoint's handler gets it. Reads as fal's endpoints do, which are pydantic 1.10 models: coerces

@@ -24,7 +24,8 @@ import { createRealtimeTokens } from '../../src/gateway/realtime-tokens.ts'
 import { stringifyJson } from '../../src/protocol/json-text.ts'
 import type { ClaimedRequest, Outcome, RequestQueue } from '../../src/queue/request-queue.ts'
 import { createRequestQueue } from '../../src/queue/sql-request-queue.ts'
-import { parseInput, validateInput } from '../../src/validation/validate-input.ts'
+import { parseInput } from '../../src/validation/json-input.ts'
+import { validateInput } from '../../src/validation/validate-input.ts'
 import { storageOf } from './gateway-storage.ts'
 
 /** An endpoint whose input needs coercion and whose output repeats it. */

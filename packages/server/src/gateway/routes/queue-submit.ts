@@ -2,7 +2,7 @@ import { WireError } from '../../errors/errors.ts'
 import { dumpsJson } from '../../protocol/json-text.ts'
 import { queueStatusBody } from '../../protocol/queue-status.ts'
 import { createRequestId } from '../../protocol/request-id.ts'
-import { readJsonBody } from '../../validation/json-input.ts'
+import { accountOf } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies } from '../dependencies.ts'
 import { requireRoom } from '../disk-use.ts'
 import { requireEndpoint } from '../endpoint-lookup.ts'
@@ -17,13 +17,14 @@ import { queueUrls } from './queue-urls.ts'
  * URLs that nobody fetches.
  */
 export async function submit(dependencies: GatewayDependencies, c: GatewayContext, id: string): Promise<Response> {
-  const { config, queue, catalogue } = dependencies
+  const { config, queue, catalogue, bounds } = dependencies
   requireRoom(dependencies.disk?.())
   const endpoint = requireEndpoint(catalogue, id)
   const webhookUrl = readWebhookUrl(c.req.query('fal_webhook'))
   const maxQueueLength = readMaxQueueLength(c.req.query('fal_max_queue_length'))
-  const bytes = await readBody(c.req.raw, config.limits.jsonBodyBytes, c.var.body)
-  const { text, value } = readJsonBody(bytes, c.req.header('content-type'))
+  const data = await readBody(c.req.raw, config.limits.jsonBodyBytes, c.var.body)
+  const received = { data, contentType: c.req.header('content-type'), isStored: true }
+  const { text, value } = await bounds.inputs.readBody(accountOf(c), received, c.req.raw.signal)
   await refuseUnfetchableUrls(dependencies, endpoint, value)
   const urls = publicUrlsOf(c.req, config.publicUrl)
   const requestId = createRequestId()

@@ -4,19 +4,20 @@ import { requestError } from '../../errors/errors.ts'
 import type { QueueContext } from '../context.ts'
 import type { Submission } from '../request-queue.ts'
 import { priorityOf, submissionColumns } from '../rows.ts'
-import { isInPieces, storePayload } from './payloads.ts'
+import { type DescribedBody, describeBody, storePayload } from './payloads.ts'
 import { countAhead } from './read.ts'
 
 /** Stores a request at the end of its endpoint's queue; resolves with the number of requests ahead, once on disk. */
 export async function enqueue(context: QueueContext, submission: Submission): Promise<number> {
   const { maxQueueLength } = submission
   const { writingWith } = context.database.capabilities
+  const body = await describeBody(submission.input)
   const { seq } =
-    writingWith && maxQueueLength === undefined && !isInPieces(submission.input)
+    writingWith && maxQueueLength === undefined && body.pieces === undefined
       ? await context.database.execute('synced', (query) => insertBoth(context, query, submission))
       : await context.database.atomically('synced', async (query) => {
           if (maxQueueLength !== undefined) await refuseWhenFull(query, submission, maxQueueLength)
-          await storeInput(query, submission)
+          await storeInput(query, submission.requestId, body)
           return query
             .insertInto('requests')
             .values(requestRow(context, submission))
@@ -37,9 +38,8 @@ function insertBoth(context: QueueContext, query: Query, submission: Submission)
     .executeTakeFirstOrThrow()
 }
 
-async function storeInput(query: Query, submission: Submission): Promise<void> {
-  const { requestId } = submission
-  const { text, bytes, pieces } = await storePayload(query, requestId, 'input', submission.input)
+async function storeInput(query: Query, requestId: string, body: DescribedBody): Promise<void> {
+  const { text, bytes, pieces } = await storePayload(query, requestId, 'input', body)
   const inPieces = pieces === 0 ? {} : { input_bytes: bytes, input_pieces: pieces }
   const row = { request_id: requestId, input: text, output: null, ...inPieces }
   await query.insertInto('payloads').values(row).execute()

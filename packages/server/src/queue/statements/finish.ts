@@ -9,7 +9,7 @@ import { CANCELLED } from '../outcomes.ts'
 import type { CancelAnswer, ClaimToken, Outcome } from '../request-queue.ts'
 import { outcomeColumns } from '../rows.ts'
 import { aroundPayload, webhookPayload } from '../webhook-payload.ts'
-import { isInPieces, storePayload } from './payloads.ts'
+import { describeBody, isInPieces, storePayload } from './payloads.ts'
 
 /** The request and the state and attempt that it must still be in. */
 export interface Expected {
@@ -56,7 +56,12 @@ async function finishInTurn(
 ): Promise<EndedRow | undefined> {
   const ended = await endRequest(context, query, expected, outcome).executeTakeFirst()
   if (ended === undefined) return undefined
-  const { text, bytes, pieces } = await storePayload(query, expected.requestId, 'output', outcome.body)
+  const { text, bytes, pieces } = await storePayload(
+    query,
+    expected.requestId,
+    'output',
+    await describeBody(outcome.body),
+  )
   await query
     .updateTable('payloads')
     .set(pieces === 0 ? { output: text } : { output: text, output_bytes: bytes, output_pieces: pieces })

@@ -14,7 +14,7 @@ import type {
 } from '../request-queue.ts'
 import { outcomeColumns, submissionColumns, toStatus } from '../rows.ts'
 import { lockRequest, retention } from './finish.ts'
-import { erasePayloads, type PayloadColumns, storePayload } from './payloads.ts'
+import { describeBody, erasePayloads, type PayloadColumns, storePayload } from './payloads.ts'
 
 /** HTTP statuses of each result, the end not included. */
 const STATUSES = { success: [200, 300], user_error: [400, 500], error: [500, 600] } as const
@@ -122,9 +122,9 @@ export async function record(context: QueueContext, runs: readonly AnsweredRun[]
 /** Nobody was promised the bodies of a run: what is large is named by its size, and not kept. */
 async function recordedPayload(context: QueueContext, query: Query, run: AnsweredRun) {
   const most = context.options.maxRecordedCharacters
-  const record = (part: PayloadPart, text: string): Promise<PayloadColumns> | PayloadColumns =>
+  const record = async (part: PayloadPart, text: string): Promise<PayloadColumns> =>
     text.length <= most
-      ? storePayload(query, run.requestId, part, text)
+      ? storePayload(query, run.requestId, part, await describeBody(text))
       : { text: '', bytes: Buffer.byteLength(text), pieces: 0 }
   const input = await record('input', run.input)
   const output = await record('output', run.outcome.body)

@@ -4,10 +4,10 @@ import type { Query } from '../../db/database.ts'
 import type { PayloadsTable } from '../../db/tables.ts'
 import type { QueueContext } from '../context.ts'
 import { PayloadErased, type PayloadPart, type StoredPayload, type StoredPayloads } from '../request-queue.ts'
-import { piecesOf } from '../text-pieces.ts'
+import { INLINE_CHARACTERS, piecesOf } from '../text-pieces.ts'
 
-/** Contents written by one statement: at most 8 MiB of them. */
-const CONTENTS_AT_ONCE = 32
+/** Contents that are hashed, or written by one statement, before others have their turn in the event loop: at most 1 MiB of them. */
+const CONTENTS_AT_ONCE = 4
 const PIECES_AT_ONCE = 500
 
 /** What the row of `payloads` says of a body: the text, or how many pieces hold it. */
@@ -19,7 +19,33 @@ export interface PayloadColumns {
 
 /** Whether a body is stored in pieces, which takes more than one statement. */
 export function isInPieces(text: string): boolean {
-  return piecesOf(text) !== undefined
+  return text.length > INLINE_CHARACTERS
+}
+
+interface DescribedPiece {
+  readonly content: string
+  readonly sha256: string
+  readonly bytes: number
+}
+
+/** A body as it is stored. */
+export interface DescribedBody {
+  readonly text: string
+  /** Absent where it is short. */
+  readonly pieces?: readonly DescribedPiece[]
+}
+
+/** Cuts a body and hashes its pieces: what can be done before the unit of work that stores it. */
+export async function describeBody(text: string): Promise<DescribedBody> {
+  const pieces = piecesOf(text)
+  if (pieces === undefined) return { text }
+  const described: DescribedPiece[] = []
+  for (const content of pieces) {
+    const sha256 = createHash('sha256').update(content).digest('hex')
+    described.push({ content, sha256, bytes: Buffer.byteLength(content) })
+    if (described.length % CONTENTS_AT_ONCE === 0) await othersTurn()
+  }
+  return { text, pieces: described }
 }
 
 /** Stores a body's pieces, if it has any, as part of the caller's unit of work. */
@@ -27,31 +53,30 @@ export async function storePayload(
   query: Query,
   requestId: string,
   part: PayloadPart,
-  text: string,
+  { text, pieces }: DescribedBody,
 ): Promise<PayloadColumns> {
-  const pieces = piecesOf(text)
   if (pieces === undefined) return { text, bytes: null, pieces: 0 }
-  const described = pieces.map((content) => ({ content, sha256: createHash('sha256').update(content).digest('hex') }))
-  await useContents(query, described)
-  const rows = described.map(({ sha256 }, position) => ({ request_id: requestId, part, position, sha256 }))
+  await useContents(query, pieces)
+  const rows = pieces.map(({ sha256 }, position) => ({ request_id: requestId, part, position, sha256 }))
   for (let from = 0; from < rows.length; from += PIECES_AT_ONCE)
     await query
       .insertInto('payload_pieces')
       .values(rows.slice(from, from + PIECES_AT_ONCE))
       .execute()
-  return { text: '', bytes: Buffer.byteLength(text), pieces: pieces.length }
+  return { text: '', bytes: pieces.reduce((sum, { bytes }) => sum + bytes, 0), pieces: pieces.length }
 }
 
 /** In the order of their hashes: two that store the same contents wait for each other's rows, and never both. */
-async function useContents(query: Query, pieces: readonly { content: string; sha256: string }[]): Promise<void> {
-  const uses = new Map<string, { sha256: string; content: string; bytes: number; uses: number }>()
-  for (const { content, sha256 } of pieces) {
+async function useContents(query: Query, pieces: readonly DescribedPiece[]): Promise<void> {
+  const uses = new Map<string, DescribedPiece & { uses: number }>()
+  for (const { content, sha256, bytes } of pieces) {
     const known = uses.get(sha256)
     if (known) known.uses += 1
-    else uses.set(sha256, { sha256, content, bytes: Buffer.byteLength(content), uses: 1 })
+    else uses.set(sha256, { sha256, content, bytes, uses: 1 })
   }
   const rows = [...uses.values()].sort((a, b) => (a.sha256 < b.sha256 ? -1 : 1))
-  for (let from = 0; from < rows.length; from += CONTENTS_AT_ONCE)
+  for (let from = 0; from < rows.length; from += CONTENTS_AT_ONCE) {
+    if (from > 0) await othersTurn()
     await query
       .insertInto('payload_contents')
       .values(rows.slice(from, from + CONTENTS_AT_ONCE))
@@ -59,6 +84,12 @@ async function useContents(query: Query, pieces: readonly { content: string; sha
         conflict.column('sha256').doUpdateSet({ uses: sql`payload_contents.uses + excluded.uses` }),
       )
       .execute()
+  }
+}
+
+/** SQLite answers within the call, so that statements behind one another are one piece of work to the event loop. */
+function othersTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }
 
 /** Lets go of the pieces of requests, and erases the contents that nobody else uses. */
