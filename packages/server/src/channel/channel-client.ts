@@ -3,9 +3,8 @@ import { requestError, WireError } from '../errors/errors.ts'
 import type { RequestQueue, RunnerAdvertisement } from '../queue/request-queue.ts'
 import { ClientConversation } from './client-conversation.ts'
 import type { ConversationOptions, DirectChannel, DirectConversation } from './direct-channel.ts'
-import { RunnerConnection } from './runner-connection.ts'
+import { RunnerConnection, startTimeoutError } from './runner-connection.ts'
 import { RunnerDirectory } from './runner-directory.ts'
-import { startTimeoutError } from './start-timeout.ts'
 
 const RUNNER_POLL_MILLISECONDS = 100
 

@@ -1,5 +1,6 @@
 import { WebSocket } from 'ws'
-import { requestError } from '../errors/errors.ts'
+import { requestError, WireError } from '../errors/errors.ts'
+import { REQUEST_TIMEOUT_TYPE } from '../protocol/headers.ts'
 import type { RunnerAdvertisement } from '../queue/request-queue.ts'
 import { awakeInterval } from './awake-interval.ts'
 import type { ConversationOptions } from './direct-channel.ts'
@@ -14,7 +15,6 @@ import {
   type RunnerFrame,
 } from './frames.ts'
 import { piecesOfLong } from './long-values.ts'
-import { startTimeoutError } from './start-timeout.ts'
 import { WorkEvents } from './work-events.ts'
 
 const CONNECT_TIMEOUT_MILLISECONDS = 5_000
@@ -179,4 +179,12 @@ export class RunnerConnection {
     else this.#socket.terminate()
     this.#answered = false
   }
+}
+
+/** The caller's start deadline passed; `user` tells both clients not to try again. */
+export function startTimeoutError(seconds: number): WireError {
+  return new WireError(504, `The request did not start within ${seconds} seconds`, {
+    errorType: 'request_timeout',
+    headers: { [REQUEST_TIMEOUT_TYPE]: 'user' },
+  })
 }

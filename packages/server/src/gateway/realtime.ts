@@ -1,16 +1,20 @@
 import type { WebSocket } from 'ws'
 import type { ConversationOptions } from '../channel/direct-channel.ts'
+import type { Catalogue } from '../endpoints/catalogue.ts'
+import type { EndpointSchema } from '../endpoints/endpoint.ts'
+import { WireError } from '../errors/errors.ts'
+import { applicationOf, parseEndpointId } from '../protocol/endpoint-id.ts'
 import { OBJECT_LIFECYCLE, RUNNER_HINT } from '../protocol/headers.ts'
 import { createRequestId } from '../protocol/request-id.ts'
 import { DEFAULT_ACCOUNT } from '../queue/request-queue.ts'
 import { parseLifecycle } from '../storage/lifecycle.ts'
 import { verifyKey, verifyToken } from './authentication.ts'
 import type { GatewayDependencies } from './dependencies.ts'
+import { requireEndpoint } from './endpoint-lookup.ts'
 import { refuseUnfetchableUrls } from './input-urls.ts'
 import type { VerifiedKey } from './key-store.ts'
 import { publicUrlsOf } from './public-urls.ts'
 import { RealtimeConnection, type RealtimeConnectionOptions } from './realtime-connection.ts'
-import { type RealtimeTarget, requireRealtimeTarget } from './realtime-target.ts'
 import { SURFACE_PREFIX } from './surface.ts'
 import type { Handshake, SocketService } from './web-sockets.ts'
 
@@ -129,4 +133,30 @@ function bufferingOf(url: URL): number | undefined {
 function refuseAccess(socket: WebSocket): undefined {
   socket.send(UNAUTHORIZED_MESSAGE)
   socket.close(POLICY_VIOLATION, 'Unauthorized')
+}
+
+interface RealtimeTarget {
+  readonly endpoint: EndpointSchema
+  /** `owner/alias`, by which tokens are scoped. */
+  readonly application: string
+}
+
+/**
+ * What clients put behind an endpoint id: `/realtime`, `/ws` (the oldest clients), or an explicit path of their own
+ * choice of these. Python appends `/realtime` to an id that ends in it already.
+ */
+const SOCKET_PATH = /^(.*?)(?:\/realtime|\/ws)*\/?$/
+
+/**
+ * The endpoint that a socket's path means.
+ * @throws WireError 404 for any other path
+ */
+function requireRealtimeTarget(catalogue: Catalogue, path: string): RealtimeTarget {
+  const prefix = `${SURFACE_PREFIX.run}/`
+  const id = path.startsWith(prefix) ? (SOCKET_PATH.exec(path.slice(prefix.length))?.[1] ?? '') : ''
+  const parsed = parseEndpointId(id)
+  if (parsed === undefined) throw new WireError(404, 'Not Found')
+  const endpoint = requireEndpoint(catalogue, id)
+  if (!endpoint.realtime) throw new WireError(404, 'Path /realtime not found')
+  return { endpoint, application: applicationOf(parsed) }
 }

@@ -1,8 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { OutboundError } from '../security/outbound-error.ts'
 import type { OutboundHttp, OutboundResponse } from '../security/outbound-http.ts'
-import { falHeaders } from './signature-headers.ts'
-import type { SigningKey } from './signing-key.ts'
+import { falHeaders, type SigningKey } from './signature.ts'
 import type { AttemptResult, LeasedDelivery } from './webhook-outbox.ts'
 
 /** What to do after an attempt. */

@@ -1,7 +1,7 @@
 import type { ProcessLog } from '../log/process-log.ts'
 import type { OutboundHttp } from '../security/outbound-http.ts'
 import { attemptDelivery, type Verdict } from './delivery-attempt.ts'
-import type { SigningKey } from './signing-key.ts'
+import type { SigningKey } from './signature.ts'
 import type { LeasedDelivery, WebhookOutbox } from './webhook-outbox.ts'
 
 export interface DeliveryOptions {
