@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { openModelStore } from '../../packages/server/src/models/open-model-store.ts'
 import type { WeightsKind } from '../../packages/server/src/models/weights-kind.ts'
 import { FakeHub } from '../../packages/server/test/fakes/fake-hub.ts'
+import { storeSettings } from '../../packages/server/test/fakes/local-models.ts'
 import { safetensorsBytes } from '../../packages/server/test/fakes/sample-weights.ts'
 import { percentile } from '../statistics.ts'
 
@@ -23,18 +24,7 @@ const model = Object.fromEntries(
 const index = Object.fromEntries(components.map((name) => [name, ['diffusers', name]]))
 hub.add('bench/sdxl', { ...model, 'model_index.json': JSON.stringify(index) })
 hub.add('bench/lora', { 'pytorch_lora_weights.safetensors': safetensorsBytes(keys(2000)) })
-const { store, close } = openModelStore({
-  dataFolder: join(folder, 'data'),
-  modelFolders: [join(folder, 'models')],
-  hubCacheFolder: join(folder, 'hub'),
-  downloads: 'all',
-  maxDownloadBytes: 1e9,
-  budgetBytes: 1e9,
-  hubEndpoint: hub.endpoint,
-  hubOffline: false,
-  allowsAbsolutePaths: false,
-  allowPrivateTargets: true,
-})
+const { store, close } = openModelStore(storeSettings(folder, hub.endpoint))
 
 async function measure(reference: string, kind: WeightsKind): Promise<void> {
   const find = () => store.find(reference, { kind, signal: new AbortController().signal, log: () => {} })

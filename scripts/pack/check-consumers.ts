@@ -8,11 +8,11 @@
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CHROMIUM, launchBrowser } from '../../packages/server/test/browser/chromium.ts'
+import { freePort } from '../../packages/server/test/fakes/free-port.ts'
 import { CONSUMER, serveInstalled } from './installed-server.ts'
 import { packAll } from './pack.ts'
 
@@ -97,7 +97,7 @@ export default async function Page() {
     'app/page.jsx': `'use client'
 import { createDarkroomClient } from '@darkroom/client'
 import { useEffect } from 'react'
-async function show() {
+import { freePort } from '../../packages/server/test/fakes/free-port.ts'
   ${draw}
   document.title = 'drawn ' + data.images[0].width
 }
@@ -169,15 +169,6 @@ async function titleBecomes(url: string, title: string): Promise<void> {
   } finally {
     await browser.close()
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
 }
 
 async function checkConsumers(names: readonly string[]): Promise<void> {

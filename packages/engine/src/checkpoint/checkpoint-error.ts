@@ -1,14 +1,6 @@
-import { EngineError } from '../errors/engine-error.ts'
+import { ModelFileError } from '../errors/engine-error.ts'
 
-/** A checkpoint that cannot be used as it is: the message names the file or tensor, the likely cause and what to do. */
-export class CheckpointError extends EngineError {
+/** A checkpoint that cannot be used. */
+export class CheckpointError extends ModelFileError {
   override readonly name = 'CheckpointError'
-  readonly kind = 'model'
-  override readonly path: string | undefined
-
-  /** @param options `path`: what the message calls by its name alone */
-  constructor(message: string, { path, ...options }: ErrorOptions & { readonly path?: string } = {}) {
-    super(message, options)
-    this.path = path
-  }
 }

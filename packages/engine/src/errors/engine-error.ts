@@ -12,3 +12,15 @@ export abstract class EngineError extends Error {
   /** Of the kind `model`: the file or folder on this machine. Messages have its name alone, because clients read them. */
   readonly path?: string | undefined
 }
+
+/** Something of a model cannot be used as it is: the message names the file or tensor, the likely cause and what to do. */
+export abstract class ModelFileError extends EngineError {
+  readonly kind = 'model'
+  override readonly path: string | undefined
+
+  /** @param options `path`: what the message calls by its name alone */
+  constructor(message: string, { path, ...options }: ErrorOptions & { readonly path?: string } = {}) {
+    super(message, options)
+    this.path = path
+  }
+}

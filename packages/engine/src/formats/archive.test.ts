@@ -1,67 +1,12 @@
-import { crc32, deflateRawSync, gzipSync } from 'node:zlib'
+import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
+import { type Member, tarOf, zipOf } from '../../test/fixtures/archives.ts'
 import { ArchiveError, readPictureArchive } from './archive.ts'
-
-interface Member {
-  readonly name: string
-  readonly data?: Uint8Array
-  /** Type flag of tar; Unix mode of zip. */
-  readonly flag?: string
-  readonly mode?: number
-  readonly isEncrypted?: boolean
-  /** Size that the header announces, where it lies. */
-  readonly size?: number
-}
 
 const bytes = (text: string) => new Uint8Array(Buffer.from(text, 'utf8'))
 
-function zip(members: readonly Member[]): Uint8Array {
-  const parts: Buffer[] = []
-  const directory: Buffer[] = []
-  let offset = 0
-  for (const { name, data = bytes('x'), mode = 0o100644, isEncrypted = false, size = data.length } of members) {
-    const [file, path] = [deflateRawSync(data), Buffer.from(name)]
-    const common = Buffer.alloc(26)
-    common.writeUInt16LE(20, 0)
-    common.writeUInt16LE(0x800 | (isEncrypted ? 1 : 0), 2)
-    common.writeUInt16LE(8, 4)
-    common.writeUInt32LE(crc32(data), 10)
-    common.writeUInt32LE(file.length, 14)
-    common.writeUInt32LE(size, 18)
-    common.writeUInt16LE(path.length, 22)
-    const local = Buffer.concat([Buffer.from('PK\x03\x04'), common, path, file])
-    const rest = Buffer.alloc(14)
-    rest.writeUInt32LE((mode << 16) >>> 0, 6)
-    rest.writeUInt32LE(offset, 10)
-    directory.push(Buffer.concat([Buffer.from('PK\x01\x02\x14\x03'), common, rest, path]))
-    parts.push(local)
-    offset += local.length
-  }
-  const central = Buffer.concat(directory)
-  const end = Buffer.alloc(22)
-  end.write('PK\x05\x06', 'latin1')
-  end.writeUInt16LE(members.length, 8)
-  end.writeUInt16LE(members.length, 10)
-  end.writeUInt32LE(central.length, 12)
-  end.writeUInt32LE(offset, 16)
-  return new Uint8Array(Buffer.concat([...parts, central, end]))
-}
-
-function tar(members: readonly Member[]): Uint8Array {
-  const blocks = members.map(({ name, data = bytes('x'), flag = '0', size = data.length }) => {
-    const header = Buffer.alloc(512)
-    header.write(name, 0)
-    header.write('0000644\0', 100)
-    header.write(`${size.toString(8).padStart(11, '0')} `, 124)
-    header.write(`        ${flag}`, 148)
-    header.write('ustar\x0000', 257)
-    const sum = header.reduce((total, byte) => total + byte, 0)
-    header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
-    return Buffer.concat([header, data, Buffer.alloc((512 - (data.length % 512)) % 512)])
-  })
-  return new Uint8Array(Buffer.concat([...blocks, Buffer.alloc(1024)]))
-}
-
+const zip = (members: readonly Member[]) => new Uint8Array(zipOf(members))
+const tar = (members: readonly Member[]) => new Uint8Array(tarOf(members))
 const tarGz = (members: readonly Member[]) => new Uint8Array(gzipSync(tar(members)))
 
 const FORMATS = [

@@ -2,8 +2,9 @@
  * OpenCV's bilinear sampling, which detectors were trained and published with. It does not antialias; Pillow's filter of that name
  * (`resize.ts`) does.
  */
+
+import { roundHalfEven } from '../tensor/round-half-even.ts'
 import type { RgbImage } from './rgb-image.ts'
-import { roundHalfEven } from './round-half-even.ts'
 
 /** Maps (x, y) to (a x + b y + c, d x + e y + f). */
 export type AffineMatrix = readonly [a: number, b: number, c: number, d: number, e: number, f: number]

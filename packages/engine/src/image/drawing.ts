@@ -2,8 +2,9 @@
  * OpenCV's drawing, pixel for pixel (`imgproc/src/drawing.cpp`): control images for pose networks are drawn with it, and the networks
  * learnt its edges. Lines are 8-connected, nothing is antialiased; what leaves the canvas is cut off as OpenCV cuts it.
  */
+
+import { roundHalfEven } from '../tensor/round-half-even.ts'
 import type { RgbImage } from './rgb-image.ts'
-import { roundHalfEven } from './round-half-even.ts'
 
 /** Whole pixels. */
 export interface Point {

@@ -1,6 +1,7 @@
 /** OpenCV's resampling by area and by Lanczos' kernel, as weights along an axis: both are the same for every row and column. */
+
+import { roundHalfEven } from '../tensor/round-half-even.ts'
 import type { RgbImage } from './rgb-image.ts'
-import { roundHalfEven } from './round-half-even.ts'
 
 /** For each place of the result the first source place, and weights of the places from there. */
 export type AxisWeights = readonly { readonly start: number; readonly weights: readonly number[] }[]

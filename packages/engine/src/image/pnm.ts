@@ -1,6 +1,7 @@
 /** Reads Netpbm's pictures P1 to P6 (pbm, pgm, ppm; as text and binary): http://netpbm.sourceforge.net/doc/ */
+
+import { roundHalfEven } from '../tensor/round-half-even.ts'
 import type { RgbImage } from './rgb-image.ts'
-import { roundHalfEven } from './round-half-even.ts'
 
 interface PnmHeader {
   readonly width: number

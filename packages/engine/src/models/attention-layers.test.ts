@@ -1,14 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { SDXL_UNET } from '../../test/fixtures/sdxl-unet.ts'
 import { attentionLayers, levelSizes } from './attention-layers.ts'
 import { parseUNetConfig } from './unet-2d-condition-config.ts'
-
-const SDXL = {
-  block_out_channels: [320, 640, 1280],
-  down_block_types: ['DownBlock2D', 'CrossAttnDownBlock2D', 'CrossAttnDownBlock2D'],
-  up_block_types: ['CrossAttnUpBlock2D', 'CrossAttnUpBlock2D', 'UpBlock2D'],
-  attention_head_dim: [5, 10, 20],
-  transformer_layers_per_block: [1, 2, 10],
-}
 
 describe('attentions', () => {
   test('of SD1.5 end with the mid block, whose cross-attention is number 31', () => {
@@ -24,7 +17,7 @@ describe('attentions', () => {
   })
 
   test('of SDXL are 140, the mid block’s cross-attentions 121 … 139', () => {
-    const layers = attentionLayers(parseUNetConfig(SDXL))
+    const layers = attentionLayers(parseUNetConfig(SDXL_UNET))
     const middle = layers.flatMap(({ kind, part }, id) => (part === 'mid' && kind === 'cross' ? [id] : []))
     expect(layers.length).toBe(140)
     expect(middle).toEqual([121, 123, 125, 127, 129, 131, 133, 135, 137, 139])
@@ -49,7 +42,7 @@ test.each([
     ],
   ],
 ])('levels with a padding of %i halve odd sizes as the convolutions do', (downsamplePadding, sizes) => {
-  const { downBlocks } = parseUNetConfig(SDXL)
+  const { downBlocks } = parseUNetConfig(SDXL_UNET)
   const found = levelSizes({ downBlocks, downsamplePadding }, 13, 7).map(({ height, width }) => [height, width])
   expect(found).toEqual(sizes)
 })

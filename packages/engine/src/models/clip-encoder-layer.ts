@@ -27,3 +27,18 @@ export function clipEncoderLayer(scope: Scope, x: Value, config: ClipEncoderLaye
   const inner = scope.child('mlp.fc1').linear(scope.child('layer_norm2').layerNorm(h, normEpsilon), intermediateSize)
   return add(scope.child('mlp.fc2').linear(activation(inner), hiddenSize), h)
 }
+
+/** The hidden state that an output (`last_hidden_state`, `hidden_states.-2`, …) is made of, 0 … layers. @param ofLast those of the last */
+export function hiddenStateIndex<Output extends string>(
+  output: Output,
+  ofLast: readonly Output[],
+  layers: number,
+): number {
+  if (ofLast.includes(output)) return layers
+  const asked = Number(output.slice(output.indexOf('.') + 1))
+  const index = asked < 0 ? layers + 1 + asked : asked
+  if (!Number.isInteger(index) || index < 0 || index > layers) {
+    throw new RangeError(`${output}: the model has hidden states 0 … ${layers} (or −${layers + 1} … −1)`)
+  }
+  return index
+}

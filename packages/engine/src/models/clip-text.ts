@@ -2,7 +2,7 @@ import { Graph, type Value } from '../graph/graph.ts'
 import { add, gather, mul, reshape, slice } from '../graph/ops.ts'
 import { type LayerHook, Scope } from '../graph/scope.ts'
 import { float32, int64 } from '../tensor/tensor.ts'
-import { clipEncoderLayer } from './clip-encoder-layer.ts'
+import { clipEncoderLayer, hiddenStateIndex } from './clip-encoder-layer.ts'
 import type { ClipTextConfig } from './clip-text-config.ts'
 
 /**
@@ -64,7 +64,7 @@ export function buildTextEncoderGraph(
   const root = new Scope(graph, '', layerHook?.(graph))
   const text = root.child('text_model')
   const inputIds = graph.input('input_ids', 'int64', [batch, tokens])
-  const wanted = outputs.map((name) => hiddenStateIndex(name, config))
+  const wanted = outputs.map((name) => hiddenStateIndex(name, ['last_hidden_state', 'text_embeds'], config.layers))
   const embeddings = tokenEmbeddings(text, config, inputIds, options.insertsEmbeddings ?? false)
   const states = hiddenStates(text, config, embeddings, Math.max(...wanted))
   const normalize = (state: Value) => text.child('final_layer_norm').layerNorm(state, config.normEpsilon)
@@ -128,15 +128,4 @@ function textEmbeds(root: Scope, config: ClipTextConfig, lastHiddenState: Value)
   const rows = add(graph.input('eos_positions', 'int64', [batch]), graph.constant(int64([batch], rowStarts)))
   const pooled = gather(reshape(lastHiddenState, [batch * tokens, channels]), rows)
   return root.child('text_projection').linear(pooled, config.projectionSize, { bias: false })
-}
-
-/** The hidden state that an output is made of, 0 … layers. */
-function hiddenStateIndex(output: TextEncoderOutput, { layers }: ClipTextConfig): number {
-  if (output === 'last_hidden_state' || output === 'text_embeds') return layers
-  const asked = Number(output.slice(output.indexOf('.') + 1))
-  const index = asked < 0 ? layers + 1 + asked : asked
-  if (!Number.isInteger(index) || index < 0 || index > layers) {
-    throw new RangeError(`${output}: the model has hidden states 0 … ${layers} (or −${layers + 1} … −1)`)
-  }
-  return index
 }

@@ -1,7 +1,7 @@
 import { Graph, type Value } from '../graph/graph.ts'
 import { add, concat, expand, reshape, slice, transpose } from '../graph/ops.ts'
 import { Scope } from '../graph/scope.ts'
-import { clipEncoderLayer } from './clip-encoder-layer.ts'
+import { clipEncoderLayer, hiddenStateIndex } from './clip-encoder-layer.ts'
 import type { ClipVisionConfig } from './clip-vision-config.ts'
 
 /**
@@ -42,7 +42,7 @@ export function buildImageEncoderGraph(config: ClipVisionConfig, options: ImageE
   const root = new Scope(graph)
   const vision = root.child('vision_model')
   const pixels = graph.input('pixel_values', 'float32', [batch, 3, config.imageSize, config.imageSize])
-  const wanted = outputs.map((name) => hiddenStateIndex(name, config))
+  const wanted = outputs.map((name) => hiddenStateIndex(name, ['pooler_output', 'image_embeds'], config.layers))
   const states = clipVisionHiddenStates(vision, config, pixels, Math.max(...wanted))
   for (const [k, name] of outputs.entries()) {
     const state = states[wanted[k] as number] as Value
@@ -92,15 +92,4 @@ function embeddings(scope: Scope, { hiddenSize, patchSize }: ClipVisionConfig, p
   const tokens = concat([expand(classToken, [batch, 1, hiddenSize]), rows], 1)
   const positions = scope.child('position_embedding').weight('weight', [tokens.shape[1] as number, hiddenSize])
   return add(tokens, positions)
-}
-
-/** The hidden state that an output is made of, 0 … layers. */
-function hiddenStateIndex(output: ImageEncoderOutput, { layers }: ClipVisionConfig): number {
-  if (output === 'pooler_output' || output === 'image_embeds') return layers
-  const asked = Number(output.slice(output.indexOf('.') + 1))
-  const index = asked < 0 ? layers + 1 + asked : asked
-  if (!Number.isInteger(index) || index < 0 || index > layers) {
-    throw new RangeError(`${output}: the model has hidden states 0 … ${layers} (or −${layers + 1} … −1)`)
-  }
-  return index
 }

@@ -1,7 +1,7 @@
 import { ConfigFields } from '../config/config-fields.ts'
 
-/** A ViTForImageClassification. */
-export interface VitConfig {
+/** A transformer over the patches of a picture. */
+export interface VisionTransformerConfig {
   readonly hiddenSize: number
   readonly intermediateSize: number
   readonly layers: number
@@ -10,6 +10,10 @@ export interface VitConfig {
   readonly imageSize: number
   /** Side of a patch, pixels. */
   readonly patchSize: number
+}
+
+/** A ViTForImageClassification. */
+export interface VitConfig extends VisionTransformerConfig {
   readonly normEpsilon: number
   /** Whether the query, key and value projections have a bias. */
   readonly projectionBias: boolean
@@ -23,8 +27,21 @@ export interface VitConfig {
  */
 export function parseVitConfig(json: unknown): VitConfig {
   const fields = new ConfigFields('ViT config', json)
-  fields.refuse('num_channels', 3)
   fields.refuse('hidden_act', 'gelu')
+  return {
+    ...readVisionTransformer(fields, { patchSize: 16 }),
+    normEpsilon: fields.number('layer_norm_eps', 1e-12),
+    projectionBias: fields.boolean('qkv_bias', true),
+    labels: parseLabels(fields),
+  }
+}
+
+/** What transformers' vision models call alike. */
+export function readVisionTransformer(
+  fields: ConfigFields,
+  defaults: Pick<VisionTransformerConfig, 'patchSize'>,
+): VisionTransformerConfig {
+  fields.refuse('num_channels', 3)
   const hiddenSize = fields.size('hidden_size', 768)
   const heads = fields.size('num_attention_heads', 12)
   if (hiddenSize % heads) throw fields.error('num_attention_heads', `a divisor of hidden_size ${hiddenSize}`, heads)
@@ -34,10 +51,7 @@ export function parseVitConfig(json: unknown): VitConfig {
     layers: fields.size('num_hidden_layers', 12),
     heads,
     imageSize: fields.size('image_size', 224),
-    patchSize: fields.size('patch_size', 16),
-    normEpsilon: fields.number('layer_norm_eps', 1e-12),
-    projectionBias: fields.boolean('qkv_bias', true),
-    labels: parseLabels(fields),
+    patchSize: fields.size('patch_size', defaults.patchSize),
   }
 }
 

@@ -1,10 +1,11 @@
+import { extraChannels } from '../adapters/extra-channels.ts'
 import type { UNetAdapter } from '../adapters/unet-adapter.ts'
 import { crop } from '../image/crop.ts'
 import { rgbToTensor } from '../image/picture-tensor.ts'
 import { resizeRgb } from '../image/resize.ts'
 import type { RgbImage } from '../image/rgb-image.ts'
+import { roundHalfEven } from '../tensor/round-half-even.ts'
 import { concatenate, type FloatTensor } from '../tensor/tensor.ts'
-import { cropMaps } from '../tensor/window.ts'
 import { ParameterError } from './parameter-error.ts'
 import type { StableDiffusion } from './stable-diffusion.ts'
 
@@ -46,12 +47,7 @@ export async function applyIcLight(
     const pixels = rgbToTensor(resizeAndCrop(picture, width, height), 'signed-127')
     latents.push(model.vae.scale((await model.vae.encode(pixels)).mean))
   }
-  const channels = concatenate(latents, 1)
-  return {
-    variant: '',
-    channels: ({ sample }, { window }) =>
-      concatenate(new Array<FloatTensor>(sample.shape[0] as number).fill(cropMaps(channels, window))),
-  }
+  return extraChannels(concatenate(latents, 1))
 }
 
 /** The middle of the picture at the size that just covers width × height; rounded as Python and Pillow do. */
@@ -60,10 +56,4 @@ export function resizeAndCrop(image: RgbImage, width: number, height: number): R
   const [w, h] = [roundHalfEven(image.width * scale), roundHalfEven(image.height * scale)]
   const resized = resizeRgb(image, w, h, 'lanczos')
   return crop(resized, roundHalfEven((w - width) / 2), roundHalfEven((h - height) / 2), width, height)
-}
-
-function roundHalfEven(value: number): number {
-  const floor = Math.floor(value)
-  if (value - floor !== 0.5) return Math.round(value)
-  return floor % 2 === 0 ? floor : floor + 1
 }

@@ -1,16 +1,10 @@
 import { expect, test } from 'vitest'
+import { SDXL_UNET } from '../../test/fixtures/sdxl-unet.ts'
 import { attentionLayers } from '../models/attention-layers.ts'
 import { parseUNetConfig } from '../models/unet-2d-condition-config.ts'
 import { expandBlockScales } from './block-scales.ts'
 
-const SDXL = parseUNetConfig({
-  block_out_channels: [320, 640, 1280],
-  down_block_types: ['DownBlock2D', 'CrossAttnDownBlock2D', 'CrossAttnDownBlock2D'],
-  up_block_types: ['CrossAttnUpBlock2D', 'CrossAttnUpBlock2D', 'UpBlock2D'],
-  attention_head_dim: [5, 10, 20],
-  transformer_layers_per_block: [1, 2, 10],
-})
-const layers = attentionLayers(SDXL)
+const layers = attentionLayers(parseUNetConfig(SDXL_UNET))
 
 /** Scales by transformer; those of a transformer's layers must agree. */
 function expand(scales: Record<string, unknown>): Record<string, number> {

@@ -1,11 +1,10 @@
-import type { UNetAdapter } from '../adapters/unet-adapter.ts'
+import { extraChannels } from '../adapters/extra-channels.ts'
 import { binarize, rgbToGrey } from '../image/grey.ts'
 import { rgbToTensor } from '../image/picture-tensor.ts'
 import type { GreyImage, RgbImage } from '../image/rgb-image.ts'
 import type { Scheduler } from '../schedulers/scheduler.ts'
 import { startIndex } from '../schedulers/start-index.ts'
 import { concatenate, type FloatTensor, float32, map } from '../tensor/tensor.ts'
-import { cropMaps } from '../tensor/window.ts'
 import { type DenoiseStep, drawImages, type GeneratedImage, requireDrawableSize, type Start } from './draw-images.ts'
 import type { ImageToImageParameters } from './image-to-image.ts'
 import { ParameterError } from './parameter-error.ts'
@@ -53,7 +52,7 @@ export async function* inpaint(
       strength === 1 || !original ? map((value) => value * sigma, noise) : scheduler.addNoise(original, noise, first)
     const kept = vae.sample(keptPosterior, drawNoise(shape))
     const start: Start = { latents, startIndex: first }
-    if (isTrained) return { ...start, adapters: [maskChannels(latentMask, kept)] }
+    if (isTrained) return { ...start, adapters: [extraChannels(concatenate([latentMask, kept], 1))] }
     return { ...start, afterStep: putBack(scheduler, original as FloatTensor, noise, latentMask) }
   })
 }
@@ -83,16 +82,6 @@ function downsample({ width, height, data }: GreyImage, factor: number): FloatTe
     return data[y * factor * width + x * factor] === 0 ? 0 : 1
   })
   return float32([1, 1, h, w], small)
-}
-
-/** Shows a trained UNet the mask and what is kept, the same for both halves of the guidance. */
-function maskChannels(mask: FloatTensor, kept: FloatTensor): UNetAdapter {
-  const channels = concatenate([mask, kept], 1)
-  return {
-    variant: '',
-    channels: ({ sample }, { window }) =>
-      concatenate(new Array<FloatTensor>(sample.shape[0] as number).fill(cropMaps(channels, window))),
-  }
 }
 
 /** What is kept, at the noise level of the next step, in place of what was drawn there. */

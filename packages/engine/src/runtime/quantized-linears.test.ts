@@ -2,13 +2,13 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { wave } from '../../test/fixtures/wave.ts'
 import { type ComponentWeights, openWeightFile } from '../checkpoint/component-weights.ts'
 import { WeightCache } from '../checkpoint/prepared-weights.ts'
 import { writeSafetensors } from '../formats/safetensors.ts'
 import { Graph } from '../graph/graph.ts'
 import { mul } from '../graph/ops.ts'
 import { Scope } from '../graph/scope.ts'
-import { elementCount, float32, type Shape } from '../tensor/tensor.ts'
 import { quantizableLinears } from './quantized-linears.ts'
 import { WorkerRuntime } from './worker-runtime.ts'
 
@@ -17,12 +17,6 @@ const fast = new WorkerRuntime({ threads: 1, fast: { kind: 'int8' } })
 const cache = new WeightCache()
 let folder: string
 let weights: ComponentWeights
-
-const wave = (shape: Shape, scale = 1) =>
-  float32(
-    shape,
-    Float32Array.from({ length: elementCount(shape) }, (_, i) => scale * Math.sin(i * 12.9898)),
-  )
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'quantized-'))

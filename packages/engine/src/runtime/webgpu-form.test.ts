@@ -1,19 +1,14 @@
 import { afterAll, expect, test } from 'vitest'
+import { wave } from '../../test/fixtures/wave.ts'
 import { NO_WEIGHTS } from '../checkpoint/prepared-weights.ts'
 import { Graph } from '../graph/graph.ts'
 import { multiHeadAttention, reshape } from '../graph/ops.ts'
-import { DYNAMIC, elementCount, float32, type Shape } from '../tensor/tensor.ts'
+import { DYNAMIC, float32 } from '../tensor/tensor.ts'
 import { webGpuForm } from './webgpu-form.ts'
 import { WorkerRuntime } from './worker-runtime.ts'
 
 const runtime = new WorkerRuntime({ threads: 1 })
 afterAll(() => runtime.dispose())
-
-const wave = (shape: Shape, scale = 1) =>
-  float32(
-    shape,
-    Float32Array.from({ length: elementCount(shape) }, (_, i) => scale * Math.sin(i * 12.9898)),
-  )
 
 class PlainGraph extends Graph {
   override model(...locate: Parameters<Graph['model']>) {

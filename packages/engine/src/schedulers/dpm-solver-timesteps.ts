@@ -1,7 +1,8 @@
+import { roundHalfEven } from '../tensor/round-half-even.ts'
 import { customValues, stepCount } from './schedule-arguments.ts'
 import { SchedulerError } from './scheduler.ts'
 import { interpolate, karrasSigmas, logarithms, timestepOfLogSigma, trainingSigmas } from './sigma-schedule.ts'
-import { arange, linspace, roundHalfEven, type SpacingConfig } from './spacing.ts'
+import { arange, linspace, type SpacingConfig } from './spacing.ts'
 
 const { exp, fround, log, sqrt, trunc } = Math
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { arange, linspace, roundHalfEven } from './spacing.ts'
+import { roundHalfEven } from '../tensor/round-half-even.ts'
+import { arange, linspace } from './spacing.ts'
 
 describe('spacing', () => {
   it('rounds halves to the even integer', () => {

@@ -1,3 +1,4 @@
+import { roundHalfEven } from '../tensor/round-half-even.ts'
 import { SchedulerError } from './scheduler.ts'
 
 const { fround } = Math
@@ -29,14 +30,6 @@ export function linspace(start: number, end: number, count: number): number[] {
 export function arange(start: number, stop: number, step: number): number[] {
   const spacing = start + step - start
   return Array.from({ length: Math.ceil((stop - start) / step) }, (_, i) => start + i * spacing)
-}
-
-/** numpy.round: to the nearest integer, halves to the even one. */
-export function roundHalfEven(value: number): number {
-  const floor = Math.floor(value)
-  const fraction = value - floor
-  if (fraction !== 0.5) return fraction < 0.5 ? floor : floor + 1
-  return floor % 2 === 0 ? floor : floor + 1
 }
 
 export type TimestepSpacing = 'linspace' | 'leading' | 'trailing'

@@ -1,14 +1,6 @@
-import { EngineError } from '../errors/engine-error.ts'
+import { ModelFileError } from '../errors/engine-error.ts'
 
-/** A tokenizer folder cannot be used; the message names the file and what is wrong with it. */
-export class TokenizerError extends EngineError {
+/** A tokenizer folder that cannot be used. */
+export class TokenizerError extends ModelFileError {
   override readonly name = 'TokenizerError'
-  readonly kind = 'model'
-  override readonly path: string | undefined
-
-  /** @param options `path`: what the message calls by its name alone */
-  constructor(message: string, { path, ...options }: ErrorOptions & { readonly path?: string } = {}) {
-    super(message, options)
-    this.path = path
-  }
 }

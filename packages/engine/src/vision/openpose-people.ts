@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
-import { roundHalfEven } from '../image/round-half-even.ts'
+import { roundHalfEven } from '../tensor/round-half-even.ts'
 import type { FloatTensor } from '../tensor/tensor.ts'
 import type { KeyPoint } from './face.ts'
 import type { OpenPoseMaps } from './openpose-maps.ts'

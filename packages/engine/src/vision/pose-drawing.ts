@@ -8,7 +8,7 @@ import {
   type Point,
 } from '../image/drawing.ts'
 import { blackImage, type RgbImage } from '../image/rgb-image.ts'
-import { roundHalfEven } from '../image/round-half-even.ts'
+import { roundHalfEven } from '../tensor/round-half-even.ts'
 import type { KeyPoint } from './face.ts'
 import type { PointList, Pose } from './pose.ts'
 

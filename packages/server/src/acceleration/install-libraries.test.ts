@@ -3,19 +3,21 @@ import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { FakePythonIndex, storedZip } from '../../test/fakes/fake-python-index.ts'
+import { zipOf } from '../../../engine/test/fixtures/archives.ts'
+import { FakePythonIndex } from '../../test/fakes/fake-python-index.ts'
 import { OutboundHttp } from '../security/outbound-http.ts'
 import { installLibraries } from './install-libraries.ts'
 import { findLibraries, removeLibraries } from './installed-libraries.ts'
 import { type LibraryPackage, openVinoPackage } from './openvino-package.ts'
 
 const core = randomBytes(40_000)
-const wheel = storedZip({
+const members = {
   'openvino/__init__.py': Buffer.from('pass'),
   'openvino/libs/libcore.so.1': core,
   'openvino/libs/libplugin.so': Buffer.from('plugin'),
   'openvino/libs/libunused.so': Buffer.from('unused'),
-})
+}
+const wheel = zipOf(Object.entries(members).map(([name, data]) => ({ name, data, isStored: true })))
 const library: LibraryPackage = {
   project: 'openvino',
   version: '1.0',

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { storeSettings } from '../../test/fakes/local-models.ts'
 import { SAMPLE_WEIGHTS } from '../../test/fakes/sample-weights.ts'
 import { type OpenedStore, openModelStore } from '../models/open-model-store.ts'
 import { reportModels } from './report-models.ts'
@@ -19,18 +20,7 @@ let store: OpenedStore
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'darkroom-report-'))
-  store = openModelStore({
-    dataFolder: join(folder, 'data'),
-    modelFolders: [join(folder, 'models')],
-    hubCacheFolder: join(folder, 'hub'),
-    downloads: 'never',
-    maxDownloadBytes: 1,
-    budgetBytes: 1,
-    hubEndpoint: 'https://huggingface.co',
-    hubOffline: true,
-    allowsAbsolutePaths: false,
-    allowPrivateTargets: false,
-  })
+  store = openModelStore({ ...storeSettings(folder, 'https://huggingface.co'), downloads: 'never', hubOffline: true })
 })
 afterEach(async () => {
   await store.close()

@@ -1,5 +1,5 @@
-import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { isFile } from '../models/folder-listing.ts'
 import type { ModelRegistry } from '../models/model-registry.ts'
 
 /** Published models whose folders hold the vocabulary that the text encoders of all Stable Diffusion families share. */
@@ -27,11 +27,4 @@ export async function clipVocabulary(registry: ModelRegistry, checkpoint: string
 
 async function hasVocabulary(folder: string): Promise<boolean> {
   return (await isFile(join(folder, 'vocab.json'))) && (await isFile(join(folder, 'merges.txt')))
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isFile(),
-    () => false,
-  )
 }

@@ -23,6 +23,11 @@ export async function listFolder(root: string): Promise<ListedFile[]> {
   return files
 }
 
+/** Links are followed. */
+export async function isFile(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isFile() ?? false
+}
+
 /** The object in a JSON file; an empty one where there is none to read. */
 export async function readJsonFile(path: string): Promise<Readonly<Record<string, unknown>>> {
   const text = await readFile(path, 'utf8').catch(() => '{}')

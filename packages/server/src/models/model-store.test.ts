@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { FakeHub } from '../../test/fakes/fake-hub.ts'
+import { storeSettings } from '../../test/fakes/local-models.ts'
 import { SAMPLE_WEIGHTS } from '../../test/fakes/sample-weights.ts'
 import {
   type FindOptions,
@@ -79,19 +80,7 @@ afterAll(async () => {
 
 function store(settings: Partial<ModelStoreSettings> = {}): ModelStore {
   const open = openModelStore(
-    {
-      dataFolder: join(folder, 'data'),
-      modelFolders: [join(folder, 'models')],
-      hubCacheFolder: join(folder, 'hub'),
-      downloads: 'adapters',
-      maxDownloadBytes: 1e9,
-      budgetBytes: 1e9,
-      hubEndpoint: hub.endpoint,
-      hubOffline: false,
-      allowsAbsolutePaths: false,
-      allowPrivateTargets: true,
-      ...settings,
-    },
+    { ...storeSettings(folder, hub.endpoint), downloads: 'adapters', ...settings },
     { backoffMs: 1, attempts: 2, stallSeconds: 5 },
   )
   opened.push(open)

@@ -1,5 +1,6 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isFile } from './folder-listing.ts'
 import type { HubCache } from './hub-cache.ts'
 import { isBaseKind, type WeightsKind } from './weights-kind.ts'
 
@@ -83,8 +84,4 @@ async function entriesOf(folder: string): Promise<{ readonly name: string; reado
     return { name, isFolder: entry?.isDirectory() ?? false }
   })
   return Promise.all(entries)
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined))?.isFile() ?? false
 }

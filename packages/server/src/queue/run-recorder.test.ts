@@ -1,24 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import type { AnsweredRun } from './request-queue.ts'
+import { answeredRun } from '../../test/fakes/answered-run.ts'
 import { RunRecorder } from './run-recorder.ts'
 
-const AT = new Date(1000)
-
-function run(requestId: string, body = '{}'): AnsweredRun {
-  return {
-    requestId,
-    endpointId: 'acme/echo',
-    input: '{}',
-    priority: 'normal',
-    filesUrl: 'http://localhost/cdn',
-    retry: true,
-    storeIo: true,
-    account: 'default',
-    acceptedAt: AT,
-    completedAt: AT,
-    outcome: { status: 200, body, headers: {} },
-  }
-}
+const run = (requestId: string, body = '{}') => answeredRun(requestId, { outcome: { status: 200, body, headers: {} } })
 
 describe('RunRecorder', () => {
   it('writes what came together in one go, in order', async () => {

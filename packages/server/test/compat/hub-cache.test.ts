@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type OpenedStore, openModelStore } from '../../src/models/open-model-store.ts'
 import { FakeHub } from '../fakes/fake-hub.ts'
+import { storeSettings } from '../fakes/local-models.ts'
 import { runCommand } from '../fakes/run-command.ts'
 import { SAMPLE_WEIGHTS } from '../fakes/sample-weights.ts'
 
@@ -47,18 +48,7 @@ beforeAll(async () => {
 })
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'darkroom-shared-cache-'))
-  opened = openModelStore({
-    dataFolder: join(folder, 'data'),
-    modelFolders: [],
-    hubCacheFolder: join(folder, 'hub'),
-    downloads: 'all',
-    maxDownloadBytes: 1e9,
-    budgetBytes: 1e9,
-    hubEndpoint: hub.endpoint,
-    hubOffline: false,
-    allowsAbsolutePaths: false,
-    allowPrivateTargets: true,
-  })
+  opened = openModelStore({ ...storeSettings(folder, hub.endpoint), modelFolders: [] })
 })
 afterEach(async () => {
   await opened.close()

@@ -4,6 +4,7 @@ import { gzipSync } from 'node:zlib'
 import { decodeImage, encodeImage, resizeRgb } from '@darkroom/engine'
 import type { FalClient } from '@fal-ai/client'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { tarOf } from '../../../engine/test/fixtures/archives.ts'
 import { type RealServer, startRealServer } from '../e2e/real-server.ts'
 
 // What the pages of both endpoints tell to call, word for word but for the addresses of pictures, with nothing pulled.
@@ -93,7 +94,7 @@ describe('the pages of endpoints that see faces', { timeout: 300_000 }, () => {
     const result = await subscribe({
       reference_image_url: small,
       reference_pose_image_url: photograph,
-      ip_archive_url: `data:application/gzip;base64,${gzipSync(await tarOf(ASTRONAUT)).toString('base64')}`,
+      ip_archive_url: `data:application/gzip;base64,${gzipSync(tarOf([{ name: 'a.jpg', data: await readFile(ASTRONAUT) }])).toString('base64')}`,
     })
     expect(Object.keys(result.data)).toEqual(['images', 'seed', 'timings'])
     expect(result.data).toMatchObject({ images: [{ width: 256, height: 192, content_type: 'image/png' }] })
@@ -103,16 +104,3 @@ describe('the pages of endpoints that see faces', { timeout: 300_000 }, () => {
     expect(logs).toContain('What takes over pose and subject belongs to the model that is not here')
   })
 })
-
-/** A tar archive of one picture. */
-async function tarOf(file: URL): Promise<Buffer> {
-  const data = await readFile(file)
-  const header = Buffer.alloc(512)
-  header.write('a.jpg', 0)
-  header.write(`0000644\0${'0000000\0'.repeat(2)}${data.length.toString(8).padStart(11, '0')}\0`, 100)
-  header.write('00000000000\0        0', 136)
-  header.write('ustar\u000000', 257)
-  const sum = header.reduce((total, byte) => total + byte, 0)
-  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
-  return Buffer.concat([header, data, Buffer.alloc(((512 - (data.length % 512)) % 512) + 1024)])
-}

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { encodeModel } from '../../../engine/src/formats/onnx.ts'
 import { Graph } from '../../../engine/src/graph/graph.ts'
 import { reshape, slice } from '../../../engine/src/graph/ops.ts'
+import { tarOf } from '../../../engine/test/fixtures/archives.ts'
 import { instantIdLcm } from '../../src/endpoints/fal-ai/instantid-lcm/schema.ts'
 import { type RealServer, startRealServer } from './real-server.ts'
 
@@ -26,20 +27,8 @@ function pixelEmbedder([channels, rows, columns]: readonly [number, number, numb
   )
 }
 
-/** A tar archive of files (POSIX ustar). */
-function tar(files: Readonly<Record<string, Uint8Array>>): Buffer {
-  const blocks = Object.entries(files).flatMap(([name, data]) => {
-    const header = Buffer.alloc(512)
-    header.write(name, 0)
-    header.write(`0000644\0${'0000000\0'.repeat(2)}${data.length.toString(8).padStart(11, '0')}\0`, 100)
-    header.write('00000000000\0        0', 136)
-    header.write('ustar\u000000', 257)
-    const sum = header.reduce((total, byte) => total + byte, 0)
-    header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
-    return [header, data, Buffer.alloc((512 - (data.length % 512)) % 512)]
-  })
-  return Buffer.concat([...blocks, Buffer.alloc(1024)])
-}
+const tar = (files: Readonly<Record<string, Uint8Array>>) =>
+  tarOf(Object.entries(files).map(([name, data]) => ({ name, data })))
 
 function crop(
   image: RgbImage,

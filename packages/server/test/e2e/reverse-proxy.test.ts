@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createDarkroomClient } from '@darkroom/client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { freePort } from '../fakes/free-port.ts'
 import { startWholeServer, type WholeServer } from '../fakes/whole-server.ts'
 
 const GUIDE = new URL('../../../../docs/guide/reverse-proxy.md', import.meta.url)
@@ -134,13 +134,4 @@ async function answering(url: string): Promise<void> {
     if (status === 200) return
     await sleep(50)
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
 }

@@ -7,10 +7,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { readJournal } from '../../../../bench/crash/journal.ts'
 import { ManagedProcess } from '../../../../bench/crash/managed-process.ts'
-import { freePort } from '../../../../bench/crash/postgres-server.ts'
 import type { BenchConfig } from '../../../../bench/crash/processes/setup.ts'
 import { WORK_ENDPOINT_ID } from '../../../../bench/crash/work-endpoint.ts'
 import { readConfig } from '../../src/config/config.ts'
+import { freePort } from '../fakes/free-port.ts'
 
 // Real SIGSTOP and SIGCONT: what a closed lid, a snapshot of a virtual machine or a debugger does to processes.
 

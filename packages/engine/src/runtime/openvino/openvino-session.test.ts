@@ -2,21 +2,16 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { wave } from '../../../test/fixtures/wave.ts'
 import { type ComponentWeights, openWeightFile } from '../../checkpoint/component-weights.ts'
 import { WeightCache } from '../../checkpoint/prepared-weights.ts'
 import { writeSafetensors } from '../../formats/safetensors.ts'
 import { Graph } from '../../graph/graph.ts'
 import { silu } from '../../graph/ops.ts'
 import { Scope } from '../../graph/scope.ts'
-import { elementCount, float32, type Shape } from '../../tensor/tensor.ts'
+import { float32 } from '../../tensor/tensor.ts'
 import type { OpenVinoPrecision } from '../fast-form.ts'
 import { WorkerRuntime } from '../worker-runtime.ts'
-
-const wave = (shape: Shape, scale = 1) =>
-  float32(
-    shape,
-    Float32Array.from({ length: elementCount(shape) }, (_, i) => scale * Math.sin(i * 12.9898)),
-  )
 
 let folder: string
 let weights: ComponentWeights

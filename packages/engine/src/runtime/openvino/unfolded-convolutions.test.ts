@@ -2,9 +2,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { wave } from '../../../test/fixtures/wave.ts'
 import { encodeModel, type OnnxModel } from '../../formats/onnx.ts'
 import { readOnnxFile } from '../../formats/onnx-file.ts'
-import { DYNAMIC, elementCount, float32, type Shape } from '../../tensor/tensor.ts'
+import { DYNAMIC, type Shape } from '../../tensor/tensor.ts'
 import { WorkerRuntime } from '../worker-runtime.ts'
 import { unfoldConvolutions } from './unfolded-convolutions.ts'
 
@@ -17,12 +18,6 @@ afterAll(async () => {
   await runtime.dispose()
   await rm(folder, { recursive: true })
 })
-
-const wave = (shape: Shape) =>
-  float32(
-    shape,
-    Float32Array.from({ length: elementCount(shape) }, (_, i) => Math.sin(i * 12.9898)),
-  )
 
 interface Case {
   readonly kernel: number

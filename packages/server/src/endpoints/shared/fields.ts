@@ -134,3 +134,11 @@ export function timings() {
     examples: [{ inference: 1.234 }],
   })
 }
+
+/** Not on fal's page, which checks always. */
+export function hiddenSafetyChecker() {
+  return z
+    .boolean()
+    .default(true)
+    .meta({ title: 'Enable Safety Checker', description: 'Whether the picture is checked.', hidden: true })
+}

@@ -16,6 +16,7 @@ import { accountOf, requireKey } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import { readLimit } from '../pagination.ts'
 import { publicUrlsOf } from '../public-urls.ts'
+import { readChoice, readTime } from '../query-parameters.ts'
 import { storedBody } from '../stored-body.ts'
 import { jsonBody, type NextTurn } from '../text-response.ts'
 import { visibleRequest } from '../visible-requests.ts'
@@ -181,20 +182,6 @@ function readFilter(c: GatewayContext): Omit<RequestFilter, 'account' | 'endpoin
     ...(acceptedFrom === undefined ? {} : { acceptedFrom }),
     ...(acceptedBefore === undefined ? {} : { acceptedBefore }),
   }
-}
-
-function readChoice<T extends string>(name: string, text: string | undefined, choices: readonly T[]): T | undefined {
-  if (text === undefined) return undefined
-  const choice = choices.find((candidate) => candidate === text)
-  if (choice === undefined) throw new WireError(400, `${name}: expected one of ${choices.join(', ')}`)
-  return choice
-}
-
-function readTime(name: string, text: string | undefined): Date | undefined {
-  if (text === undefined) return undefined
-  const time = new Date(text)
-  if (Number.isNaN(time.getTime())) throw new WireError(400, `${name}: expected an ISO 8601 date and time`)
-  return time
 }
 
 function describe(request: RequestStatus) {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { answeredRun } from '../../../test/fakes/answered-run.ts'
 import { createGatewayRig, type GatewayRig, jsonOf } from '../../../test/fakes/gateway-rig.ts'
 import type { CreatedKey } from '../key-store.ts'
 import { createSqlKeyStore } from '../sql-key-store.ts'
@@ -12,21 +13,14 @@ beforeAll(async () => {
   admin = await keys.create('boss', 'ADMIN', 'default')
   app = await keys.create('shop', 'API', 'default')
   const run = (requestId: string, completedAt: string, extra: object = {}, status = 200) =>
-    rig.queue.record({
-      requestId,
-      endpointId: 'acme/echo',
-      input: '{}',
-      priority: 'normal',
-      filesUrl: 'http://localhost/cdn',
-      retry: true,
-      storeIo: true,
-      account: 'default',
-      keyId: app.keyId,
-      acceptedAt: new Date(0),
-      completedAt: new Date(completedAt),
-      outcome: { status, body: '{}', headers: {} },
-      ...extra,
-    })
+    rig.queue.record(
+      answeredRun(requestId, {
+        keyId: app.keyId,
+        completedAt: new Date(completedAt),
+        outcome: { status, body: '{}', headers: {} },
+        ...extra,
+      }),
+    )
   await run('a', '2026-03-01T22:00:00Z')
   await run('b', '2026-03-01T23:30:00Z', { keyId: admin.keyId })
   await run('c', '2026-03-02T10:00:00Z', { endpointId: 'acme/echo/twice' })

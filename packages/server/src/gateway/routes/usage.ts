@@ -4,6 +4,7 @@ import type { UsageRow } from '../../queue/request-queue.ts'
 import { accountOf, requireKey } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import { pageEnd, readPage } from '../pagination.ts'
+import { readChoice, readTime } from '../query-parameters.ts'
 import { TIMEFRAMES, TimeBuckets, type Timeframe, timeframeFor } from '../time-buckets.ts'
 import { PRICE } from './models.ts'
 
@@ -60,8 +61,8 @@ async function usage(dependencies: GatewayDependencies, c: GatewayContext) {
 }
 
 function readQuestion(c: GatewayContext): UsageQuestion {
-  const end = readTime(c, 'end') ?? Date.now()
-  const start = readTime(c, 'start') ?? end - DAY
+  const end = readTime('end', c.req.query('end'))?.getTime() ?? Date.now()
+  const start = readTime('start', c.req.query('start'))?.getTime() ?? end - DAY
   const timeframe = readChoice('timeframe', c.req.query('timeframe'), TIMEFRAMES) ?? timeframeFor(end - start)
   const buckets = bucketsOf(timeframe, c.req.query('timezone') ?? 'UTC')
   const isBound = readChoice('bound_to_timeframe', c.req.query('bound_to_timeframe'), ['true', 'false']) !== 'false'
@@ -89,21 +90,6 @@ function listOf(c: GatewayContext, name: string): string[] | undefined {
   const values = c.req.queries(name)?.flatMap((text) => text.split(',')) ?? []
   if (values.length > MOST_IDS) throw new WireError(400, `${name}: expected at most ${MOST_IDS}`)
   return values.length === 0 ? undefined : values
-}
-
-function readTime(c: GatewayContext, name: string): number | undefined {
-  const text = c.req.query(name)
-  if (text === undefined) return undefined
-  const time = Date.parse(text)
-  if (Number.isNaN(time)) throw new WireError(400, `${name}: expected an ISO 8601 date or time`)
-  return time
-}
-
-function readChoice<T extends string>(name: string, text: string | undefined, choices: readonly T[]): T | undefined {
-  if (text === undefined) return undefined
-  const choice = choices.find((candidate) => candidate === text)
-  if (choice === undefined) throw new WireError(400, `${name}: expected one of ${choices.join(', ')}`)
-  return choice
 }
 
 function grouped<K>(rows: readonly UsageRow[], keyOf: (row: UsageRow) => K): Map<K, [UsageRow, ...UsageRow[]]> {

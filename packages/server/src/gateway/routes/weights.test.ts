@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { FakeHub } from '../../../test/fakes/fake-hub.ts'
 import { createGatewayRig, type GatewayRig } from '../../../test/fakes/gateway-rig.ts'
+import { storeSettings } from '../../../test/fakes/local-models.ts'
 import { SAMPLE_WEIGHTS } from '../../../test/fakes/sample-weights.ts'
 import { type OpenedStore, openModelStore } from '../../models/open-model-store.ts'
 import { createSqlKeyStore } from '../sql-key-store.ts'
@@ -23,18 +24,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'darkroom-weights-'))
   weights = openModelStore(
-    {
-      dataFolder: join(folder, 'data'),
-      modelFolders: [join(folder, 'models')],
-      hubCacheFolder: join(folder, 'hub'),
-      downloads: 'never',
-      maxDownloadBytes: 1,
-      budgetBytes: 1,
-      hubEndpoint: hub.endpoint,
-      hubOffline: false,
-      allowsAbsolutePaths: false,
-      allowPrivateTargets: true,
-    },
+    { ...storeSettings(folder, hub.endpoint), downloads: 'never' },
     { backoffMs: 1, attempts: 2 },
   )
   rig = await createGatewayRig({

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { EndpointSchema } from '../../endpoint.ts'
-import { negativePrompt, promptText, seedInput, seedOutput, timings } from '../../shared/fields.ts'
+import { hiddenSafetyChecker, negativePrompt, promptText, seedInput, seedOutput, timings } from '../../shared/fields.ts'
 import { image } from '../../shared/image.ts'
 
 const imageField = (title: string, description: string) =>
@@ -28,10 +28,7 @@ export const controlNetIpAdapter = {
         fetched: 'file',
       }),
       seed: seedInput(),
-      enable_safety_checker: z
-        .boolean()
-        .default(true)
-        .meta({ title: 'Enable Safety Checker', description: 'Whether the picture is checked.', hidden: true }),
+      enable_safety_checker: hiddenSafetyChecker(),
     })
     .meta({ title: 'ControlnetIpAdapterInput' }),
   output: z

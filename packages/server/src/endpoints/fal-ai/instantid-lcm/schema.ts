@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { EndpointSchema } from '../../endpoint.ts'
-import { negativePrompt, promptText, seedInput, seedOutput } from '../../shared/fields.ts'
+import { hiddenSafetyChecker, negativePrompt, promptText, seedInput, seedOutput } from '../../shared/fields.ts'
 import { image } from '../../shared/image.ts'
 import { STYLES, type Style } from './styles.ts'
 
@@ -68,10 +68,7 @@ export const instantIdLcm = {
           examples: ['stabilityai/stable-diffusion-xl-base-1.0'],
           fetched: 'weights',
         }),
-      enable_safety_checker: z
-        .boolean()
-        .default(true)
-        .meta({ title: 'Enable Safety Checker', description: 'Whether the picture is checked.', hidden: true }),
+      enable_safety_checker: hiddenSafetyChecker(),
     })
     .meta({ title: 'InstantidLcmInput' }),
   output: z

@@ -1,4 +1,4 @@
-/** To the nearest whole number, halves to the even one: Python's `round` and C's `rint`. */
+/** To the nearest whole number, halves to the even one: Python's `round`, NumPy's and C's `rint`. */
 export function roundHalfEven(value: number): number {
   const floor = Math.floor(value)
   const rest = value - floor
