@@ -23,6 +23,48 @@ test('the index names every page of the documentation', () => {
   expect(own.filter((page) => !named.has(page))).toEqual([])
 })
 
+/** Source files by their path; a page may leave the folders in front away. */
+const SOURCES = execFileSync('git', ['ls-files'], { cwd: REPOSITORY, encoding: 'utf8' })
+  .split('\n')
+  .filter((file) => /\.(tsx?|mjs|py)$/.test(file))
+
+test.each(PAGES)('the source files that %s names exist', (page) => {
+  const named = [...readPage(page).matchAll(/`([\w./-]+\.(?:tsx?|mjs|py))`/g)].map(([, path = '']) => path)
+  const imagined = ['x.test.ts', '.ts']
+  const exists = (path: string) => SOURCES.some((file) => file === path || file.endsWith(`/${path}`))
+  expect(named.filter((path) => !imagined.includes(path) && !exists(path))).toEqual([])
+})
+
+test('the layout of ARCHITECTURE.md names every layer', () => {
+  const layout = codeBlocks(readPage('ARCHITECTURE.md')).find(({ code }) =>
+    code.startsWith('packages/engine/src'),
+  )?.code
+  const words = new Set(layout?.split(/\s+/))
+  const layers = ['packages/engine/src', 'packages/server/src', 'playground/src'].flatMap((root) =>
+    readdirSync(join(REPOSITORY, root), { withFileTypes: true })
+      .filter((entry) => entry.isDirectory() && entry.name !== 'styles')
+      .map(({ name }) => name),
+  )
+  expect(layers.filter((layer) => !words.has(layer))).toEqual([])
+})
+
+const DIFFS = PAGES.flatMap((page) =>
+  codeBlocks(readPage(page))
+    .filter(({ language }) => language === 'diff')
+    .flatMap(({ code }) => code.split(/^\+\+\+ b\//m).slice(1))
+    .map((part): [string, string[]] => {
+      const [file = '', ...lines] = part.trimEnd().split('\n')
+      return [file, lines]
+    }),
+)
+
+test('the pages show diffs', () => expect(DIFFS.length).toBeGreaterThan(8))
+
+test.each(DIFFS)('the lines that a page shows of %s stand in it', (file, lines) => {
+  const source = new Set(readFileSync(join(REPOSITORY, file), 'utf8').split('\n'))
+  expect(lines.filter((line) => !source.has(line.slice(1)))).toEqual([])
+})
+
 /** Each message's pieces, between what differs, stand in the sources. */
 test('the messages of the troubleshooting page are those of the program', () => {
   const sources = ['packages/server/src', 'packages/engine/src', 'playground/src']
