@@ -39,7 +39,7 @@ test('the layout of ARCHITECTURE.md names every layer', () => {
   const layout = codeBlocks(readPage('ARCHITECTURE.md')).find(({ code }) =>
     code.startsWith('packages/engine/src'),
   )?.code
-  const words = new Set(layout?.split(/\s+/))
+  const words = new Set(layout?.split(/[\s:]+/))
   const layers = ['packages/engine/src', 'packages/server/src', 'playground/src'].flatMap((root) =>
     readdirSync(join(REPOSITORY, root), { withFileTypes: true })
       .filter((entry) => entry.isDirectory() && entry.name !== 'styles')
