@@ -91,6 +91,7 @@ describe('the number of steps', () => {
     scheduler.setTimesteps({ numInferenceSteps: 5 })
     const lambdas = (scheduler.sigmas ?? []).slice(0, -1).map((sigma) => Math.log(sigma))
     const gaps = lambdas.slice(1).map((lambda, i) => lambda - (lambdas[i] as number))
+    expect(gaps).toHaveLength(4)
     for (const gap of gaps) expect(gap).toBeCloseTo(gaps[0] as number, 5)
     expect(() => scheduler.setTimesteps({ timesteps: [900, 10] })).toThrow(/Lu’s lambdas/)
   })

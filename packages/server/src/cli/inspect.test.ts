@@ -39,6 +39,7 @@ test('what of it a base uses, and why not the rest', async () => {
     '    text_model.encoder.layers.0.self_attn.q_proj -> text_encoder text_model.encoder.layers.0.self_attn.q_proj.weight',
   ])
   expect(report[4]).toBe('  not used: 6 keys')
+  expect(report).toHaveLength(11)
   expect(report.slice(5).every((line) => line.endsWith("(the base's unet has no such module)"))).toBe(true)
 })
 

@@ -88,7 +88,9 @@ describe('the OpenAPI document', () => {
   test('every reference leads somewhere and the four calls are there', () => {
     const text = stringifyJson(openApiDocument(lcmSd15ImageToImage, URLS))
     const names = new Set(Object.keys(componentsOf(lcmSd15ImageToImage)))
-    for (const [, name] of text.matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)) expect(names).toContain(name)
+    const references = [...text.matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)].map(([, name]) => name)
+    expect(references.length).toBeGreaterThan(3)
+    expect(references.filter((name) => name === undefined || !names.has(name))).toEqual([])
     expect(Object.keys(openApiDocument(lcmSd15ImageToImage, URLS).paths as object)).toEqual([
       '/fal-ai/lcm-sd15-i2i/requests/{request_id}/status',
       '/fal-ai/lcm-sd15-i2i/requests/{request_id}/cancel',

@@ -98,6 +98,7 @@ describe('the blocks of the guide from fal and of the README', { timeout: 60_000
   })
 
   const blocks = codeBlocks(readPage('README.md')).filter(({ language }) => language === 'ts')
+  test('of which the README has two', () => expect(blocks).toHaveLength(2))
   test.each(blocks)('$code', async ({ code }) => {
     await run('js', code)
   })
