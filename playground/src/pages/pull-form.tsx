@@ -33,12 +33,13 @@ export function PullForm({ model, pull, onModel, onFetch }: PullFormProps) {
           spellCheck={false}
           onChange={(change) => onModel(change.target.value)}
         />
+        {/* Two buttons, not one that changes: a click on it would submit the form with what it has become. */}
         {pull.isRunning ? (
-          <button type="button" className="button" onClick={pull.stop}>
+          <button key="stop" type="button" className="button" onClick={pull.stop}>
             Stop
           </button>
         ) : (
-          <button type="submit" className="button primary">
+          <button key="fetch" type="submit" className="button primary">
             Fetch
           </button>
         )}
