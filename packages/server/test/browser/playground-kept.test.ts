@@ -61,14 +61,14 @@ describe.skipIf(CHROMIUM === undefined)('the playground of a server that was res
 
   it('filters the history by outcome and words, and shows the exact input and the picture', async () => {
     await page.goto('/history')
-    await expect.poll(() => past().count()).toBe(3)
+    await expect.poll(() => past().count(), DRAWN).toBe(3)
     await page.getByLabel('Outcome').selectOption('Refused')
     await past().filter({ hasText: 'Refused (422)' }).waitFor()
-    await expect.poll(() => past().count()).toBe(1)
+    await expect.poll(() => past().count(), DRAWN).toBe(1)
     await page.getByLabel('Outcome').selectOption('Succeeded')
-    await expect.poll(() => past().count()).toBe(2)
+    await expect.poll(() => past().count(), DRAWN).toBe(2)
     await page.getByLabel('Words').fill('dusk lighthouse')
-    await expect.poll(() => past().count()).toBe(1)
+    await expect.poll(() => past().count(), DRAWN).toBe(1)
     await past().getByText('Exact input').click()
     expect(JSON.parse((await past().locator('pre').textContent()) ?? '')).toEqual(LIGHTHOUSE)
     const picture = past().getByRole('img', { name: LIGHTHOUSE.prompt })
