@@ -34,9 +34,17 @@ interface AxeResult {
 
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
 
-/** Checks the page against WCAG 2.2 A and AA, and the rules of good practice that axe knows. */
+/** Checks the page against WCAG 2.2 A and AA, and the rules of good practice that axe knows, in dark colours and in light ones. */
 export async function expectAccessible(page: Page): Promise<void> {
   await page.evaluate(await readFile(AXE, 'utf8'))
-  const result = (await page.evaluate('axe.run(document, { resultTypes: ["violations"] })')) as AxeResult
-  expect(result.violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)).toEqual([])
+  await page.emulateMedia({ colorScheme: 'dark' })
+  expect(await violations(page, 'resultTypes: ["violations"]')).toEqual([])
+  await page.emulateMedia({ colorScheme: 'light' })
+  // Nothing but colours differs.
+  expect(await violations(page, 'resultTypes: ["violations"], runOnly: ["color-contrast"]')).toEqual([])
+}
+
+async function violations(page: Page, options: string): Promise<readonly string[]> {
+  const result = (await page.evaluate(`axe.run(document, { ${options} })`)) as AxeResult
+  return result.violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)
 }

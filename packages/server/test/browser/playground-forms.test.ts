@@ -1,5 +1,4 @@
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
+import { existsSync } from 'node:fs'
 import { decodeImage, encodeImage, withPictureText } from '@darkroom/engine'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -7,12 +6,16 @@ import { type RunnableEndpoint, runnable } from '../../src/endpoints/endpoint.ts
 import { loraInpaint } from '../../src/endpoints/fal-ai/lora/schema.ts'
 import { DRAWING_ENDPOINTS } from '../fakes/drawing-endpoints.ts'
 import { FAKE_ENDPOINTS } from '../fakes/fake-endpoints.ts'
+import { runCommand } from '../fakes/run-command.ts'
 import { startWholeServer, type WholeServer } from '../fakes/whole-server.ts'
 import { CHROMIUM, launchBrowser } from './chromium.ts'
 import { openPage } from './open-page.ts'
 
 const INPAINT = '/models/fal-ai/lora/inpaint'
 const LCM = '/models/fal-ai/fast-lcm-diffusion'
+/** In place of how an object is shown to a person. */
+const PRINT = 'console.log(JSON.stringify(data))'
+const hasPython = ['/usr/bin/python3', '/usr/local/bin/python3'].some((path) => existsSync(path))
 
 /** The endpoint with the largest schema, which answers without drawing. */
 const inpaint: RunnableEndpoint = runnable(loraInpaint, async function* ({ seed }) {
@@ -119,7 +122,7 @@ describe.skipIf(CHROMIUM === undefined)('the forms of the playground', { timeout
     expect([Math.min(...mask.data), Math.max(...mask.data)]).toEqual([0, 255])
   })
 
-  it('takes a picture that is pasted, photographed, painted or drawn before', async () => {
+  it('takes a picture that is pasted, photographed or painted', async () => {
     await page.goto('/models/fal-ai/lcm-sd15-i2i')
     const url = () => page.getByLabel('Image Url required').inputValue()
     await page.locator('.picture-field').first().waitFor()
@@ -143,6 +146,31 @@ describe.skipIf(CHROMIUM === undefined)('the forms of the playground', { timeout
     await until(`${imageUrl} !== ${JSON.stringify(photographed)}`)
     await page.getByRole('button', { name: 'Clear' }).first().click()
     await until(`${imageUrl} === ""`)
+  })
+
+  it('takes a picture that is dropped, named by its URL, or chosen from the history', async () => {
+    await page.goto(LCM)
+    await page.getByRole('button', { name: 'Draw', exact: true }).click()
+    await page.locator('.facts').waitFor()
+    const drawn = await page.getByAltText('What was drawn').getAttribute('src')
+    await page.goto('/models/fal-ai/lcm-sd15-i2i')
+    const field = fieldAt('image_url')
+    await field.waitFor()
+    const bytes = JSON.stringify([...(await picture()).buffer])
+    await page.evaluate(`(() => {
+      const data = new DataTransfer()
+      data.items.add(new File([new Uint8Array(${bytes})], 'a.png', { type: 'image/png' }))
+      document.querySelector('.picture-field').dispatchEvent(
+        new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }))
+    })()`)
+    await until(`${imageUrl}.includes("/cdn/files/")`)
+    await page.getByLabel('Image Url required').fill('https://example.org/a.jpg')
+    // These pages ask no other host for anything; the server does.
+    await field.getByText('Fetched by the server when it draws').waitFor()
+    expect((await inputAsJson()).image_url).toBe('https://example.org/a.jpg')
+    await field.getByRole('button', { name: 'History' }).click()
+    await page.getByRole('button', { name: 'Number 1, newest first' }).click()
+    await until(`${imageUrl} === ${JSON.stringify(drawn)}`)
   })
 
   it('takes up the request of a dropped picture, and tells one that carries none', async () => {
@@ -244,104 +272,40 @@ describe.skipIf(CHROMIUM === undefined)('the forms of the playground', { timeout
       .waitFor()
   })
 
-  it.each(['/', LCM, '/realtime', '/history', '/server', '/docs'])(
-    'does not move what is there at %s',
-    async (path) => {
-      await page.addInitScript(`
-      globalThis.shift = 0
-      new PerformanceObserver((list) => {
-        for (const { value, hadRecentInput } of list.getEntries()) if (!hadRecentInput) globalThis.shift += value
-      }).observe({ type: 'layout-shift', buffered: true })
-    `)
-      await page.goto(path)
-      await page.waitForLoadState('networkidle')
-      // What counts as good, of Core Web Vitals.
-      expect(await page.evaluate('globalThis.shift')).toBeLessThan(0.1)
+  /** What a shell makes of the request as code, in the clone: where fal's client is installed. */
+  const programs = [
+    { language: 'curl', run: (code: string) => runCommand('bash', ['-c', code], { environment: {} }) },
+    {
+      language: 'JavaScript',
+      run: (code: string) =>
+        runCommand(process.execPath, ['--input-type=module', '--eval', code.replace('console.log(data)', PRINT)], {
+          environment: {},
+        }),
+    },
+    {
+      language: 'Python',
+      run: (code: string) =>
+        runCommand('python3', ['-c', code.replace('print(json.load(response))', 'print(response.read().decode())')], {
+          environment: {},
+        }),
+    },
+  ]
+
+  it.each(programs.filter(({ language }) => language !== 'Python' || hasPython))(
+    'gives the request as $language that runs',
+    async ({ language, run }) => {
+      await page.goto(LCM)
+      await page.getByLabel('Prompt required').fill(`it's a "king"`)
+      await page.getByRole('tab', { name: 'Code' }).click()
+      await page.getByLabel('Language').selectOption(language)
+      const code = (await page.getByTestId('code').textContent()) ?? ''
+      expect(JSON.parse(await run(code))).toMatchObject({ prompt: `it's a "king"`, images: [{ width: 1024 }] })
     },
   )
-
-  it('gives the request as a command that runs', async () => {
-    await page.goto(LCM)
-    await page.getByLabel('Prompt required').fill("it's a king")
-    await page.getByRole('tab', { name: 'Code' }).click()
-    await page.getByLabel('Language').selectOption('curl')
-    const command = (await page.getByTestId('code').textContent()) ?? ''
-    const { stdout } = await promisify(execFile)('bash', ['-c', command])
-    expect(JSON.parse(stdout)).toMatchObject({ prompt: "it's a king", images: [{ width: 1024 }] })
-  })
 
   it('works below a path of a reverse proxy by the document’s base alone', async () => {
     await page.goto(`${INPAINT}/`)
     await page.getByRole('heading', { level: 1 }).waitFor()
     expect(await page.evaluate('document.baseURI')).toBe(`${server.url}/`)
-  })
-})
-
-describe.skipIf(CHROMIUM === undefined)('the playground of a server with keys', { timeout: 60_000 }, () => {
-  let server: WholeServer
-  let browser: Browser
-
-  beforeAll(async () => {
-    ;[server, browser] = await Promise.all([startWholeServer({ endpoints: ENDPOINTS }), launchBrowser()])
-  }, 120_000)
-
-  afterAll(async () => {
-    await browser?.close()
-    await server?.close()
-  })
-
-  it('asks for a key, says that a wrong one is wrong, and draws with a right one', async () => {
-    const { page, problems } = await openPage(browser, server.url)
-    await page.goto(LCM)
-    await page.getByRole('button', { name: 'Draw', exact: true }).click()
-    await page.getByText('This server wants a key.').waitFor()
-    await page.getByLabel('Key, as id:secret').fill('wrong:key')
-    await page.getByRole('button', { name: 'Use this key' }).click()
-    await page.getByRole('button', { name: 'Draw', exact: true }).click()
-    await page.getByText('knows no such key').waitFor()
-    await page.getByLabel('Key, as id:secret').fill(server.key)
-    await page.getByRole('button', { name: 'Use this key' }).click()
-    await page.getByRole('button', { name: 'Draw', exact: true }).click()
-    await page.locator('.facts').waitFor()
-    expect(
-      await page.evaluate('[localStorage.getItem("darkroom-key"), sessionStorage.getItem("darkroom-key")]'),
-    ).toEqual([null, server.key])
-    expect(problems).toEqual([])
-    await page.close()
-  })
-
-  it.each(['/history', '/realtime'])('asks at %s as well', async (path) => {
-    const { page } = await openPage(browser, server.url)
-    await page.goto(path)
-    await page.getByText('This server wants a key.').waitFor()
-    await page.close()
-  })
-
-  const PAGES = ['/', LCM, '/realtime', '/history', '/checkpoints', '/server', '/docs']
-
-  /** A page of a tab in which a key was entered before. */
-  async function openWithKey(key: string, path: string) {
-    const opened = await openPage(browser, server.url)
-    await opened.page.addInitScript(`sessionStorage.setItem('darkroom-key', ${JSON.stringify(key)})`)
-    await opened.page.goto(path)
-    return opened
-  }
-
-  it.each(PAGES)('says at %s that a key is wrong', async (path) => {
-    const { page } = await openWithKey('wrong:key', path)
-    await page.getByText('knows no such key').waitFor()
-    await page.close()
-  })
-
-  it.each(PAGES)('works at %s with a right key', async (path) => {
-    const { page, problems } = await openWithKey(server.key, path)
-    await page.getByRole('heading', { level: 1 }).waitFor()
-    await page.waitForLoadState('networkidle')
-    expect(await page.getByRole('dialog').count()).toBe(0)
-    // What fetches and removes weights is for keys of scope ADMIN, which this one is not: its page says so.
-    const alerts = await page.getByRole('alert').allTextContents()
-    expect(alerts.filter((text) => !text.includes('expected a key of scope ADMIN'))).toEqual([])
-    expect(problems).toEqual([])
-    await page.close()
   })
 })
