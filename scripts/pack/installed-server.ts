@@ -32,7 +32,7 @@ export async function serveInstalled(project: string, node?: string): Promise<In
 }
 
 /** The address that the banner names. */
-function addressOf(server: ChildProcess): Promise<string> {
+export function addressOf(server: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = ''
     server.stdout?.on('data', (chunk: Buffer) => {
