@@ -97,7 +97,7 @@ export default async function Page() {
     'app/page.jsx': `'use client'
 import { createDarkroomClient } from '@darkroom/client'
 import { useEffect } from 'react'
-import { freePort } from '../../packages/server/test/fakes/free-port.ts'
+async function show() {
   ${draw}
   document.title = 'drawn ' + data.images[0].width
 }
