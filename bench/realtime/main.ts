@@ -4,7 +4,6 @@
  *
  *   npx tsx bench/realtime/main.ts [--seconds 10] [--steps 1,2,4] [--rounds 3]
  */
-import { execFileSync } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,6 +12,7 @@ import { createDarkroomClient } from '@darkroom/client'
 import { readConfig } from '../../packages/server/src/config/config.ts'
 import { createProcessLog } from '../../packages/server/src/log/process-log.ts'
 import { startServer } from '../../packages/server/src/processes/server-process.ts'
+import { familySeconds } from '../family-time.ts'
 import { median } from '../statistics.ts'
 
 const ENDPOINT = 'fal-ai/fast-lcm-diffusion'
@@ -93,7 +93,7 @@ function connect(url: string): Draw {
 
 async function measure(draw: Draw, steps: number): Promise<Round> {
   const latencies: number[] = []
-  const cpuBefore = cpuSeconds()
+  const cpuBefore = familySeconds()
   const start = performance.now()
   const end = start + Number(values.seconds) * 1000
   while (performance.now() < end) {
@@ -105,20 +105,8 @@ async function measure(draw: Draw, steps: number): Promise<Round> {
   return {
     perSecond: latencies.length / elapsed,
     latencyMs: median(latencies),
-    cpuMs: ((cpuSeconds() - cpuBefore) * 1000) / latencies.length,
+    cpuMs: ((familySeconds() - cpuBefore) * 1000) / latencies.length,
   }
-}
-
-/** What this process (gateway and client) and its children (the runner) have used so far. Linux and macOS. */
-function cpuSeconds(): number {
-  const listing = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,cputimes='], { encoding: 'utf8' })
-  const processes = listing
-    .trim()
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/).map(Number))
-  const family = new Set([process.pid])
-  for (const [pid = 0, parent = 0] of processes) if (family.has(parent)) family.add(pid)
-  return processes.reduce((sum, [pid = 0, , seconds = 0]) => sum + (family.has(pid) ? seconds : 0), 0)
 }
 
 await main()

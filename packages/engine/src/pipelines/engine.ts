@@ -32,6 +32,8 @@ export interface Engine {
   readonly weightCache: WeightCache
   /** Whether prepared weights outlive the process, so that making the fastest form of them pays. */
   readonly keepsPreparedWeights: boolean
+  /** Starts the thread of sessions and learns what it needs of the processor, so that the first picture does not wait for that. */
+  warmUp(): Promise<void>
   /** Ends the sessions of every model and removes what was temporary. */
   dispose(): Promise<void>
 }
@@ -59,6 +61,9 @@ export function openEngine(options: EngineOptions = {}): Engine {
     }),
     weightCache,
     keepsPreparedWeights: cacheFolder !== undefined,
+    async warmUp() {
+      await runtime.convolutionBlock()
+    },
     async dispose() {
       await runtime.dispose()
       await weightCache.dispose()

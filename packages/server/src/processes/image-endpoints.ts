@@ -48,6 +48,8 @@ export async function createImageEndpoints(config: Config, onNotice: (line: stri
   })
   const handlers = await Promise.all(ENDPOINT_FOLDERS.map(({ handlers }) => handlers()))
   const endpoints = handlers.flatMap(({ createEndpoints }) => createEndpoints(engine))
+  // What fails here fails again, and is told, when the first picture is drawn.
+  opened.warmUp().catch(() => {})
   const answered = new Set<string>()
   const release = setInterval(() => void opened.sessions.releaseUnused(), config.runners.idleSeconds * 1000).unref()
   return {
