@@ -84,6 +84,7 @@ export const PACKAGE_RULES: readonly PackageRules[] = [
         'waiting',
       ],
       runner: ['protocol', 'errors', 'log', 'validation', 'queue', 'channel', 'endpoints', 'waiting'],
+      web: ['channel', 'config', 'errors', 'gateway', 'log', 'tls'],
       processes: '*',
       cli: '*',
       'cli.ts': '*',

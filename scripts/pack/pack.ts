@@ -7,7 +7,7 @@ import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { bundled } from '../../packages/server/src/processes/installation.ts'
-import { buildPlayground } from '../../packages/server/src/processes/playground-build.ts'
+import { buildPlayground } from '../../packages/server/src/processes/playground/playground-build.ts'
 import { type Manifest, publishedManifest } from './manifest.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))

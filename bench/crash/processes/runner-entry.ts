@@ -1,6 +1,6 @@
 /** Entry of a runner's process: the product's own runner, with an endpoint that needs no model. */
 import { createProcessLog } from '../../../packages/server/src/log/process-log.ts'
-import { configFromParent, runRunner } from '../../../packages/server/src/processes/runner-process.ts'
+import { configFromParent, runRunner } from '../../../packages/server/src/processes/runners/runner-process.ts'
 import { Journal } from '../journal.ts'
 import { workEndpoint } from '../work-endpoint.ts'
 import type { BenchConfig } from './setup.ts'

@@ -1,7 +1,7 @@
 /** Entry of runners alone, as `darkroom runner`. */
 
 import { createProcessLog } from '../../../packages/server/src/log/process-log.ts'
-import { startRunnersAlone } from '../../../packages/server/src/processes/local-runners.ts'
+import { startRunnersAlone } from '../../../packages/server/src/processes/runners/local-runners.ts'
 import { receiveSetup, stopOnTerm } from './setup.ts'
 import { obeyStrikes } from './strikes.ts'
 

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { LocalRunners } from '../../../packages/server/src/processes/local-runners.ts'
+import type { LocalRunners } from '../../../packages/server/src/processes/runners/local-runners.ts'
 
 /** Which runner got the signal and when; neither where none was up. */
 export interface Struck {

@@ -2,7 +2,7 @@
 
 import { createProcessLog } from './log/process-log.ts'
 import { createImageEndpoints } from './processes/image-endpoints.ts'
-import { configFromParent, runRunner } from './processes/runner-process.ts'
+import { configFromParent, runRunner } from './processes/runners/runner-process.ts'
 
 const config = await configFromParent()
 const log = createProcessLog(config.logLevel, { process: 'runner' })

@@ -1,6 +1,6 @@
 import { type ConfigOverrides, readConfig } from '../config/config.ts'
 import { createProcessLog } from '../log/process-log.ts'
-import { preparePlayground } from '../processes/playground-files.ts'
+import { preparePlayground } from '../processes/playground/playground-files.ts'
 import { startGatewayAlone } from '../processes/server-process.ts'
 import { storeNames } from '../processes/stores.ts'
 import { stopOnSignal } from './stop-on-signal.ts'

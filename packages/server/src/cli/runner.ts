@@ -1,7 +1,7 @@
 import { type ConfigOverrides, isLoopback, readConfig } from '../config/config.ts'
 import { createProcessLog } from '../log/process-log.ts'
-import { startRunnersAlone } from '../processes/local-runners.ts'
-import { advertisedHost } from '../processes/runner-address.ts'
+import { startRunnersAlone } from '../processes/runners/local-runners.ts'
+import { advertisedHost } from '../processes/runners/runner-address.ts'
 import { storeNames } from '../processes/stores.ts'
 import { stopOnSignal } from './stop-on-signal.ts'
 

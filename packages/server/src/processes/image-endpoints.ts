@@ -8,7 +8,7 @@ import { chooseArithmetic } from './arithmetic.ts'
 import { createModelStore } from './configured-model-store.ts'
 import { ENDPOINT_FOLDERS } from './endpoints.ts'
 import { bundled } from './installation.ts'
-import { engineMemory, keptMemory } from './runner-memory.ts'
+import { engineMemory, keptMemory } from './runners/runner-memory.ts'
 
 /** Endpoints with their handlers, and what these run on. */
 export interface ServedEndpoints {

@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts'
 import type { ProcessLog } from '../log/process-log.ts'
 import type { DiskUpkeep } from './disk-upkeep.ts'
-import { withdrawDeadRunners } from './runner-locks.ts'
+import { withdrawDeadRunners } from './runners/runner-locks.ts'
 import type { BackingStores } from './stores.ts'
 
 const REAP_SECONDS = 1

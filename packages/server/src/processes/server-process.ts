@@ -6,7 +6,7 @@ import { WebhookOutbox } from '../webhooks/webhook-outbox.ts'
 import { ENDPOINT_SCHEMAS } from './endpoints.ts'
 import { type RunningGateway, startGateway } from './gateway-process.ts'
 import { requireLocalDisk } from './local-disk.ts'
-import { type LocalRunners, RUNNER_ENTRY, superviseLocalRunners } from './local-runners.ts'
+import { type LocalRunners, RUNNER_ENTRY, superviseLocalRunners } from './runners/local-runners.ts'
 import { type BackingStores, openBackingStores } from './stores.ts'
 
 /** What a server serves: the endpoints as its gateway knows them, and the module whose processes answer them. */

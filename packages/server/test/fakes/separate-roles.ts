@@ -6,8 +6,8 @@ import { type Journalled, readJournal } from '../../../../bench/crash/journal.ts
 import type { BenchConfig } from '../../../../bench/crash/processes/setup.ts'
 import { WORK_ENDPOINT_ID, workSchema } from '../../../../bench/crash/work-endpoint.ts'
 import { type ConfigOverrides, readConfig } from '../../src/config/config.ts'
-import type { LocalRunners } from '../../src/processes/local-runners.ts'
-import { startRunnersAlone } from '../../src/processes/local-runners.ts'
+import type { LocalRunners } from '../../src/processes/runners/local-runners.ts'
+import { startRunnersAlone } from '../../src/processes/runners/local-runners.ts'
 import { startGatewayAlone } from '../../src/processes/server-process.ts'
 import { SILENT_LOG } from './silent-log.ts'
 

@@ -1,5 +1,5 @@
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os'
-import type { RunnersConfig } from '../config/config.ts'
+import type { RunnersConfig } from '../../config/config.ts'
 
 const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::', '[::]'])
 

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { holdLock, isLocked, type ProcessLock } from '../db/process-lock.ts'
-import type { RequestQueue } from '../queue/request-queue.ts'
+import { holdLock, isLocked, type ProcessLock } from '../../db/process-lock.ts'
+import type { RequestQueue } from '../../queue/request-queue.ts'
 
 const SUFFIX = '.lock'
 

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { holdLock } from '../db/process-lock.ts'
+import { holdLock } from '../../db/process-lock.ts'
 import { lockForRunner, withdrawDeadRunners } from './runner-locks.ts'
 
 let folder: string

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { expect, it } from 'vitest'
-import { readConfig } from '../config/config.ts'
+import { readConfig } from '../../config/config.ts'
 import { runnerConfig } from './local-runners.ts'
 
 it('gives each runner of a machine its port and its share of the cores', () => {

@@ -1,8 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
-import type { PlaygroundBundle } from '../gateway/playground-bundle.ts'
-import type { ProcessLog } from '../log/process-log.ts'
-import { bundled, IS_CLONE } from './installation.ts'
+import type { PlaygroundBundle } from '../../gateway/playground-bundle.ts'
+import type { ProcessLog } from '../../log/process-log.ts'
+import { bundled, IS_CLONE } from '../installation.ts'
 import { buildPlayground } from './playground-build.ts'
 
 let loading: Promise<PlaygroundBundle> | undefined

@@ -1,5 +1,5 @@
 import { totalmem } from 'node:os'
-import type { RunnersConfig } from '../config/config.ts'
+import type { RunnersConfig } from '../../config/config.ts'
 
 type RunnersMemory = Pick<RunnersConfig, 'count' | 'memoryBytes'>
 
