@@ -4,6 +4,7 @@ import { initialMigration } from './migrations/0001-initial.ts'
 import { listingOrdersMigration } from './migrations/0002-listing-orders.ts'
 import { accountsMigration } from './migrations/0003-accounts.ts'
 import { payloadPiecesMigration } from './migrations/0004-payload-pieces.ts'
+import { webhookHostsMigration } from './migrations/0005-webhook-hosts.ts'
 import type { Schema } from './tables.ts'
 
 /**
@@ -21,6 +22,7 @@ export async function migrate(query: Kysely<Schema>, engine: 'sqlite' | 'postgre
         '0002-listing-orders': listingOrdersMigration,
         '0003-accounts': accountsMigration,
         '0004-payload-pieces': payloadPiecesMigration(engine),
+        '0005-webhook-hosts': webhookHostsMigration,
       }),
     },
     // Names of our own, and the schema said: the migrator takes a table of this name in any schema for its own.

@@ -38,6 +38,8 @@ export interface RequestsTable {
   account: string
   files_url: string
   webhook_url: string | null
+  /** Host and port of the URL. */
+  webhook_host: string | null
   runner_hint: string | null
   object_lifecycle: string | null
   /** HTTP status of the outcome. */

@@ -25,6 +25,7 @@ export function submissionColumns(submission: Submission) {
     account: submission.account,
     files_url: submission.filesUrl,
     webhook_url: submission.webhookUrl ?? null,
+    webhook_host: hostOf(submission.webhookUrl),
     runner_hint: submission.runnerHint ?? null,
     object_lifecycle: submission.objectLifecycle ?? null,
   } as const
@@ -83,4 +84,8 @@ function toOutcome(row: RequestRow): Omit<Outcome, 'body'> | undefined {
       row.error_type !== null && { error: { message: row.error_message, type: row.error_type } }),
     ...(row.inference_seconds !== null && { inferenceSeconds: row.inference_seconds }),
   }
+}
+
+function hostOf(url: string | undefined): string | null {
+  return url !== undefined && URL.canParse(url) ? new URL(url).host : null
 }

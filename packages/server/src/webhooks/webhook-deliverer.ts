@@ -2,11 +2,14 @@ import type { ProcessLog } from '../log/process-log.ts'
 import type { OutboundHttp } from '../security/outbound-http.ts'
 import { attemptDelivery, type Verdict } from './delivery-attempt.ts'
 import type { SigningKey } from './signature.ts'
-import type { LeasedDelivery, WebhookOutbox } from './webhook-outbox.ts'
+import type { BusyReceivers, LeasedDelivery, WebhookOutbox } from './webhook-outbox.ts'
 
 export interface DeliveryOptions {
   /** Deliveries at a time in this process. */
   readonly concurrency: number
+  /** Of them to one host, and of one account: what a receiver that is slow has others wait for. */
+  readonly perHost: number
+  readonly perAccount: number
   readonly maxAttempts: number
   readonly firstTimeoutSeconds: number
   readonly laterTimeoutSeconds: number
@@ -19,7 +22,9 @@ export interface DeliveryOptions {
 
 /** fal's documented policy: 15 s, then 120 s, up to 31 retries. With these pauses the last one comes 4 hours later. */
 export const DELIVERY_DEFAULTS: DeliveryOptions = {
-  concurrency: 8,
+  concurrency: 32,
+  perHost: 6,
+  perAccount: 12,
   maxAttempts: 32,
   firstTimeoutSeconds: 15,
   laterTimeoutSeconds: 120,
@@ -42,7 +47,7 @@ export interface DelivererDependencies {
 export class WebhookDeliverer {
   readonly #dependencies: DelivererDependencies
   readonly #options: DeliveryOptions
-  readonly #inFlight = new Set<Promise<void>>()
+  readonly #inFlight = new Map<LeasedDelivery, Promise<void>>()
   readonly #abort = new AbortController()
   #timer: NodeJS.Timeout | undefined
   #leasing: Promise<void> | undefined
@@ -81,7 +86,7 @@ export class WebhookDeliverer {
     clearInterval(this.#timer)
     const cut = setTimeout(() => this.#abort.abort(new Error('the server is stopping')), graceSeconds * 1000)
     await this.#leasing
-    await Promise.all(this.#inFlight)
+    await Promise.all(this.#inFlight.values())
     clearTimeout(cut)
   }
 
@@ -89,21 +94,36 @@ export class WebhookDeliverer {
     return !this.#stopped && this.#inFlight.size < this.#options.concurrency
   }
 
+  #busy(): BusyReceivers {
+    const { perAccount, perHost } = this.#options
+    const underway = [...this.#inFlight.keys()]
+    return {
+      accounts: namesOfAtLeast(
+        perAccount,
+        underway.map(({ account }) => account),
+      ),
+      hosts: namesOfAtLeast(
+        perHost,
+        underway.map(({ host }) => host),
+      ),
+    }
+  }
+
   async #leaseAll(): Promise<void> {
     const { outbox, log } = this.#dependencies
-    const { firstTimeoutSeconds, laterTimeoutSeconds, concurrency } = this.#options
+    const { firstTimeoutSeconds, laterTimeoutSeconds } = this.#options
     const seconds = {
       firstAttempt: firstTimeoutSeconds + LEASE_MARGIN_SECONDS,
       laterAttempts: laterTimeoutSeconds + LEASE_MARGIN_SECONDS,
     }
     while (this.#hasRoom()) {
       this.#again = false
-      const room = concurrency - this.#inFlight.size
       try {
-        const deliveries = await outbox.lease(room, seconds)
+        // One by one: what is busy changes with each.
+        const delivery = await outbox.lease(seconds, this.#busy())
         this.#failing = false
-        for (const delivery of deliveries) this.#run(delivery)
-        if (deliveries.length < room) return
+        if (delivery === undefined) return
+        this.#run(delivery)
       } catch (error) {
         if (!this.#failing) log.warn({ err: error }, 'webhooks cannot be read from the database; trying again')
         this.#failing = true
@@ -119,10 +139,10 @@ export class WebhookDeliverer {
         this.#dependencies.log.warn({ err: error, requestId: delivery.requestId }, 'webhook attempt not recorded')
       })
       .finally(() => {
-        this.#inFlight.delete(running)
+        this.#inFlight.delete(delivery)
         this.wake()
       })
-    this.#inFlight.add(running)
+    this.#inFlight.set(delivery, running)
   }
 
   async #deliver(delivery: LeasedDelivery): Promise<void> {
@@ -155,6 +175,13 @@ export class WebhookDeliverer {
       log.warn({ ...fields, retryInSeconds }, 'webhook attempt failed')
     }
   }
+}
+
+/** The names that stand in a list so often or more. */
+function namesOfAtLeast(times: number, names: readonly string[]): string[] {
+  const counts = new Map<string, number>()
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1)
+  return [...counts].filter(([, count]) => count >= times).map(([name]) => name)
 }
 
 /**

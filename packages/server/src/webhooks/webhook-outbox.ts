@@ -1,8 +1,8 @@
-import { type RawBuilder, type Selectable, sql } from 'kysely'
+import { type ExpressionBuilder, type RawBuilder, type Selectable, sql } from 'kysely'
 import { bigint, clockOf, type SqlClock } from '../db/clock.ts'
 import type { Database } from '../db/database.ts'
 import { inState } from '../db/in-state.ts'
-import type { WebhookDeliveriesTable } from '../db/tables.ts'
+import type { Schema, WebhookDeliveriesTable } from '../db/tables.ts'
 
 /** A delivery that this process has the right to attempt until its lease is over. */
 export interface LeasedDelivery {
@@ -15,6 +15,15 @@ export interface LeasedDelivery {
   readonly payload: string
   /** Key id of whoever submitted the request; absent in no-key mode, or when the request is already erased. */
   readonly keyId?: string
+  /** Whose it is, and where it goes; empty when the request is already erased. */
+  readonly account: string
+  readonly host: string
+}
+
+/** Accounts and hosts that have their share of what is being delivered. */
+export interface BusyReceivers {
+  readonly accounts: readonly string[]
+  readonly hosts: readonly string[]
 }
 
 /** What an attempt met with. */
@@ -46,22 +55,34 @@ export class WebhookOutbox {
     this.#now = clockOf(database, now)
   }
 
-  /** Takes up to `limit` deliveries whose time has come, oldest first. The attempt counts from here. */
-  async lease(limit: number, seconds: LeaseSeconds): Promise<readonly LeasedDelivery[]> {
+  /** Takes the delivery that is due longest, but for those of busy receivers. The attempt counts from here. */
+  async lease(seconds: LeaseSeconds, busy: BusyReceivers): Promise<LeasedDelivery | undefined> {
     const now = this.#now()
-    const rows = await this.#database.execute('relaxed', (query) =>
+    const row = await this.#database.execute('relaxed', (query) =>
       query
         // A common table expression, because PostgreSQL may run a plain subquery more than once and lock more rows.
         .with('due', (cte) => {
           const due = cte
             .selectFrom('webhook_deliveries')
+            .leftJoin('requests', 'requests.request_id', 'webhook_deliveries.request_id')
             .select('id')
-            .where('state', '=', sql.lit('pending'))
+            .where('webhook_deliveries.state', '=', sql.lit('pending'))
             .where('next_attempt_at', '<=', now)
-            .where((eb) => eb.or([eb('lease_until', 'is', null), eb('lease_until', '<=', now)]))
+            .where((eb) =>
+              eb.or([
+                eb('webhook_deliveries.lease_until', 'is', null),
+                eb('webhook_deliveries.lease_until', '<=', now),
+              ]),
+            )
+            .$if(busy.accounts.length > 0, (select) =>
+              select.where(sql<string>`coalesce(account, '')`, 'not in', busy.accounts),
+            )
+            .$if(busy.hosts.length > 0, (select) =>
+              select.where(sql<string>`coalesce(webhook_host, '')`, 'not in', busy.hosts),
+            )
             .orderBy('next_attempt_at')
-            .limit(limit)
-          return this.#database.capabilities.rowLocks ? due.forUpdate().skipLocked() : due
+            .limit(1)
+          return this.#database.capabilities.rowLocks ? due.forUpdate('webhook_deliveries').skipLocked() : due
         })
         .updateTable('webhook_deliveries')
         .set((eb) => ({
@@ -70,24 +91,22 @@ export class WebhookOutbox {
         }))
         .where('id', 'in', (eb) => eb.selectFrom('due').select('due.id'))
         .returning(['id', 'attempts', 'request_id', 'url', 'payload'])
-        .returning((eb) =>
-          eb
-            .selectFrom('requests')
-            .select('key_id')
-            .whereRef('requests.request_id', '=', 'webhook_deliveries.request_id')
-            .$asScalar()
-            .as('key_id'),
-        )
-        .execute(),
+        .returning(ofRequest('key_id'))
+        .returning(ofRequest('account'))
+        .returning(ofRequest('webhook_host'))
+        .executeTakeFirst(),
     )
-    return rows.map((row) => ({
+    if (row === undefined) return undefined
+    return {
       id: row.id,
       attempt: row.attempts,
       requestId: row.request_id,
       url: row.url,
       payload: row.payload,
+      account: row.account ?? '',
+      host: row.webhook_host ?? '',
       ...(row.key_id !== null && { keyId: row.key_id }),
-    }))
+    }
   }
 
   /**
@@ -149,6 +168,17 @@ export class WebhookOutbox {
     )
     return numUpdatedRows > 0n
   }
+}
+
+/** What the delivery's request says of itself, while there is one. */
+function ofRequest<C extends 'key_id' | 'account' | 'webhook_host'>(column: C) {
+  return (eb: ExpressionBuilder<Schema, 'webhook_deliveries'>) =>
+    eb
+      .selectFrom('requests')
+      .select(`requests.${column} as ${column}`)
+      .whereRef('requests.request_id', '=', 'webhook_deliveries.request_id')
+      .$asScalar()
+      .as(column)
 }
 
 function milliseconds(seconds: number): RawBuilder<number> {

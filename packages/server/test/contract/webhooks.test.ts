@@ -7,13 +7,14 @@ import { createRequestQueue } from '../../src/queue/sql-request-queue.ts'
 import { OutboundHttp } from '../../src/security/outbound-http.ts'
 import { loadSigningKey, type SigningKey } from '../../src/webhooks/signature.ts'
 import { type DeliveryOptions, WebhookDeliverer } from '../../src/webhooks/webhook-deliverer.ts'
-import { type LeasedDelivery, WebhookOutbox } from '../../src/webhooks/webhook-outbox.ts'
+import { type BusyReceivers, type LeasedDelivery, WebhookOutbox } from '../../src/webhooks/webhook-outbox.ts'
 import { SILENT_LOG } from '../fakes/silent-log.ts'
 import { BACKENDS, clear, type Opened } from './backends.ts'
 import { claimed, DONE, submission } from './queue-samples.ts'
 import { type ReceivedWebhook, WebhookReceiver } from './webhook-receiver.ts'
 
 const LEASE = { firstAttempt: 45, laterAttempts: 150 }
+const NOBODY_BUSY: BusyReceivers = { accounts: [], hosts: [] }
 const FAST: Partial<DeliveryOptions> = { pollSeconds: 0.01, baseDelaySeconds: 0.01, maxDelaySeconds: 0.02 }
 
 describe.each(BACKENDS)('webhooks on $name', (backend) => {
@@ -58,6 +59,16 @@ describe.each(BACKENDS)('webhooks on $name', (backend) => {
     deliverers.push(deliverer)
     deliverer.start()
     return deliverer
+  }
+
+  async function leaseUpTo(most: number, from = outbox, busy = NOBODY_BUSY): Promise<LeasedDelivery[]> {
+    const leased: LeasedDelivery[] = []
+    while (leased.length < most) {
+      const delivery = await from.lease(LEASE, busy)
+      if (delivery === undefined) break
+      leased.push(delivery)
+    }
+    return leased
   }
 
   async function recordOf(id: string) {
@@ -139,7 +150,7 @@ describe.each(BACKENDS)('webhooks on $name', (backend) => {
     }
     expect(await recordOf('r1')).toMatchObject({ last_status: 429, next_attempt_at: now + 100_000 })
     now += 99_000
-    expect(await clocked.lease(8, LEASE)).toEqual([])
+    expect(await leaseUpTo(8, clocked)).toEqual([])
     now += 2000
     await (await settled(['r1'])).toEqual(['delivered'])
     expect(receiver.received).toHaveLength(4)
@@ -176,12 +187,37 @@ describe.each(BACKENDS)('webhooks on $name', (backend) => {
 
   it('takes over at once what the dead held, where it is the only one to deliver', async () => {
     await complete(['r1', 'r2'])
-    const dead = await outbox.lease(1, LEASE)
-    expect(await outbox.lease(8, LEASE)).toHaveLength(1)
+    const dead = await leaseUpTo(1)
+    expect(await leaseUpTo(8)).toHaveLength(1)
     await outbox.takeOver()
-    const fresh = await outbox.lease(8, LEASE)
+    const fresh = await leaseUpTo(8)
     expect(fresh.map(({ attempt }) => attempt)).toEqual([2, 2])
     expect(await outbox.delivered(dead[0] as LeasedDelivery, { status: 200 })).toBe(false)
+  })
+
+  it('passes over accounts and hosts that have their share, whoever has waited longest', async () => {
+    await complete(['slow1', 'slow2'], 'http://slow.test:81/hook')
+    await complete(['other'], 'http://slow.test:82/hook')
+    expect(await leaseUpTo(8, outbox, { accounts: ['default'], hosts: [] })).toEqual([])
+    const passing = await leaseUpTo(8, outbox, { accounts: [], hosts: ['slow.test:81'] })
+    expect(passing.map(({ requestId, host, account }) => [requestId, host, account])).toEqual([
+      ['other', 'slow.test:82', 'default'],
+    ])
+    expect((await leaseUpTo(8)).map(({ requestId }) => requestId).toSorted()).toEqual(['slow1', 'slow2'])
+  })
+
+  it('lets a receiver that never answers keep its own deliveries waiting, and no other', async () => {
+    const silent = new WebhookReceiver()
+    await silent.listen()
+    silent.answer = () => 'silence'
+    const slow = Array.from({ length: 12 }, (_, i) => `slow${i}`)
+    await complete(slow, silent.url)
+    await complete(['quick'])
+    deliver({ concurrency: 4, perHost: 3, perAccount: 4, firstTimeoutSeconds: 60 })
+    await (await settled(['quick'])).toEqual(['delivered'])
+    expect(silent.received.length).toBeLessThanOrEqual(3)
+    for (const deliverer of deliverers.splice(0)) await deliverer.stop(0)
+    await silent.close()
   })
 
   it('sends again after a crash between sending and recording, when the lease is over', async () => {
@@ -198,7 +234,7 @@ describe.each(BACKENDS)('webhooks on $name', (backend) => {
     await expect.poll(() => receiver.received.length, { timeout: 15_000 }).toBe(1)
     await crashed.stop()
     const survivor = new WebhookOutbox(opened.database, clock)
-    expect(await survivor.lease(8, LEASE)).toEqual([])
+    expect(await leaseUpTo(8, survivor)).toEqual([])
     now += 46_000
     deliver({}, survivor)
     await (await settled(['r1'])).toEqual(['delivered'])
@@ -210,11 +246,11 @@ describe.each(BACKENDS)('webhooks on $name', (backend) => {
     const clocked = new WebhookOutbox(opened.database, () => new Date(now))
     await complete(['r1', 'r2', 'r3'])
     now += 1000
-    const old = await clocked.lease(2, LEASE)
+    const old = await leaseUpTo(2, clocked)
     expect(old.map((delivery) => delivery.requestId).toSorted()).toEqual(['r1', 'r2'])
-    expect((await clocked.lease(8, LEASE)).map((delivery) => delivery.requestId)).toEqual(['r3'])
+    expect((await leaseUpTo(8, clocked)).map((delivery) => delivery.requestId)).toEqual(['r3'])
     now += 46_000
-    const fresh = await clocked.lease(8, LEASE)
+    const fresh = await leaseUpTo(8, clocked)
     expect(fresh.map((delivery) => delivery.attempt)).toEqual([2, 2, 2])
     const [first] = old as [LeasedDelivery]
     expect(await clocked.failed(first, {})).toBe(false)

@@ -1,5 +1,5 @@
 -- enqueue
-with "payload" as (insert into "payloads" ("request_id", "input", "output") values ($1, $2, $3) returning "request_id") insert into "requests" ("request_id", "endpoint_id", "priority", "losses", "not_before", "run_timeout_ms", "cancel_requested", "retry", "store_io", "key_id", "account", "files_url", "webhook_url", "runner_hint", "object_lifecycle", "kind", "state", "attempt", "accepted_at", "start_deadline") values ($4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, cast($22 as bigint), $23) returning "seq";
+with "payload" as (insert into "payloads" ("request_id", "input", "output") values ($1, $2, $3) returning "request_id") insert into "requests" ("request_id", "endpoint_id", "priority", "losses", "not_before", "run_timeout_ms", "cancel_requested", "retry", "store_io", "key_id", "account", "files_url", "webhook_url", "webhook_host", "runner_hint", "object_lifecycle", "kind", "state", "attempt", "accepted_at", "start_deadline") values ($4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, cast($23 as bigint), $24) returning "seq";
 
 -- claim
 select "advertisement" from "runners" where "heard_at" > cast($1 as bigint) - $2 order by "runner_id";

@@ -1,6 +1,6 @@
 -- enqueue
 insert into "payloads" ("request_id", "input", "output") values (?, ?, ?);
-insert into "requests" ("request_id", "endpoint_id", "priority", "losses", "not_before", "run_timeout_ms", "cancel_requested", "retry", "store_io", "key_id", "account", "files_url", "webhook_url", "runner_hint", "object_lifecycle", "kind", "state", "attempt", "accepted_at", "start_deadline") values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, cast(? as bigint), ?) returning "seq";
+insert into "requests" ("request_id", "endpoint_id", "priority", "losses", "not_before", "run_timeout_ms", "cancel_requested", "retry", "store_io", "key_id", "account", "files_url", "webhook_url", "webhook_host", "runner_hint", "object_lifecycle", "kind", "state", "attempt", "accepted_at", "start_deadline") values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, cast(? as bigint), ?) returning "seq";
 
 -- claim
 select "advertisement" from "runners" where "heard_at" > cast(? as bigint) - ? order by "runner_id";
