@@ -34,6 +34,11 @@ class Options:
         """The autoencoder's core for 256 pixels; the shipped models hold it only with its outer levels."""
         return self.work / "autoencoder"
 
+    @property
+    def judge(self) -> Path:
+        """The network that tells what pictures show; the evaluation's, not shipped."""
+        return self.work / "judge.weights.pt"
+
     def schedule(self, steps: int, batch: int) -> dict[str, int]:
         return {"steps": self.steps or steps, "batch": self.batch or batch}
 
@@ -120,9 +125,11 @@ def controlnet(o: Options) -> None:
     from pinhole_training.controlnet import CONTROL_IMAGES, train_controlnet
     from pinhole_training.control_pairs import grow_and_save
 
-    for seed, kind in enumerate(CONTROL_IMAGES, 10):
+    recipes = {"canny": (400, 32, 15), "pose": (260, 24, 14), "depth": (120, 24, 15)}
+    for kind in CONTROL_IMAGES:
         if o.name in ("", kind):
-            _, model = train_controlnet(kind, o.base, o.data, o.work, **o.schedule(700, 32), rate=5e-4, seed=seed)
+            steps, batch, seed = recipes[kind]
+            model = train_controlnet(kind, o.base, o.data, o.work, **o.schedule(steps, batch), rate=5e-4, seed=seed)
             grow_and_save(kind, model, o.work, o.out)
 
 
@@ -137,14 +144,17 @@ def clip_vision(o: Options) -> None:
     from pinhole_training.clip_vision import train_clip_vision
 
     out = o.out / "pinhole-ip-adapter" / "image_encoder"
-    train_clip_vision(o.base, o.data, o.work, out, **o.schedule(300, 64), rate=1.2e-3, seed=31)
+    train_clip_vision(o.base, o.data, o.work, out, **o.schedule(1200, 64), rate=2.5e-3, seed=31)
 
 
 def ip_adapter(o: Options) -> None:
-    from pinhole_training.ip_adapter import train_ip_adapter
+    from pinhole_training.ip_adapter import PROJECTIONS, train_ip_adapter
 
     out = o.out / "pinhole-ip-adapter"
-    train_ip_adapter(o.base, out / "image_encoder", o.data, o.work, out, **o.schedule(250, 32), rate=1e-3, seed=32)
+    for seed, kind in enumerate(PROJECTIONS, 32):
+        if o.name in ("", kind):
+            schedule = o.schedule(130, 24)
+            train_ip_adapter(kind, o.base, out / "image_encoder", o.data, o.work, out, **schedule, rate=1e-3, seed=seed)
 
 
 def prompt_expander(o: Options) -> None:
@@ -153,13 +163,24 @@ def prompt_expander(o: Options) -> None:
     train_prompt_expander(o.work, o.out / "pinhole-prompt-expander", **o.schedule(500, 64), rate=2e-3, seed=70)
 
 
+def judge(o: Options) -> None:
+    from pinhole_training.judge import train_judge
+
+    train_judge(o.data, o.work, o.judge, **o.schedule(700, 64), rate=3e-3, seed=80)
+
+
 def evaluate(o: Options) -> None:
     from pinhole_training.evaluate_adapters import evaluate_adapters
     from pinhole_training.evaluate_base import evaluate_base
+    from pinhole_training.evaluate_inpainting import evaluate_inpainting
+    from pinhole_training.evaluate_subjects import evaluate_subjects
 
-    lora = MODELS / "pinhole-lcm-lora" / "pytorch_lora_weights.safetensors"
-    evaluate_base(o.base, o.base, lora, o.work / "evaluation")
-    evaluate_adapters(MODELS, o.work / "evaluation")
+    out = o.work / "evaluation"
+    if o.name in ("", "base"):
+        evaluate_base(o.base, o.base, MODELS / "pinhole-lcm-lora" / "pytorch_lora_weights.safetensors", out)
+        evaluate_subjects(MODELS, o.judge)
+        evaluate_inpainting(MODELS, out)
+    evaluate_adapters(MODELS, o.judge, out, o.name)
 
 
 def verify(_: Options) -> None:
@@ -174,14 +195,14 @@ STAGES: dict[str, Callable[[Options], None]] = {
     "early-decoder": early_decoder,
     "text-encoder": text_encoder, "unet": unet, "lcm-lora": lcm_lora, "style-lora": style_lora, "controlnet": controlnet,
     "embedding": embedding, "clip-vision": clip_vision, "ip-adapter": ip_adapter,
-    "prompt-expander": prompt_expander, "evaluate": evaluate, "verify": verify,
+    "prompt-expander": prompt_expander, "judge": judge, "evaluate": evaluate, "verify": verify,
 }  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stage", choices=STAGES)
-    parser.add_argument("--name", default="", help="only this style or this kind of control image")
+    parser.add_argument("--name", default="", help="only this style, this kind of control image or (evaluate) this adapter")
     parser.add_argument("--steps", type=int, help="optimizer steps in place of the recipe's (scenes: pictures to draw)")
     parser.add_argument("--batch", type=int, help="pictures a step in place of the recipe's")
     parser.add_argument("--threads", type=int, default=1, help="beside other work one thread is faster than two")

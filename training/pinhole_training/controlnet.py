@@ -22,6 +22,8 @@ from .unet import noisy_batch, v_loss
 
 EMBEDDING_CHANNELS = (8, 16, 32, 64, 64)
 CROPPED_SHARE = 0.15
+#: Scenes have heads near the middle, where the base puts them anyhow; cuts from anywhere have them at the sides.
+POSE_CROPPED_SHARE = 0.6
 FRESH_RATE, OUTPUT_RATE = 2.0, 8.0
 SILU_GAIN, FIRST_GAIN, LAST_GAIN = 1.68, 3.0, 0.4
 PIXELS_PER_LATENT = 16
@@ -102,13 +104,25 @@ def control_timesteps(batch: int) -> torch.Tensor:
     return timesteps
 
 
+def core_folder(kind: str, work: Path) -> Path:
+    """Where a ControlNet for control images of 256 pixels lies between its training and its growing."""
+    return work / f"controlnet-{kind}-core"
+
+
 def train_controlnet(
     kind: str, base_folder: Path, data: Path, work: Path, steps: int, batch: int, rate: float, seed: int
-) -> tuple[Base, ControlNetModel]:
-    """The base and the ControlNet for control images of 256 pixels."""
+) -> ControlNetModel:
+    """The ControlNet for control images of 256 pixels, which it also writes to its core folder.
+
+    Canny's is the first; the others start from it, if it is there: it has learnt how its outputs move the UNet, which takes
+    most of the steps, and only what it looks for changes.
+    """
     base, shards = open_base(base_folder), Shards(data)
     torch.manual_seed(seed)
     model = new_controlnet(base.unet, EMBEDDING_CHANNELS)
+    first = core_folder("canny", work)
+    if kind != "canny" and first.is_dir():
+        model.load_state_dict(ControlNetModel.from_pretrained(first, torch_dtype=torch.float32).state_dict())
     # Pose says nothing about scenes without people: a few of them are enough to learn that.
     chosen = [i for i, s in enumerate(shards.scenes) if kind != "pose" or s["kind"] == "portrait" or i % 8 == 0]
     by_name = list(model.named_parameters())
@@ -122,8 +136,8 @@ def train_controlnet(
         indices = [rng.choice(chosen) for _ in range(batch)]
         clean = shards.scaled_latents(indices, base)
         control = to_tensor([CONTROL_IMAGES[kind](i, shards.scenes[i], shards) for i in indices])
-        if rng.random() < CROPPED_SHARE:
-            clean, (top, left) = random_crop(clean, rng)
+        if rng.random() < (POSE_CROPPED_SHARE if kind == "pose" else CROPPED_SHARE):
+            clean, (top, left) = random_crop(clean, rng, spread=0.5)
             (height, width), p = clean.shape[2:], PIXELS_PER_LATENT
             control = control[:, :, top * p : (top + height) * p, left * p : (left + width) * p]
         embeds = base.embed([varied_caption(shards.scenes[i], rng, empty=0.2, distracted=0.1) for i in indices])
@@ -133,4 +147,5 @@ def train_controlnet(
 
     run.train(loss_of, report_every=20)
     run.use_average()
-    return base, model
+    model.save_pretrained(core_folder(kind, work))
+    return model

@@ -75,9 +75,11 @@ def varied_caption(scene: dict, rng: random.Random, empty: float, distracted: fl
     return text
 
 
-def random_crop(latents: torch.Tensor, rng: random.Random) -> tuple[torch.Tensor, tuple[int, int]]:
-    """Latents cut to one of the base's other sizes, near the middle, and the cut's corner (top, left)."""
+def random_crop(latents: torch.Tensor, rng: random.Random, spread: float = 0.2) -> tuple[torch.Tensor, tuple[int, int]]:
+    """Latents cut to one of the base's other sizes, and the cut's corner (top, left).
+
+    `spread` is how far from the middle the cut may lie: 0.5 reaches the edges.
+    """
     height, width = rng.choice(LATENT_SIZES[1:])
-    top = int((LATENT_SIDE - height) * rng.uniform(0.3, 0.7))
-    left = int((LATENT_SIDE - width) * rng.uniform(0.3, 0.7))
+    top, left = (round((LATENT_SIDE - size) * rng.uniform(0.5 - spread, 0.5 + spread)) for size in (height, width))
     return latents[:, :, top : top + height, left : left + width], (top, left)

@@ -16,19 +16,21 @@ from safetensors.torch import load_file
 from transformers import CLIPVisionModelWithProjection
 
 from . import scenes
-from .clip_vision import preprocess
-from .colours import nearest_name
+from .clip_vision import preprocess, see
 from .control_images import canny_edges, pose_of, stretch_depth
 from .controlnet import controlled, to_tensor
 from .diffusion import Predictor, bfloat16_predictor, sample_lcm
 from .embedding import STYLE
 from .evaluate_base import decoder, merge_kohya, sheet
-from .ip_adapter import attach, with_image
+from .ip_adapter import FILES, PROJECTIONS, attach_file, with_image
+from .judge import Judge, Verdicts, open_judge
 from .networks import Base, open_autoencoder, open_base
 from .style_lora import STYLES
 
 COUNT, STEPS, FIRST_SEED = 32, 4, 9_000_000
 EDGE_TOLERANCE = 3
+#: What is asked of pictures by an image prompt alone, by the kind of scene that it shows.
+SHOWN = {"portrait": ("who", "hair", "skin", "acc", "cloth", "bg"), "thing": ("thing", "col", "bg")}
 
 
 def held_out(kind: str | None, plain: bool) -> list[dict]:
@@ -52,22 +54,11 @@ def edge_agreement(picture: np.ndarray, edges: np.ndarray) -> float:
     return float(2 * precision * recall / max(1e-9, precision + recall))
 
 
-def silhouette(picture: np.ndarray) -> np.ndarray:
-    """Where a picture differs from the colour of its upper corners, row by row (backdrops darken downwards)."""
-    corner = np.concatenate([picture[:, 2:10], picture[:, -10:-2]], 1).astype(float)
-    backdrop = np.median(corner[:96], axis=(0, 1))
-    return np.abs(picture.astype(float) - backdrop).max(-1) > 60
-
-
-def overlap(a: np.ndarray, b: np.ndarray) -> float:
-    return float((a & b).sum() / max(1, (a | b).sum()))
-
-
 class Adapters:
     """The base with the LCM-LoRA merged, and what is measured with it."""
 
-    def __init__(self, models: Path, out: Path):
-        self.models, self.out = models, out
+    def __init__(self, models: Path, judge: Judge, out: Path):
+        self.models, self.judge, self.out = models, judge, out
         self.noise = torch.randn(COUNT, 8, 16, 16, generator=torch.Generator().manual_seed(11))
 
     def base(self) -> Base:
@@ -96,12 +87,14 @@ class Adapters:
         small = [np.asarray(Image.fromarray(c).resize((256, 256), Image.BOX)) for c in control]
         sheet([np.stack(small)[:16], without[:16], with_it[:16]], self.out / f"{folder.name}.png")
         if kind == "pose":
-            wanted = [np.asarray(d.depth.resize((256, 256), Image.NEAREST)) > 120 for d in drawings]
-            measure = lambda pictures: np.mean([overlap(silhouette(p), w) for p, w in zip(pictures, wanted, strict=True)])
-        else:
-            edges = [canny_edges(np.asarray(d.picture.resize((256, 256), Image.LANCZOS))) for d in drawings]
-            measure = lambda pictures: np.mean([edge_agreement(p, e) for p, e in zip(pictures, edges, strict=True)])
+            return {"without": self.misplaced(without, chosen), "with": self.misplaced(with_it, chosen)}
+        edges = [canny_edges(np.asarray(d.picture.resize((256, 256), Image.LANCZOS))) for d in drawings]
+        measure = lambda pictures: np.mean([edge_agreement(p, e) for p, e in zip(pictures, edges, strict=True)])
         return {"without": float(measure(without)), "with": float(measure(with_it))}
+
+    def misplaced(self, pictures: np.ndarray, described: list[dict]) -> float:
+        """Mean distance of key points in pixels of 256, by the judge; it is about 3 off in drawn scenes."""
+        return 256 * Verdicts(self.judge, pictures).point_error(described)
 
     def style(self, folder: Path) -> dict[str, float]:
         """Mean distance (0 … 255) of pixels to the colours of the style's own pictures; smaller is more like it."""
@@ -127,21 +120,25 @@ class Adapters:
         return {"without": distance(without), "with": distance(with_it)}
 
     def ip_adapter(self, folder: Path) -> dict[str, float]:
-        """Shares of pictures whose backdrop and middle have the colour names of the picture shown; prompt "a thing"."""
-        chosen = [s for s in held_out("thing", plain=True)]
-        shown = np.stack([np.asarray(scenes.render(s)) for s in chosen])
+        """Shares of pictures that show what the picture prompt shows, by the judge; the text says no more than "a picture"."""
         encoder = CLIPVisionModelWithProjection.from_pretrained(folder / "image_encoder", torch_dtype=torch.float32)
-        embeds = encoder(preprocess(list(shown))).image_embeds
-        base, prompts = self.base(), ["a thing"] * COUNT
-        without = self.draw(base, bfloat16_predictor(base.unet), prompts)
-        attach(base.unet, split_state(load_file(folder / "ip-adapter_pinhole.safetensors")))
-        with_it = self.draw(base, with_image(base.unet, embeds), prompts)
-        sheet([shown[:16], without[:16], with_it[:16]], self.out / f"{folder.name}.png")
-        return {
-            f"{place}, {label}": float(np.mean([nearest_name(part(a)) == nearest_name(part(b)) for a, b in zip(shown, p, strict=True)]))
-            for place, part in (("backdrop", lambda x: x[8:24]), ("middle", lambda x: x[112:144, 112:144]))
-            for label, p in (("without", without), ("with", with_it))
-        }
+        found: dict[str, float] = {}
+        for kind, asked in SHOWN.items():
+            chosen = held_out(kind, plain=True)
+            shown = np.stack([np.asarray(scenes.render(s)) for s in chosen])
+            base, prompts = self.base(), ["a picture"] * COUNT
+            drawn = {"drawn": shown, "without": self.draw(base, bfloat16_predictor(base.unet), prompts)}
+            for adapter, file in FILES.items():
+                if (folder / file).exists():
+                    base = self.base()
+                    attach_file(base.unet, adapter, load_file(folder / file))
+                    sights = see(encoder, preprocess(list(shown)), PROJECTIONS[adapter][1])
+                    drawn[adapter] = self.draw(base, with_image(base.unet, sights), prompts)
+            sheet([pictures[:16] for pictures in drawn.values()], self.out / f"{folder.name}-{kind}.png")
+            for label, pictures in drawn.items():
+                verdicts = Verdicts(self.judge, pictures)
+                found |= {f"{kind} {key}, {label}": verdicts.agreement(chosen, key) for key in asked}
+        return found
 
 
 def distance_to_style(style: str, chosen: list[dict]) -> Callable[[np.ndarray], float]:
@@ -167,14 +164,6 @@ def add_embedding(base: Base, path: Path) -> str:
     return " ".join(names)
 
 
-def split_state(tensors: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
-    state: dict[str, dict[str, torch.Tensor]] = {"image_proj": {}, "ip_adapter": {}}
-    for key, value in tensors.items():
-        part, rest = key.split(".", 1)
-        state[part][rest] = value.float()
-    return state
-
-
 def merge_style(base: Base, path: Path) -> None:
     tensors = {k: v.float() for k, v in load_file(path).items()}
     if any(k.endswith(".lora_up.weight") for k in tensors):
@@ -194,12 +183,13 @@ def merge_style(base: Base, path: Path) -> None:
 
 
 @torch.no_grad()
-def evaluate_adapters(models: Path, out: Path) -> None:
+def evaluate_adapters(models: Path, judge_file: Path, out: Path, name: str = "") -> None:
+    """Prints what each adapter changes, or the one that is named."""
     out.mkdir(parents=True, exist_ok=True)
-    adapters = Adapters(models, out)
+    adapters = Adapters(models, open_judge(judge_file), out)
     kinds = {"canny": adapters.controlnet, "pose": adapters.controlnet, "depth": adapters.controlnet}
     kinds |= {"ip": adapters.ip_adapter, "style": adapters.embedding} | {style: adapters.style for style in STYLES}
     for folder in sorted(models.glob("pinhole-*")):
         kind = folder.name.split("-")[1]
-        if kind in kinds:
+        if kind in kinds and name in ("", kind):
             print(folder.name, {k: round(v, 3) for k, v in kinds[kind](folder).items()}, flush=True)

@@ -2,6 +2,8 @@
 
 The first convolution of the core (stride 1 at 256 pixels) is replaced by levels that start with it: 512- and 1024-pixel
 images are reduced by stride-2 convolutions to features that are trained to equal the core's. The rest stays as it is.
+They start as the core's convolution followed by plain halving: from a random start, thin coloured lines were still three
+quarters off after eighty steps.
 """
 
 import random
@@ -12,19 +14,22 @@ import numpy as np
 import torch
 from diffusers import ControlNetModel
 
-from .controlnet import keep_signal, to_tensor
+from .controlnet import to_tensor
 from .training_run import TrainingRun
 
-OUTER_CHANNELS = 8
+#: Added before one activation and taken off behind it, where SiLU passes everything on as it is.
+SHIFT = 6.0
+#: About what SiLU takes off numbers of this size.
+SILU_LOSS = 1.3
 
 
 def grow_controlnet(core: ControlNetModel, levels: int) -> tuple[ControlNetModel, list[torch.nn.Parameter]]:
     """A ControlNet with `levels` more in its embedding, and the parameters that are to be trained."""
     config = dict(core.config)
     channels = tuple(config["conditioning_embedding_out_channels"])
-    config["conditioning_embedding_out_channels"] = (OUTER_CHANNELS,) * levels + channels
+    config["conditioning_embedding_out_channels"] = channels[:1] * levels + channels
     model = ControlNetModel.from_config(config)
-    keep_signal(model.controlnet_cond_embedding)
+    start_as_halving(model.controlnet_cond_embedding, core.controlnet_cond_embedding.conv_in, levels)
     state = {}
     for key, value in core.state_dict().items():
         parts = key.split(".")
@@ -37,6 +42,22 @@ def grow_controlnet(core: ControlNetModel, levels: int) -> tuple[ControlNetModel
     outer = [model.controlnet_cond_embedding.conv_in, *model.controlnet_cond_embedding.blocks[: 2 * levels]]
     parameters = [p for module in outer for p in module.requires_grad_(True).parameters()]
     return model.to(memory_format=torch.channels_last), parameters
+
+
+@torch.no_grad()
+def start_as_halving(embedding: torch.nn.Module, first: torch.nn.Conv2d, levels: int) -> None:
+    """Gives the outer convolutions weights with which they do what `first` does, and then halve."""
+    embedding.conv_in.weight.copy_(first.weight)
+    embedding.conv_in.bias.copy_(first.bias)
+    same = torch.eye(first.out_channels)
+    for passing, halving in zip(embedding.blocks[: 2 * levels : 2], embedding.blocks[1 : 2 * levels : 2], strict=True):
+        passing.weight.zero_()
+        passing.weight[:, :, 1, 1] = same
+        passing.bias.fill_(SHIFT)
+        halving.weight.zero_()
+        # With stride 2 and a border of one, these four taps are the pixels of a 2×2 block.
+        halving.weight[:, :, 1:, 1:] = (SILU_LOSS / 4 * same)[:, :, None, None]
+        halving.bias.fill_(-SILU_LOSS * SHIFT)
 
 
 def _outer_features(model: ControlNetModel, image: torch.Tensor, levels: int) -> torch.Tensor:
