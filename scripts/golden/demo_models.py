@@ -38,7 +38,8 @@ CASES = [
     {"name": "canny", "controlnet": "pinhole-canny", "prompt": "a red circle on a yellow background"},
     {"name": "pose", "controlnet": "pinhole-pose", "prompt": "a woman, red background"},
     {"name": "depth", "controlnet": "pinhole-depth", "prompt": "a red circle on a yellow background"},
-    {"name": "ip-adapter", "ip_adapter": "pinhole-ip-adapter", "prompt": "a thing"},
+    {"name": "ip-adapter", "ip_adapter": "pinhole-ip-adapter", "weights": "ip-adapter_pinhole.safetensors", "prompt": "a picture"},
+    {"name": "ip-adapter-plus", "ip_adapter": "pinhole-ip-adapter", "weights": "ip-adapter-plus_pinhole.safetensors", "prompt": "a picture"},
 ]
 
 
@@ -86,7 +87,7 @@ def load(case: dict) -> tuple[StableDiffusionPipeline, dict]:
     if "embedding" in case:
         pipe.load_textual_inversion(MODELS / case["embedding"] / "learned_embeds.safetensors")
     if "ip_adapter" in case:
-        pipe.load_ip_adapter(MODELS / case["ip_adapter"], subfolder=None, weight_name="ip-adapter_pinhole.safetensors", image_encoder_folder=None)
+        pipe.load_ip_adapter(str(MODELS / case["ip_adapter"]), subfolder="", weight_name=case["weights"], image_encoder_folder=None)
     pipe.set_progress_bar_config(disable=True)
     return pipe, arguments
 
@@ -102,7 +103,7 @@ def main() -> None:
     cases, expected = [], {}
     for case in CASES:
         folder = case.get("lora") or case.get("embedding") or case.get("controlnet") or case.get("ip_adapter")
-        if folder and not (MODELS / folder).is_dir():
+        if folder and not (MODELS / folder / case.get("weights", "")).exists():
             continue
         pipe, arguments = load(case)
         latents = pipe(

@@ -30,6 +30,8 @@ interface Case {
   readonly embedding?: string
   readonly controlnet?: string
   readonly ip_adapter?: string
+  /** The IP-Adapter's file. */
+  readonly weights?: string
 }
 
 interface Golden {
@@ -98,7 +100,7 @@ async function adaptersOf(model: StableDiffusion, request: Case): Promise<Adapte
     return { unet: [applyControlNets(model, [{ model: controlnet, image: ring(golden.side) }], size)] }
   }
   if (request.ip_adapter !== undefined) {
-    const path = join(MODELS, request.ip_adapter, 'ip-adapter_pinhole.safetensors')
+    const path = join(MODELS, request.ip_adapter, request.weights ?? '')
     const weights = () => openWeightFile('ip_adapter', path)
     const { adapter } = await loadIPAdapter(engine, model.unet.config, { name: 'ip_adapter', weights })
     const encoder = await loadImageEncoder(engine, await openComponent(dirname(path), 'image_encoder'))

@@ -14,6 +14,8 @@ export const DEMO_ADAPTERS: readonly DemoAdapter[] = [
   { id: 'pinhole/woodcut-lora', kind: 'lora' },
   { id: 'pinhole/style-embedding', kind: 'embedding' },
   { id: 'pinhole/canny', kind: 'controlnet', like: /canny|edge|lineart/i },
+  { id: 'pinhole/ip-adapter', kind: 'ip-adapter' },
+  { id: 'pinhole/ip-adapter', kind: 'image-encoder' },
 ]
 
 /**
@@ -30,6 +32,6 @@ export function demoAdapterHint(kind: WeightsKind, reference: string): string {
 
 /** What an adapter of another base is answered with where a demo checkpoint stands in for that base; begins with a blank. */
 export function standInHint(label: string): string {
-  const ids = DEMO_ADAPTERS.map(({ id }) => id).join(', ')
+  const ids = [...new Set(DEMO_ADAPTERS.map(({ id }) => id))].join(', ')
   return ` ${label} stands in for a base model that is not on this server; adapters made for it are ${ids}.`
 }

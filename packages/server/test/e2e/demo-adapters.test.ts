@@ -76,13 +76,22 @@ describe('the demo adapters on the demo checkpoint', { timeout: 120_000 }, () =>
     ['pinhole/1024', 1024],
   ])('a ControlNet draws along given edges with %s', async (model_name, side) => {
     const size = { width: side, height: side }
-    const edges = circle(side)
-    const image_url = `data:image/png;base64,${Buffer.from(await encodeImage(edges, 'png')).toString('base64')}`
+    const image_url = await dataUri(circle(side))
     const input = { model_name, image_size: size, prompt: 'a red circle on a yellow background' }
     const plain = redMiddle(await draw(input))
     const drawn = redMiddle(await draw({ ...input, controlnets: [{ path: 'pinhole/canny', image_url }] }))
     expect(Math.abs(plain - CIRCLE_MIDDLE)).toBeGreaterThan(0.05)
     expect(Math.abs(drawn - CIRCLE_MIDDLE)).toBeLessThan(0.03)
+  })
+
+  it('an IP-Adapter takes the backdrop from a picture', async () => {
+    const shown = picture(512, (x, y) => (Math.hypot(x - 256, y - 256) < 150 ? [214, 48, 49] : [244, 208, 63]))
+    const input = { prompt: 'a picture' }
+    const plain = await draw(input)
+    const ip_adapter = [{ path: 'pinhole/ip-adapter', ip_adapter_image_url: await dataUri(shown) }]
+    const drawn = await draw({ ...input, ip_adapter })
+    expect(shareNear(plain, [[244, 208, 63]], 60)).toBeLessThan(0.1)
+    expect(shareNear(drawn, [[244, 208, 63]], 60)).toBeGreaterThan(0.4)
   })
 
   it('a prompt is expanded in the words that the demo checkpoint knows', async () => {
@@ -167,14 +176,26 @@ function circle(side: number): RgbImage {
 }
 
 /** Mean column of the red pixels, as a share of the width. */
-function redMiddle({ data, width }: RgbImage): number {
+const redMiddle = (image: RgbImage) => middleOf(image, ([r, g, b]) => r >= 140 && g <= 110 && b <= 110)
+
+/** Mean column of some of the pixels, as a share of the width. */
+function middleOf({ data, width }: RgbImage, counts: (pixel: Rgb) => boolean): number {
   let count = 0
   let sum = 0
   for (let i = 0; i < data.length; i += 3) {
-    const [r, g, b] = [data[i], data[i + 1], data[i + 2]] as [number, number, number]
-    if (r < 140 || g > 110 || b > 110) continue
+    if (!counts([data[i], data[i + 1], data[i + 2]] as unknown as Rgb)) continue
     count++
     sum += (i / 3) % width
   }
   return sum / count / width
+}
+
+async function dataUri(image: RgbImage): Promise<string> {
+  return `data:image/png;base64,${Buffer.from(await encodeImage(image, 'png')).toString('base64')}`
+}
+
+function picture(side: number, colourAt: (x: number, y: number) => Rgb): RgbImage {
+  const data = new Uint8Array(side * side * 3)
+  for (let y = 0; y < side; y++) for (let x = 0; x < side; x++) data.set(colourAt(x, y), (y * side + x) * 3)
+  return { width: side, height: side, data }
 }
