@@ -14,15 +14,14 @@ import { requireSteps } from '../../../drawing/strength.ts'
 import { fieldError } from '../../../errors/errors.ts'
 import { type Drawing, type HandlerContext, type RunnableEndpoint, runnable } from '../../endpoint.ts'
 import { resolveImageSize } from '../../shared/image-size.ts'
+import { LCM_BASE_MODELS } from '../../shared/lcm-models.ts'
 import { lcm, lcmSd15ImageToImage } from './schema.ts'
 
 type LcmInput = z.output<typeof lcm.input>
 type Sd15Input = z.output<typeof lcmSd15ImageToImage.input>
 
-const MODEL_NAMES = {
-  sdxl: 'stabilityai/stable-diffusion-xl-base-1.0',
-  'sdv1-5': 'runwayml/stable-diffusion-v1-5',
-} as const
+const [SDXL, SD15] = LCM_BASE_MODELS
+const MODEL_NAMES = { sdxl: SDXL, 'sdv1-5': SD15 } as const
 
 /** Latent consistency pictures from a prompt, a picture, or a part of one. */
 export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[] {
@@ -31,7 +30,7 @@ export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[
       requireSteps(input.num_inference_steps, input.strength)
       const image = await inputPicture(input, context)
       const picture = { size: sizeOfInput(image), start: { image, strength: input.strength } }
-      return answer(engine, input, { modelName: MODEL_NAMES['sdv1-5'], ...picture }, context)
+      return answer(engine, input, { modelName: SD15, ...picture }, context)
     }),
     runnable(lcm, async (input, context) => {
       const start = await startOf(input, context)
