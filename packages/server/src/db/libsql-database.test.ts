@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { sql } from 'kysely'
 import Libsql from 'libsql'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { runCommand } from '../../test/fakes/run-command.ts'
 import type { Database } from './database.ts'
 import { DatabaseError } from './database-error.ts'
 import { openLibsqlDatabase } from './libsql-database.ts'
@@ -165,6 +166,19 @@ it('runs a statement again after it failed, after others pushed it out, and afte
   other.close()
   await set(database, 'relaxed', 'c', '3')
   expect((await all()).at(-1)).toEqual({ key: 'c', value: '3', note: 'new' })
+})
+
+it('is closed in a process that nothing else keeps alive', async () => {
+  const script = `
+    import { openLibsqlDatabase } from ${JSON.stringify(new URL('./libsql-database.ts', import.meta.url).href)}
+    const database = await openLibsqlDatabase(${JSON.stringify(join(folder, 'darkroom.db'))})
+    const write = (i) => database.execute('relaxed', (query) =>
+      query.insertInto('settings').values({ key: String(i), value: '' }).execute())
+    for (let i = 0; i < 100; i++) await write(i)
+    await database.close()
+    console.log('closed')`
+  const args = ['--import', 'tsx', '--input-type=module', '--eval', script]
+  expect(await runCommand(process.execPath, args, { environment: {} })).toBe('closed\n')
 })
 
 it('checkpoints while it is written to', async () => {

@@ -31,6 +31,8 @@ export class WalCheckpoints {
     if (worker === undefined) return
     // Not `once` of node:events, which would throw what the thread dies of, and the connections would stay open.
     const gone = new Promise((resolve) => worker.once('exit', resolve))
+    // The thread keeps no process alive, but whoever waits for its end must not end before.
+    worker.ref()
     worker.postMessage('close')
     await gone
   }

@@ -55,6 +55,8 @@ export class GrowingFileHash {
     const worker = this.#worker
     if (worker === undefined) return this.#digestHere()
     const answer = new Promise<string>((resolve) => worker.once('message', resolve))
+    // A command that waits for nothing else must not end before it has the answer.
+    worker.ref()
     worker.postMessage({ upTo: this.#size, end: true })
     return this.#failure === undefined ? answer : Promise.race([answer, this.#failure])
   }
