@@ -1,5 +1,6 @@
 import type { OnnxInitializer, OnnxModel, OnnxNode } from '../formats/onnx.ts'
-import { bytesOf, int64, type Shape } from '../tensor/tensor.ts'
+import type { Shape } from '../tensor/tensor.ts'
+import { NodeChain } from './node-chain.ts'
 
 /** How filters lie in memory. */
 export interface FilterLayout {
@@ -45,9 +46,9 @@ export function foldUpsampling(
     folded.add(doubling)
     const folding = new Folding(node, doubling.inputs[0] ?? '', layout)
     folding.build()
-    initializers.push(...folding.initializers)
+    initializers.push(...folding.chain.initializers)
     for (const name of folding.filters) made.set(name, { from: weight, shape: [...layout.shape.slice(0, 2), 2, 2] })
-    return folding.nodes
+    return folding.chain.nodes
   })
   if (folded.size === 0) return { model, made }
   return {
@@ -73,8 +74,7 @@ function isPlainConvolution({ opType, attributes }: OnnxNode): boolean {
 
 /** The nodes in place of one convolution. */
 class Folding {
-  readonly nodes: OnnxNode[] = []
-  readonly initializers: OnnxInitializer[] = []
+  readonly chain: NodeChain
   readonly filters: string[] = []
   readonly #node: OnnxNode
   readonly #x: string
@@ -82,6 +82,7 @@ class Folding {
 
   /** @param x the map before it is doubled */
   constructor(node: OnnxNode, x: string, layout: FilterLayout) {
+    this.chain = new NodeChain(node, 'folded')
     this.#node = node
     this.#x = x
     this.#layout = layout
@@ -91,36 +92,33 @@ class Folding {
     const [, weight = '', ...bias] = this.#node.inputs
     const { shape, memory } = this.#layout
     const [outChannels = 0, inChannels = 0] = shape
-    const filter = this.#add('Reshape', [weight, this.#constant(memory)])
-    const own = this.#constant([outChannels, inChannels, 2, 2])
+    const filter = this.chain.add('Reshape', [weight, this.chain.integers(memory)])
+    const own = this.chain.integers([outChannels, inChannels, 2, 2])
     const phases: string[] = []
     for (const [row, rows] of this.#halves(filter, 1).entries()) {
       for (const [column, both] of this.#halves(rows, 2).entries()) {
-        const phase = this.#add('Reshape', [both, own])
+        const phase = this.chain.add('Reshape', [both, own])
         this.filters.push(phase)
         // The upper of two pixels sees the row above and its own, the lower its own and the row below.
         const pads = [1 - row, 1 - column, row, column]
-        phases.push(this.#add('Conv', [this.#x, phase, ...bias], { kernel_shape: [2, 2], strides: [1, 1], pads }))
+        phases.push(this.chain.add('Conv', [this.#x, phase, ...bias], { kernel_shape: [2, 2], strides: [1, 1], pads }))
       }
     }
-    const all = this.#add('Concat', phases, { axis: 1 })
-    this.nodes.push({
-      ...this.#nodeOf('DepthToSpace', [all], this.#node.outputs[0] ?? ''),
-      attributes: { blocksize: 2, mode: 'DCR' },
-    })
+    const all = this.chain.add('Concat', phases, { axis: 1 })
+    this.chain.add('DepthToSpace', [all], { blocksize: 2, mode: 'DCR' }, this.#node.outputs[0])
   }
 
   /** Of three lines along an axis: the first, and the sum of the others; the sum of the first two, and the last. */
   #halves(filter: string, axis: number): readonly [string, string] {
     const [first = '', second = '', third = ''] = this.#split(filter, axis)
-    const upper = this.#add('Concat', [first, this.#add('Add', [second, third])], { axis })
-    return [upper, this.#add('Concat', [this.#add('Add', [first, second]), third], { axis })]
+    const upper = this.chain.add('Concat', [first, this.chain.add('Add', [second, third])], { axis })
+    return [upper, this.chain.add('Concat', [this.chain.add('Add', [first, second]), third], { axis })]
   }
 
   #split(filter: string, axis: number): readonly string[] {
-    const name = this.#nextName()
+    const name = this.chain.nextName()
     const outputs = [0, 1, 2].map((line) => `${name}:${line}`)
-    this.nodes.push({
+    this.chain.nodes.push({
       name,
       opType: 'Split',
       domain: '',
@@ -129,26 +127,5 @@ class Folding {
       attributes: { axis, num_outputs: 3 },
     })
     return outputs
-  }
-
-  #add(opType: string, inputs: readonly string[], attributes: OnnxNode['attributes'] = {}): string {
-    const output = this.#nextName()
-    this.nodes.push({ ...this.#nodeOf(opType, inputs, output), attributes })
-    return output
-  }
-
-  #nextName(): string {
-    return `${this.#node.name}/folded/${this.nodes.length}`
-  }
-
-  #nodeOf(opType: string, inputs: readonly string[], output: string): OnnxNode {
-    return { name: output, opType, domain: '', inputs, outputs: [output], attributes: {} }
-  }
-
-  #constant(values: readonly number[]): string {
-    const name = `${this.#node.name}/folded/constant/${this.initializers.length}`
-    const { dtype, shape, data } = int64([values.length], values)
-    this.initializers.push({ name, dtype, shape, data: bytesOf(data) })
-    return name
   }
 }

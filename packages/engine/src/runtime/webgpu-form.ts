@@ -1,5 +1,6 @@
 import type { OnnxInitializer, OnnxModel, OnnxNode } from '../formats/onnx.ts'
 import { bytesOf, float32, int64, type Shape, type Tensor } from '../tensor/tensor.ts'
+import { NodeChain } from './node-chain.ts'
 
 /**
  * Writes a model in operators that onnxruntime's WebGPU provider (1.30) computes rightly; found by comparing node by node with its CPU provider:
@@ -34,7 +35,8 @@ class WebGpuForm {
     const [query = '', key = '', value = '', , , bias] = node.inputs
     const heads = Number(node.attributes.num_heads)
     const headSize = (this.#shapeOf(query)[2] ?? 0) / heads
-    const { nodes, add } = chainOf(node)
+    const chain = new NodeChain(node, 'plain')
+    const add = chain.add.bind(chain)
     // Zeros keep the sizes of batch and tokens, whatever they are.
     const split = this.#constant(`heads/${heads}`, int64([4], [0, 0, heads, -1]))
     const scale = this.#constant(`scale/${headSize}`, float32([], Float32Array.of(1 / Math.sqrt(headSize))))
@@ -45,7 +47,7 @@ class WebGpuForm {
     const attended = add('MatMul', [weights, byHead(value, [0, 2, 1, 3])])
     const joined = this.#constant('joined', int64([3], [0, 0, -1]))
     add('Reshape', [add('Transpose', [attended], { perm: [0, 2, 1, 3] }), joined], {}, node.outputs[0])
-    return nodes
+    return chain.nodes
   }
 
   /** Of rows [B, G, N], which is how group norms are written; scale 1 and bias 0. */
@@ -53,25 +55,27 @@ class WebGpuForm {
     const [rows = ''] = node.inputs
     const { epsilon } = node.attributes
     const value = typeof epsilon === 'object' && 'float' in epsilon ? epsilon.float : 1e-5
-    const { nodes, add } = chainOf(node)
+    const chain = new NodeChain(node, 'plain')
+    const add = chain.add.bind(chain)
     const axis = this.#constant('last axis', int64([1], [2]))
     const small = this.#constant(`epsilon/${value}`, float32([], Float32Array.of(value)))
     const mean = (x: string) => add('ReduceMean', [x, axis], { keepdims: 1 })
     const centered = add('Sub', [rows, mean(rows)])
     const deviation = add('Sqrt', [add('Add', [mean(add('Mul', [centered, centered])), small])])
     add('Div', [centered, deviation], {}, node.outputs[0])
-    return nodes
+    return chain.nodes
   }
 
   #convolution(node: OnnxNode): readonly OnnxNode[] {
     const [x = '', weight = '', ...rest] = node.inputs
     const channels = this.#shapeOf(weight)[1] ?? 0
     if (channels <= 3 || channels % 3 !== 0 || channels % 4 === 0) return [node]
-    const { nodes, add } = chainOf(node)
+    const chain = new NodeChain(node, 'plain')
+    const add = chain.add.bind(chain)
     const missing = 4 - (channels % 4)
     const pads = this.#constant(`channels/${missing}`, int64([8], [0, 0, 0, 0, 0, missing, 0, 0]))
     const inputs = [add('Pad', [x, pads]), add('Pad', [weight, pads]), ...rest]
-    return [...nodes, { ...node, inputs }]
+    return [...chain.nodes, { ...node, inputs }]
   }
 
   #constant(name: string, { dtype, shape, data }: Tensor): string {
@@ -79,15 +83,4 @@ class WebGpuForm {
     this.constants.set(own, { name: own, dtype, shape, data: bytesOf(data) })
     return own
   }
-}
-
-/** Nodes in place of one, each called after it; the last takes its output. */
-function chainOf(node: OnnxNode) {
-  const nodes: OnnxNode[] = []
-  const add = (opType: string, inputs: readonly string[], attributes: OnnxNode['attributes'] = {}, output?: string) => {
-    const name = output ?? `${node.name}/plain/${nodes.length}`
-    nodes.push({ name, opType, domain: '', inputs, outputs: [name], attributes })
-    return name
-  }
-  return { nodes, add }
 }

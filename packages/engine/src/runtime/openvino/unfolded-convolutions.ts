@@ -1,5 +1,6 @@
-import type { OnnxInitializer, OnnxModel, OnnxNode } from '../../formats/onnx.ts'
-import { bytesOf, int64, type Shape } from '../../tensor/tensor.ts'
+import type { OnnxModel, OnnxNode } from '../../formats/onnx.ts'
+import type { Shape } from '../../tensor/tensor.ts'
+import { NodeChain } from '../node-chain.ts'
 
 /**
  * Writes convolutions whose filter is an input (the branches of LoRAs, of any rank) as matrix products, one for each place of the filter:
@@ -15,21 +16,21 @@ export function unfoldConvolutions(model: OnnxModel, shapeOf: (name: string) => 
     if (!isOpen(node)) return [node]
     const unfolding = new Unfolding(node, shapeOf)
     unfolding.build()
-    initializers.push(...unfolding.initializers)
-    return unfolding.nodes
+    initializers.push(...unfolding.chain.initializers)
+    return unfolding.chain.nodes
   })
   return { ...model, nodes, initializers }
 }
 
 /** The nodes in place of one convolution without bias: pad, then for each place of the filter a strided part of the map times its matrix. */
 class Unfolding {
-  readonly nodes: OnnxNode[] = []
-  readonly initializers: OnnxInitializer[] = []
+  readonly chain: NodeChain
   readonly #node: OnnxNode
   readonly #shapeOf: (name: string) => Shape
 
   constructor(node: OnnxNode, shapeOf: (name: string) => Shape) {
     if (node.inputs.length !== 2) throw new Error(`${node.name} has a bias beside its open filter`)
+    this.chain = new NodeChain(node, 'unfolded')
     this.#node = node
     this.#shapeOf = shapeOf
   }
@@ -47,12 +48,12 @@ class Unfolding {
         const map = this.#reshape(this.#part(padded, [y, at], [height, width]), [batch, inChannels, height * width])
         const tap = kernelHeight * kernelWidth === 1 ? weight : this.#slice(weight, [y, at], [y + 1, at + 1], [1, 1])
         const matrix = this.#reshape(tap, [outChannels, inChannels])
-        const product = this.#add('MatMul', [matrix, map])
-        sum = sum === undefined ? product : this.#add('Add', [sum, product])
+        const product = this.chain.add('MatMul', [matrix, map])
+        sum = sum === undefined ? product : this.chain.add('Add', [sum, product])
       }
     }
-    const shape = this.#constant([batch, outChannels, height, width])
-    this.nodes.push(this.#nodeOf('Reshape', [sum ?? '', shape], result))
+    const shape = this.chain.integers([batch, outChannels, height, width])
+    this.chain.add('Reshape', [sum ?? '', shape], {}, result)
   }
 
   #attribute(name: 'kernel_shape' | 'strides' | 'pads'): readonly number[] {
@@ -63,7 +64,7 @@ class Unfolding {
   #padded(x: string): string {
     const [top = 0, left = 0, bottom = 0, right = 0] = this.#attribute('pads')
     if (top + left + bottom + right === 0) return x
-    return this.#add('Pad', [x, this.#constant([0, 0, top, left, 0, 0, bottom, right])])
+    return this.chain.add('Pad', [x, this.chain.integers([0, 0, top, left, 0, 0, bottom, right])])
   }
 
   /** The values that one place of the filter meets, [B, C, H', W']. */
@@ -77,27 +78,10 @@ class Unfolding {
 
   /** Of the last two axes. */
   #slice(x: string, starts: readonly number[], ends: readonly number[], steps: readonly number[]): string {
-    return this.#add('Slice', [x, ...[starts, ends, [2, 3], steps].map((values) => this.#constant(values))])
+    return this.chain.add('Slice', [x, ...[starts, ends, [2, 3], steps].map((values) => this.chain.integers(values))])
   }
 
   #reshape(x: string, shape: Shape): string {
-    return this.#add('Reshape', [x, this.#constant(shape)])
-  }
-
-  #add(opType: string, inputs: readonly string[]): string {
-    const output = `${this.#node.name}/unfolded/${this.nodes.length}`
-    this.nodes.push(this.#nodeOf(opType, inputs, output))
-    return output
-  }
-
-  #nodeOf(opType: string, inputs: readonly string[], output: string): OnnxNode {
-    return { name: output, opType, domain: '', inputs, outputs: [output], attributes: {} }
-  }
-
-  #constant(values: readonly number[]): string {
-    const name = `${this.#node.name}/unfolded/constant/${this.initializers.length}`
-    const { dtype, shape, data } = int64([values.length], values)
-    this.initializers.push({ name, dtype, shape, data: bytesOf(data) })
-    return name
+    return this.chain.add('Reshape', [x, this.chain.integers(shape)])
   }
 }

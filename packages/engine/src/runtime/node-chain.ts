@@ -1,0 +1,37 @@
+import type { OnnxInitializer, OnnxNode } from '../formats/onnx.ts'
+import { bytesOf, int64 } from '../tensor/tensor.ts'
+
+/** Nodes in place of one, each called after it, and their constants. */
+export class NodeChain {
+  readonly nodes: OnnxNode[] = []
+  readonly initializers: OnnxInitializer[] = []
+  readonly #prefix: string
+
+  /** @param form what the names say of the replacement: `unfolded` */
+  constructor(node: OnnxNode, form: string) {
+    this.#prefix = `${node.name}/${form}`
+  }
+
+  nextName(): string {
+    return `${this.#prefix}/${this.nodes.length}`
+  }
+
+  /** @returns the value that the node makes; the chain's last makes that of the node it stands for */
+  add(
+    opType: string,
+    inputs: readonly string[],
+    attributes: OnnxNode['attributes'] = {},
+    output = this.nextName(),
+  ): string {
+    this.nodes.push({ name: output, opType, domain: '', inputs, outputs: [output], attributes })
+    return output
+  }
+
+  /** A constant list of int64. */
+  integers(values: readonly number[]): string {
+    const name = `${this.#prefix}/constant/${this.initializers.length}`
+    const { dtype, shape, data } = int64([values.length], values)
+    this.initializers.push({ name, dtype, shape, data: bytesOf(data) })
+    return name
+  }
+}
