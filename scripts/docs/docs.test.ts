@@ -65,15 +65,38 @@ test.each(DIFFS)('the lines that a page shows of %s stand in it', (file, lines) 
   expect(lines.filter((line) => !source.has(line.slice(1)))).toEqual([])
 })
 
-/** Each message's pieces, between what differs, stand in the sources. */
-test('the messages of the troubleshooting page are those of the program', () => {
-  const sources = ['packages/server/src', 'packages/engine/src', 'playground/src']
+function sourcesOf(folders: readonly string[]): string {
+  return folders
     .flatMap((folder) =>
       readdirSync(join(REPOSITORY, folder), { recursive: true }).map((file) => join(folder, String(file))),
     )
     .filter((file) => /(?<!\.test)\.tsx?$/.test(file))
     .map((file) => readFileSync(join(REPOSITORY, file), 'utf8'))
     .join('\n')
+}
+
+const LITERAL = /'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/
+const REFUSAL = new RegExp(
+  `new WireError\\(\\s*\\d{3},\\s*((?:${LITERAL.source})(?:\\s*\\+\\s*(?:${LITERAL.source}))*)`,
+  'g',
+)
+
+test('every refusal of the server is on the troubleshooting page', () => {
+  const page = readPage('docs/guide/troubleshooting.md')
+  const refusals = [...sourcesOf(['packages/server/src']).matchAll(REFUSAL)]
+    .map(([, literals = '']) =>
+      [...literals.matchAll(new RegExp(LITERAL, 'g'))].map(([text]) => text.slice(1, -1)).join(''),
+    )
+    .map((text) => text.replace(/\$\{[^}]*\}/g, '…').replaceAll("\\'", "'"))
+    // What a parameter should be, for which one row stands.
+    .filter((text) => !/^[\w… ]+: expected /.test(text))
+  expect(refusals.length).toBeGreaterThan(30)
+  expect(refusals.filter((text) => !page.includes(`\`${text}\``))).toEqual([])
+})
+
+/** Each message's pieces, between what differs, stand in the sources. */
+test('the messages of the troubleshooting page are those of the program', () => {
+  const sources = sourcesOf(['packages/server/src', 'packages/engine/src', 'playground/src'])
     // Texts that go over a line are joined: 'a ' + 'b', `a ` + 'b'.
     .replace(/['"`] \+\s*['"`]/g, '')
     .replaceAll("\\'", "'")

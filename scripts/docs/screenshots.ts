@@ -1,7 +1,6 @@
 /**
  * Pictures of the playground's pages, to be looked at: `tsx scripts/docs/screenshots.ts FOLDER URL [word …]` opens every page of a running server at
  * the width of a phone, of a laptop and of a 4K screen, dark and light; with words only pages whose name holds one.
- * Draws a few requests first, so that there is something to see.
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -35,6 +34,19 @@ const SHOTS: Readonly<Record<string, Shot>> = {
   'endpoint-empty': { path: LCM },
   'endpoint-drawn': { path: LCM, prepare: draw },
   'endpoint-whole': { path: LCM, prepare: draw, isWhole: true },
+  // The README's picture, at 1280 in dark colours.
+  readme: {
+    path: LCM,
+    async prepare(page) {
+      const json = page.getByLabel('Input as JSON')
+      await page.getByRole('tab', { name: 'JSON' }).click()
+      await json.fill(
+        '{"prompt": "a king with a golden crown", "image_size": "square", "num_inference_steps": 8, "seed": 2, "sync_mode": false}',
+      )
+      await page.getByRole('tab', { name: 'Form' }).click()
+      await draw(page)
+    },
+  },
   'endpoint-code': { path: LCM, prepare: (page) => page.getByRole('tab', { name: 'Code' }).click() },
   'endpoint-json': { path: LCM, prepare: (page) => page.getByRole('tab', { name: 'JSON' }).click() },
   'endpoint-errors': {
