@@ -158,21 +158,20 @@ async function playPhase(
   meanwhile: () => Promise<Outcomes>,
 ): Promise<Phase> {
   const stop = new AbortController()
-  const runners = await runnersOf(server)
   await server.ask({ loop: 'reset' }, 'loopMax')
-  const used = () => ({
+  const used = async () => ({
     gateway: processorSeconds(server.pid),
-    runners: runners.reduce((sum, pid) => sum + processorSeconds(pid), 0),
+    runners: new Map((await runnersOf(server)).map((pid) => [pid, processorSeconds(pid)])),
     attacker: processorSeconds(attacker.pid),
   })
-  const before = used()
+  const before = await used()
   const started = performance.now()
   const drawing = drawHonestly({ ...client, signal: stop.signal })
   const health = watchHealth(client.url, stop.signal)
   const memory = watchMemory(server, stop.signal)
   const outcomes = await meanwhile().finally(() => stop.abort())
   const honest = await drawing
-  const after = used()
+  const after = await used()
   const loop = await server.ask<{ loopMax: number }>({ loop: 'read' }, 'loopMax')
   return {
     name,
@@ -183,7 +182,8 @@ async function playPhase(
     loopMax: loop?.loopMax ?? 0,
     processor: {
       gateway: after.gateway - before.gateway,
-      runners: after.runners - before.runners,
+      // A runner that was replaced meanwhile began at nothing.
+      runners: [...after.runners].reduce((sum, [pid, seconds]) => sum + seconds - (before.runners.get(pid) ?? 0), 0),
       attacker: after.attacker - before.attacker,
     },
     outcomes,

@@ -60,9 +60,12 @@ export function pixelValues(image: RgbImage, options: PixelValuesOptions): Float
   return normalize(crop ? cropCentre(resized, crop.width, crop.height) : resized, options)
 }
 
-function resampledSize({ width, height }: Size, size: PixelValuesOptions['size']): Size {
-  if ('width' in size) return size
-  const short = size.shortestEdge
+function resampledSize(image: Size, size: PixelValuesOptions['size']): Size {
+  return 'width' in size ? size : sizeByShorterSide(image, size.shortestEdge)
+}
+
+/** Size of a picture whose shorter side becomes `short` pixels; the longer one is cut off, as transformers does. */
+export function sizeByShorterSide({ width, height }: Size, short: number): Size {
   const long = Math.trunc((short * Math.max(width, height)) / Math.min(width, height))
   return width <= height ? { width: short, height: long } : { width: long, height: short }
 }

@@ -2,6 +2,7 @@ import { extraChannels } from '../adapters/extra-channels.ts'
 import type { UNetAdapter } from '../adapters/unet-adapter.ts'
 import { crop } from '../image/crop.ts'
 import { rgbToTensor } from '../image/picture-tensor.ts'
+import type { Size } from '../image/pixel-values.ts'
 import { resizeRgb } from '../image/resize.ts'
 import type { RgbImage } from '../image/rgb-image.ts'
 import { roundHalfEven } from '../tensor/round-half-even.ts'
@@ -50,10 +51,15 @@ export async function applyIcLight(
   return extraChannels(concatenate(latents, 1))
 }
 
+/** The size of a picture's proportions that just covers width × height; a picture that has it keeps it. */
+export function coveringSize(image: Size, width: number, height: number): Size {
+  const scale = Math.max(width / image.width, height / image.height)
+  return { width: roundHalfEven(image.width * scale), height: roundHalfEven(image.height * scale) }
+}
+
 /** The middle of the picture at the size that just covers width × height; rounded as Python and Pillow do. */
 export function resizeAndCrop(image: RgbImage, width: number, height: number): RgbImage {
-  const scale = Math.max(width / image.width, height / image.height)
-  const [w, h] = [roundHalfEven(image.width * scale), roundHalfEven(image.height * scale)]
+  const { width: w, height: h } = coveringSize(image, width, height)
   const resized = resizeRgb(image, w, h, 'lanczos')
   return crop(resized, roundHalfEven((w - width) / 2), roundHalfEven((h - height) / 2), width, height)
 }

@@ -47,6 +47,8 @@ export interface ImagePromptRequest {
   readonly subfolder?: string | undefined
   readonly weightName?: string | undefined
   readonly images: readonly RgbImage[]
+  /** The same for an image encoder of the usual side, resampled before the request takes the device. */
+  readonly encoderImages?: readonly RgbImage[]
   /** Of faces, in place of pictures: for InstantID's, [1, 512] each. */
   readonly faceEmbeddings?: readonly FloatTensor[]
   /** What tells the pictures' faces apart, for FaceID; the server's own networks when absent. */

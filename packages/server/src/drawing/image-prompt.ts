@@ -18,6 +18,7 @@ import type { FoundModel } from '../models/model-store.ts'
 import type { ImageEncoderRequest, ImagePromptRequest } from './adapted-request.ts'
 import { NO_FACE } from './face-analysis.ts'
 import { findWeights, pathOf } from './find-weights.ts'
+import { ENCODER_SIDE } from './fit-picture.ts'
 import type { ImageEngine } from './image-engine.ts'
 
 export interface OpenedImagePrompt {
@@ -70,13 +71,16 @@ export async function openImagePrompt(
   const needsFace = kind === 'face-id' || kind === 'face-id-plus'
   const faces = needsFace ? await findFaces(engine, request, index, context) : undefined
   const needsPictures = kind !== 'face-id' && request.faceEmbeddings === undefined
+  const pictureEncoder = needsPictures ? await openEncoder(engine, request, encoder, path, context) : undefined
+  const seen =
+    pictureEncoder?.config.imageSize === ENCODER_SIDE ? (request.encoderImages ?? request.images) : request.images
   const embeddings = faces ? faces.map(({ embedding }) => normalizeEmbedding(embedding)) : request.faceEmbeddings
   return {
     lora,
     parameters: {
       adapter,
-      ...(needsPictures && { encoder: await openEncoder(engine, request, encoder, path, context) }),
-      images: faces ? faces.map(({ crop }) => crop) : request.images,
+      ...(pictureEncoder && { encoder: pictureEncoder }),
+      images: faces ? faces.map(({ crop }) => crop) : seen,
       ...(embeddings && { faceEmbeddings: embeddings }),
       ...(request.averaged && { averaged: true }),
       ...(request.mask && { masks: [request.mask] }),

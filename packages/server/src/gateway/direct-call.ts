@@ -18,6 +18,8 @@ export type ResultEvent = Extract<ChannelEvent, { type: 'result' }>
 export interface DirectCall {
   readonly endpoint: EndpointSchema
   readonly input: JsonInput
+  /** Of a body that is too long to be kept, whose text is empty. */
+  readonly inputBytes?: number
   readonly submission: Submission
   readonly acceptedAt: Date
 }
@@ -31,22 +33,32 @@ export async function readDirectCall(
   const { catalogue, config } = dependencies
   requireRoom(dependencies.disk?.())
   const endpoint = requireEndpoint(catalogue, id)
-  const input = await readInput(dependencies, c)
+  const received = await readInput(dependencies, c)
   const filesUrl = publicUrlsOf(c.req, config.publicUrl).cdn
   return {
     endpoint,
-    input,
-    submission: describeSubmission(c, { requestId: c.get('requestId'), endpoint, input: input.text, filesUrl }),
+    ...received,
+    submission: describeSubmission(c, {
+      requestId: c.get('requestId'),
+      endpoint,
+      input: received.input.text,
+      filesUrl,
+    }),
     acceptedAt: new Date(),
   }
 }
 
+type ReceivedInput = Pick<DirectCall, 'input' | 'inputBytes'>
+
 /** The body, or for GET the query, where the JS client puts the input: every value is text there and coerced. */
-async function readInput({ config, bounds }: GatewayDependencies, c: GatewayContext): Promise<JsonInput> {
-  if (c.req.method === 'GET') return parseInput(stringifyJson(c.req.query()))
+async function readInput({ config, bounds }: GatewayDependencies, c: GatewayContext): Promise<ReceivedInput> {
+  if (c.req.method === 'GET') return { input: parseInput(stringifyJson(c.req.query())) }
   const data = await readBody(c.req.raw, config.limits.jsonBodyBytes, c.var.body)
-  const body = { data, contentType: c.req.header('content-type'), isStored: false }
-  return bounds.inputs.readBody(accountOf(c), body, c.req.raw.signal)
+  const bytes = data.byteLength
+  const mostText = config.storage.maxRecordedCharacters
+  const body = { data, contentType: c.req.header('content-type'), wanted: 'value', mostText } as const
+  const input = await bounds.inputs.readBody(accountOf(c), body, c.req.raw.signal)
+  return { input, ...(input.text === '' && { inputBytes: bytes }) }
 }
 
 export function conversationOptions(submission: Submission, streaming: boolean): ConversationOptions {
@@ -88,11 +100,18 @@ export function outcomeResponse({ status, headers, body }: Outcome): Response {
 /** Keeps the call for the listings, and is no worse for it going wrong. */
 export function recordCall(
   { queue, log }: GatewayDependencies,
-  { submission, acceptedAt }: DirectCall,
+  { submission, acceptedAt, inputBytes }: DirectCall,
   outcome: Outcome,
 ): void {
   queue
-    .record({ ...submission, acceptedAt, startedAt: acceptedAt, completedAt: new Date(), outcome })
+    .record({
+      ...submission,
+      ...(inputBytes !== undefined && { inputBytes }),
+      acceptedAt,
+      startedAt: acceptedAt,
+      completedAt: new Date(),
+      outcome,
+    })
     .catch((error) => {
       log.warn({ err: error, requestId: submission.requestId }, 'run was answered but not recorded')
     })

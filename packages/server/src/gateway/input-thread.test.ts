@@ -14,10 +14,11 @@ beforeEach(() => {
 })
 afterEach(() => inputs.close())
 
-const body = (text: string, isStored = false) => ({
+const body = (text: string, wanted: 'text' | 'value' = 'value', mostText?: number) => ({
   data: new Uint8Array(new TextEncoder().encode(text)),
   contentType: JSON_TYPE,
-  isStored,
+  wanted,
+  ...(mostText !== undefined && { mostText }),
 })
 
 describe('InputThreads', () => {
@@ -37,10 +38,19 @@ describe('InputThreads', () => {
 
   it('keeps the text of what is stored, and of its value what may be a URL', async () => {
     const text = JSON.stringify({ image_url: `data:image/png;base64,${PADDING}`, list: ['https://x.test/a.png', 1] })
-    const input = await inputs.readBody('a', body(text, true), NEVER)
+    const input = await inputs.readBody('a', body(text, 'text'), NEVER)
     expect(input.text).toBe(text)
     expect(input.value).toEqual({ image_url: expect.stringMatching(/^data:image/), list: ['https://x.test/a.png', 1n] })
     expect((input.value as { image_url: string }).image_url.length).toBeLessThan(20_000)
+  })
+
+  it('leaves out a text that nobody keeps', async () => {
+    const text = JSON.stringify({ prompt: PADDING })
+    expect(await inputs.readBody('a', body(text, 'value', 50_000), NEVER)).toMatchObject({
+      text: '',
+      value: { prompt: PADDING },
+    })
+    expect((await inputs.readBody('a', body(text, 'value', 200_000), NEVER)).text).toBe(text)
   })
 
   it('refuses as without a thread', async () => {

@@ -11,8 +11,12 @@ export type InputTask =
       readonly kind: 'body'
       readonly data: Uint8Array
       readonly contentType: string | undefined
-      /** The text is what matters, and the value is only looked at for URLs: long strings in it are cut. */
-      readonly isStored: boolean
+      /**
+       * `text`: it is stored, and the value is only looked at for URLs: long strings in it are cut. `value`: it is worked with, and a text
+       * of more characters than `mostText` is left empty.
+       */
+      readonly wanted: 'text' | 'value'
+      readonly mostText?: number
     }
   | ({ readonly kind: 'frame' } & Frame)
 

@@ -30,7 +30,9 @@ function read(task: InputTask): ReadInput {
     return { ...(input instanceof JsonInput ? json(input) : { value: input }), requestId }
   }
   const input = readJsonBody(task.data, task.contentType)
-  return task.isStored ? { text: input.text, value: cut(input.value) } : json(input)
+  const { text, value } = input
+  if (task.wanted === 'text') return { text, value: cut(value) }
+  return { text: text.length > (task.mostText ?? text.length) ? '' : text, value }
 }
 
 function json({ text, value }: JsonInput): ReadInput {

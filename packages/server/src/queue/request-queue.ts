@@ -100,6 +100,8 @@ export interface RequestStatus extends Omit<RequestRecord, 'input' | 'outcome'> 
 
 /** A request that was answered synchronously. */
 export interface AnsweredRun extends Submission {
+  /** Bytes of an input that is too long to be kept; `input` is empty then. */
+  readonly inputBytes?: number
   readonly acceptedAt: Date
   readonly startedAt?: Date
   readonly completedAt: Date

@@ -23,7 +23,7 @@ export async function submit(dependencies: GatewayDependencies, c: GatewayContex
   const webhookUrl = readWebhookUrl(c.req.query('fal_webhook'))
   const maxQueueLength = readMaxQueueLength(c.req.query('fal_max_queue_length'))
   const data = await readBody(c.req.raw, config.limits.jsonBodyBytes, c.var.body)
-  const received = { data, contentType: c.req.header('content-type'), isStored: true }
+  const received = { data, contentType: c.req.header('content-type'), wanted: 'text' } as const
   const { text, value } = await bounds.inputs.readBody(accountOf(c), received, c.req.raw.signal)
   await refuseUnfetchableUrls(dependencies, endpoint, value)
   const urls = publicUrlsOf(c.req, config.publicUrl)

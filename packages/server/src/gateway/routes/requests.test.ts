@@ -143,3 +143,14 @@ it('forgets a listing whose client leaves while it waits', async () => {
   readers[0]?.close()
   expect((await next).status).toBe(200)
 })
+
+it('names the size of a run’s input that is not kept', async () => {
+  const small = await createGatewayRig({ environment: { DARKROOM_MAX_RECORDED_BYTES: '80000' } })
+  const body = JSON.stringify({ prompt: noise(1, 100_000) })
+  const headers = { 'content-type': 'application/json' }
+  expect((await small.app.request('/run/acme/echo', { method: 'POST', headers, body })).status).toBe(200)
+  const { items } = await jsonOf<Listing>(small.app.request(`${LISTING}&expand=payloads`))
+  expect(items[0]).toMatchObject({ json_input_bytes: body.length })
+  expect(items[0]).not.toHaveProperty('json_input_url')
+  await small.close()
+})

@@ -126,7 +126,8 @@ async function recordedPayload(context: QueueContext, query: Query, run: Answere
     text.length <= most
       ? storePayload(query, run.requestId, part, await describeBody(text))
       : { text: '', bytes: Buffer.byteLength(text), pieces: 0 }
-  const input = await record('input', run.input)
+  const { inputBytes } = run
+  const input = inputBytes === undefined ? await record('input', run.input) : { text: '', bytes: inputBytes, pieces: 0 }
   const output = await record('output', run.outcome.body)
   return {
     request_id: run.requestId,

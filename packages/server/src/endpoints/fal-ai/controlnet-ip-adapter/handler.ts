@@ -5,6 +5,7 @@ import { type AdaptedRequest, type AdaptersRequest, NO_ADAPTERS } from '../../..
 import { findAdapters } from '../../../drawing/adapters.ts'
 import { type FoundBaseModel, findBase, loadBase } from '../../../drawing/base-model.ts'
 import { toWireError } from '../../../drawing/engine-errors.ts'
+import { fitEncoderPictures } from '../../../drawing/fit-picture.ts'
 import type { ImageEngine } from '../../../drawing/image-engine.ts'
 import { readPictures, sizeOfInput } from '../../../drawing/input-pictures.ts'
 import type { FilePicture, OutputPicture } from '../../../drawing/picture-output.ts'
@@ -29,7 +30,7 @@ export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[
       const timings: Record<string, number> = {}
       const timed = timer(timings)
       const archive = await timed('archive', () => archivedPictures(input.ip_archive_url, context))
-      const read = await timed('reference', () => readInputs(input, archive, context))
+      const read = await timed('reference', () => readInputs(engine, input, archive, context))
       const base = await timed('model', () => findBaseAndAdapters(engine, read, context))
       return draw(engine, { input, read, base, timings }, context)
     }),
@@ -79,9 +80,16 @@ interface InputsRead {
   readonly pose: RgbImage
   /** The pictures of the archive, by name. */
   readonly prompts: readonly RgbImage[]
+  /** The same as an image encoder looks at them. */
+  readonly encoderPrompts: readonly RgbImage[]
 }
 
-async function readInputs(input: Input, archive: readonly Uint8Array[], context: HandlerContext): Promise<InputsRead> {
+async function readInputs(
+  engine: ImageEngine,
+  input: Input,
+  archive: readonly Uint8Array[],
+  context: HandlerContext,
+): Promise<InputsRead> {
   const archived = archive.map((source, i) => ({ field: [ARCHIVE_FIELD, i], source }))
   const pictures = await readPictures(
     [
@@ -91,10 +99,12 @@ async function readInputs(input: Input, archive: readonly Uint8Array[], context:
     ],
     context,
   )
+  const prompts = archived.map(({ field }) => pictures.at(...field))
   return {
     reference: pictures.at('reference_image_url'),
     pose: pictures.at('reference_pose_image_url'),
-    prompts: archived.map(({ field }) => pictures.at(...field)),
+    prompts,
+    encoderPrompts: await fitEncoderPictures(engine, prompts, [ARCHIVE_FIELD]),
   }
 }
 
@@ -174,7 +184,7 @@ function requestOf(engine: ImageEngine, input: Input, reference: RgbImage, conte
 
 async function adaptersOf(
   engine: ImageEngine,
-  { pose, prompts }: InputsRead,
+  { pose, prompts, encoderPrompts }: InputsRead,
   context: HandlerContext,
 ): Promise<AdaptersRequest> {
   const recipe = engine.recipes['fal-ai/controlnet-ip-adapter']
@@ -201,6 +211,7 @@ async function adaptersOf(
       {
         ...imagePromptOf(recipe),
         images: prompts,
+        encoderImages: encoderPrompts,
         averaged: true,
         scale: recipe.ip_adapter_scale,
         projectionShortcut: true,

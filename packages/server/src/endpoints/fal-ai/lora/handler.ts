@@ -9,7 +9,7 @@ import type {
 import { findAdapters } from '../../../drawing/adapters.ts'
 import { type BaseModel, findBase, loadBase } from '../../../drawing/base-model.ts'
 import { readControlNetConfig } from '../../../drawing/controlnet-weights.ts'
-import { fitPicture, fitStart } from '../../../drawing/fit-picture.ts'
+import { fitAdapters, fitStart } from '../../../drawing/fit-picture.ts'
 import type { ImageEngine } from '../../../drawing/image-engine.ts'
 import { type InputPictures, readPictures, sizeOfInput, type WantedPicture } from '../../../drawing/input-pictures.ts'
 import type { FilePicture, OutputPicture } from '../../../drawing/picture-output.ts'
@@ -135,16 +135,9 @@ async function prepare(
 /** What is drawn from at the size that is drawn, so that a large picture does not keep the device waiting. */
 async function fitted(engine: ImageEngine, request: AdaptedRequest, vaeFactor: number): Promise<AdaptedRequest> {
   const { start, adapters, size } = request
-  const drawn = drawableSize(size, vaeFactor)
-  const controlNets: ControlNetRequest[] = []
-  for (const control of adapters.controlNets) {
-    // A mask has the size of its picture.
-    const image = control.mask ? control.image : await fitPicture(engine, control.image, drawn)
-    controlNets.push({ ...control, image })
-  }
   return {
     ...request,
-    adapters: { ...adapters, controlNets },
+    adapters: await fitAdapters(engine, adapters, drawableSize(size, vaeFactor)),
     ...(start && { start: await fitStart(engine, start, size, vaeFactor) }),
   }
 }
