@@ -2,6 +2,7 @@ import { lazy, Suspense, useEffect, useRef } from 'react'
 import { Route, Routes, useLocation, useParams } from 'react-router'
 import { EndpointPage } from './pages/endpoint-page.tsx'
 import { EndpointsPage } from './pages/endpoints-page.tsx'
+import { NothingThere } from './parts/nothing-there.tsx'
 import { PictureRestore } from './parts/picture-restore.tsx'
 import { SiteHeader } from './parts/site-header.tsx'
 
@@ -36,7 +37,7 @@ export function App() {
             <Route path="/checkpoints" element={<CheckpointsPage />} />
             <Route path="/docs/*" element={<DocsPage />} />
             <Route path="/server" element={<ServerPage />} />
-            <Route path="*" element={<p className="hint">There is no such page.</p>} />
+            <Route path="*" element={<NothingThere text="There is no such page" />} />
           </Routes>
         </Suspense>
       </main>

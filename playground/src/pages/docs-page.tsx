@@ -5,6 +5,7 @@ import { docGroups } from '../docs/doc-index.ts'
 import { DOC_FILES, docFileAt, loadDoc } from '../docs/doc-library.ts'
 import { resolveLink } from '../docs/doc-links.ts'
 import { DocView } from '../docs/doc-view.tsx'
+import { NothingThere } from '../parts/nothing-there.tsx'
 import { usePageTitle } from '../parts/page-title.ts'
 
 const INDEX = 'README.md'
@@ -22,7 +23,7 @@ export default function DocsPage() {
   return (
     <div className="docs">
       <DocsNavigation />
-      {file === undefined ? <p className="hint">There is no such page.</p> : null}
+      {file === undefined ? <NothingThere text="There is no such page" /> : null}
       {file === undefined || text === undefined ? null : (
         <div className="doc-page">
           <DocView file={file} text={text} />

@@ -8,6 +8,7 @@ import { endpointDocAddress } from '../docs/endpoint-page-path.ts'
 import { SchemaForm } from '../form/schema-form.tsx'
 import { showField } from '../form/show-field.ts'
 import { useInput } from '../inputs/input-store.ts'
+import { NothingThere } from '../parts/nothing-there.tsx'
 import { usePageTitle } from '../parts/page-title.ts'
 import { useDrawAtOnce } from '../run/draw-at-once.ts'
 import { RunPanel } from '../run/run-panel.tsx'
@@ -30,7 +31,7 @@ export function EndpointPage({ endpointId, showsCode }: EndpointPageProps) {
   const endpoint = endpoints?.find(({ id }) => id === endpointId)
   if (error !== null) return <p className="error">{error.message}</p>
   if (endpoints === undefined) return null
-  if (endpoint === undefined) return <p className="hint">This server has no endpoint “{endpointId}”.</p>
+  if (endpoint === undefined) return <NothingThere text={`This server has no endpoint “${endpointId}”`} />
   return <Workbench endpoint={endpoint} showsCode={showsCode} />
 }
 

@@ -58,7 +58,7 @@ function Studio({ endpoint }: { readonly endpoint: Endpoint }) {
   useEndlessDrawing(keepsDrawing, live, setInput)
 
   return (
-    <div className="workbench">
+    <div className="workbench live">
       <form className="panel input-panel" aria-label="Input" onSubmit={(event) => event.preventDefault()}>
         {drawn ? <LiveCanvas onPainted={onPainted} /> : null}
         <LiveForm endpoint={shownSchema} input={input} errors={errors} onChange={setInput} />

@@ -14,7 +14,17 @@ const DOC_PAGES = readdirSync(DOCS, { recursive: true })
   .map(String)
   .filter((file) => file.endsWith('.md') && !file.startsWith('decisions'))
   .map((file) => `/docs/${file.replace(/(README)?\.md$/, '')}`)
-const PAGES = ['/', LCM, '/models/fal-ai/lcm-sd15-i2i', LORA, '/realtime', '/history', '/checkpoints', '/server']
+const PAGES = [
+  '/models/fal-ai/none',
+  '/',
+  LCM,
+  '/models/fal-ai/lcm-sd15-i2i',
+  LORA,
+  '/realtime',
+  '/history',
+  '/checkpoints',
+  '/server',
+]
 
 const WATCH_SHIFTS = `
   globalThis.shift = 0
@@ -22,7 +32,10 @@ const WATCH_SHIFTS = `
     for (const { value, hadRecentInput } of list.getEntries()) if (!hadRecentInput) globalThis.shift += value
   }).observe({ type: 'layout-shift', buffered: true })`
 
-/** Every page: nothing of it moves, no other host is asked for anything (as after each test), and axe finds nothing, dark and light. */
+/**
+ * Every page: nothing of it moves, no other host is asked for anything (as after each test), axe finds nothing, dark and light, and a phone
+ * need not scroll sideways.
+ */
 describe.skipIf(CHROMIUM === undefined)('the pages', { timeout: 120_000 }, () => {
   const playground = useRealPlayground()
 
@@ -41,6 +54,8 @@ describe.skipIf(CHROMIUM === undefined)('the pages', { timeout: 120_000 }, () =>
     expect(await page.evaluate('globalThis.shift')).toBeLessThan(0.1)
     await unfold()
     await accessible()
+    await page.setViewportSize({ width: 390, height: 844 })
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390)
   })
 
   it('are accessible with what comes of using them', async () => {
