@@ -1,5 +1,6 @@
-import { execFileSync } from 'node:child_process'
-import { mkdirSync, statfsSync, truncateSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Environment } from '../../packages/server/src/config/config.ts'
@@ -39,14 +40,24 @@ function fullDisk(folder: string): Trouble {
     environment: {},
     async strike() {
       const filler = join(data, 'filler')
-      const { bavail, bsize } = statfsSync(data)
-      writeFileSync(filler, Buffer.alloc(bavail * bsize))
+      await fill(filler)
       await sleep(AWAY_SECONDS * 1000)
       truncateSync(filler, 0)
     },
-    async close() {
-      execFileSync('umount', [data])
-    },
+    close: () => unmount(data),
+  }
+}
+
+/** Writes until nothing more fits, by a process of its own: what measures the times must not stand still meanwhile. */
+async function fill(file: string): Promise<void> {
+  await once(spawn('dd', ['if=/dev/zero', `of=${file}`, 'bs=64k'], { stdio: 'ignore' }), 'exit')
+}
+
+/** The last process that used it may still be on its way out. */
+async function unmount(folder: string): Promise<void> {
+  for (let tries = 50; spawnSync('umount', [folder]).status !== 0; tries--) {
+    if (tries === 0) throw new Error(`${folder} cannot be unmounted: it is in use`)
+    await sleep(200)
   }
 }
 

@@ -49,7 +49,8 @@ const SETTING_GROUPS = {
     },
     DARKROOM_MAX_JSON_BYTES: { meaning: 'largest JSON body', standard: ({ limits }) => bytes(limits.jsonBodyBytes) },
     DARKROOM_MAX_BODIES_BYTES: {
-      meaning: 'JSON bodies over 64 KiB of all calls that are underway; one more is answered 429',
+      meaning:
+        'JSON bodies and socket messages over 64 KiB of all calls that are underway, half of it for one account; one more is answered 429',
       standard: ({ limits }) => bytes(limits.bodiesBytes),
     },
     DARKROOM_MAX_UPLOAD_BYTES: { meaning: 'largest upload', standard: ({ limits }) => bytes(limits.uploadBytes) },

@@ -1,11 +1,11 @@
 import { Hono } from 'hono'
 import { getPath } from 'hono/utils/url'
 import { WireError } from '../errors/errors.ts'
-import { BodiesInFlight, leaseBodies } from './bodies-in-flight.ts'
 import { shareWithPages } from './cross-origin.ts'
 import type { GatewayContext, GatewayDependencies, GatewayEnv } from './dependencies.ts'
 import { surfaceHint } from './endpoint-lookup.ts'
 import { errorResponse, platformErrorResponse } from './error-response.ts'
+import { leaseBodies } from './lease-bodies.ts'
 import { refuseForeignOrigins } from './origin-policy.ts'
 import { publicUrlsOf } from './public-urls.ts'
 import { observeRequests } from './request-observation.ts'
@@ -38,7 +38,7 @@ export function createApp(dependencies: GatewayDependencies): Hono<GatewayEnv> {
   app.use('*', refuseForeignOrigins(dependencies.config))
   app.use('*', shareWithPages)
   const { run, queue, rest, cdn } = SURFACE_PREFIX
-  const leases = leaseBodies(new BodiesInFlight(dependencies.config.limits.bodiesBytes))
+  const leases = leaseBodies(dependencies.bounds.bodies)
   app.use(`${run}/*`, leases)
   app.use(`${queue}/*`, leases)
   const jwks = jwksRoutes(dependencies.webhookKeys)

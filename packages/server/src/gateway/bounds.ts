@@ -1,4 +1,6 @@
+import type { Limits } from '../config/configuration.ts'
 import { type AnswersUnderway, answersUnderway } from './answers-underway.ts'
+import { BodiesInFlight } from './bodies-in-flight.ts'
 import { EventLoopTurns } from './event-loop-turns.ts'
 import { InputThreads } from './input-thread.ts'
 
@@ -6,9 +8,15 @@ import { InputThreads } from './input-thread.ts'
 export interface GatewayBounds {
   readonly turns: EventLoopTurns
   readonly answers: AnswersUnderway
+  readonly bodies: BodiesInFlight
   readonly inputs: InputThreads
 }
 
-export function createGatewayBounds(): GatewayBounds {
-  return { turns: new EventLoopTurns(), answers: answersUnderway(), inputs: new InputThreads() }
+export function createGatewayBounds({ bodiesBytes, jsonBodyBytes }: Limits): GatewayBounds {
+  return {
+    turns: new EventLoopTurns(),
+    answers: answersUnderway(),
+    bodies: new BodiesInFlight(bodiesBytes, jsonBodyBytes),
+    inputs: new InputThreads(),
+  }
 }

@@ -1,11 +1,13 @@
 import type { WebSocket } from 'ws'
 import { REQUEST_ID } from '../protocol/headers.ts'
+import { DEFAULT_ACCOUNT } from '../queue/request-queue.ts'
 import { verifyKey } from './authentication.ts'
 import type { GatewayDependencies } from './dependencies.ts'
+import { MessageMemory } from './message-memory.ts'
 import { hostNameOf, SURFACE_PREFIX, surfaceOfHost } from './surface.ts'
 import type { Handshake, OpenSocket, SocketService } from './web-sockets.ts'
 
-export type HttpOverWebSocketDependencies = Pick<GatewayDependencies, 'keys' | 'tokens' | 'config' | 'log'>
+export type HttpOverWebSocketDependencies = Pick<GatewayDependencies, 'keys' | 'tokens' | 'config' | 'bounds' | 'log'>
 /** The gateway's own HTTP API. */
 export type Dispatch = (request: Request) => Response | Promise<Response>
 
@@ -26,9 +28,13 @@ export function httpOverWebSocket(dispatch: Dispatch, dependencies: HttpOverWebS
       const { authorization } = handshake.headers
       // A token of the query is checked by the route, request by request.
       const hasToken = handshake.url.searchParams.has('fal_jwt_token')
-      if (!hasToken || authorization !== undefined) await verifyKey(dependencies, authorization)
+      const key = !hasToken || authorization !== undefined ? await verifyKey(dependencies, authorization) : undefined
       const ask = (body: Buffer, signal: AbortSignal) => dispatch(requestOf(handshake, body, signal))
-      return (socket) => new Connection(socket, ask, dependencies.log)
+      const { bounds, log } = dependencies
+      return (socket, connection) => {
+        const lease = bounds.bodies.lease(() => key?.account ?? DEFAULT_ACCOUNT)
+        return new Connection(socket, { ask, log, memory: new MessageMemory(socket, connection, lease) })
+      }
     },
   }
 }
@@ -51,18 +57,25 @@ function requestOf(handshake: Handshake, body: Buffer, signal: AbortSignal): Req
 
 type Ask = (body: Buffer, signal: AbortSignal) => Response | Promise<Response>
 
+interface ConnectionParts extends Pick<HttpOverWebSocketDependencies, 'log'> {
+  readonly ask: Ask
+  readonly memory: MessageMemory
+}
+
 /** One socket: messages in, an answer per message out, in order. */
 class Connection implements OpenSocket {
   readonly #socket: WebSocket
   readonly #ask: Ask
+  readonly #memory: MessageMemory
   readonly #log: HttpOverWebSocketDependencies['log']
   readonly #gone = new AbortController()
   #waiting = 0
   #answered: Promise<void> = Promise.resolve()
 
-  constructor(socket: WebSocket, ask: Ask, log: HttpOverWebSocketDependencies['log']) {
+  constructor(socket: WebSocket, { ask, memory, log }: ConnectionParts) {
     this.#socket = socket
     this.#ask = ask
+    this.#memory = memory
     this.#log = log
     socket.on('close', () => this.#gone.abort())
     socket.on('message', (data) => this.#take(data as Buffer))
@@ -77,6 +90,8 @@ class Connection implements OpenSocket {
     this.#waiting += 1
     if (this.#waiting >= MOST_WAITING) this.#socket.pause()
     this.#answered = this.#answered.then(async () => {
+      // The call holds its body itself.
+      this.#memory.free(body.byteLength)
       if (!this.#gone.signal.aborted) await this.#answer(body).catch((error) => this.#fail(error))
       this.#waiting -= 1
       if (this.#waiting < MOST_WAITING && this.#socket.isPaused) this.#socket.resume()

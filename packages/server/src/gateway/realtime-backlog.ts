@@ -9,19 +9,24 @@ const MAX_BYTES = 128 * 1024 * 1024
  */
 export class RealtimeBacklog {
   readonly #limit: number
+  readonly #onDrop: (bytes: number) => void
   readonly #frames: Frame[] = []
   #bytes = 0
   #closed = false
   #wake: (() => void) | undefined
 
-  constructor(limit: number) {
+  /** @param onDrop told of the bytes of a frame that nobody is going to work on */
+  constructor(limit: number, onDrop: (bytes: number) => void) {
     this.#limit = limit
+    this.#onDrop = onDrop
   }
 
   push(frame: Frame): void {
     this.#frames.push(frame)
     this.#bytes += frame.data.byteLength
-    while (this.#frames.length > this.#limit || (this.#bytes > MAX_BYTES && this.#frames.length > 1)) this.#shift()
+    while (this.#frames.length > this.#limit || (this.#bytes > MAX_BYTES && this.#frames.length > 1)) {
+      this.#onDrop(this.#shift()?.data.byteLength ?? 0)
+    }
     this.#wake?.()
   }
 

@@ -5,6 +5,7 @@ import { toErrorAnswer } from '../errors/error-answer.ts'
 import { requestError, WireError } from '../errors/errors.ts'
 import { stringifyJson } from '../protocol/json-text.ts'
 import { validateInput } from '../validation/validate-input.ts'
+import type { MessageMemory } from './message-memory.ts'
 import { RealtimeBacklog } from './realtime-backlog.ts'
 import { encodeOutput, type Frame, type FrameInput } from './realtime-frames.ts'
 import type { OpenSocket } from './web-sockets.ts'
@@ -14,6 +15,8 @@ export interface RealtimeConnectionOptions {
   readonly conversation: ConversationOptions
   /** @throws WireError 422 for an input whose URLs nobody fetches */
   readonly refuseUrls: (input: unknown) => Promise<void>
+  /** What the messages take, from their first byte to their answer. */
+  readonly memory: MessageMemory
   /** @throws WireError 422 for a message that cannot be read */
   readonly readFrame: (frame: Frame, signal: AbortSignal) => Promise<FrameInput>
   /** Inputs that may wait; the latest win. */
@@ -48,7 +51,7 @@ export class RealtimeConnection implements OpenSocket {
     this.#socket = socket
     this.#channel = channel
     this.#options = options
-    this.#backlog = new RealtimeBacklog(options.maxBuffering)
+    this.#backlog = new RealtimeBacklog(options.maxBuffering, (bytes) => options.memory.free(bytes))
     socket.on('message', (data, binary) => {
       clearTimeout(this.#idle)
       this.#backlog.push({ data: data as Buffer, binary })
@@ -73,7 +76,10 @@ export class RealtimeConnection implements OpenSocket {
       this.#openConversation().catch(() => {})
       this.#watchIdle()
       for (let frame = await this.#backlog.next(); frame !== undefined; frame = await this.#backlog.next()) {
+        // Its bytes may be gone to another thread by then.
+        const { byteLength } = frame.data
         await this.#answer(frame)
+        this.#options.memory.free(byteLength)
         this.#watchIdle()
       }
       await this.#sent

@@ -13,6 +13,7 @@ import type { GatewayDependencies } from './dependencies.ts'
 import { requireEndpoint } from './endpoint-lookup.ts'
 import { refuseUnfetchableUrls } from './input-urls.ts'
 import type { VerifiedKey } from './key-store.ts'
+import { MessageMemory } from './message-memory.ts'
 import { publicUrlsOf } from './public-urls.ts'
 import { RealtimeConnection, type RealtimeConnectionOptions } from './realtime-connection.ts'
 import { SURFACE_PREFIX } from './surface.ts'
@@ -51,9 +52,14 @@ export function realtimeService(dependencies: RealtimeDependencies, settings: Re
       if (holder === undefined) return refuseAccess
       const conversation = conversationOptions(dependencies, handshake, target, holder)
       const maxBuffering = bufferingOf(handshake.url) ?? settings.defaultBuffering ?? 2
-      return (socket) =>
+      return (socket, connection) =>
         converse(dependencies, socket, target, {
           conversation,
+          memory: new MessageMemory(
+            socket,
+            connection,
+            dependencies.bounds.bodies.lease(() => holder.account),
+          ),
           maxBuffering,
           idleSeconds: settings.idleSeconds ?? 300,
         })
@@ -65,7 +71,7 @@ function converse(
   dependencies: RealtimeDependencies,
   socket: WebSocket,
   { endpoint }: RealtimeTarget,
-  options: Pick<RealtimeConnectionOptions, 'conversation' | 'maxBuffering' | 'idleSeconds'>,
+  options: Pick<RealtimeConnectionOptions, 'conversation' | 'memory' | 'maxBuffering' | 'idleSeconds'>,
 ): RealtimeConnection {
   const { channel, metrics, bounds, log } = dependencies
   metrics.openStreams.inc({ kind: 'realtime' })

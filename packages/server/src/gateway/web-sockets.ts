@@ -35,7 +35,7 @@ export interface SocketService {
    * @returns what takes the open socket over; it returns nothing when it has closed the socket
    * @throws WireError that refuses the handshake
    */
-  admit(handshake: Handshake): Promise<(socket: WebSocket) => OpenSocket | undefined>
+  admit(handshake: Handshake): Promise<(socket: WebSocket, connection: Duplex) => OpenSocket | undefined>
 }
 
 export interface WebSockets {
@@ -77,7 +77,7 @@ export function attachWebSockets(
       const converse = await listener.service.admit(handshake)
       listener.sockets.handleUpgrade(request, socket, head, (webSocket) => {
         webSocket.on('error', () => webSocket.terminate())
-        const opened = converse(webSocket)
+        const opened = converse(webSocket, socket)
         if (opened === undefined) return
         openSockets.set(webSocket, opened)
         webSocket.once('close', () => openSockets.delete(webSocket))

@@ -155,7 +155,7 @@ async function gatewayDependencies(
         },
     },
     playground: loadPlayground,
-    bounds: createGatewayBounds(),
+    bounds: createGatewayBounds(config.limits),
     metrics: createGatewayMetrics(true),
     readiness: {
       database: async () =>

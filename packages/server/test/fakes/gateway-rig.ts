@@ -94,8 +94,9 @@ export async function createGatewayRig(options: RigOptions = {}): Promise<Gatewa
   const logged: { message: string; fields: object }[] = []
   const log = (fields: object, message: string) => logged.push({ message, fields })
   const rig = { converse: echo as Converse }
+  const config = readConfig({ host: '127.0.0.1', dataFolder: folder, ...options.config }, options.environment ?? {})
   const dependencies: GatewayDependencies = {
-    config: readConfig({ host: '127.0.0.1', dataFolder: folder, ...options.config }, options.environment ?? {}),
+    config,
     queue,
     channel: playedChannel(conversations, () => rig.converse),
     catalogue: createCatalogue([echoEndpoint, echoTwiceEndpoint]),
@@ -103,7 +104,7 @@ export async function createGatewayRig(options: RigOptions = {}): Promise<Gatewa
     ...storageOf(join(folder, 'objects')),
     webhookKeys: [{ kty: 'OKP' }],
     metrics: createGatewayMetrics(),
-    bounds: createGatewayBounds(),
+    bounds: createGatewayBounds(config.limits),
     log: { debug: () => undefined, info: () => undefined, warn: log, error: log },
     ...options.dependencies?.(database),
   }

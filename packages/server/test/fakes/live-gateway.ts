@@ -66,8 +66,9 @@ export async function startLiveGateway(options: LiveGatewayOptions = {}): Promis
   const queue = await openTestQueue()
   const tokens = createRealtimeTokens(randomBytes(32))
   const files = await mkdtemp(join(tmpdir(), 'darkroom-files-'))
+  const config = readConfig({ host: '127.0.0.1', port: 0 }, {})
   const dependencies: GatewayDependencies = {
-    config: readConfig({ host: '127.0.0.1', port: 0 }, {}),
+    config,
     queue,
     channel: createDirectChannel({ queue, runnerWaitSeconds: 5 }),
     catalogue: createCatalogue(endpoints.map((endpoint) => endpoint.schema)),
@@ -75,7 +76,7 @@ export async function startLiveGateway(options: LiveGatewayOptions = {}): Promis
     ...storageOf(files),
     webhookKeys: [],
     metrics: createGatewayMetrics(),
-    bounds: createGatewayBounds(),
+    bounds: createGatewayBounds(config.limits),
     log: SILENT_LOG,
     ...(options.keys === undefined ? {} : { keys: options.keys }),
   }
