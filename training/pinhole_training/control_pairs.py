@@ -32,7 +32,11 @@ class ControlPairs:
 
     def __call__(self, rng: random.Random) -> tuple[np.ndarray, np.ndarray]:
         if len(self._pool) < POOL or rng.random() < 0.1:
-            self._pool.append(self._draw(scenes.sample(rng)))
+            scene = scenes.sample(rng)
+            # A picture without a person has a black control image, which says nothing.
+            while self._kind == "pose" and scene["kind"] != "portrait":
+                scene = scenes.sample(rng)
+            self._pool.append(self._draw(scene))
             if len(self._pool) > 2 * POOL:
                 self._pool.pop(rng.randrange(len(self._pool)))
         return rng.choice(self._pool)
@@ -54,6 +58,4 @@ def grow_and_save(kind: str, core: ControlNetModel, work: Path, out: Path) -> No
     """For control images of 512 pixels; the engine shrinks them to that for the base of 1024, whose latents are the same."""
     checkpoint = work / f"controlnet-{kind}-outer.pt"
     grown = train_outer_control_levels(core, LEVELS, ControlPairs(kind), checkpoint, STEPS, BATCH, seed=50)
-    # diffusers writes the folder that a model was read from into its config.
-    grown.register_to_config(_name_or_path=None)
     grown.half().save_pretrained(out / f"pinhole-{kind}")

@@ -87,13 +87,15 @@ class Adapters:
         small = [np.asarray(Image.fromarray(c).resize((256, 256), Image.BOX)) for c in control]
         sheet([np.stack(small)[:16], without[:16], with_it[:16]], self.out / f"{folder.name}.png")
         if kind == "pose":
-            return {"without": self.misplaced(without, chosen), "with": self.misplaced(with_it, chosen)}
+            shown = np.stack([np.asarray(d.picture.resize((256, 256), Image.LANCZOS)) for d in drawings])
+            found = {"drawn": shown, "without": without, "with": with_it}
+            return {label: self.misplaced(pictures, chosen) for label, pictures in found.items()}
         edges = [canny_edges(np.asarray(d.picture.resize((256, 256), Image.LANCZOS))) for d in drawings]
         measure = lambda pictures: np.mean([edge_agreement(p, e) for p, e in zip(pictures, edges, strict=True)])
         return {"without": float(measure(without)), "with": float(measure(with_it))}
 
     def misplaced(self, pictures: np.ndarray, described: list[dict]) -> float:
-        """Mean distance of key points in pixels of 256, by the judge; it is about 3 off in drawn scenes."""
+        """Mean distance of key points in pixels of 256, by the judge; in drawn scenes it is what the judge itself is off."""
         return 256 * Verdicts(self.judge, pictures).point_error(described)
 
     def style(self, folder: Path) -> dict[str, float]:

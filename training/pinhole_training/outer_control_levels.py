@@ -26,6 +26,8 @@ SILU_LOSS = 1.3
 def grow_controlnet(core: ControlNetModel, levels: int) -> tuple[ControlNetModel, list[torch.nn.Parameter]]:
     """A ControlNet with `levels` more in its embedding, and the parameters that are to be trained."""
     config = dict(core.config)
+    # diffusers notes the folder that a model was read from.
+    config.pop("_name_or_path", None)
     channels = tuple(config["conditioning_embedding_out_channels"])
     config["conditioning_embedding_out_channels"] = channels[:1] * levels + channels
     model = ControlNetModel.from_config(config)

@@ -14,6 +14,8 @@ export const DEMO_ADAPTERS: readonly DemoAdapter[] = [
   { id: 'pinhole/woodcut-lora', kind: 'lora' },
   { id: 'pinhole/style-embedding', kind: 'embedding' },
   { id: 'pinhole/canny', kind: 'controlnet', like: /canny|edge|lineart/i },
+  { id: 'pinhole/pose', kind: 'controlnet', like: /pose/i },
+  { id: 'pinhole/depth', kind: 'controlnet', like: /depth|midas|zoe/i },
   { id: 'pinhole/ip-adapter', kind: 'ip-adapter' },
   { id: 'pinhole/ip-adapter', kind: 'image-encoder' },
 ]

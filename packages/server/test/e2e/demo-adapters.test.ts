@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { decodeImage, encodeImage, type RgbImage } from '@darkroom/engine'
+import { decodeImage, drawPoses, encodeImage, type RgbImage } from '@darkroom/engine'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type RealServer, startRealServer } from './real-server.ts'
 
@@ -82,6 +82,24 @@ describe('the demo adapters on the demo checkpoint', { timeout: 120_000 }, () =>
     const drawn = redMiddle(await draw({ ...input, controlnets: [{ path: 'pinhole/canny', image_url }] }))
     expect(Math.abs(plain - CIRCLE_MIDDLE)).toBeGreaterThan(0.05)
     expect(Math.abs(drawn - CIRCLE_MIDDLE)).toBeLessThan(0.03)
+  })
+
+  it.each([0.36, 0.64])('a ControlNet puts a head where a skeleton has it: at %s', async (across) => {
+    const input = { prompt: 'a woman, blue background' }
+    const plain = middleOf(await draw(input), isNotBlue)
+    const controlnets = [{ path: 'pinhole/pose', image_url: await dataUri(bust(across)) }]
+    const drawn = middleOf(await draw({ ...input, controlnets }), isNotBlue)
+    expect(Math.abs(plain - across)).toBeGreaterThan(0.1)
+    expect(Math.abs(drawn - across)).toBeLessThan(0.06)
+  })
+
+  it.each([0.36, 0.64])('a ControlNet draws what is near where a depth map is bright: at %s', async (across) => {
+    const input = { prompt: 'a red circle on a yellow background' }
+    const plain = redMiddle(await draw(input))
+    const controlnets = [{ path: 'pinhole/depth', image_url: await dataUri(nearDisc(across)) }]
+    const drawn = redMiddle(await draw({ ...input, controlnets }))
+    expect(Math.abs(plain - across)).toBeGreaterThan(0.07)
+    expect(Math.abs(drawn - across)).toBeLessThan(0.05)
   })
 
   it('an IP-Adapter takes the backdrop from a picture', async () => {
@@ -178,6 +196,8 @@ function circle(side: number): RgbImage {
 /** Mean column of the red pixels, as a share of the width. */
 const redMiddle = (image: RgbImage) => middleOf(image, ([r, g, b]) => r >= 140 && g <= 110 && b <= 110)
 
+const isNotBlue = ([r, , b]: Rgb) => b < r + 40
+
 /** Mean column of some of the pixels, as a share of the width. */
 function middleOf({ data, width }: RgbImage, counts: (pixel: Rgb) => boolean): number {
   let count = 0
@@ -198,4 +218,19 @@ function picture(side: number, colourAt: (x: number, y: number) => Rgb): RgbImag
   const data = new Uint8Array(side * side * 3)
   for (let y = 0; y < side; y++) for (let x = 0; x < side; x++) data.set(colourAt(x, y), (y * side + x) * 3)
   return { width: side, height: side, data }
+}
+
+/** A depth map of a disc in front of a wall. */
+function nearDisc(across: number): RgbImage {
+  return picture(512, (x, y) => (Math.hypot(x - across * 512, y - 256) < 130 ? [255, 255, 255] : [40, 40, 40]))
+}
+
+/** Head and shoulders as OpenPose draws them; what is below is not in the picture. */
+function bust(across: number): RgbImage {
+  const at = (u: number, v: number) => ({ x: across * 512 + u, y: v })
+  const hips = Array.from({ length: 6 }, () => undefined)
+  const arms = [at(-130, 420), undefined, undefined, at(130, 420), undefined, undefined]
+  const head = [at(-37, 215), at(37, 215), at(-95, 240), at(95, 240)]
+  const body = [at(0, 258), at(0, 390), ...arms, ...hips, ...head]
+  return drawPoses([{ body, leftHand: [], rightHand: [], face: [] }], { width: 512, height: 512 }, ['body'])
 }
