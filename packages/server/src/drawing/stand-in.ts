@@ -1,5 +1,4 @@
 import type { HandlerContext } from '../endpoints/endpoint.ts'
-import { type AdaptedRequest, NO_ADAPTERS } from './adapted-request.ts'
 import type { BaseModel, FoundBaseModel } from './base-model.ts'
 import { type LocalCheckpoint, latentConsistencyChoice } from './checkpoint-choice.ts'
 import type { ImageEngine } from './image-engine.ts'
@@ -14,11 +13,22 @@ export async function latentConsistencyStandIn(
   return { ...base, choice, model: await engine.model(choice, log) }
 }
 
-/** A request without its adapters, for a demo checkpoint that stands in; the log says what the picture lacks. */
-export function withoutAdapters(request: AdaptedRequest, missing: string, { log }: HandlerContext): AdaptedRequest {
-  log(
-    `${missing} belongs to the model that is not here: the picture follows the prompt and the input picture alone`,
-    'WARN',
-  )
-  return { ...request, adapters: NO_ADAPTERS }
+/** Adapters that were made for the demo checkpoint, by what they do where it stands in for a model and its adapters. */
+export const STAND_IN_ADAPTERS = {
+  canny: 'pinhole/canny',
+  pose: 'pinhole/pose',
+  ipAdapter: 'pinhole/ip-adapter',
+} as const
+
+/**
+ * The log says that what is drawn with is not what was asked for.
+ * @param what they take over, as a phrase
+ */
+export function noteStandInAdapters(
+  what: string,
+  names: readonly (keyof typeof STAND_IN_ADAPTERS)[],
+  { log }: HandlerContext,
+): void {
+  const ids = names.map((name) => STAND_IN_ADAPTERS[name]).join(' and ')
+  log(`What takes over ${what} belongs to the model that is not here: ${ids} show the field in its place`, 'WARN')
 }

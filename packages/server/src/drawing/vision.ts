@@ -102,7 +102,26 @@ export class Vision {
 
   /** DWPose where it is on this machine, else OpenPose's body network, else DWPose fetched where that is allowed, else the bundled network. */
   async poseDetector(context: HandlerContext): Promise<PoseDetector> {
-    const { engine, store, registry } = this.#options
+    const own = await this.#ownPoseDetector(context)
+    if (own !== undefined) return own
+    try {
+      const detector = await this.#find(POSE_NETWORKS.detector, context)
+      return await this.#dwPose(detector, await this.#find(POSE_NETWORKS.poser, context))
+    } catch (error) {
+      if (!isMissing(error)) throw error
+      context.log(`The bundled MoveNet looks for one person, because DWPose is not to be had: ${error.message}`, 'WARN')
+      return this.#bundledPoseDetector()
+    }
+  }
+
+  /** The same without fetching anything. */
+  async localPoseDetector(context: HandlerContext): Promise<PoseDetector> {
+    return (await this.#ownPoseDetector(context)) ?? this.#bundledPoseDetector()
+  }
+
+  /** DWPose or OpenPose's body network, where one of them is on this machine. */
+  async #ownPoseDetector(context: HandlerContext): Promise<PoseDetector | undefined> {
+    const { engine, store } = this.#options
     const [people, poses] = [
       await findLocalDetector(store, POSE_NETWORKS.detector),
       await findLocalDetector(store, POSE_NETWORKS.poser),
@@ -113,15 +132,13 @@ export class Vision {
       const note = licenceNote({ name: reference }, context)
       if (path !== undefined) return this.#once(path, () => openOpenPose(engine, path), note)
     }
-    try {
-      const detector = await this.#find(POSE_NETWORKS.detector, context)
-      return await this.#dwPose(detector, await this.#find(POSE_NETWORKS.poser, context))
-    } catch (error) {
-      if (!isMissing(error)) throw error
-      context.log(`The bundled MoveNet looks for one person, because DWPose is not to be had: ${error.message}`, 'WARN')
-      const bundled = registry.bundled(BUNDLED_POSE_DETECTOR)
-      return this.#once(bundled, () => openMoveNet(engine.sessions, bundled))
-    }
+    return undefined
+  }
+
+  #bundledPoseDetector(): Promise<PoseDetector> {
+    const { engine, registry } = this.#options
+    const bundled = registry.bundled(BUNDLED_POSE_DETECTOR)
+    return this.#once(bundled, () => openMoveNet(engine.sessions, bundled))
   }
 
   #dwPose(people: string, poses: string): Promise<PoseDetector> {

@@ -10,7 +10,7 @@ import type { ImageEngine } from '../../../drawing/image-engine.ts'
 import { readPictures, sizeOfInput } from '../../../drawing/input-pictures.ts'
 import type { FilePicture, OutputPicture } from '../../../drawing/picture-output.ts'
 import { chooseSeed } from '../../../drawing/seed.ts'
-import { withoutAdapters } from '../../../drawing/stand-in.ts'
+import { noteStandInAdapters, STAND_IN_ADAPTERS } from '../../../drawing/stand-in.ts'
 import { fieldError } from '../../../errors/errors.ts'
 import { type Drawing, type HandlerContext, type RunnableEndpoint, runnable } from '../../endpoint.ts'
 import { controlNetIpAdapter } from './schema.ts'
@@ -52,10 +52,9 @@ async function* draw(
 ): Drawing<Output> {
   const timed = timer(timings)
   const base = await timed('model', () => loadBase(engine, found, context))
-  const plain = requestOf(engine, input, read.reference, context)
-  const request = base.standIn
-    ? withoutAdapters(plain, 'What takes over pose and subject', context)
-    : { ...plain, adapters: await timed('pose', () => adaptersOf(engine, read, context)) }
+  if (base.standIn) noteStandInAdapters('pose and subject', ['pose', 'ipAdapter'], context)
+  const adapters = await timed('pose', () => adaptersOf(engine, read, base, context))
+  const request = { ...requestOf(engine, input, read.reference, context), adapters }
   const { seed } = request
   const started = performance.now()
   const run = drawAdapted(engine, request, base, context)
@@ -126,10 +125,10 @@ async function findBaseAndAdapters(
   { reference }: InputsRead,
   context: HandlerContext,
 ): Promise<FoundBaseModel> {
-  const recipe = engine.recipes['fal-ai/controlnet-ip-adapter']
-  const base = await findBase(engine, { name: recipe.model }, sizeOfInput(reference), context)
-  if (base.standIn) return base
-  await engine.vision.poseDetector(context)
+  const { model: name } = engine.recipes['fal-ai/controlnet-ip-adapter']
+  const base = await findBase(engine, { name }, sizeOfInput(reference), context)
+  const recipe = recipeOf(engine, base)
+  await poseDetectorFor(engine, base, context)
   await findAdapters(
     engine,
     {
@@ -145,6 +144,25 @@ async function findBaseAndAdapters(
 }
 
 type Recipe = ImageEngine['recipes']['fal-ai/controlnet-ip-adapter']
+
+/** Where a demo checkpoint stands in, its own adapters stand in for those of the recipe. */
+function recipeOf(engine: ImageEngine, { standIn }: FoundBaseModel): Recipe {
+  const recipe = engine.recipes['fal-ai/controlnet-ip-adapter']
+  if (!standIn) return recipe
+  return {
+    ...recipe,
+    pose_controlnet: STAND_IN_ADAPTERS.pose,
+    ip_adapter: STAND_IN_ADAPTERS.ipAdapter,
+    ip_adapter_subfolder: '',
+    ip_adapter_weight_name: '',
+    image_encoder: '',
+  }
+}
+
+/** Nothing is fetched for a stand-in. */
+function poseDetectorFor({ vision }: ImageEngine, { standIn }: FoundBaseModel, context: HandlerContext) {
+  return standIn ? vision.localPoseDetector(context) : vision.poseDetector(context)
+}
 
 function imagePromptOf(recipe: Recipe) {
   return {
@@ -185,10 +203,11 @@ function requestOf(engine: ImageEngine, input: Input, reference: RgbImage, conte
 async function adaptersOf(
   engine: ImageEngine,
   { pose, prompts, encoderPrompts }: InputsRead,
+  base: FoundBaseModel,
   context: HandlerContext,
 ): Promise<AdaptersRequest> {
-  const recipe = engine.recipes['fal-ai/controlnet-ip-adapter']
-  const detector = await engine.vision.poseDetector(context)
+  const recipe = recipeOf(engine, base)
+  const detector = await poseDetectorFor(engine, base, context)
   const poses = await detector.detect(pose)
   if (poses.every(({ body }) => body.every((joint) => joint === undefined))) {
     context.log('nobody was found in the picture of the pose: it has no say', 'WARN')

@@ -1,4 +1,4 @@
-import { drawFaceKeyPoints, drawPoses, type Face, greyToRgb, type RgbImage } from '@darkroom/engine'
+import { drawFaceKeyPoints, drawPoses, type Face, greyToRgb, type PoseDetector, type RgbImage } from '@darkroom/engine'
 import type { z } from 'zod'
 import { drawAdapted } from '../../../drawing/adapted-drawing.ts'
 import {
@@ -15,7 +15,7 @@ import type { ImageEngine } from '../../../drawing/image-engine.ts'
 import { pictureFrom } from '../../../drawing/input-pictures.ts'
 import type { FilePicture, OutputPicture } from '../../../drawing/picture-output.ts'
 import { chooseSeed } from '../../../drawing/seed.ts'
-import { latentConsistencyStandIn, withoutAdapters } from '../../../drawing/stand-in.ts'
+import { latentConsistencyStandIn, noteStandInAdapters, STAND_IN_ADAPTERS } from '../../../drawing/stand-in.ts'
 import { fieldError, WireError } from '../../../errors/errors.ts'
 import { type Drawing, type HandlerContext, type RunnableEndpoint, runnable } from '../../endpoint.ts'
 import { instantIdLcm } from './schema.ts'
@@ -27,9 +27,6 @@ interface Output {
   readonly image: FilePicture | OutputPicture
   readonly seed: bigint
 }
-
-/** How far a demo checkpoint, which cannot take over who somebody is, moves away from the picture of the face. */
-const STAND_IN_STRENGTH = 0.7
 
 /** The person of a photograph in other scenes (InstantID, arXiv 2401.07519) with latent consistency steps. */
 export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[] {
@@ -64,11 +61,7 @@ async function* draw(
   const run = found.standIn
     ? drawAdapted(
         engine,
-        {
-          ...withoutAdapters(request, 'The identity of the face', context),
-          // One step that leaves something of the picture would be none.
-          start: { image: picture, strength: Math.max(STAND_IN_STRENGTH, 1 / input.num_inference_steps) },
-        },
+        { ...request, adapters: await standInAdapters(engine, input, picture, context) },
         await latentConsistencyStandIn(engine, found, context),
         context,
       )
@@ -174,6 +167,45 @@ async function identityAdapters(
   }
 }
 
+/**
+ * In place of InstantID: the demo checkpoint's image prompt, which takes over what the whole picture shows and knows nobody's face, and
+ * the selected ControlNet.
+ */
+async function standInAdapters(
+  engine: ImageEngine,
+  input: Input,
+  picture: RgbImage,
+  context: HandlerContext,
+): Promise<AdaptersRequest> {
+  const selection = input.controlnet_selection === 'depth' ? null : input.controlnet_selection
+  if (input.controlnet_selection === 'depth') {
+    context.log('Nothing that comes with the program sees depth: it has no say', 'WARN')
+  }
+  noteStandInAdapters('identity and outlines', ['ipAdapter', ...(selection === null ? [] : [selection])], context)
+  const control = selection === null ? [] : [await standInControl(engine, selection, input, picture, context)]
+  const scale = input.ip_adapter_scale
+  const prompt = { path: STAND_IN_ADAPTERS.ipAdapter, images: [picture], scale, projectionShortcut: true }
+  return { ...NO_ADAPTERS, controlNets: control, imagePrompts: [prompt] }
+}
+
+async function standInControl(
+  engine: ImageEngine,
+  selection: 'canny' | 'pose',
+  { controlnet_conditioning_scale: scale }: Input,
+  picture: RgbImage,
+  context: HandlerContext,
+): Promise<ControlNetRequest> {
+  const image =
+    selection === 'canny'
+      ? await controlPicture(engine, selection, picture, context)
+      : await posePicture(await engine.vision.localPoseDetector(context), picture)
+  return { path: STAND_IN_ADAPTERS[selection], image, scale, start: 0, end: 1 }
+}
+
+async function posePicture(detector: PoseDetector, picture: RgbImage): Promise<RgbImage> {
+  return drawPoses(await detector.detect(picture), picture, ['body'])
+}
+
 async function findFace(
   engine: ImageEngine,
   picture: RgbImage,
@@ -213,10 +245,8 @@ async function controlPicture(
       return greyToRgb(await engine.pictures.canny(picture))
     case 'depth':
       return greyToRgb(await (await engine.vision.depthEstimator('dpt', context)).estimate(picture))
-    case 'pose': {
-      const poses = await (await engine.vision.poseDetector(context)).detect(picture)
-      return drawPoses(poses, picture, ['body'])
-    }
+    case 'pose':
+      return posePicture(await engine.vision.poseDetector(context), picture)
   }
 }
 
