@@ -99,7 +99,8 @@ export const ENDPOINT_EXAMPLES: Readonly<Record<string, EndpointExample>> = {
   'fal-ai/dwpose': { input: { image_url: PICTURE } },
   'fal-ai/instantid/lcm': {
     input: { face_image_url: PICTURE, prompt: 'a king', seed: 7 },
-    picture: 'What the demo checkpoint draws in place of InstantID: the prompt alone',
+    picture:
+      'What the demo checkpoint draws in place of InstantID: colours and outlines of the king, by its own adapters',
   },
   'fal-ai/controlnet-ip-adapter': {
     input: {
@@ -109,6 +110,6 @@ export const ENDPOINT_EXAMPLES: Readonly<Record<string, EndpointExample>> = {
       ip_archive_url: `${LOCAL_FILE}people.zip`,
       seed: 7,
     },
-    picture: 'What the demo checkpoint draws in its place: the prompt and the base picture alone',
+    picture: 'What the demo checkpoint draws in its place, by its own adapters',
   },
 }

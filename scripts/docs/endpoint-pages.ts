@@ -14,6 +14,7 @@ import { inputSchemaOf, type OpenApiDocument, outputSchemaOf } from '../../playg
 import { LANGUAGES } from '../../playground/src/schema/request-code.ts'
 import { ENDPOINT_EXAMPLES } from './endpoint-examples.ts'
 import { exampleCode } from './example-code.ts'
+import { FIELD_EXAMPLES, type FieldExample } from './field-examples.ts'
 import { fieldTables } from './field-tables.ts'
 
 export const DOCS = fileURLToPath(new URL('../../docs', import.meta.url))
@@ -23,6 +24,7 @@ const MARKS = ['<!-- endpoints: made by scripts/docs/endpoint-pages.ts -->', '<!
 /** `docs/endpoints/lora-inpaint.md` of `fal-ai/lora/inpaint`. */
 export const pageFileOf = (endpointId: string): string => `${endpointPagePath(endpointId)}.md`
 export const pictureFileOf = (endpointId: string): string => `${endpointPagePath(endpointId)}.jpg`
+export const fieldPictureFileOf = ({ name }: FieldExample): string => `endpoints/fields/${name}.jpg`
 
 export function endpointPage(endpoint: EndpointSchema): string {
   const urls = { queue: 'http://127.0.0.1:3010/queue', base: 'http://127.0.0.1:3010' }
@@ -50,12 +52,24 @@ OpenAPI document: \`/api/openapi/queue/openapi.json?endpoint_id=${endpoint.id}\`
 ## Example
 
 ${filesText(example.input)}${codes.join('\n')}
-## Input
+${fieldsText(endpoint.id)}## Input
 
 ${fieldTables(inputSchemaOf(document, endpoint.id), document)}
 ## Output
 
 ${fieldTables(outputSchemaOf(document, endpoint.id), document)}`
+}
+
+/** What fields do, by pictures without and with each. */
+function fieldsText(endpointId: string): string {
+  const examples = FIELD_EXAMPLES[endpointId] ?? []
+  if (examples.length === 0) return ''
+  const shown = examples.map((example) => {
+    const order = example.shown === undefined ? 'without and with it' : 'what it is given, without and with it'
+    const title = `\`${example.field}\`: ${example.says}.`
+    return `${title}\n\n![${example.field}, ${order}](fields/${example.name}.jpg)\n`
+  })
+  return `## What fields do\n\nEach row is one request, without a field and with it, drawn by the demo checkpoint from the same seed.\n\n${shown.join('\n')}\n`
 }
 
 function filesText(input: unknown): string {

@@ -7,18 +7,27 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createDarkroomClient } from '@darkroom/client'
+import { drawPoses, encodeImage, type Pose } from '@darkroom/engine'
 import pino from 'pino'
-import sharp from 'sharp'
+import sharp, { type Sharp } from 'sharp'
 import { readConfig } from '../../packages/server/src/config/config.ts'
 import { startServer } from '../../packages/server/src/processes/server-process.ts'
 import { ENDPOINT_EXAMPLES, LOCAL_FILE } from './endpoint-examples.ts'
-import { DOCS, pictureFileOf } from './endpoint-pages.ts'
+import { DOCS, fieldPictureFileOf, pictureFileOf } from './endpoint-pages.ts'
+import { FIELD_EXAMPLES, type FieldExample } from './field-examples.ts'
+
+type Input = Readonly<Record<string, unknown>>
 
 const FIRST = 'fal-ai/fast-lcm-diffusion'
 const SIDE = 384
 const QUALITY = 68
+/** Side of the pictures of a row. */
+const FIELD_SIDE = 192
+
+const GAP = 4
 
 type Fal = ReturnType<typeof createDarkroomClient>
+type Files = ReadonlyMap<string, Blob>
 
 async function main(): Promise<void> {
   const only = new Set(process.argv.slice(2))
@@ -28,15 +37,19 @@ async function main(): Promise<void> {
   const server = await startServer(config, pino({ level: 'silent' }))
   const fal = createDarkroomClient({ url: server.url })
   try {
-    const files = await localFiles(await draw(fal, FIRST, new Map()), folder)
-    for (const [id, { picture }] of Object.entries(ENDPOINT_EXAMPLES)) {
-      if (picture === undefined || (only.size > 0 && !only.has(id))) continue
-      const bytes = await draw(fal, id, files)
-      const path = join(DOCS, pictureFileOf(id))
-      mkdirSync(dirname(path), { recursive: true })
-      const small = sharp(bytes).resize(SIDE, SIDE, { fit: 'inside', withoutEnlargement: true })
-      writeFileSync(path, await small.jpeg({ quality: QUALITY, mozjpeg: true }).toBuffer())
-      console.log(path)
+    const first = await draw(fal, FIRST, ENDPOINT_EXAMPLES[FIRST]?.input ?? {}, new Map())
+    const files = await localFiles(fal, first, folder)
+    for (const [id, { picture, input }] of Object.entries(ENDPOINT_EXAMPLES)) {
+      if (only.size > 0 && !only.has(id)) continue
+      if (picture !== undefined) {
+        const small = sharp(await draw(fal, id, input, files)).resize(SIDE, SIDE, {
+          fit: 'inside',
+          withoutEnlargement: true,
+        })
+        await write(pictureFileOf(id), small)
+      }
+      for (const example of FIELD_EXAMPLES[id] ?? [])
+        await write(fieldPictureFileOf(example), await fieldRow(fal, id, example, files))
     }
   } finally {
     await server.stop()
@@ -44,34 +57,102 @@ async function main(): Promise<void> {
   }
 }
 
-/** The picture that an example's request is answered with. */
-async function draw(fal: Fal, id: string, files: ReadonlyMap<string, Blob>): Promise<Buffer> {
-  const input = Object.fromEntries(
-    Object.entries(ENDPOINT_EXAMPLES[id]?.input ?? {}).map(([name, value]) => [
-      name,
-      typeof value === 'string' && value.startsWith(LOCAL_FILE) ? files.get(value.slice(LOCAL_FILE.length)) : value,
-    ]),
-  )
-  const { data } = await fal.subscribe(id, { input })
+async function write(file: string, picture: Sharp): Promise<void> {
+  const path = join(DOCS, file)
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, await picture.jpeg({ quality: QUALITY, mozjpeg: true }).toBuffer())
+  console.log(path)
+}
+
+/** What a field is given, where that is a picture, then the request without the field, then with it. */
+async function fieldRow(fal: Fal, id: string, { field, input, shown }: FieldExample, files: Files): Promise<Sharp> {
+  const { [field]: _, ...without } = input as Input
+  const given = shown === undefined ? [] : [Buffer.from(await (files.get(shown) as Blob).arrayBuffer())]
+  const pictures = [...given, await draw(fal, id, without, files), await draw(fal, id, input as Input, files)]
+  const small = pictures.map((picture) => sharp(picture).resize(FIELD_SIDE, FIELD_SIDE).png().toBuffer())
+  const placed = (await Promise.all(small)).map((picture, i) => ({
+    input: picture,
+    left: i * (FIELD_SIDE + GAP),
+    top: 0,
+  }))
+  const width = pictures.length * (FIELD_SIDE + GAP) - GAP
+  return sharp({ create: { width, height: FIELD_SIDE, channels: 3, background: '#fff' } }).composite(placed)
+}
+
+/** An input with its local files in place of their names, wherever they are in it. */
+function withFiles(value: unknown, files: Files): unknown {
+  if (typeof value === 'string') return value.startsWith(LOCAL_FILE) ? files.get(value.slice(LOCAL_FILE.length)) : value
+  if (Array.isArray(value)) return value.map((part) => withFiles(part, files))
+  if (typeof value !== 'object' || value === null || value instanceof Blob) return value
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, withFiles(part, files)]))
+}
+
+/** The picture that a request is answered with. */
+async function draw(fal: Fal, id: string, input: Input, files: Files): Promise<Buffer> {
+  const { data } = await fal.subscribe(id, { input: withFiles(input, files) as Input })
   const { images, image } = data as { images?: { url: string }[]; image?: { url: string } }
   const url = (images?.[0] ?? image)?.url
   if (url === undefined) throw new Error(`${id} answered no picture: ${JSON.stringify(data)}`)
   return Buffer.from(await (await fetch(url)).arrayBuffer())
 }
 
-/** What the examples' readers have of their own: a picture, a mask of its middle, an archive of pictures. */
-async function localFiles(picture: Buffer, folder: string): Promise<ReadonlyMap<string, Blob>> {
+/** What the examples' readers have of their own: a picture, a mask of its middle, an archive of pictures, control images. */
+async function localFiles(fal: Fal, picture: Buffer, folder: string): Promise<Files> {
   const { width = SIDE, height = SIDE } = await sharp(picture).metadata()
   const ellipse = `<svg width="${width}" height="${height}"><rect width="100%" height="100%"/><ellipse cx="50%" cy="55%" rx="30%" ry="26%" fill="#fff"/></svg>`
   const mask = await sharp(Buffer.from(ellipse)).png().toBuffer()
   writeFileSync(join(folder, 'person.jpg'), picture)
   execFileSync('tar', ['-czf', join(folder, 'people.tar.gz'), '-C', folder, 'person.jpg'])
   const archive = execFileSync('cat', [join(folder, 'people.tar.gz')])
-  return new Map([
+  const own = new Map([
     ['picture.jpg', new Blob([new Uint8Array(picture)], { type: 'image/jpeg' })],
     ['mask.png', new Blob([new Uint8Array(mask)], { type: 'image/png' })],
     ['people.zip', new Blob([new Uint8Array(archive)], { type: 'application/gzip' })],
   ])
+  const apple = new Blob([await sharp(Buffer.from(APPLE)).png().toBuffer()], { type: 'image/png' })
+  const canny = await draw(fal, 'fal-ai/image-preprocessors/canny', { image_url: apple }, own)
+  const pose = await encodeImage(drawPoses([BUST], { width: 512, height: 512 }, ['body']), 'png')
+  const depth = await sharp(Buffer.from(NEAR_DISC)).png().toBuffer()
+  const controls = Object.entries({ canny, pose, depth })
+  return new Map([
+    ...own,
+    ...controls.map(([name, bytes]): [string, Blob] => [
+      `${name}.png`,
+      new Blob([new Uint8Array(bytes)], { type: 'image/png' }),
+    ]),
+  ])
 }
+
+const svg = (content: string) => `<svg width="512" height="512" xmlns="http://www.w3.org/2000/svg">${content}</svg>`
+
+/** An apple at the left, whose edges are a control image. */
+const APPLE = svg(
+  '<rect width="512" height="512" fill="#fff"/><circle cx="180" cy="290" r="120"/><rect x="172" y="110" width="16" height="70"/>',
+)
+
+/** Head and shoulders at the right, in OpenPose's order; what is below is not in the picture. */
+const BUST: Pose = {
+  body: [
+    { x: 330, y: 250 },
+    { x: 330, y: 390 },
+    { x: 190, y: 420 },
+    undefined,
+    undefined,
+    { x: 470, y: 420 },
+    undefined,
+    undefined,
+    ...Array.from({ length: 6 }, () => undefined),
+    { x: 290, y: 205 },
+    { x: 370, y: 205 },
+    { x: 230, y: 232 },
+    { x: 430, y: 232 },
+  ],
+  leftHand: [],
+  rightHand: [],
+  face: [],
+}
+
+/** Near at the right, farther behind, as depth estimators draw it. */
+const NEAR_DISC = svg('<rect width="512" height="512" fill="#222"/><circle cx="320" cy="250" r="130" fill="#fff"/>')
 
 await main()
