@@ -5,12 +5,14 @@ import {
   type AdaptedRequest,
   type AdaptersRequest,
   type ControlNetRequest,
+  type ImagePromptRequest,
   NO_ADAPTERS,
 } from '../../../drawing/adapted-request.ts'
 import { findAdapters } from '../../../drawing/adapters.ts'
 import { type FoundBaseModel, findBase, loadBase } from '../../../drawing/base-model.ts'
 import { type AnalyzedFace, NO_FACE } from '../../../drawing/face-analysis.ts'
 import { resizeFacePicture } from '../../../drawing/face-size.ts'
+import { fitEncoderPictures } from '../../../drawing/fit-picture.ts'
 import type { ImageEngine } from '../../../drawing/image-engine.ts'
 import { pictureFrom } from '../../../drawing/input-pictures.ts'
 import type { FilePicture, OutputPicture } from '../../../drawing/picture-output.ts'
@@ -183,8 +185,14 @@ async function standInAdapters(
   }
   noteStandInAdapters('identity and outlines', ['ipAdapter', ...(selection === null ? [] : [selection])], context)
   const control = selection === null ? [] : [await standInControl(engine, selection, input, picture, context)]
-  const scale = input.ip_adapter_scale
-  const prompt = { path: STAND_IN_ADAPTERS.ipAdapter, images: [picture], scale, projectionShortcut: true }
+  const images = [picture]
+  const prompt: ImagePromptRequest = {
+    path: STAND_IN_ADAPTERS.ipAdapter,
+    images,
+    encoderImages: await fitEncoderPictures(engine, images, ['face_image_url']),
+    scale: input.ip_adapter_scale,
+    projectionShortcut: true,
+  }
   return { ...NO_ADAPTERS, controlNets: control, imagePrompts: [prompt] }
 }
 
