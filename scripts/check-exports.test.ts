@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { exportedValues, importedNames, unusedExports } from './check-exports.ts'
+import { exportedValues, importedNames, unusedExports, unusedTypes } from './check-exports.ts'
 
 test('reads what a module exports and takes', () => {
   expect(exportedValues('export const a = 1\nexport async function b() {}\nexport type C = 1\nconst d = 2')).toEqual([
@@ -24,4 +24,15 @@ test('names values that no other file imports', () => {
     ['test/c.ts', "await import('../src/b.ts')\nexport const test = 1"],
   ])
   expect(unusedExports(files, (path) => path.startsWith('src/'))).toEqual(['src/a.ts: own', 'src/a.ts: gone'])
+})
+
+test('names types that nothing speaks of', () => {
+  const files = new Map([
+    [
+      'src/a.ts',
+      'export interface Asked {}\nexport function a(asked: Asked) {}\nexport type Taken = 1\nexport type Gone = 2',
+    ],
+    ['src/b.ts', "import type { Taken } from './a.ts'"],
+  ])
+  expect(unusedTypes(files, (path) => path.startsWith('src/'))).toEqual(['src/a.ts: Gone'])
 })

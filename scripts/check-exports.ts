@@ -1,8 +1,12 @@
-/** Checks that every value a module exports is imported by another: what only its own file uses is not exported, what nobody uses is deleted. */
+/**
+ * Checks that every value a module exports is imported by another, and every type is spoken of: what only its own file uses is not
+ * exported, what nobody uses is deleted.
+ */
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize, sep } from 'node:path'
 
 const EXPORT = /(?:^|\n)export (?:async |abstract )*(?:const|let|function\*?|class) (\w+)/g
+const EXPORTED_TYPE = /(?:^|\n)export (?:interface|type) (\w+)/g
 const NAMED = /(?:^|\n)\s*(?:import|export)\s+(?:type\s+)?(?:\w+,\s*)?\{([^}]*)\}\s*from\s*['"](\.[^'"]+)['"]/g
 /** Takes everything: a namespace, a re-export of all, a module loaded later. */
 const WHOLE = /(?:\*(?:\s+as\s+\w+)?\s+from\s*|import\(\s*)['"](\.[^'"]+)['"]/g
@@ -65,6 +69,19 @@ export function unusedExports(files: ReadonlyMap<string, string>, isChecked: (pa
   )
 }
 
+/** Exported types that nothing speaks of: no importer, and no other line of their own file. What a signature names stays exported. */
+export function unusedTypes(files: ReadonlyMap<string, string>, isChecked: (path: string) => boolean): string[] {
+  const imported = new Set([...files.values()].flatMap((source) => importedNames(source).map(({ name }) => name)))
+  return [...files].flatMap(([path, source]) =>
+    isChecked(path)
+      ? [...source.matchAll(EXPORTED_TYPE)]
+          .map((match) => match[1] as string)
+          .filter((name) => !imported.has(name) && [...source.matchAll(new RegExp(`\\b${name}\\b`, 'g'))].length === 1)
+          .map((name) => `${path}: ${name}`)
+      : [],
+  )
+}
+
 function readFiles(roots: readonly string[]): Map<string, string> {
   const files = new Map<string, string>()
   for (const root of roots) {
@@ -81,7 +98,8 @@ function readFiles(roots: readonly string[]): Map<string, string> {
 if (process.argv[1]?.endsWith('check-exports.ts')) {
   const isSource = (path: string) =>
     CHECKED.test(path) && !path.endsWith('.test.ts') && !ENTRIES.some((entry) => path.startsWith(entry))
-  const problems = unusedExports(readFiles(['packages', 'playground/src', 'scripts', 'bench', 'examples']), isSource)
+  const files = readFiles(['packages', 'playground/src', 'scripts', 'bench', 'examples'])
+  const problems = [...unusedExports(files, isSource), ...unusedTypes(files, isSource)]
   for (const problem of problems) console.error(`${problem} is exported and no other file imports it`)
   if (problems.length > 0) process.exit(1)
   console.log('every exported value is used')

@@ -22,8 +22,6 @@ export type ChangeForm<T> =
   /** The change itself. */
   | { readonly kind: 'full'; readonly difference: T }
 
-export type ChangeKind = ChangeForm<never>['kind']
-
 /** a · b, a [out, rank] and b [rank, in…]; with a core [rank, rank, k, k] a is [rank, out] and b [rank, in]. */
 export interface FactorPair<T> {
   readonly a: T
