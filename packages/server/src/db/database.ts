@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
 import type { Schema } from './tables.ts'
 
-/** Builds and runs statements; the same on every engine. */
+/** Builds and runs statements; the same in every dialect. */
 export type Query = Kysely<Schema>
 
 /**
@@ -13,9 +13,11 @@ export type Query = Kysely<Schema>
  */
 export type Durability = 'synced' | 'relaxed'
 
-/** How the engines differ, for the few statements that must know. */
+export type SqlDialect = 'sqlite' | 'postgres'
+
+/** How the dialects differ, for the few statements that must know. */
 export interface Capabilities {
-  readonly engine: 'sqlite' | 'postgres'
+  readonly dialect: SqlDialect
   /**
    * Several writers work at once, and `for update skip locked` passes rows that another holds.
    * False: there is one writer at a time, so rows need no locks.

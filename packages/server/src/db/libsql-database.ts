@@ -52,7 +52,7 @@ export async function openLibsqlDatabase(file: string, options: LibsqlOptions = 
 
 class LibsqlDatabase implements Database {
   readonly capabilities = {
-    engine: 'sqlite',
+    dialect: 'sqlite',
     rowLocks: false,
     lateralJoins: false,
     writingWith: false,

@@ -1,4 +1,5 @@
 import { type Kysely, Migrator, sql } from 'kysely'
+import type { SqlDialect } from './database.ts'
 import { DatabaseError } from './database-error.ts'
 import { initialMigration } from './migrations/0001-initial.ts'
 import { listingOrdersMigration } from './migrations/0002-listing-orders.ts'
@@ -13,22 +14,22 @@ import type { Schema } from './tables.ts'
  *
  * @throws DatabaseError when a migration fails or the database was written by a newer version
  */
-export async function migrate(query: Kysely<Schema>, engine: 'sqlite' | 'postgres'): Promise<void> {
+export async function migrate(query: Kysely<Schema>, dialect: SqlDialect): Promise<void> {
   const migrator = new Migrator({
     db: query,
     provider: {
       getMigrations: async () => ({
-        '0001-initial': initialMigration(engine),
+        '0001-initial': initialMigration(dialect),
         '0002-listing-orders': listingOrdersMigration,
         '0003-accounts': accountsMigration,
-        '0004-payload-pieces': payloadPiecesMigration(engine),
+        '0004-payload-pieces': payloadPiecesMigration(dialect),
         '0005-webhook-hosts': webhookHostsMigration,
       }),
     },
     // Names of our own, and the schema said: the migrator takes a table of this name in any schema for its own.
     migrationTableName: 'darkroom_migrations',
     migrationLockTableName: 'darkroom_migrations_lock',
-    ...(engine === 'postgres' && { migrationTableSchema: await currentSchema(query) }),
+    ...(dialect === 'postgres' && { migrationTableSchema: await currentSchema(query) }),
   })
   const { error, results } = await migrator.migrateToLatest()
   if (error === undefined) return

@@ -57,7 +57,7 @@ export interface PostgresConnections {
 /** The PostgreSQL side of Database, on whatever speaks its SQL. */
 export class PostgresDatabase implements Database {
   readonly capabilities = {
-    engine: 'postgres',
+    dialect: 'postgres',
     rowLocks: true,
     lateralJoins: true,
     writingWith: true,

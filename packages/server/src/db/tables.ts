@@ -1,6 +1,6 @@
 import type { Generated } from 'kysely'
 
-/** Times are milliseconds since 1970, booleans 0 or 1: both engines store and compare them alike. */
+/** Times are milliseconds since 1970, booleans 0 or 1: both databases store and compare them alike. */
 type Milliseconds = number
 type Flag = 0 | 1
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { DummyDriver, Kysely, PostgresAdapter, PostgresQueryCompiler, SqliteAdapter, SqliteQueryCompiler } from 'kysely'
 import { describe, expect, it } from 'vitest'
-import type { Database, Query } from '../../src/db/database.ts'
+import type { Database, Query, SqlDialect } from '../../src/db/database.ts'
 import { PostgresDatabase } from '../../src/db/postgres-database.ts'
 import type { Schema } from '../../src/db/tables.ts'
 import { LocalEvents } from '../../src/queue/events/local-events.ts'
@@ -14,9 +14,9 @@ import { DONE, ENDPOINT, submission } from './queue-samples.ts'
  * review, with the indexes it is made for in mind. What the statements do is the queue's contract test.
  */
 describe('hot statements', () => {
-  it.each(['sqlite', 'postgres'] as const)('are these on %s', async (engine) => {
+  it.each(['sqlite', 'postgres'] as const)('are these on %s', async (dialect) => {
     const statements: string[] = []
-    const database = await recordingDatabase(engine, statements)
+    const database = await recordingDatabase(dialect, statements)
     const queue = createRequestQueue(database, { events: new LocalEvents(), now: () => new Date(0) })
     const claim = { requestId: 'r', attempt: 1 }
     const calls: Record<string, () => Promise<unknown>> = {
@@ -37,18 +37,18 @@ describe('hot statements', () => {
       expect(statements, name).not.toEqual([])
       text += `-- ${name}\n${statements.map((sql) => `${sql.replace(/\s+/g, ' ').trim()};\n`).join('')}\n`
     }
-    await expect(text).toMatchFileSnapshot(join(import.meta.dirname, 'hot-statements', `${engine}.sql`))
+    await expect(text).toMatchFileSnapshot(join(import.meta.dirname, 'hot-statements', `${dialect}.sql`))
     await queue.close()
   })
 })
 
 /** A database that notes its statements' texts and answers every one with no rows. */
-async function recordingDatabase(engine: 'sqlite' | 'postgres', statements: string[]): Promise<Database> {
+async function recordingDatabase(dialect: SqlDialect, statements: string[]): Promise<Database> {
   const query: Query = new Kysely<Schema>({
     dialect: {
       createDriver: () => new DummyDriver(),
-      createAdapter: () => (engine === 'sqlite' ? new SqliteAdapter() : new PostgresAdapter()),
-      createQueryCompiler: () => (engine === 'sqlite' ? new SqliteQueryCompiler() : new PostgresQueryCompiler()),
+      createAdapter: () => (dialect === 'sqlite' ? new SqliteAdapter() : new PostgresAdapter()),
+      createQueryCompiler: () => (dialect === 'sqlite' ? new SqliteQueryCompiler() : new PostgresQueryCompiler()),
       createIntrospector: () => {
         throw new Error('nothing looks into this database')
       },
@@ -59,7 +59,7 @@ async function recordingDatabase(engine: 'sqlite' | 'postgres', statements: stri
   })
   const work = <T>(run: (query: Query) => Promise<T>) => run(query)
   return {
-    capabilities: await capabilitiesOf(engine, query),
+    capabilities: await capabilitiesOf(dialect, query),
     read: work,
     execute: (_durability, run) => work(run),
     atomically: (_durability, run) => work(run),
@@ -67,8 +67,8 @@ async function recordingDatabase(engine: 'sqlite' | 'postgres', statements: stri
   }
 }
 
-async function capabilitiesOf(engine: 'sqlite' | 'postgres', query: Query): Promise<Database['capabilities']> {
-  if (engine === 'postgres') {
+async function capabilitiesOf(dialect: SqlDialect, query: Query): Promise<Database['capabilities']> {
+  if (dialect === 'postgres') {
     const notifications = { notify: async () => {}, listen: async () => () => {} }
     return new PostgresDatabase({
       name: '',

@@ -27,7 +27,7 @@ describe.each(BACKENDS)('a sorted listing on $name', (backend) => {
 
 /** How the database would read a page behind another, were its tables large. */
 function planOf(database: Database, order: ListingOrder): Promise<string> {
-  const postgres = database.capabilities.engine === 'postgres'
+  const postgres = database.capabilities.dialect === 'postgres'
   return database.atomically('relaxed', async (query) => {
     // PostgreSQL sorts a small table rather than walk an index.
     const avoided = postgres ? ['seqscan', 'bitmapscan', 'sort'] : []

@@ -1,29 +1,32 @@
 import { type CreateTableBuilder, type Kysely, type Migration, sql } from 'kysely'
+import type { SqlDialect } from '../database.ts'
 import type { Schema } from '../tables.ts'
 
-type Engine = 'sqlite' | 'postgres'
-
 /** Requests, their payloads and logs, runners, webhooks, keys and settings. */
-export function initialMigration(engine: Engine): Migration {
+export function initialMigration(dialect: SqlDialect): Migration {
   return {
     async up(query: Kysely<Schema>) {
-      await createRequests(query, engine)
-      await createPayloadsAndLogs(query, engine)
+      await createRequests(query, dialect)
+      await createPayloadsAndLogs(query, dialect)
       await createRunners(query)
-      await createWebhookDeliveries(query, engine)
+      await createWebhookDeliveries(query, dialect)
       await createKeysAndSettings(query)
     },
   }
 }
 
 /** A key that grows with every row. `autoincrement`: a number is not given again after its row was deleted. */
-function withSerialKey<T extends string, C extends string>(table: CreateTableBuilder<T, C>, name: C, engine: Engine) {
-  if (engine === 'postgres') return table.addColumn(name, 'bigserial', (column) => column.primaryKey())
+function withSerialKey<T extends string, C extends string>(
+  table: CreateTableBuilder<T, C>,
+  name: C,
+  dialect: SqlDialect,
+) {
+  if (dialect === 'postgres') return table.addColumn(name, 'bigserial', (column) => column.primaryKey())
   return table.addColumn(name, 'integer', (column) => column.primaryKey().autoIncrement())
 }
 
-async function createRequests(query: Kysely<Schema>, engine: Engine): Promise<void> {
-  let table = withSerialKey(query.schema.createTable('requests'), 'seq', engine)
+async function createRequests(query: Kysely<Schema>, dialect: SqlDialect): Promise<void> {
+  let table = withSerialKey(query.schema.createTable('requests'), 'seq', dialect)
     .addColumn('request_id', 'text', (column) => column.notNull().unique())
     .addColumn('endpoint_id', 'text', (column) => column.notNull())
     .addColumn('kind', 'text', (column) => column.notNull())
@@ -42,7 +45,8 @@ async function createRequests(query: Kysely<Schema>, engine: Engine): Promise<vo
   table = table.addColumn('status', 'integer').addColumn('inference_seconds', 'double precision')
   // Every request's row is rewritten a few times: room on its page spares index writes, and vacuum must come by
   // long before the default of a fifth of the table is dead.
-  if (engine === 'postgres') table = table.modifyEnd(sql`with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02)`)
+  if (dialect === 'postgres')
+    table = table.modifyEnd(sql`with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02)`)
   await table.execute()
   await createRequestIndexes(query)
 }
@@ -61,14 +65,14 @@ async function createRequestIndexes(query: Kysely<Schema>): Promise<void> {
   await sql`create index requests_of_endpoint on requests (endpoint_id, seq)`.execute(query)
 }
 
-async function createPayloadsAndLogs(query: Kysely<Schema>, engine: Engine): Promise<void> {
+async function createPayloadsAndLogs(query: Kysely<Schema>, dialect: SqlDialect): Promise<void> {
   await query.schema
     .createTable('payloads')
     .addColumn('request_id', 'text', (column) => column.primaryKey().notNull())
     .addColumn('input', 'text', (column) => column.notNull())
     .addColumn('output', 'text')
     .execute()
-  await withSerialKey(query.schema.createTable('logs'), 'id', engine)
+  await withSerialKey(query.schema.createTable('logs'), 'id', dialect)
     .addColumn('request_id', 'text', (column) => column.notNull())
     .addColumn('logged_at', 'bigint', (column) => column.notNull())
     .addColumn('level', 'text', (column) => column.notNull())
@@ -88,8 +92,8 @@ async function createRunners(query: Kysely<Schema>): Promise<void> {
     .execute()
 }
 
-async function createWebhookDeliveries(query: Kysely<Schema>, engine: Engine): Promise<void> {
-  await withSerialKey(query.schema.createTable('webhook_deliveries'), 'id', engine)
+async function createWebhookDeliveries(query: Kysely<Schema>, dialect: SqlDialect): Promise<void> {
+  await withSerialKey(query.schema.createTable('webhook_deliveries'), 'id', dialect)
     .addColumn('request_id', 'text', (column) => column.notNull())
     .addColumn('url', 'text', (column) => column.notNull())
     .addColumn('payload', 'text', (column) => column.notNull())

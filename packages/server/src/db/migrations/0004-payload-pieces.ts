@@ -1,8 +1,9 @@
 import { type Kysely, type Migration, sql } from 'kysely'
+import type { SqlDialect } from '../database.ts'
 import type { Schema } from '../tables.ts'
 
 /** Bodies of some length as pieces that are stored once by their content, so that they are read and counted in part. */
-export function payloadPiecesMigration(engine: 'sqlite' | 'postgres'): Migration {
+export function payloadPiecesMigration(dialect: SqlDialect): Migration {
   return {
     async up(query: Kysely<Schema>) {
       for (const part of ['input', 'output'] as const) {
@@ -22,7 +23,7 @@ export function payloadPiecesMigration(engine: 'sqlite' | 'postgres'): Migration
       // Summed without a look at the contents.
       await sql`create index payload_contents_bytes on payload_contents (bytes)`.execute(query)
       const pieces = query.schema.createTable('payload_pieces')
-      await (engine === 'postgres'
+      await (dialect === 'postgres'
         ? pieces.addColumn('id', 'bigserial', (column) => column.primaryKey())
         : pieces.addColumn('id', 'integer', (column) => column.primaryKey().autoIncrement())
       )

@@ -84,7 +84,7 @@ function cursorAt({ seq, completed_at, started_at }: Row, order: ListingOrder | 
 export async function usage(context: QueueContext, filter: UsageFilter): Promise<UsageRow[]> {
   const { account, endpointIds, keyIds, from, before, bucketMs } = filter
   if (endpointIds.length === 0) return []
-  // Whole numbers divide to whole numbers in both engines.
+  // Whole numbers divide to whole numbers in both dialects.
   const bucket = sql<number>`(completed_at / ${bigint(bucketMs)})`
   const rows = await context.database.read((query) => {
     let select = query
