@@ -3,6 +3,9 @@ import type { PictureFormat } from './picture-output.ts'
 import type { PictureSize } from './picture-size.ts'
 import type { SafetyRequest } from './safety.ts'
 
+/** Where a request names something: the path of an input field. */
+export type FieldPath = readonly (string | number)[]
+
 /** The base model, by references. */
 export interface BaseModelRequest {
   readonly name: string
