@@ -13,8 +13,13 @@ export function Modal({ title, onClose, children }: ModalProps) {
   const titleId = useId()
   useEffect(() => {
     const element = dialog.current
+    const opener = document.activeElement
     element?.showModal()
-    return () => element?.close()
+    return () => {
+      element?.close()
+      // The browser gives the focus back only where the dialog is still in the page.
+      if (opener instanceof HTMLElement) opener.focus()
+    }
   }, [])
   return (
     <dialog

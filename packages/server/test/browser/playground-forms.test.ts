@@ -17,9 +17,13 @@ const LCM = '/models/fal-ai/fast-lcm-diffusion'
 const PRINT = 'console.log(JSON.stringify(data))'
 const hasPython = ['/usr/bin/python3', '/usr/local/bin/python3'].some((path) => existsSync(path))
 
-/** The endpoint with the largest schema, which answers without drawing. */
-const inpaint: RunnableEndpoint = runnable(loraInpaint, async function* ({ seed }) {
+const HELD = 'held'
+let held: Promise<void> = Promise.resolve()
+
+/** The endpoint with the largest schema, which answers without drawing; a held request when the test lets it go. */
+const inpaint: RunnableEndpoint = runnable(loraInpaint, async function* ({ seed, prompt }) {
   yield* []
+  if (prompt === HELD) await held
   return { images: [], seed: seed ?? 1n, has_nsfw_concepts: [] }
 })
 
@@ -113,6 +117,9 @@ describe.skipIf(CHROMIUM === undefined)('the forms of the playground', { timeout
     await page.getByRole('button', { name: 'Paint mask' }).click()
     const canvas = page.getByLabel('Mask: white is drawn anew')
     await until('document.querySelector(".mask-canvas").width === 64')
+    // In the picture's proportions, or strokes would lie beside the pointer.
+    const { width = 0, height = 1 } = (await canvas.boundingBox()) ?? {}
+    expect(width / height).toBeCloseTo(64 / 48, 2)
     await canvas.click({ position: { x: 10, y: 10 } })
     await page.getByRole('button', { name: 'Use it' }).click()
     await until('document.querySelector("#field-mask_url").value.includes("/cdn/files/")')
@@ -205,11 +212,15 @@ describe.skipIf(CHROMIUM === undefined)('the forms of the playground', { timeout
 
   it('says what a request in the queue waits for, and shows its log while it is drawn', async () => {
     await page.goto(LCM)
-    // The runner takes four at a time; these keep it busy.
-    const input = { prompt: 'x', num_inference_steps: 50 }
+    let letGo = () => {}
+    held = new Promise((resolve) => {
+      letGo = resolve
+    })
+    // The runner takes four at a time; these keep it busy until the test lets them go.
+    const input = { model_name: 'x', prompt: HELD, image_url: 'data:,', mask_url: 'data:,' }
     await Promise.all(
       Array.from({ length: 6 }, () =>
-        fetch(`${server.url}/queue/fal-ai/fast-lcm-diffusion`, {
+        fetch(`${server.url}/queue/fal-ai/lora/inpaint`, {
           method: 'POST',
           headers: { 'content-type': 'application/json' },
           body: JSON.stringify(input),
@@ -219,6 +230,7 @@ describe.skipIf(CHROMIUM === undefined)('the forms of the playground', { timeout
     await page.getByLabel('Num Inference Steps', { exact: true }).fill('50')
     await page.getByRole('button', { name: 'Draw', exact: true }).click()
     await page.getByText(/In the queue behind \d+|Next in the queue/).waitFor()
+    letGo()
     await page.getByText(/Drawing: step \d+ of 50/).waitFor()
     // In one go: a picture takes a second, and a click would wait until the page stands still.
     await page.waitForFunction(`(() => {
@@ -237,6 +249,35 @@ describe.skipIf(CHROMIUM === undefined)('the forms of the playground', { timeout
     await page.keyboard.press('Control+Enter')
     await page.locator('.facts').waitFor()
     expect((await inputAsJson()).prompt).toBe('a boat')
+  })
+
+  it('leads by keyboard alone from the first page to a picture, its JSON and its history', async () => {
+    const { keyboard } = page
+    const focused = (of: string) =>
+      expect.poll(() => page.evaluate(`document.activeElement.${of}`), { timeout: 10_000 })
+    await page.goto('/')
+    await page.getByRole('link', { name: /fal-ai\/lcm-sd15-i2i/ }).waitFor()
+    // A page that opens has the focus itself: its own first field is next.
+    await focused('localName').toBe('main')
+    await keyboard.press('Tab')
+    await keyboard.type('a boat')
+    await keyboard.press('Enter')
+    await page.locator('.facts').waitFor()
+    await focused('localName').toBe('main')
+    // Past the links to realtime, the history and the documentation.
+    for (let count = 0; count < 4; count += 1) await keyboard.press('Tab')
+    await focused('textContent').toBe('Form')
+    await keyboard.press('ArrowRight')
+    expect(JSON.parse(await page.getByLabel('Input as JSON').inputValue()).prompt).toBe('a boat')
+    for (let count = 0; count < 2; count += 1) await keyboard.press('Shift+Tab')
+    await focused('textContent').toContain('Past requests')
+    await keyboard.press('Enter')
+    await page.locator('.past', { hasText: 'a boat' }).first().waitFor()
+    await page.getByRole('button', { name: 'Enter a key' }).focus()
+    await keyboard.press('Enter')
+    await page.getByRole('dialog').waitFor()
+    await keyboard.press('Escape')
+    await focused('ariaLabel').toBe('Enter a key')
   })
 
   it('opens, copies and downloads what was drawn', async () => {
