@@ -2,7 +2,7 @@
  * Draws over one realtime connection as the playground's page does, one input on its way at a time, with the demo checkpoint, and prints
  * pictures per second, latency and CPU time per picture:
  *
- *   npx tsx bench/realtime/main.ts [--seconds 10] [--steps 1,2,4] [--rounds 3]
+ *   npx tsx bench/realtime/main.ts [--seconds 10] [--steps 1,2,4] [--rounds 3] [--precision fast]
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -22,6 +22,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '10' },
     steps: { type: 'string', default: '1,2,4' },
     rounds: { type: 'string', default: '3' },
+    precision: { type: 'string', default: 'exact' },
   },
 })
 
@@ -37,7 +38,11 @@ interface LiveResult {
 
 async function main(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'darkroom-realtime-'))
-  const environment = { DARKROOM_MODELS: join(folder, 'none'), HF_HUB_CACHE: join(folder, 'none') }
+  const environment = {
+    DARKROOM_MODELS: join(folder, 'none'),
+    HF_HUB_CACHE: join(folder, 'none'),
+    DARKROOM_PRECISION: values.precision,
+  }
   const config = readConfig({ port: 0, dataFolder: folder, logLevel: 'silent' }, environment)
   const server = await startServer(config, createProcessLog('silent'))
   try {
@@ -49,6 +54,7 @@ async function main(): Promise<void> {
     for (let i = 0; i < Number(values.rounds); i++) {
       for (const count of steps) rounds.get(count)?.push(await measure(draw, count))
     }
+    console.log(`512×512, ${values.precision}`)
     console.log('| steps | pictures/s | latency p50, ms | CPU per picture, ms |\n|---|---|---|---|')
     for (const [count, all] of rounds) {
       const of = (key: keyof Round) => median(all.map((round) => round[key]))

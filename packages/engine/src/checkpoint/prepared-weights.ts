@@ -333,7 +333,8 @@ function preparedWeights(
     if (!stored) throw new CheckpointError(`${weights.name} of ${weights.source} has no tensor ${key}`)
     return stored
   }
-  const isBlockedKey = (key: string) => isBlocked({ shape: shapeOf(key, storedTensor(key)) }, convolutionBlock)
+  const isBlockedKey = (key: string) =>
+    !quantized?.has(key) && isBlocked({ shape: shapeOf(key, storedTensor(key)) }, convolutionBlock)
   const inPreparedFile = (key: string): WeightLocation | undefined => {
     const place = prepared?.tensors.get(key)
     return prepared && place && { path: prepared.path, offset: place.offset, length: place.length }

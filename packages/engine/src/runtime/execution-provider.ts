@@ -41,8 +41,14 @@ async function tryProvider(executionProvider: ExecutionProvider): Promise<string
     const { y } = await session.run({ x: float32([2], Float32Array.of(2, 3)) })
     return String(y?.data) === '4,9' ? undefined : `it computed 2² and 3² as ${y?.data}`
   } catch (error) {
-    return (error as Error).message.split('\n')[0]?.replace(/^cannot load [^:]*: /, '')
+    return reasonOf((error as Error).message)
   } finally {
     await runtime.dispose()
   }
+}
+
+/** The last sentence of what onnxruntime says: before it are the place in its sources and the condition that did not hold there. */
+function reasonOf(message: string): string {
+  const [line = ''] = message.replace(/^cannot load [^:]*: /, '').split('\n')
+  return line.replace(/^\S+\.cc:\d+ .* was false\. /, '')
 }

@@ -48,10 +48,14 @@ export function serializeInPlace(
   const model = graph.model((key) =>
     relative(weights.locateBlocked(key) ?? weights.locateQuantized(key)?.values ?? weights.locate(key)),
   )
-  const quantized = quantizeLinears(model, (name) => {
-    const place = graph.weights.has(name) ? weights.locateQuantized(name) : undefined
-    return place && { values: relative(place.values), scales: relative(place.scales) }
-  })
+  const quantized = quantizeLinears(
+    model,
+    (name) => graph.shapeOf(name),
+    (name) => {
+      const place = graph.weights.has(name) ? weights.locateQuantized(name) : undefined
+      return place && { values: relative(place.values), scales: relative(place.scales) }
+    },
+  )
   const blocked = blockedForm(quantized, graph, weights, foldsUpsampling)
   const own = executionProvider === 'webgpu' ? webGpuForm(blocked, (name) => graph.shapeOf(name)) : blocked
   return { model: encodeModel(own), folder: folder ?? parse(process.cwd()).root }
