@@ -1,3 +1,4 @@
+import { hugeFrames } from './frame-attacks.ts'
 import { hugeFields, hugeListings, hugeLists, hugePictures, slowUrls } from './request-attacks.ts'
 import { idleSockets, slowBodies, slowHeaders, slowReaders } from './socket-attacks.ts'
 import { type Attack, count } from './target.ts'
@@ -9,6 +10,7 @@ const SINGLE: Readonly<Record<string, Attack>> = {
   'slow URLs': slowUrls,
   'huge fields': hugeFields,
   'huge lists': hugeLists,
+  'huge frames': hugeFrames,
   'huge pictures': hugePictures,
   'huge listings': hugeListings,
   'slow readers': slowReaders,
