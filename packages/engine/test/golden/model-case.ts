@@ -14,6 +14,9 @@ import { type FloatTensor, int64, type Tensor } from '../../src/tensor/tensor.ts
 export const TEST_DEVICE = (process.env.DARKROOM_TEST_DEVICE ?? 'cpu') as ExecutionProvider
 const DEVICE_TOLERANCE = 1e-3
 
+/** How far results may be off here, relative to the largest: `tolerance` on the CPU. */
+export const toleranceHere = (tolerance: number) => (TEST_DEVICE === 'cpu' ? tolerance : DEVICE_TOLERANCE)
+
 export const DATA = join(import.meta.dirname, 'data')
 
 /** One case: tensors by name, and where the model is. */
@@ -30,7 +33,7 @@ export async function readCase(name: string, folder = 'models'): Promise<ModelCa
   const tensors = new Map<string, FloatTensor>()
   for (const key of file.tensors.keys()) tensors.set(key, await readTensor(file, key))
   const { weights, tolerance }: Omit<ModelCase, 'tensors'> = JSON.parse(file.metadata.case as string)
-  return { tensors, weights, tolerance: TEST_DEVICE === 'cpu' ? tolerance : DEVICE_TOLERANCE }
+  return { tensors, weights, tolerance: toleranceHere(tolerance) }
 }
 
 /** The shape of one of the tensors, up to four axes. */

@@ -14,14 +14,14 @@ import { buildUNetGraph } from '../../src/models/unet-2d-condition.ts'
 import { parseUNetConfig } from '../../src/models/unet-2d-condition-config.ts'
 import { TorchGenerator } from '../../src/random/torch-generator.ts'
 import { elementCount, type FloatTensor, float32, type Tensor } from '../../src/tensor/tensor.ts'
-import { ModelRunner, relativeError } from './model-case.ts'
+import { ModelRunner, relativeError, toleranceHere } from './model-case.ts'
 import { orderByPrefix, seededWeights } from './seeded-weights.ts'
 
 const runner = new ModelRunner()
 afterAll(() => runner.dispose())
 
 /** Largest difference over largest value: torch's kernels add in another order. */
-const TOLERANCE = 2e-5
+const TOLERANCE = toleranceHere(2e-5)
 
 async function weightsOf(graphs: readonly Graph[], order: readonly string[]) {
   const keys = orderByPrefix(new Set(graphs.flatMap((graph) => [...graph.weights.keys()])), order)
