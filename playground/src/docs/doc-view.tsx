@@ -158,7 +158,10 @@ function DocAnchor({ token, page }: { readonly token: Tokens.Link; readonly page
 
 function DocPicture({ token, page }: { readonly token: Tokens.Image; readonly page: PageContext }) {
   const src = docPicture(token.href, page.file)
-  return src === undefined ? token.text : <img src={src} alt={token.text} loading="lazy" />
+  if (src === undefined) return token.text
+  // Rows of pictures, without a field and with it.
+  const isRow = token.href.startsWith('fields/')
+  return <img src={src} alt={token.text} loading="lazy" className={isRow ? 'picture-row' : 'picture'} />
 }
 
 const ENTITIES: Readonly<Record<string, string>> = {
