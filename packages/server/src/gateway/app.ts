@@ -66,7 +66,9 @@ export function createApp(dependencies: GatewayDependencies): Hono<GatewayEnv> {
     return answerError(c, new WireError(404, 'Not Found', { hint }))
   })
   app.onError((error, c) => {
-    if (!(error instanceof WireError)) dependencies.log.error({ err: error, path: c.req.path }, 'request failed')
+    // Who leaves while waiting ends the wait, which is no defect.
+    const isDefect = !(error instanceof WireError) && !c.req.raw.signal.aborted
+    if (isDefect) dependencies.log.error({ err: error, path: c.req.path }, 'request failed')
     return answerError(c, error)
   })
   return app

@@ -32,7 +32,6 @@ interface Exchange {
 export function cutSlowConnections(server: Server, pace: TransferPace): () => void {
   // Of each connection those that are not answered yet, of which only the first is being answered.
   const exchanges = new Map<Duplex, Exchange[]>()
-  server.on('connection', (socket) => socket.once('close', () => exchanges.delete(socket)))
   server.on('request', (request, response) => {
     const { socket } = request
     const line = exchanges.get(socket) ?? []
@@ -41,7 +40,8 @@ export function cutSlowConnections(server: Server, pace: TransferPace): () => vo
     response.once('close', () => {
       line.shift()
       const [next] = line
-      if (next === undefined) exchanges.delete(socket)
+      // Those that waited on a connection that is gone are never begun.
+      if (next === undefined || socket.destroyed) exchanges.delete(socket)
       else next.since = performance.now()
     })
   })

@@ -140,6 +140,7 @@ it('forgets a listing whose client leaves while it waits', async () => {
   const next = rig.app.request(LISTING, {}, reader().env)
   leaving.abort()
   expect((await left).status).not.toBe(200)
+  expect(rig.logged).toEqual([])
   readers[0]?.close()
   expect((await next).status).toBe(200)
 })
