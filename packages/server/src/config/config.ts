@@ -188,7 +188,7 @@ function readLimits(env: Settings): Limits {
   const jsonBodyBytes = readInteger(env, 'DARKROOM_MAX_JSON_BYTES', 1024) ?? 96 * MEBIBYTE
   return Object.freeze({
     jsonBodyBytes,
-    bodiesBytes: Math.max(jsonBodyBytes, readInteger(env, 'DARKROOM_MAX_BODIES_BYTES', 1024) ?? 256 * MEBIBYTE),
+    bodiesBytes: Math.max(jsonBodyBytes, readInteger(env, 'DARKROOM_MAX_BODIES_BYTES', 1024) ?? 128 * MEBIBYTE),
     uploadBytes: readInteger(env, 'DARKROOM_MAX_UPLOAD_BYTES', 1024) ?? 4096 * MEBIBYTE,
     keepAliveSeconds: readInteger(env, 'DARKROOM_KEEP_ALIVE_SECONDS', 1, 600) ?? 15,
     leastBytesPerSecond: readInteger(env, 'DARKROOM_LEAST_BYTES_PER_SECOND', 1) ?? 4096,
