@@ -2,7 +2,9 @@
  * Draws over one realtime connection as the playground's page does, one input on its way at a time, with the demo checkpoint, and prints
  * pictures per second, latency and CPU time per picture:
  *
- *   npx tsx bench/realtime/main.ts [--seconds 10] [--steps 1,2,4] [--rounds 3] [--precision fast]
+ *   npx tsx bench/realtime/main.ts [--seconds 10] [--steps 1,2,4] [--rounds 3] [--precision fast] [--data FOLDER]
+ *
+ * --data is a data folder for which `darkroom accelerate` was run.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -23,6 +25,7 @@ const { values } = parseArgs({
     steps: { type: 'string', default: '1,2,4' },
     rounds: { type: 'string', default: '3' },
     precision: { type: 'string', default: 'exact' },
+    data: { type: 'string' },
   },
 })
 
@@ -37,7 +40,8 @@ interface LiveResult {
 }
 
 async function main(): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'darkroom-realtime-'))
+  const made = values.data === undefined ? await mkdtemp(join(tmpdir(), 'darkroom-realtime-')) : undefined
+  const folder = values.data ?? made ?? ''
   const environment = {
     DARKROOM_MODELS: join(folder, 'none'),
     HF_HUB_CACHE: join(folder, 'none'),
@@ -64,7 +68,7 @@ async function main(): Promise<void> {
     }
   } finally {
     await server.stop()
-    await rm(folder, { recursive: true, force: true })
+    if (made !== undefined) await rm(made, { recursive: true, force: true })
   }
 }
 
