@@ -127,6 +127,11 @@ function measurePart(model: string, part: Measurement['part']): Answers {
   return answers
 }
 
+/** Seconds, with the digits that a short time needs. */
+function seconds(value: number): string {
+  return value.toFixed(value < 1 ? 3 : 2)
+}
+
 /** A row for each contender: median by the clock, its ratio to both torches, processor time, load, memory. */
 function table(part: Measurement['part'], answers: Answers): string {
   const middle = (name: string, field: 'seconds' | 'processor') =>
@@ -139,7 +144,7 @@ function table(part: Measurement['part'], answers: Answers): string {
     const gigabytes = (field: 'peakBytes' | 'ownBytes') =>
       (Math.max(...all.map((each) => each[field])) / 1e9).toFixed(2)
     const load = median(all.map((each) => each.load)).toFixed(2)
-    const [wall, processor] = [middle(name, 'seconds').toFixed(2), middle(name, 'processor').toFixed(2)]
+    const [wall, processor] = [seconds(middle(name, 'seconds')), seconds(middle(name, 'processor'))]
     const to = (field: 'seconds' | 'processor') =>
       ['torch, float32', 'torch, bfloat16'].map((torch) => ratio(name, field, torch))
     return `| ${[name, wall, ...to('seconds'), processor, ...to('processor'), load, gigabytes('peakBytes'), gigabytes('ownBytes')].join(' | ')} |`
@@ -171,7 +176,7 @@ function processor(): string {
 }
 
 const sections = [
-  `Measured on ${new Date().toISOString().slice(0, 10)}: ${processor()}; ${versions()}; ${threads} threads; medians of ${rounds} rounds of ${runs} runs.`,
+  `Measured on ${new Date().toISOString().slice(0, 10)}: ${processor()}; ${versions()}; ${threads} threads; rounds: ${rounds}, of ${runs} runs each; medians.`,
 ]
 for (const model of flags.models.split(',')) {
   const tables = flags.parts.split(',').map((part) => {
