@@ -11,8 +11,8 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
-import { pino } from 'pino'
 import { readConfig } from '../../packages/server/src/config/config.ts'
+import { createProcessLog } from '../../packages/server/src/log/process-log.ts'
 import { startServer } from '../../packages/server/src/processes/server-process.ts'
 import { familySeconds } from '../family-time.ts'
 import { median } from '../statistics.ts'
@@ -72,7 +72,7 @@ async function measure(folder: string): Promise<Start> {
   }
   const config = readConfig({ port: 0, dataFolder: join(folder, 'data'), logLevel: 'silent' }, environment)
   const [usedBefore, startedAt] = [familySeconds(), performance.now()]
-  const server = await startServer(config, pino({ level: 'silent' }))
+  const server = await startServer(config, createProcessLog('silent'))
   try {
     const readyAt = performance.now()
     await draw(server.url, 1)

@@ -2,11 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createDarkroomClient } from '@darkroom/client'
-import pino from 'pino'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { readConfig } from '../../src/config/config.ts'
 import { type RunningServer, startServer } from '../../src/processes/server-process.ts'
+import { SILENT_LOG } from '../fakes/silent-log.ts'
 import { CHROMIUM, launchBrowser } from './chromium.ts'
 import { openPage } from './open-page.ts'
 
@@ -26,7 +26,7 @@ describe.skipIf(CHROMIUM === undefined)('the playground of a server that was res
   const start = () => {
     const environment = { DARKROOM_MODELS: join(folder, 'none'), HF_HUB_CACHE: join(folder, 'none') }
     const config = readConfig({ port: 0, dataFolder: folder, logLevel: 'silent' }, environment)
-    return startServer(config, pino({ level: 'silent' }))
+    return startServer(config, SILENT_LOG)
   }
   /** Draws through the queue, and says where the picture is. */
   const draw = async (input: object): Promise<string | undefined> => {
