@@ -13,7 +13,8 @@ import torch
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MODELS = REPOSITORY / "models"
-NATIVE = {512: 1, 1024: 2}
+#: Outer levels of the autoencoders, by the folders they go to.
+AUTOENCODERS = {"pinhole-512/vae": 1, "pinhole-1024-vae": 2}
 
 
 @dataclass
@@ -68,9 +69,8 @@ def autoencoder(o: Options) -> None:
 def outer_levels(o: Options) -> None:
     from pinhole_training.autoencoder import train_outer_levels
 
-    for side, levels in NATIVE.items():
-        out = o.out / f"pinhole-{side}" / "vae"
-        train_outer_levels(o.core, levels, o.work, out, **o.schedule(600, 2), rate=1e-3, seed=3)
+    for folder, levels in AUTOENCODERS.items():
+        train_outer_levels(o.core, levels, o.work, o.out / folder, **o.schedule(600, 2), rate=1e-3, seed=3)
 
 
 def early_decoder(o: Options) -> None:
@@ -95,13 +95,13 @@ def text_encoder(o: Options) -> None:
 
 
 def unet(o: Options) -> None:
-    from pinhole_training.base_folder import write_bases
+    from pinhole_training.base_folder import write_base
     from pinhole_training.unet import train_unet
 
     fresh = o.work / "base"
     shutil.copytree(o.core, fresh / "vae", dirs_exist_ok=True)
     trained = train_unet(fresh, o.data, o.work, **o.schedule(4000, 48), rate=6e-4, seed=5)
-    write_bases(trained, o.out)
+    write_base(trained, o.out / "pinhole-512")
 
 
 def lcm_lora(o: Options) -> None:

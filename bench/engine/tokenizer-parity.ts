@@ -19,7 +19,7 @@ const [path] = process.argv.slice(2)
 if (path === undefined) throw new Error('give the corpus file that scripts/golden/tokenizer.py wrote')
 const { texts, ids } = JSON.parse(readFileSync(path, 'utf8')) as Corpus
 
-loadClipTokenizer(join(import.meta.dirname, '../../models/pinhole-1024/tokenizer')).then((tokenizer) => {
+loadClipTokenizer(join(import.meta.dirname, '../../models/pinhole-512/tokenizer')).then((tokenizer) => {
   const started = performance.now()
   const ours = texts.map((text) => tokenizer.tokenize(text))
   const seconds = (performance.now() - started) / 1000

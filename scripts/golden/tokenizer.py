@@ -19,7 +19,7 @@ from transformers import CLIPTokenizer
 
 ROOT = pathlib.Path(__file__).parents[2]
 DATA = ROOT / "packages/engine/test/golden/data/tokenizer.json"
-FOLDER = ROOT / "models/pinhole-1024/tokenizer"
+FOLDER = ROOT / "models/pinhole-512/tokenizer"
 
 FIXED = [
     "", " ", "\n\t ", "a photo of a cat", "A PHOTO, of a Cat!", "it's we'll I'VE n't ''d ’s", "a" * 300, "cat " * 100, "!" * 200,

@@ -58,6 +58,7 @@ function refuseStrayFiles(packages: string): void {
   if (stray.length > 0) throw new Error(`files that belong to the clone: ${stray.join(', ')}`)
   const wanted = [
     'server/models/pinhole-512/model_index.json',
+    'server/models/pinhole-1024-vae/config.json',
     'server/playground/index.html',
     'engine/dist/index.d.ts',
     'engine/dist/index.js.map',

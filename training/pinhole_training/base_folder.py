@@ -1,4 +1,4 @@
-"""Writes a trained UNet and its text encoder into the two checkpoints, which differ in their autoencoders alone."""
+"""Writes a trained UNet and its text encoder into a checkpoint; its autoencoder is there already."""
 
 import json
 import shutil
@@ -20,13 +20,11 @@ INDEX = {
 }  # fmt: skip
 
 
-def write_bases(base: Base, out: Path) -> None:
-    for side in (512, 1024):
-        folder = out / f"pinhole-{side}"
-        base.unet.half().save_pretrained(folder / "unet")
-        base.text_encoder.half().save_pretrained(folder / "text_encoder")
-        if (base.folder / "tokenizer").resolve() != (folder / "tokenizer").resolve():
-            shutil.copytree(base.folder / "tokenizer", folder / "tokenizer", dirs_exist_ok=True)
-        (folder / "scheduler").mkdir(parents=True, exist_ok=True)
-        (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER, indent=2) + "\n")
-        (folder / "model_index.json").write_text(json.dumps(INDEX, indent=2) + "\n")
+def write_base(base: Base, folder: Path) -> None:
+    base.unet.half().save_pretrained(folder / "unet")
+    base.text_encoder.half().save_pretrained(folder / "text_encoder")
+    if (base.folder / "tokenizer").resolve() != (folder / "tokenizer").resolve():
+        shutil.copytree(base.folder / "tokenizer", folder / "tokenizer", dirs_exist_ok=True)
+    (folder / "scheduler").mkdir(parents=True, exist_ok=True)
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER, indent=2) + "\n")
+    (folder / "model_index.json").write_text(json.dumps(INDEX, indent=2) + "\n")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from diffusers import LCMScheduler, StableDiffusionPipeline
+from diffusers import AutoencoderKL, LCMScheduler, StableDiffusionPipeline
 from safetensors.torch import load_file
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -25,12 +25,13 @@ class Case:
     lcm: bool
     lora: str | None = None
     lora_scale: float = 1.0
+    vae: str | None = None
 
 
 def cases(models: Path) -> list[Case]:
     listed = [
         Case("base, DDIM, guidance 5", "pinhole-512", "a red circle on a yellow background", 3, 8, 5.0, lcm=False),
-        Case("base at 1024, LCM", "pinhole-1024", "portrait of a smiling king, blue background", 5, 4, 1.0, lcm=True),
+        Case("base at 1024, LCM", "pinhole-512", "a smiling king, blue background", 5, 4, 1.0, lcm=True, vae="pinhole-1024-vae"),
     ]
     for folder in sorted(models.glob("pinhole-*-lora")):
         lcm = folder.name == "pinhole-lcm-lora"
@@ -40,7 +41,8 @@ def cases(models: Path) -> list[Case]:
 
 
 def diffusers_latents(models: Path, case: Case) -> torch.Tensor:
-    pipeline = StableDiffusionPipeline.from_pretrained(models / case.checkpoint, torch_dtype=torch.float32)
+    other = {"vae": AutoencoderKL.from_pretrained(models / case.vae, torch_dtype=torch.float32)} if case.vae else {}
+    pipeline = StableDiffusionPipeline.from_pretrained(models / case.checkpoint, torch_dtype=torch.float32, **other)
     pipeline.set_progress_bar_config(disable=True)
     if case.lcm:
         pipeline.scheduler = LCMScheduler.from_config(pipeline.scheduler.config)
@@ -65,6 +67,8 @@ def engine_latents(models: Path, case: Case) -> torch.Tensor:
         }  # fmt: skip
         if case.lcm:
             values["--scheduler"] = "LCM"
+        if case.vae:
+            values["--vae"] = models / case.vae
         if case.lora:
             values["--lora"] = f"{case.lora}:{case.lora_scale}"
         arguments = [str(part) for pair in values.items() for part in pair]

@@ -229,6 +229,7 @@ function addGenerate(darkroom: Command): void {
     .option('--ic-light-background <file>', 'what it stands before')
     .option('--prompt-weighting', 'read (word:1.3), [word] and BREAK in prompts, and draw long ones whole')
     .option('--tile <size[:stride]>', 'draw large pictures by tiles of this many pixels', parseTiling)
+    .option('--vae <folder>', "autoencoder in place of the checkpoint's own: a folder or a file")
     .option('--variant <name>', 'precision variant of the weight files, e.g. fp16')
     .option('--latents <file>', 'also write the final latents (safetensors, float32, key "latents")')
     .action((options) =>

@@ -32,6 +32,8 @@ import { UNet } from './unet.ts'
 export interface LoadOptions extends CheckpointOptions {
   /** Folder or file of a UNet that takes the place of the checkpoint's own. */
   readonly unet?: string
+  /** Folder or file of an autoencoder that takes the place of the checkpoint's own; its factor gives the model's native size. */
+  readonly vae?: string
   /** Merged into the weights in order, for good: what a base model is always used with. */
   readonly loras?: readonly LoraFile[]
   /** File of IC-Light's offsets, added to the UNet's weights; such a model draws with `applyIcLight` alone. SD1.5. */
@@ -62,7 +64,7 @@ export async function loadStableDiffusion(
   path: string,
   options: LoadOptions = {},
 ): Promise<StableDiffusion> {
-  const { unet: otherUNet, loras = [], icLight, onWarning, signal, ...checkpointOptions } = options
+  const { unet: otherUNet, vae: otherVae, loras = [], icLight, onWarning, signal, ...checkpointOptions } = options
   const checkpoint = await openCheckpoint(path, checkpointOptions)
   const kind = PIPELINES[checkpoint.className]
   if (kind === undefined) {
@@ -74,7 +76,9 @@ export async function loadStableDiffusion(
     loras: await Promise.all(loras.map(openScaledLora)),
     ...(signal && { signal }),
   }
-  const vae = await loadAutoencoder(engine, checkpoint, prepare)
+  const vaeComponent =
+    otherVae === undefined ? checkpoint.component('vae') : await openComponent(otherVae, 'vae', checkpointOptions)
+  const vae = await loadAutoencoder(engine, vaeComponent, prepare)
   const unetComponent =
     otherUNet === undefined
       ? checkpoint.component('unet')
@@ -85,7 +89,7 @@ export async function loadStableDiffusion(
   const { sampleSize } = unet.config
   const previewDecoder =
     (await loadPreviewDecoder(engine, checkpoint.folder, vae)) ??
-    (await loadEarlyDecoder(engine, checkpoint.folder, vae))
+    (otherVae === undefined ? await loadEarlyDecoder(engine, checkpoint.folder, vae) : undefined)
   const model: StableDiffusion = {
     kind,
     folder: checkpoint.folder,
@@ -144,10 +148,9 @@ async function loadUNet(engine: Engine, component: Component, options: PrepareWe
 
 async function loadAutoencoder(
   engine: Engine,
-  checkpoint: Checkpoint,
+  component: Component,
   options: PrepareWeightsOptions,
 ): Promise<Autoencoder> {
-  const component = checkpoint.component('vae')
   const config = parseAutoencoderConfig(await component.config())
   const factor = spatialFactor(config)
   const smallest = { batch: 1, height: factor, width: factor }

@@ -74,6 +74,17 @@ test.each(golden.cases)('$name: latents are those of diffusers', async (request)
   expect(Math.max(...differences)).toBeLessThan(golden.tolerance)
 })
 
+test('an autoencoder in place of its own gives the demo checkpoint another native size', async () => {
+  const own = await loadStableDiffusion(engine, join(MODELS, 'pinhole-512'))
+  const larger = await loadStableDiffusion(engine, join(MODELS, 'pinhole-512'), {
+    vae: join(MODELS, 'pinhole-1024-vae'),
+  })
+  expect([own.defaultSize, own.vae.factor]).toEqual([{ width: 512, height: 512 }, 32])
+  expect([larger.defaultSize, larger.vae.factor]).toEqual([{ width: 1024, height: 1024 }, 64])
+  expect(own.previewDecoder).toBeDefined()
+  expect(larger.previewDecoder, 'the early decoder belongs to the autoencoder that lies beside it').toBeUndefined()
+})
+
 test('the prompt expander scores what follows as transformers does', async () => {
   const folder = join(MODELS, 'pinhole-prompt-expander')
   const config = parseGpt2Config(JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')))

@@ -161,7 +161,6 @@ test.each(header.latents)('$name: final latents are those of diffusers', async (
 
 test.each([
   ['pinhole-512', 'pinhole-lcm-lora', 129],
-  ['pinhole-1024', 'pinhole-lcm-lora', 129],
   ['pinhole-512', 'pinhole-blueprint-lora', 129],
   ['pinhole-512', 'pinhole-duotone-lora', 56],
 ])('in %s every module of %s is found', async (base, name, modules) => {

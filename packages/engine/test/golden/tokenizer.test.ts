@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type ClipTokenizer, loadClipTokenizer } from '../../src/tokenizers/clip-tokenizer.ts'
 import golden from './data/tokenizer.json' with { type: 'json' }
 
-const FOLDER = join(import.meta.dirname, '../../../../models/pinhole-1024/tokenizer')
+const FOLDER = join(import.meta.dirname, '../../../../models/pinhole-512/tokenizer')
 
 let tokenizer: ClipTokenizer
 const temporaryFolders: string[] = []

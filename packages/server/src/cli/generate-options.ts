@@ -28,6 +28,7 @@ export interface GenerateOptions extends AdapterOptions {
   readonly icLight?: string
   readonly promptWeighting?: boolean
   readonly tile?: Tiling
+  readonly vae?: string
   readonly variant?: string
   readonly tokenizer?: string
   readonly output: string
@@ -69,6 +70,7 @@ export async function checkGenerateOptions(options: GenerateOptions, schedulers:
   }
   await requireFile('--checkpoint', options.checkpoint)
   if (options.image !== undefined) await requireFile('--image', options.image)
+  if (options.vae !== undefined) await requireFile('--vae', options.vae)
   for (const lora of options.lora) await requireFile('--lora', parseLora(lora).path)
   outputFormat(options.output)
   await requireWritable('--output', options.output)

@@ -51,6 +51,7 @@ export async function generate(options: GenerateOptions, config: Config, signal:
       loras: options.lora.map(parseLora),
       ...(options.icLight !== undefined && { icLight: options.icLight }),
       onWarning: (message) => console.error(message),
+      ...(options.vae !== undefined && { vae: options.vae }),
       ...(options.variant !== undefined && { variant: options.variant }),
       ...(options.tokenizer !== undefined && { tokenizer: options.tokenizer }),
     })

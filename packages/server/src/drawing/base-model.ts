@@ -2,7 +2,7 @@ import type { StableDiffusion } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
 import type { FoundModel } from '../models/model-store.ts'
 import type { BaseModelRequest } from './adapted-request.ts'
-import { standInFor } from './checkpoint-choice.ts'
+import { bundledCheckpoint, standInFor } from './checkpoint-choice.ts'
 import { toWireError } from './engine-errors.ts'
 import { findBaseModel, findWeights, pathOf } from './find-weights.ts'
 import type { ImageEngine, ModelChoice } from './image-engine.ts'
@@ -31,14 +31,23 @@ export async function findBase(
   size: PictureSize,
   context: HandlerContext,
 ): Promise<FoundBaseModel> {
-  const found = await findBaseModel(engine.store, asked, context)
-  const own =
-    found.type === 'absent'
-      ? standInFor(engine.registry, size, found, context)
-      : await withUNet(engine, choiceOf(found), asked, context)
+  const { choice: own, standIn } = await findOwn(engine, asked, size, context)
   const choice = await withIcLight(engine, own, asked, context)
   context.setHeader('x-darkroom-model', choice.label)
-  return { choice, standIn: found.type === 'absent' }
+  return { choice, standIn }
+}
+
+async function findOwn(
+  engine: ImageEngine,
+  asked: BaseModelRequest,
+  size: PictureSize,
+  context: HandlerContext,
+): Promise<FoundBaseModel> {
+  const bundled = bundledCheckpoint(engine.registry, asked.name)
+  if (bundled !== undefined) return { choice: await withUNet(engine, bundled, asked, context), standIn: false }
+  const found = await findBaseModel(engine.store, asked, context)
+  if (found.type === 'absent') return { choice: standInFor(engine.registry, size, found, context), standIn: true }
+  return { choice: await withUNet(engine, choiceOf(found), asked, context), standIn: false }
 }
 
 /** @throws WireError 422 when it cannot be loaded */

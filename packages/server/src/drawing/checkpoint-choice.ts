@@ -13,6 +13,8 @@ export interface LocalCheckpoint {
   readonly label: string
   /** The precision variant to read, where the plain weights are not here. */
   readonly variant?: string
+  /** Folder of the autoencoder that it is drawn with in place of its own. */
+  readonly vae?: string
   /** The LCM-LoRA that goes with it, when there is one on this machine. */
   readonly lcmLora: string | undefined
   /** True when a bundled demo checkpoint stands in for the model that was asked for. */
@@ -21,11 +23,23 @@ export interface LocalCheckpoint {
 
 const LCM_LORA_FILE = 'pytorch_lora_weights.safetensors'
 
-/** The bundled checkpoints by native size in pixels along a side. */
-const BUNDLED = [
-  { name: 'pinhole-512', nativeSize: 512 },
-  { name: 'pinhole-1024', nativeSize: 1024 },
-] as const
+interface BundledCheckpoint {
+  /** What requests name it by. */
+  readonly id: string
+  readonly label: string
+  /** Along a side, in pixels. */
+  readonly nativeSize: number
+  /** Bundled folder of the autoencoder that makes the larger pictures of the same latents. */
+  readonly vae?: string
+}
+
+const BUNDLED_FOLDER = 'pinhole-512'
+
+/** The bundled checkpoints, one folder with two autoencoders. */
+const BUNDLED: readonly BundledCheckpoint[] = [
+  { id: 'pinhole/512', label: 'pinhole-512', nativeSize: 512 },
+  { id: 'pinhole/1024', label: 'pinhole-1024', nativeSize: 1024, vae: 'pinhole-1024-vae' },
+]
 
 /**
  * The checkpoint to draw with: the model itself, or the bundled demo checkpoint whose native size is nearest.
@@ -39,6 +53,8 @@ export async function chooseCheckpoint(
   size: PictureSize,
   context: HandlerContext,
 ): Promise<LocalCheckpoint> {
+  const bundled = bundledCheckpoint(registry, name)
+  if (bundled !== undefined) return bundled
   const found = await findBaseModel(store, { name }, context)
   if (found.type === 'absent') return standInFor(registry, size, found, context)
   const variant = found.type === 'file' ? undefined : found.variant
@@ -52,11 +68,12 @@ export async function chooseCheckpoint(
 }
 
 /** The checkpoint with its LCM-LoRA merged in. */
-export function latentConsistencyChoice({ lcmLora, folder, label, variant }: LocalCheckpoint): ModelChoice {
+export function latentConsistencyChoice({ lcmLora, folder, label, variant, vae }: LocalCheckpoint): ModelChoice {
   return {
     folder,
     label,
     ...(variant !== undefined && { variant }),
+    ...(vae !== undefined && { vae }),
     loras: lcmLora === undefined ? [] : [{ path: lcmLora, scale: 1 }],
   }
 }
@@ -71,11 +88,22 @@ export function standInFor(
   const side = Math.sqrt(width * height)
   const distance = (nativeSize: number) => Math.abs(Math.log(side / nativeSize))
   const nearest = BUNDLED.reduce((best, next) => (distance(next.nativeSize) < distance(best.nativeSize) ? next : best))
-  context.log(`${nearest.name} draws in its place: ${absent.why}`, 'WARN')
+  context.log(`${nearest.label} draws in its place: ${absent.why}`, 'WARN')
+  return { ...openBundled(registry, nearest), standIn: true }
+}
+
+/** The bundled checkpoint of that id, or undefined. */
+export function bundledCheckpoint(registry: ModelRegistry, id: string): LocalCheckpoint | undefined {
+  const checkpoint = BUNDLED.find((bundled) => bundled.id === id)
+  return checkpoint && openBundled(registry, checkpoint)
+}
+
+function openBundled(registry: ModelRegistry, { label, vae }: BundledCheckpoint): LocalCheckpoint {
   return {
-    folder: registry.bundled(nearest.name),
-    label: nearest.name,
+    folder: registry.bundled(BUNDLED_FOLDER),
+    label,
+    ...(vae !== undefined && { vae: registry.bundled(vae) }),
     lcmLora: join(registry.bundled('pinhole-lcm-lora'), LCM_LORA_FILE),
-    standIn: true,
+    standIn: false,
   }
 }

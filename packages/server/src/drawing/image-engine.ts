@@ -47,6 +47,8 @@ export interface ModelChoice {
   readonly variant?: string
   /** Folder of a UNet in place of the checkpoint's own. */
   readonly unet?: string
+  /** Folder of an autoencoder in place of the checkpoint's own. */
+  readonly vae?: string
   /** File of IC-Light's offsets, which are added to the UNet. */
   readonly icLight?: string
   readonly loras?: readonly { readonly path: string; readonly scale: number }[]
@@ -94,8 +96,10 @@ export class ImageEngine {
    * The model, loaded on first use and when it was not used for long.
    * @throws the engine's errors, see engine-errors.ts
    */
-  model({ folder, label, loras = [], variant, unet, icLight }: ModelChoice, log: EngineLog): Promise<StableDiffusion> {
-    const key = JSON.stringify([label, folder, variant, unet, icLight, loras.map(({ path, scale }) => [path, scale])])
+  model(choice: ModelChoice, log: EngineLog): Promise<StableDiffusion> {
+    const { folder, label, loras = [], variant, unet, vae, icLight } = choice
+    const merged = loras.map(({ path, scale }) => [path, scale])
+    const key = JSON.stringify([label, folder, variant, unet, vae, icLight, merged])
     return this.#models.get(key, async () => {
       log(`Loading ${label}${loras.length > 0 ? ' with a LoRA merged in' : ''}`)
       const tokenizer = await clipVocabulary(this.registry, folder)
@@ -104,6 +108,7 @@ export class ImageEngine {
         ...(tokenizer !== undefined && { tokenizer }),
         ...(variant !== undefined && { variant }),
         ...(unet !== undefined && { unet }),
+        ...(vae !== undefined && { vae }),
         ...(icLight !== undefined && { icLight }),
         onWarning: (message) => log(message, 'WARN'),
       })
