@@ -4,14 +4,15 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setImmediate as yieldToEvents } from 'node:timers/promises'
 import { planSafetensors, readSafetensors, type SafetensorsPlan, writeBytes } from '../formats/safetensors.ts'
-import { isPlain, type WeightFile } from '../formats/stored-tensor.ts'
+import { ELEMENT_BYTES, type ElementType, isPlain, type WeightFile } from '../formats/stored-tensor.ts'
+import { float32ToFloat16 } from '../tensor/float16.ts'
 import type { DType, FloatTensor, Shape } from '../tensor/tensor.ts'
 import { blockFilter, isBlockable } from './blocked-filter.ts'
 import { CheckpointError } from './checkpoint-error.ts'
 import { type ComponentWeights, readStoredTensor, type StoredTensor } from './component-weights.ts'
 import { quantizeMatrix } from './quantized-matrix.ts'
 
-/** Where float32 bytes of a tensor lie. */
+/** Where the bytes of a tensor lie, or of a part of it. */
 export interface WeightLocation {
   /** Absolute real path. */
   readonly path: string
@@ -19,14 +20,14 @@ export interface WeightLocation {
   readonly length: number
 }
 
-/** A component's weights as float32 on disk, ready to be mapped. */
+/** A component's weights on disk, ready to be mapped: as float32, or as float16 where that was asked for. */
 export interface Weights {
   /** Component name, for messages. */
   readonly name: string
   /** Same identity, same values. */
   readonly identity: string
   /** @throws CheckpointError when the component has no such tensor */
-  locate(key: string): WeightLocation
+  locate(key: string): WeightLocation & { readonly dtype: 'float32' | 'float16' }
   /** Channels in one block of the convolutions that `locateBlocked` knows; undefined when none are blocked. */
   readonly convolutionBlock: number | undefined
   /** A convolution's weights in the blocked form (`blockFilter`); undefined where they are kept as they are. */
@@ -74,6 +75,8 @@ export interface PrepareOptions {
   readonly convolutionBlock?: number | undefined
   /** Keys of linear layers' weights that are stored in 8 bits. */
   readonly quantized?: ReadonlySet<string>
+  /** `kept`: what is stored in float16 is mapped as it lies; `all`: the other tensors become float16, too. Absent: all float32. */
+  readonly float16?: 'kept' | 'all' | undefined
   readonly edits?: WeightEdits
   /** Called after each tensor that had to be converted. */
   readonly onProgress?: (done: number, total: number) => void
@@ -95,7 +98,7 @@ const IN_USE_MILLISECONDS = 5 * 60_000
 const ABANDONED_MILLISECONDS = 24 * 3600_000
 
 /**
- * Float32 files of weights that cannot be mapped as they lie: half precision, and edited ones. A graph that casts or transposes
+ * Files of weights that cannot be mapped as they lie: of another precision than graphs compute in, and edited ones. A graph that casts or transposes
  * weights would make the runtime do it on one thread at every load and keep both copies. Float32 tensors stay in the
  * checkpoint's own files.
  */
@@ -113,11 +116,11 @@ export class WeightCache {
   }
 
   /**
-   * The weights as float32 on disk; converts what has to be converted unless an earlier call, or process, did.
+   * The weights as graphs map them; converts what has to be converted unless an earlier call, or process, did.
    * @throws CheckpointError when the cache folder cannot be written or an edit names a tensor that is not there
    */
   async prepare(weights: ComponentWeights, options: PrepareOptions = {}): Promise<Weights> {
-    const { edits, convolutionBlock, quantized } = options
+    const { edits, convolutionBlock, quantized, float16 } = options
     for (const key of edits?.keys ?? []) {
       if (!weights.tensors.has(key)) throw new CheckpointError(`${weights.name} has no tensor ${key} to edit`)
     }
@@ -128,12 +131,16 @@ export class WeightCache {
     const converted = [...weights.tensors].flatMap(([key, stored]) => {
       const tensor = { key, stored, shape: shapeOf(key, stored) }
       const isWritten =
-        edits?.keys.has(key) || needsConversion(stored) || isBlocked(tensor, convolutionBlock) || quantized?.has(key)
+        edits?.keys.has(key) ||
+        needsConversion(stored, float16) ||
+        isBlocked(tensor, convolutionBlock) ||
+        quantized?.has(key)
       return isWritten ? [tensor] : []
     })
     const identity = createHash('sha256')
       .update(JSON.stringify([FORMAT, weights.identity, edits?.identity, convolutionBlock, [...(edits?.shapes ?? [])]]))
       .update(quantized === undefined ? '' : JSON.stringify([...quantized]))
+      .update(float16 === undefined ? '' : `float16 ${float16}`)
       .digest('hex')
     const file = converted.length > 0 ? await this.#file(identity, weights.name, converted, options) : undefined
     const prepared = preparedWeights(weights, identity, file, { convolutionBlock, quantized, shapeOf })
@@ -240,10 +247,11 @@ interface WrittenTensor {
   readonly shape: Shape
 }
 
-function planOf(tensors: readonly WrittenTensor[], { quantized }: PrepareOptions): SafetensorsPlan {
+function planOf(tensors: readonly WrittenTensor[], { quantized, float16 }: PrepareOptions): SafetensorsPlan {
+  const dtype = float16 === 'all' ? 'float16' : 'float32'
   return planSafetensors(
     tensors.flatMap(({ key, shape }): (readonly [string, { readonly dtype: DType; readonly shape: Shape }])[] => {
-      if (!quantized?.has(key)) return [[key, { dtype: 'float32', shape }]]
+      if (!quantized?.has(key)) return [[key, { dtype, shape }]]
       const [out = 0, inputs = 0] = shape
       // The scales first: floats start at a multiple of their size, and after bytes they would not.
       return [
@@ -253,6 +261,8 @@ function planOf(tensors: readonly WrittenTensor[], { quantized }: PrepareOptions
     }),
   )
 }
+
+const FLOAT_TYPES: Readonly<Partial<Record<ElementType, 'float32' | 'float16'>>> = { F32: 'float32', F16: 'float16' }
 
 const scalesKey = (key: string) => `${key}:scale`
 
@@ -266,10 +276,11 @@ async function createFolder(folder: string): Promise<string> {
   return path
 }
 
-/** Anything but float32 that starts at a multiple of its size, which kernels may rely on. */
-function needsConversion(tensor: StoredTensor): boolean {
+/** Anything but the wanted floats that start at a multiple of their size, which kernels may rely on. */
+function needsConversion(tensor: StoredTensor, float16: PrepareOptions['float16']): boolean {
   if (!/^(F|BF)\d/.test(tensor.dtype)) return false
-  return tensor.dtype !== 'F32' || tensor.offset % 4 !== 0 || !isPlain(tensor)
+  const isWanted = tensor.dtype === 'F32' ? float16 !== 'all' : tensor.dtype === 'F16' && float16 !== undefined
+  return !isWanted || tensor.offset % ELEMENT_BYTES[tensor.dtype] !== 0 || !isPlain(tensor)
 }
 
 function isBlocked({ shape }: { readonly shape: Shape }, block: number | undefined): block is number {
@@ -305,8 +316,9 @@ async function writeConverted(path: string, tensors: readonly WrittenTensor[], o
 function storedParts(
   key: string,
   { data, shape }: FloatTensor,
-  { convolutionBlock, quantized }: PrepareOptions,
+  { convolutionBlock, quantized, float16 }: PrepareOptions,
 ): ArrayBufferView[] {
+  if (float16 === 'all') return [float32ToFloat16(data)]
   if (quantized?.has(key)) {
     const { values, scales } = quantizeMatrix(data, shape[0] as number, shape[1] as number)
     return [scales, values]
@@ -347,10 +359,10 @@ function preparedWeights(
       const stored = storedTensor(key)
       if (isBlockedKey(key)) throw new CheckpointError(`${key} is stored for convolutions only`)
       if (quantized?.has(key)) throw new CheckpointError(`${key} is stored for linear layers only`)
-      const place = inPreparedFile(key)
-      if (place) return place
-      if (stored.dtype !== 'F32') throw new CheckpointError(`${key} is ${stored.dtype}; a weight must be a float`)
-      return { path: stored.file.path, offset: stored.offset, length: stored.length }
+      const place = inPreparedFile(key) ?? { path: stored.file.path, offset: stored.offset, length: stored.length }
+      const dtype = FLOAT_TYPES[prepared?.tensors.get(key)?.dtype ?? stored.dtype]
+      if (!dtype) throw new CheckpointError(`${key} is ${stored.dtype}; a weight must be a float`)
+      return { ...place, dtype }
     },
     locateBlocked: (key) => (isBlockedKey(key) ? inPreparedFile(key) : undefined),
     locateQuantized(key) {

@@ -38,6 +38,8 @@ export interface OnnxNode {
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]
   readonly attributes: Readonly<Record<string, OnnxAttribute>>
+  /** Of a model that is put into float16: this node stays in float32. Not written to a file. */
+  readonly keepsFloat32?: boolean
 }
 
 export interface OnnxValueInfo {

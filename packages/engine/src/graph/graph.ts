@@ -27,6 +27,8 @@ export interface GraphOptions {
   readonly toleratesReducedPrecision?: boolean
   /** Default false. */
   readonly isPreview?: boolean
+  /** Default false. */
+  readonly fitsFloat16?: boolean
 }
 
 /**
@@ -39,6 +41,8 @@ export class Graph {
   readonly toleratesReducedPrecision: boolean
   /** Whether its pictures are only looked at, so that its sums may always be taken in another order. */
   readonly isPreview: boolean
+  /** Whether all that is computed outside of `keepingFloat32` stays below float16's largest number, 65504. */
+  readonly fitsFloat16: boolean
   /** Shapes that the checkpoint must have, by key. All weights are float32 in the graph. */
   readonly weights = new Map<string, Value>()
   readonly inputs: Value[] = []
@@ -48,9 +52,14 @@ export class Graph {
   readonly #nodes: OnnxNode[] = []
   readonly #constants = new Map<string, { readonly value: Value; readonly tensor: Tensor }>()
   readonly #nameCounts = new Map<string, number>()
+  #keepsFloat32 = false
 
-  constructor(name: string, { toleratesReducedPrecision = false, isPreview = false }: GraphOptions = {}) {
+  constructor(
+    name: string,
+    { toleratesReducedPrecision = false, isPreview = false, fitsFloat16 = false }: GraphOptions = {},
+  ) {
     this.name = name
+    this.fitsFloat16 = fitsFloat16
     this.toleratesReducedPrecision = toleratesReducedPrecision
     this.isPreview = isPreview
   }
@@ -118,8 +127,20 @@ export class Graph {
       inputs: spec.inputs.map((input) => input?.name ?? ''),
       outputs: outputs.map((output) => output.name),
       attributes: spec.attributes ?? {},
+      ...(this.#keepsFloat32 && { keepsFloat32: true }),
     })
     return outputs
+  }
+
+  /** What is appended meanwhile is computed in float32 also where the rest of the graph is in float16: it needs more digits or a larger range. */
+  keepingFloat32<T>(build: () => T): T {
+    const before = this.#keepsFloat32
+    this.#keepsFloat32 = true
+    try {
+      return build()
+    } finally {
+      this.#keepsFloat32 = before
+    }
   }
 
   /**

@@ -77,12 +77,13 @@ export function clip(x: Value, low: number, high: number): Value {
 
 function reduce(opType: string, x: Value, axis: number): Value {
   const shape = x.shape.map((d, i) => (i === axis ? 1 : d))
-  return x.graph.node(pathOf(x), {
+  const node = {
     opType,
     inputs: [x, x.graph.constant(int64([1], [axis]))],
     output: { dtype: x.dtype, shape },
     attributes: { keepdims: 1 },
-  })
+  }
+  return x.graph.keepingFloat32(() => x.graph.node(pathOf(x), node))
 }
 
 /** The mean along one axis, which stays with size 1. */

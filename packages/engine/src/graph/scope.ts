@@ -110,12 +110,13 @@ export class Scope {
     const [batch, channels] = x.shape as [number, number]
     if (elementCount(x.shape) / batch / groups > LARGEST_ROW) return this.#groupNormByLines(x, groups, epsilon)
     const rows = reshape(x, [batch, groups, -1])
-    const normalized = this.graph.node(this.path, {
+    const node = {
       opType: 'InstanceNormalization',
       inputs: [rows, this.#filled(groups, 1), this.#filled(groups, 0)],
       output: rows,
       attributes: { epsilon: { float: epsilon } },
-    })
+    }
+    const normalized = this.graph.keepingFloat32(() => this.graph.node(this.path, node))
     const perChannel = (name: string) => reshape(this.weight(name, [channels]), [channels, 1, 1])
     return add(mul(reshape(normalized, x.shape), perChannel('weight')), perChannel('bias'))
   }
@@ -124,12 +125,14 @@ export class Scope {
   #groupNormByLines(x: Value, groups: number, epsilon: number): Value {
     const [batch, channels, height, width] = x.shape as [number, number, number, number]
     const groupChannels = channels / groups
-    const lines = reshape(x, [batch, groups, groupChannels * height, width])
-    const centered = sub(lines, reduceMean(reduceMean(lines, 3), 2))
-    const variance = div(reduceMean(reduceSumSquare(centered, 3), 2), scalar(x, width))
-    const deviation = sqrt(add(variance, scalar(x, epsilon)))
-    const scale = div(reshape(this.weight('weight', [channels]), [1, groups, groupChannels, 1]), deviation)
-    const scaled = mul(reshape(centered, x.shape), reshape(scale, [batch, channels, 1, 1]))
+    const scaled = this.graph.keepingFloat32(() => {
+      const lines = reshape(x, [batch, groups, groupChannels * height, width])
+      const centered = sub(lines, reduceMean(reduceMean(lines, 3), 2))
+      const variance = div(reduceMean(reduceSumSquare(centered, 3), 2), scalar(x, width))
+      const deviation = sqrt(add(variance, scalar(x, epsilon)))
+      const scale = div(reshape(this.weight('weight', [channels]), [1, groups, groupChannels, 1]), deviation)
+      return mul(reshape(centered, x.shape), reshape(scale, [batch, channels, 1, 1]))
+    })
     return add(scaled, reshape(this.weight('bias', [channels]), [channels, 1, 1]))
   }
 

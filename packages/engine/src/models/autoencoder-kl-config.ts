@@ -17,13 +17,14 @@ export interface AutoencoderConfig {
   readonly scalingFactor: number
   readonly latentsMean: readonly number[] | null
   readonly latentsStd: readonly number[] | null
+  /** Whether its values leave float16's range, so that it runs in float32 where all else runs in float16; true unless a config denies it. */
+  readonly forceUpcast: boolean
   /** Native picture size in pixels, [height, width]. */
   readonly sampleSize: readonly [number, number]
 }
 
 /**
- * Reads the config.json of a diffusers AutoencoderKL, with that class's defaults. `force_upcast` is about half precision
- * and changes nothing here: autoencoders run in float32.
+ * Reads the config.json of a diffusers AutoencoderKL, with that class's defaults.
  * @throws ModelConfigError for a malformed field or an option that is not supported
  */
 export function parseAutoencoderConfig(json: unknown): AutoencoderConfig {
@@ -59,6 +60,7 @@ export function parseAutoencoderConfig(json: unknown): AutoencoderConfig {
     scalingFactor: fields.number('scaling_factor', 0.18215),
     latentsMean: perChannel('latents_mean'),
     latentsStd: perChannel('latents_std'),
+    forceUpcast: fields.boolean('force_upcast', true),
     sampleSize: [height, width],
   }
 }

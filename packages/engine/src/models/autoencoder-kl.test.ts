@@ -23,6 +23,7 @@ test('an empty config is AutoencoderKL with its defaults', () => {
     scalingFactor: 0.18215,
     latentsMean: null,
     latentsStd: null,
+    forceUpcast: true,
     sampleSize: [32, 32],
   })
 })

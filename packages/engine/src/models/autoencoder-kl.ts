@@ -36,7 +36,7 @@ export interface AutoencoderGraphOptions {
  */
 export function buildDecoderGraph(config: AutoencoderConfig, options: AutoencoderGraphOptions): Graph {
   const factor = checkedFactor(config, options)
-  const graph = new Graph('vae_decoder', { toleratesReducedPrecision: true })
+  const graph = new Graph('vae_decoder', { toleratesReducedPrecision: true, fitsFloat16: !config.forceUpcast })
   const { batch, height, width } = options
   const latents = graph.input('latents', 'float32', [batch, config.latentChannels, height / factor, width / factor])
   const scope = new Scope(graph)
@@ -55,7 +55,11 @@ export function buildDecoderFeaturesGraph(
   level: number,
 ): Graph {
   const factor = checkedFactor(config, options)
-  const graph = new Graph('vae_decoder_features', { toleratesReducedPrecision: true, isPreview: true })
+  const graph = new Graph('vae_decoder_features', {
+    toleratesReducedPrecision: true,
+    isPreview: true,
+    fitsFloat16: !config.forceUpcast,
+  })
   const { batch, height, width } = options
   const latents = graph.input('latents', 'float32', [batch, config.latentChannels, height / factor, width / factor])
   graph.output('features', decoderLevels(new Scope(graph), latents, config, level))
@@ -70,7 +74,7 @@ export function buildDecoderFeaturesGraph(
  */
 export function buildEncoderGraph(config: AutoencoderConfig, options: AutoencoderGraphOptions): Graph {
   checkedFactor(config, options)
-  const graph = new Graph('vae_encoder', { toleratesReducedPrecision: true })
+  const graph = new Graph('vae_encoder', { toleratesReducedPrecision: true, fitsFloat16: !config.forceUpcast })
   const { latentChannels } = config
   const image = graph.input('image', 'float32', [options.batch, config.inChannels, options.height, options.width])
   const root = new Scope(graph)

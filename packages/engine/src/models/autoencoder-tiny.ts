@@ -48,7 +48,7 @@ export function buildTinyDecoderGraph(
   config: TinyDecoderConfig,
   { batch, height, width }: { readonly batch: number; readonly height: number; readonly width: number },
 ): Graph {
-  const graph = new Graph('preview_decoder', { toleratesReducedPrecision: true, isPreview: true })
+  const graph = new Graph('preview_decoder', { toleratesReducedPrecision: true, isPreview: true, fitsFloat16: true })
   const factor = tinyFactor(config)
   const latents = graph.input('latents', 'float32', [batch, config.latentChannels, height / factor, width / factor])
   const root = new Scope(graph, 'decoder.layers')

@@ -60,7 +60,7 @@ export function buildTextEncoderGraph(
 ): Graph {
   const { batch, tokens = config.maxPositions, outputs } = options
   if (tokens > config.maxPositions) throw new RangeError(`${tokens} tokens, but ${config.maxPositions} positions`)
-  const graph = new Graph('text_encoder')
+  const graph = new Graph('text_encoder', { fitsFloat16: true })
   const root = new Scope(graph, '', layerHook?.(graph))
   const text = root.child('text_model')
   const inputIds = graph.input('input_ids', 'int64', [batch, tokens])

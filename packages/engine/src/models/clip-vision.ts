@@ -38,7 +38,7 @@ export const CLIP_VISION_RENAMES: Readonly<Record<string, string>> = {
  */
 export function buildImageEncoderGraph(config: ClipVisionConfig, options: ImageEncoderGraphOptions): Graph {
   const { batch, outputs } = options
-  const graph = new Graph('image_encoder')
+  const graph = new Graph('image_encoder', { fitsFloat16: true })
   const root = new Scope(graph)
   const vision = root.child('vision_model')
   const pixels = graph.input('pixel_values', 'float32', [batch, 3, config.imageSize, config.imageSize])

@@ -16,7 +16,7 @@ export function residualName(index: number): string {
  * [1, C, H/factor, W/factor], which `buildControlNetGraph` takes. `controlnet_conditioning_channel_order` is dealt with here.
  */
 export function buildControlImageGraph(config: ControlNetConfig, height: number, width: number): Graph {
-  const graph = new Graph('controlnet_image', { toleratesReducedPrecision: true })
+  const graph = new Graph('controlnet_image', { toleratesReducedPrecision: true, fitsFloat16: true })
   const image = graph.input('image', 'float32', [1, config.conditioningChannels, height, width])
   const ordered = config.channelOrder === 'bgr' ? reverseChannels(image) : image
   graph.output('embedding', conditioningEmbedding(new Scope(graph, 'controlnet_cond_embedding'), ordered, config))
@@ -29,7 +29,7 @@ export function buildControlImageGraph(config: ControlNetConfig, height: number,
  * block: [B, C, h, w], or [B, C, 1, 1] where the model pools globally.
  */
 export function buildControlNetGraph(config: ControlNetConfig, shape: UNetShape): Graph {
-  const graph = new Graph('controlnet', { toleratesReducedPrecision: true })
+  const graph = new Graph('controlnet', { toleratesReducedPrecision: true, fitsFloat16: true })
   const { encoder } = config
   const inputs = declareUNetInputs(graph, encoder, shape)
   const channels = (encoder.downBlocks[0] as UNetBlockConfig).channels

@@ -24,9 +24,11 @@ export function sinusoids(positions: Value, config: SinusoidConfig): Value {
     const exponent = Math.fround(Math.fround(-Math.log(MAX_PERIOD)) * i)
     return Math.exp(Math.fround(exponent / Math.fround(half - config.freqShift)))
   })
-  const angles = mul(reshape(positions, [-1, 1]), vector(positions, frequencies))
-  const parts = [sin(angles), cos(angles)]
-  return concat(config.flipSinToCos ? parts.toReversed() : parts, 1)
+  return positions.graph.keepingFloat32(() => {
+    const angles = mul(reshape(positions, [-1, 1]), vector(positions, frequencies))
+    const parts = [sin(angles), cos(angles)]
+    return concat(config.flipSinToCos ? parts.toReversed() : parts, 1)
+  })
 }
 
 /**

@@ -29,7 +29,7 @@ export function buildIPAdapterGraph(
   layers: readonly AttentionLayer[],
   { batch, length, shortcut = false }: IPAdapterGraphOptions,
 ): Graph {
-  const graph = new Graph('ip_adapter')
+  const graph = new Graph('ip_adapter', { fitsFloat16: true })
   const root = new Scope(graph)
   const tokens = imageProjection(root.child('image_proj'), config, {
     ...declareFeatures(graph, config, batch, length),

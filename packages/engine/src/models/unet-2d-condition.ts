@@ -39,7 +39,7 @@ export type UNetExtension = (graph: Graph, shape: UNetShape) => UNetHooks
  * @param extend adds the inputs and branches of adapters
  */
 export function buildUNetGraph(config: UNetConfig, shape: UNetShape, extend?: UNetExtension): Graph {
-  const graph = new Graph('unet', { toleratesReducedPrecision: true })
+  const graph = new Graph('unet', { toleratesReducedPrecision: true, fitsFloat16: true })
   const inputs = declareUNetInputs(graph, config, shape)
   const hooks = extend?.(graph, shape) ?? {}
   graph.output('noise_pred', unet2DCondition(new Scope(graph, '', hooks.layer), config, inputs, hooks))

@@ -15,14 +15,16 @@ const AUTOMATIC: Readonly<Partial<Record<NodeJS.Platform, readonly ExecutionProv
 /**
  * The provider to run on: the wanted one if it loads and computes here, else the CPU. `auto` tries the platform's own.
  * @param onNotice told in one line when a provider that was asked for by name is not to be had
+ * @param tryOut says in one line why a provider does not compute here, if it does not
  */
 export async function chooseExecutionProvider(
   wanted: ExecutionProvider | 'auto',
   onNotice: (line: string) => void,
+  tryOut: (provider: ExecutionProvider) => Promise<string | undefined> = tryProvider,
 ): Promise<ExecutionProvider> {
   const candidates = wanted === 'auto' ? (AUTOMATIC[process.platform] ?? []) : [wanted]
   for (const provider of candidates) {
-    const problem = provider === 'cpu' ? undefined : await tryProvider(provider)
+    const problem = provider === 'cpu' ? undefined : await tryOut(provider)
     if (problem === undefined) return provider
     if (wanted !== 'auto')
       onNotice(`the execution provider ${provider} is not available (${problem}): running on the CPU`)

@@ -12,8 +12,10 @@ export type OpenVinoPrecision = 'bf16' | 'f32'
 /**
  * How graphs that tolerate reduced precision run where speed counts more than the last digits:
  * - `openvino`: all of them in OpenVINO, in bfloat16 or, where the processor gains nothing from that, in float32;
- * - `int8`: in onnxruntime, linear layers with weights of 8 bits and activations quantised as they come, convolutions in float32.
+ * - `int8`: in onnxruntime, linear layers with weights of 8 bits and activations quantised as they come, convolutions in float32;
+ * - `float16`: in onnxruntime on a GPU, every graph that fits into float16's range; its CPU kernels are float32, between casts.
  */
 export type FastForm =
   | { readonly kind: 'openvino'; readonly precision: OpenVinoPrecision; readonly folders: OpenVinoFolders }
   | { readonly kind: 'int8' }
+  | { readonly kind: 'float16' }

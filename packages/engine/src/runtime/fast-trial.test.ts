@@ -15,6 +15,13 @@ test('the fastest form that computes rightly and gains enough is taken', () => {
   expect(fastestForm([exact, trial(int8, 0.97), { form: bfloat16, problem: 'it failed' }])).toBeUndefined()
 })
 
+test('float16 is taken where it computes rightly, however long the trial took', () => {
+  const float16: FastForm = { kind: 'float16' }
+  expect(fastestForm([exact, { form: float16, seconds: 1.2, error: 0.001 }])).toBe(float16)
+  expect(fastestForm([exact, { form: float16, seconds: 0.5, error: 0.1 }])).toBeUndefined()
+  expect(fastestForm([exact, { form: float16, problem: 'the adapter has no shader-f16' }])).toBeUndefined()
+})
+
 test('every form is tried; one that fails is a line', async () => {
   const trials = await tryFastForms({ threads: 1, openVino: folders })
   expect(trials.map(({ form }) => form?.kind)).toEqual([undefined, 'int8', 'openvino', 'openvino'])

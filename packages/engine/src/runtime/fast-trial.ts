@@ -9,7 +9,7 @@ import { reshape, silu, transpose } from '../graph/ops.ts'
 import { Scope } from '../graph/scope.ts'
 import { elementCount, type FloatTensor, float32, type Shape } from '../tensor/tensor.ts'
 import type { FastForm, OpenVinoFolders } from './fast-form.ts'
-import type { Session } from './session.ts'
+import type { ExecutionProvider, Session } from './session.ts'
 import { WorkerRuntime } from './worker-runtime.ts'
 
 /** What one form took and gave. */
@@ -26,7 +26,9 @@ export interface FormTrial {
 
 export interface TrialOptions {
   readonly threads?: number
-  /** OpenVINO's, where it is installed. */
+  /** Default `cpu`. */
+  readonly executionProvider?: ExecutionProvider
+  /** OpenVINO's, where it is installed; of the CPU. */
   readonly openVino?: OpenVinoFolders
 }
 
@@ -46,15 +48,14 @@ const FEATURES = 1280
  * Runs a 3×3 convolution and a linear layer of a UNet's size in every form that is there: what a processor gains from bfloat16 or from 8
  * bits, or loses, is not in any of its names.
  */
-export async function tryFastForms({ threads, openVino }: TrialOptions): Promise<FormTrial[]> {
+export async function tryFastForms(options: TrialOptions): Promise<FormTrial[]> {
   const folder = await mkdtemp(join(tmpdir(), 'darkroom-trial-'))
   const cache = new WeightCache({ folder: join(folder, 'prepared') })
-  const forms: (FastForm | undefined)[] = [undefined, { kind: 'int8' }]
-  if (openVino) for (const precision of PRECISIONS) forms.push({ kind: 'openvino', precision, folders: openVino })
   const contenders: Contender[] = []
   try {
     const weights = await writeWeights(join(folder, 'model.safetensors'))
-    for (const form of forms) contenders.push(await open(form, join(folder, 'openvino'), { weights, cache, threads }))
+    for (const form of formsFor(options))
+      contenders.push(await open(form, join(folder, 'openvino'), { weights, cache, options }))
     // In turns: another program that is busy for a second then slows all of them.
     const feeds = trialFeeds()
     for (let round = 0; round < ROUNDS; round++) for (const each of contenders) await runOnce(each, feeds)
@@ -66,8 +67,16 @@ export async function tryFastForms({ threads, openVino }: TrialOptions): Promise
   }
 }
 
+/** Float32 first: what the others are held against. */
+function formsFor({ executionProvider = 'cpu', openVino }: TrialOptions): (FastForm | undefined)[] {
+  if (executionProvider !== 'cpu') return [undefined, { kind: 'float16' }]
+  const forms: (FastForm | undefined)[] = [undefined, { kind: 'int8' }]
+  if (openVino) for (const precision of PRECISIONS) forms.push({ kind: 'openvino', precision, folders: openVino })
+  return forms
+}
+
 /**
- * The form to draw in: the fastest that computes what float32 does, within its digits.
+ * The form to draw in: the fastest that computes what float32 does, within its digits; on a GPU float16, where it is right.
  * @returns undefined where none gains anything
  */
 export function fastestForm(trials: readonly FormTrial[]): FastForm | undefined {
@@ -75,7 +84,10 @@ export function fastestForm(trials: readonly FormTrial[]): FastForm | undefined 
   let best: FormTrial | undefined = exact
   for (const trial of trials) {
     if (trial.seconds === undefined || (trial.error ?? 0) > LARGEST_ERROR) continue
-    if (trial.seconds < LEAST_GAIN * (best?.seconds ?? Number.POSITIVE_INFINITY)) best = trial
+    // On a GPU the trial's time is that of copying its tensors there and back, and half the memory is worth float16 in any case.
+    const isFasterOrSmaller =
+      trial.form?.kind === 'float16' || trial.seconds < LEAST_GAIN * (best?.seconds ?? Number.POSITIVE_INFINITY)
+    if (isFasterOrSmaller) best = trial
   }
   return best?.form
 }
@@ -92,17 +104,21 @@ interface Contender {
 interface TrialWeights {
   readonly weights: ComponentWeights
   readonly cache: WeightCache
-  readonly threads: number | undefined
+  readonly options: TrialOptions
 }
 
 /** @param work folder of the trial's own in place of OpenVINO's */
 async function open(
   form: FastForm | undefined,
   work: string,
-  { weights, cache, threads }: TrialWeights,
+  { weights, cache, options: { threads, executionProvider } }: TrialWeights,
 ): Promise<Contender> {
   const fast = form?.kind === 'openvino' ? { ...form, folders: { ...form.folders, work } } : form
-  const runtime = new WorkerRuntime({ ...(threads !== undefined && { threads }), ...(fast && { fast }) })
+  const runtime = new WorkerRuntime({
+    ...(threads !== undefined && { threads }),
+    ...(executionProvider && { executionProvider }),
+    ...(fast && { fast }),
+  })
   const contender: Contender = { form, runtime, seconds: Number.POSITIVE_INFINITY }
   try {
     const prepared = await cache.prepare(weights, await runtime.weightForm([trialGraph()]))
@@ -136,7 +152,7 @@ function trialFeeds() {
 
 /** A convolution and a linear layer of SD1.5's first block, in the shares that its arithmetic has of them. */
 function trialGraph(): Graph {
-  const graph = new Graph('trial', { toleratesReducedPrecision: true })
+  const graph = new Graph('trial', { toleratesReducedPrecision: true, fitsFloat16: true })
   const root = new Scope(graph)
   const map = silu(root.child('conv').conv2d(graph.input('x', 'float32', [1, CHANNELS, SIZE, SIZE]), CHANNELS))
   const tokens = transpose(reshape(map, [1, CHANNELS, SIZE * SIZE]), [0, 2, 1])

@@ -6,10 +6,12 @@ export class NodeChain {
   readonly nodes: OnnxNode[] = []
   readonly initializers: OnnxInitializer[] = []
   readonly #prefix: string
+  readonly #keepsFloat32: boolean
 
   /** @param form what the names say of the replacement: `unfolded` */
   constructor(node: OnnxNode, form: string) {
     this.#prefix = `${node.name}/${form}`
+    this.#keepsFloat32 = node.keepsFloat32 === true
   }
 
   nextName(): string {
@@ -23,8 +25,16 @@ export class NodeChain {
     attributes: OnnxNode['attributes'] = {},
     output = this.nextName(),
   ): string {
-    this.nodes.push({ name: output, opType, domain: '', inputs, outputs: [output], attributes })
+    const kept = this.#keepsFloat32 && { keepsFloat32: true }
+    this.nodes.push({ name: output, opType, domain: '', inputs, outputs: [output], attributes, ...kept })
     return output
+  }
+
+  /** The same of a node that stays in float32 whatever the one that it stands for does. */
+  addInFloat32(opType: string, inputs: readonly string[], attributes: OnnxNode['attributes']): string {
+    const name = this.nextName()
+    this.nodes.push({ name, opType, domain: '', inputs, outputs: [name], attributes, keepsFloat32: true })
+    return name
   }
 
   /** A constant list of int64. */

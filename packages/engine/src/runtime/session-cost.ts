@@ -39,6 +39,12 @@ export function estimateOpenVinoCost(graph: Graph, precision: OpenVinoPrecision)
   return { weightBytes: 0, workBytes: Math.ceil((precision === 'bf16' ? 0.5 : 1) * weightBytes + workBytes) }
 }
 
+/** The same in float16; single norms, which stay in float32, are within the slack. */
+export function estimateFloat16Cost(graph: Graph): SessionCost {
+  const { weightBytes, workBytes } = estimateCost(graph)
+  return { weightBytes: Math.ceil(weightBytes / 2), workBytes: Math.ceil(workBytes / 2) }
+}
+
 /**
  * What a ready-made model's session will take. Sizes of its activations are not in the file, so an allowance stands for them: detectors
  * ship as such files, and what they take is little beside what draws.

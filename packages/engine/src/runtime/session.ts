@@ -53,12 +53,12 @@ export interface RuntimeOptions {
   readonly threads?: number
   /** Default `cpu`. Operators that a provider lacks run on the CPU. */
   readonly executionProvider?: ExecutionProvider
-  /** What graphs that tolerate it run as; absent: all of them in float32, for which parity with diffusers is promised. On the CPU alone. */
+  /** What graphs that tolerate it run as; absent: all of them in float32, for which parity with diffusers is promised. */
   readonly fast?: FastForm
 }
 
 /** What to pass to `WeightCache.prepare` for graphs that run in some runtime. */
-export type WeightForm = Pick<PrepareOptions, 'convolutionBlock' | 'quantized'>
+export type WeightForm = Pick<PrepareOptions, 'convolutionBlock' | 'quantized' | 'float16'>
 
 /** Loads graphs. */
 export interface Runtime {

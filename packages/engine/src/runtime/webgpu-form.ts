@@ -43,7 +43,7 @@ class WebGpuForm {
     const byHead = (x: string, perm: readonly number[]) => add('Transpose', [add('Reshape', [x, split])], { perm })
     const scaled = add('Mul', [byHead(query, [0, 2, 1, 3]), scale])
     const scores = add('MatMul', [scaled, byHead(key, [0, 2, 3, 1])])
-    const weights = add('Softmax', [bias ? add('Add', [scores, bias]) : scores], { axis: -1 })
+    const weights = chain.addInFloat32('Softmax', [bias ? add('Add', [scores, bias]) : scores], { axis: -1 })
     const attended = add('MatMul', [weights, byHead(value, [0, 2, 1, 3])])
     const joined = this.#constant('joined', int64([3], [0, 0, -1]))
     add('Reshape', [add('Transpose', [attended], { perm: [0, 2, 1, 3] }), joined], {}, node.outputs[0])

@@ -4,6 +4,7 @@ import type { WeightLocation, Weights } from '../checkpoint/prepared-weights.ts'
 import { type ExternalData, encodeModel, type OnnxModel } from '../formats/onnx.ts'
 import type { Graph } from '../graph/graph.ts'
 import { blockConvolutions } from './blocked-convolutions.ts'
+import { float16Form } from './float16-form.ts'
 import { foldUpsampling } from './folded-upsampling.ts'
 import { quantizeLinears } from './quantized-linears.ts'
 import type { ExecutionProvider } from './session.ts'
@@ -22,6 +23,8 @@ export interface SerializeOptions {
   readonly executionProvider?: ExecutionProvider | undefined
   /** Whether convolutions of doubled maps are written as ones of the maps themselves (`foldUpsampling`). Default false. */
   readonly foldsUpsampling?: boolean
+  /** Whether the model computes in float16 where it can (`float16Form`). Default false. */
+  readonly float16?: boolean
 }
 
 /**
@@ -32,7 +35,7 @@ export interface SerializeOptions {
 export function serializeInPlace(
   graph: Graph,
   weights: Weights,
-  { executionProvider = 'cpu', foldsUpsampling = false }: SerializeOptions = {},
+  { executionProvider = 'cpu', foldsUpsampling = false, float16 = false }: SerializeOptions = {},
 ): SerializedModel {
   let folder: string | undefined
   const relative = ({ path, offset, length }: WeightLocation): ExternalData => {
@@ -58,7 +61,16 @@ export function serializeInPlace(
   )
   const blocked = blockedForm(quantized, graph, weights, foldsUpsampling)
   const own = executionProvider === 'webgpu' ? webGpuForm(blocked, (name) => graph.shapeOf(name)) : blocked
-  return { model: encodeModel(own), folder: folder ?? parse(process.cwd()).root }
+  const halved = float16 ? float16Form(asStored(own, weights, graph), graph.fitsFloat16 ? 'float16' : 'float32') : own
+  return { model: encodeModel(halved), folder: folder ?? parse(process.cwd()).root }
+}
+
+/** The model with its weights in the types that they are stored in. */
+function asStored(model: OnnxModel, weights: Weights, graph: Graph): OnnxModel {
+  const initializers = model.initializers.map((each) =>
+    graph.weights.has(each.name) ? { ...each, dtype: weights.locate(each.name).dtype } : each,
+  )
+  return { ...model, initializers }
 }
 
 /** The model with its blocked weights in convolutions that read them, those of doubled maps folded where that is wanted. */

@@ -22,7 +22,7 @@ import {
   SessionLostError,
   type WeightForm,
 } from './session.ts'
-import { estimateCost, estimateOpenVinoCost, type SessionCost } from './session-cost.ts'
+import { estimateCost, estimateFloat16Cost, estimateOpenVinoCost, type SessionCost } from './session-cost.ts'
 import type { CancelMessage, ReplyMessage, RequestMessage, SessionRequest } from './session-protocol.ts'
 import { type SerializedModel, serializeInPlace } from './weight-files.ts'
 
@@ -52,8 +52,9 @@ export class WorkerRuntime implements Runtime {
     }
     const { executionProvider = 'cpu', fast } = this.#options
     const mayReorder = graph.isPreview || (fast !== undefined && graph.toleratesReducedPrecision)
-    const foldsUpsampling = executionProvider === 'cpu' && mayReorder
-    return this.#load(graph, serializeInPlace(graph, weights, { executionProvider, foldsUpsampling }))
+    const float16 = fast?.kind === 'float16'
+    const foldsUpsampling = executionProvider === 'cpu' && mayReorder && !float16
+    return this.#load(graph, serializeInPlace(graph, weights, { executionProvider, foldsUpsampling, float16 }))
   }
 
   openModel(file: OnnxFile): Promise<Session> {
@@ -62,6 +63,8 @@ export class WorkerRuntime implements Runtime {
 
   async weightForm(graphs: readonly Graph[]): Promise<WeightForm> {
     if (graphs.some((graph) => this.#openVinoFor(graph))) return {}
+    if (this.#options.fast?.kind === 'float16')
+      return { float16: graphs.every(({ fitsFloat16 }) => fitsFloat16) ? 'all' : 'kept' }
     const convolutionBlock = await this.convolutionBlock()
     const form = convolutionBlock === undefined ? {} : { convolutionBlock }
     if (this.#options.fast?.kind !== 'int8') return form
@@ -71,7 +74,9 @@ export class WorkerRuntime implements Runtime {
 
   costOf(graph: Graph): SessionCost {
     const openVino = this.#openVinoFor(graph)
-    return openVino ? estimateOpenVinoCost(graph, openVino.precision) : estimateCost(graph)
+    if (openVino) return estimateOpenVinoCost(graph, openVino.precision)
+    const isHalved = this.#options.fast?.kind === 'float16' && graph.fitsFloat16
+    return isHalved ? estimateFloat16Cost(graph) : estimateCost(graph)
   }
 
   /**

@@ -2,10 +2,16 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { checkWeights } from '../../src/checkpoint/check-weights.ts'
-import { type KeyRenames, openComponentWeights, openWeightFile } from '../../src/checkpoint/component-weights.ts'
+import {
+  type ComponentWeights,
+  type KeyRenames,
+  openComponentWeights,
+  openWeightFile,
+} from '../../src/checkpoint/component-weights.ts'
 import { WeightCache, type Weights } from '../../src/checkpoint/prepared-weights.ts'
 import { readSafetensors, readTensor } from '../../src/formats/safetensors.ts'
 import type { Graph } from '../../src/graph/graph.ts'
+import type { FastForm } from '../../src/runtime/fast-form.ts'
 import type { ExecutionProvider } from '../../src/runtime/session.ts'
 import { WorkerRuntime } from '../../src/runtime/worker-runtime.ts'
 import { type FloatTensor, int64, type Tensor } from '../../src/tensor/tensor.ts'
@@ -49,14 +55,21 @@ export async function readConfig(folder: string): Promise<unknown> {
 
 /** Sessions of one test file; `dispose` ends them. */
 export class ModelRunner {
-  readonly #runtime = new WorkerRuntime({ threads: 1, executionProvider: TEST_DEVICE })
+  readonly #runtime: WorkerRuntime
   readonly #cache = new WeightCache()
+  readonly #isFast: boolean
+
+  /** @param fast what to compute in; absent: float32 */
+  constructor(fast?: FastForm) {
+    this.#runtime = new WorkerRuntime({ threads: 1, executionProvider: TEST_DEVICE, ...(fast && { fast }) })
+    this.#isFast = fast !== undefined
+  }
 
   /** Weights of a folder below data/, which must fit the graphs to the last key. */
   async weights(folder: string, graphs: readonly Graph[], renames: KeyRenames = {}): Promise<Weights> {
     const opened = await openComponentWeights(folder, join(DATA, folder), { renames })
     checkWeights(opened, graphs)
-    return this.#cache.prepare(opened)
+    return this.#prepare(opened, graphs)
   }
 
   /** Weights of a folder below data/ of which a graph needs a part. */
@@ -68,7 +81,11 @@ export class ModelRunner {
   async weightFile(path: string, graphs: readonly Graph[], renames: KeyRenames = {}): Promise<Weights> {
     const opened = await openWeightFile('model', path, renames)
     checkWeights(opened, graphs)
-    return this.#cache.prepare(opened)
+    return this.#prepare(opened, graphs)
+  }
+
+  async #prepare(opened: ComponentWeights, graphs: readonly Graph[]): Promise<Weights> {
+    return this.#cache.prepare(opened, this.#isFast ? await this.#runtime.weightForm(graphs) : {})
   }
 
   /** Runs a graph once. Feeds for int64 inputs may be given as float32. */

@@ -76,13 +76,19 @@ async function accelerateCuda(): Promise<void> {
   console.log(device === 'cuda' ? 'CUDA draws here: it is taken by itself, or with --device cuda.' : 'The CPU goes on.')
 }
 
-const LABELS = { int8: 'linear layers in 8 bits', bf16: 'OpenVINO in bfloat16', f32: 'OpenVINO in float32' }
+const LABELS = {
+  int8: 'linear layers in 8 bits',
+  bf16: 'OpenVINO in bfloat16',
+  f32: 'OpenVINO in float32',
+  float16: 'float16',
+}
 
 /** A line for each form: its time as a share of onnxruntime's in float32. */
 function report(trials: readonly FormTrial[]): string {
   const exact = trials[0]?.seconds
   const lines = trials.map(({ form, seconds, problem }) => {
-    const label = form === undefined ? 'onnxruntime in float32' : LABELS[form.kind === 'int8' ? 'int8' : form.precision]
+    const label =
+      form === undefined ? 'onnxruntime in float32' : LABELS[form.kind === 'openvino' ? form.precision : form.kind]
     if (seconds === undefined || exact === undefined) return `  ${label.padEnd(26)} ${problem ?? 'not tried'}`
     return `  ${label.padEnd(26)} ${(seconds * 1000).toFixed(0).padStart(6)} ms  ${(seconds / exact).toFixed(2)}`
   })

@@ -115,7 +115,8 @@ const SETTING_GROUPS = {
       standard: ({ downloads }) => bytes(downloads.budgetBytes),
     },
     DARKROOM_PREPARED_WEIGHTS_BYTES: {
-      meaning: 'float32 files made of half precision weights and merged LoRAs; the least recently used go first',
+      meaning:
+        'files of weights that graphs cannot read as they lie, and of merged LoRAs; the least recently used go first',
       standard: ({ preparedWeightsBytes }) => bytes(preparedWeightsBytes),
     },
     DARKROOM_ALLOW_MODEL_PATHS: {

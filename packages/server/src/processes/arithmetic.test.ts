@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import type { FormTrial } from '@darkroom/engine'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { installedFolder } from '../acceleration/installed-libraries.ts'
-import { librariesFolder } from '../config/config.ts'
-import { chooseArithmetic, forgetTrial, openVino } from './arithmetic.ts'
+import { type Config, librariesFolder } from '../config/config.ts'
+import { chooseArithmetic, forgetTrial, openVino, type Trials } from './arithmetic.ts'
 
 let dataFolder: string
 let notices: string[]
@@ -17,9 +17,14 @@ afterEach(() => rm(dataFolder, { recursive: true }))
 
 const choose = (
   precision: 'exact' | 'fast',
-  device: 'cpu' | 'dml' | 'coreml' = 'cpu',
+  device: Config['device'] = 'cpu',
   tryForms?: () => Promise<FormTrial[]>,
-) => chooseArithmetic({ precision, device, threads: 1, dataFolder }, (line) => notices.push(line), tryForms)
+  trials: Partial<Trials> = {},
+) =>
+  chooseArithmetic({ precision, device, threads: 1, dataFolder }, (line) => notices.push(line), {
+    ...(tryForms && { tryForms }),
+    ...trials,
+  })
 
 test('exact is float32 on the CPU, whatever is installed', async () => {
   expect(await choose('exact')).toEqual({
@@ -71,9 +76,39 @@ test('fast tries what is here once and remembers it for this machine', async () 
   expect(notices).toEqual([])
 })
 
+/** A machine whose card computes, and float16 on it rightly or not. */
+const cuda = { chooseDevice: async () => 'cuda' as const }
+const onCuda = (found: Omit<FormTrial, 'form'>) => async (): Promise<FormTrial[]> => [
+  { form: undefined, seconds: 1, error: 0 },
+  { form: { kind: 'float16' }, ...found },
+]
+
+test('exact on a GPU is float32, and fast is float16', async () => {
+  expect((await choose('exact', 'cuda', undefined, cuda)).engine).toEqual({ threads: 1, executionProvider: 'cuda' })
+  const { name, engine } = await choose('fast', 'cuda', onCuda({ seconds: 1.1, error: 0.001 }), cuda)
+  expect(name).toEqual({ device: 'cuda', precision: 'fast: float16' })
+  expect(engine).toEqual({ threads: 1, executionProvider: 'cuda', fast: { kind: 'float16' } })
+  expect(notices).toEqual([])
+})
+
+test('a GPU without float16 is two lines, and it draws in float32', async () => {
+  const lacking = onCuda({ problem: 'it needs the extension shader-f16' })
+  expect((await choose('fast', 'cuda', lacking, cuda)).name).toEqual({ device: 'cuda', precision: 'exact' })
+  expect(notices).toEqual([
+    'fast: float16 is not available (it needs the extension shader-f16)',
+    'nothing draws faster than exact here',
+  ])
+})
+
+test('what was found on one device says nothing of another', async () => {
+  await choose('fast', 'cuda', onCuda({ seconds: 1, error: 0.001 }), cuda)
+  const { name } = await choose('fast', 'cpu', trial({ exact: 1, int8: 0.5 }).run)
+  expect(name).toEqual({ device: 'cpu', precision: 'fast: linear layers in 8 bits' })
+})
+
 test('where nothing gains, or a form fails, that is a line, and failures are tried again', async () => {
   expect((await choose('fast', 'cpu', trial({ exact: 1, int8: 1 }).run)).name.precision).toBe('exact')
-  expect(notices).toEqual(['nothing draws faster than exact on this processor'])
+  expect(notices).toEqual(['nothing draws faster than exact here'])
   await forgetTrial({ dataFolder })
   const failing = trial({ exact: 1, int8: 'no such kernel' })
   for (let start = 0; start < 2; start++) await choose('fast', 'cpu', failing.run)

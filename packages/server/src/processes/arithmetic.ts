@@ -28,7 +28,7 @@ type ArithmeticConfig = Pick<Config, 'precision' | 'device' | 'threads' | 'dataF
 /** What a trial found, and on what, so that it is not made again at every start. */
 interface KnownForm {
   readonly machine: string
-  readonly form: 'exact' | 'int8' | 'bf16' | 'f32'
+  readonly form: 'exact' | 'int8' | 'bf16' | 'f32' | 'float16'
 }
 
 const NAMES: Readonly<Record<KnownForm['form'], string>> = {
@@ -36,10 +36,16 @@ const NAMES: Readonly<Record<KnownForm['form'], string>> = {
   int8: 'fast: linear layers in 8 bits',
   bf16: 'fast: OpenVINO in bfloat16',
   f32: 'fast: OpenVINO in float32',
+  float16: 'fast: float16',
 }
 
-/** Tries the forms that are here; a test gives its own. */
-type TryForms = typeof tryFastForms
+/** How devices and forms are tried; a test gives its own. */
+export interface Trials {
+  readonly chooseDevice: typeof chooseExecutionProvider
+  readonly tryForms: typeof tryFastForms
+}
+
+const TRIALS: Trials = { chooseDevice: chooseExecutionProvider, tryForms: tryFastForms }
 
 /**
  * The device and the arithmetic that a configuration asks for, as far as this machine has them, found by trying.
@@ -48,10 +54,11 @@ type TryForms = typeof tryFastForms
 export async function chooseArithmetic(
   config: ArithmeticConfig,
   onNotice: (line: string) => void,
-  tryForms: TryForms = tryFastForms,
+  trials: Partial<Trials> = {},
 ): Promise<Arithmetic> {
+  const { chooseDevice, tryForms } = { ...TRIALS, ...trials }
   const threads = config.threads ?? availableParallelism()
-  const executionProvider = await chooseExecutionProvider(config.device, onNotice)
+  const executionProvider = await chooseDevice(config.device, onNotice)
   const form = await chooseForm(config, { threads, executionProvider, tryForms }, onNotice)
   return {
     name: { device: executionProvider, precision: NAMES[nameOf(form)] },
@@ -65,24 +72,20 @@ async function chooseForm(
     threads,
     executionProvider,
     tryForms,
-  }: { readonly threads: number; readonly executionProvider: ExecutionProvider; readonly tryForms: TryForms },
+  }: { readonly threads: number; readonly executionProvider: ExecutionProvider; readonly tryForms: Trials['tryForms'] },
   onNotice: (line: string) => void,
 ): Promise<FastForm | undefined> {
   if (config.precision === 'exact') return undefined
-  if (executionProvider !== 'cpu') {
-    onNotice(`fast is of the CPU: ${executionProvider} draws as it does`)
-    return undefined
-  }
-  const openVino = await openVinoFolders(config, onNotice)
-  const machine = machineName(threads, openVino !== undefined)
+  const openVino = executionProvider === 'cpu' ? await openVinoFolders(config, onNotice) : undefined
+  const machine = machineName({ executionProvider, threads, hasOpenVino: openVino !== undefined })
   const known = await readKnownForm(config, machine)
   if (known !== undefined) return formNamed(known, openVino)
-  const trials = await tryForms({ threads, ...(openVino && { openVino }) })
+  const trials = await tryForms({ threads, executionProvider, ...(openVino && { openVino }) })
   for (const { form, problem } of trials) {
     if (problem !== undefined) onNotice(`${NAMES[nameOf(form)]} is not available (${problem})`)
   }
   const form = fastestForm(trials)
-  if (form === undefined) onNotice('nothing draws faster than exact on this processor')
+  if (form === undefined) onNotice('nothing draws faster than exact here')
   const hasFailed = trials.some(({ problem }) => problem !== undefined)
   if (!hasFailed) await writeKnownForm(config, { machine, form: nameOf(form) })
   return form
@@ -109,17 +112,26 @@ export async function openVinoFolders(
 
 function nameOf(form: FastForm | undefined): KnownForm['form'] {
   if (form === undefined) return 'exact'
-  return form.kind === 'int8' ? 'int8' : form.precision
+  return form.kind === 'openvino' ? form.precision : form.kind
 }
 
 function formNamed(name: KnownForm['form'], folders: OpenVinoFolders | undefined): FastForm | undefined {
-  if (name === 'int8') return { kind: 'int8' }
+  if (name === 'int8' || name === 'float16') return { kind: name }
   return name === 'exact' || folders === undefined ? undefined : { kind: 'openvino', precision: name, folders }
 }
 
 /** Tells apart what a trial's result depends on. */
-function machineName(threads: number, hasOpenVino: boolean): string {
-  return [cpus()[0]?.model ?? process.arch, `${threads} threads`, hasOpenVino ? OPENVINO_VERSION : '-'].join(', ')
+function machineName({
+  executionProvider,
+  threads,
+  hasOpenVino,
+}: {
+  readonly executionProvider: ExecutionProvider
+  readonly threads: number
+  readonly hasOpenVino: boolean
+}): string {
+  const processor = cpus()[0]?.model ?? process.arch
+  return [executionProvider, processor, `${threads} threads`, hasOpenVino ? OPENVINO_VERSION : '-'].join(', ')
 }
 
 async function readKnownForm(config: ArithmeticConfig, machine: string): Promise<KnownForm['form'] | undefined> {
