@@ -4,8 +4,9 @@ import { skipShapes } from '../models/skip-shapes.ts'
 import type { UNetShape } from '../models/unet-2d-condition.ts'
 import type { UNetConfig } from '../models/unet-2d-condition-config.ts'
 import type { UNetHooks } from '../models/unet-hooks.ts'
+import { defined } from '../tensor/defined.ts'
 import { interpolate } from '../tensor/interpolate.ts'
-import { concatenate, type FloatTensor, float32, rows, type Tensor } from '../tensor/tensor.ts'
+import { concatenate, dimensions, type FloatTensor, float32, rows, type Tensor } from '../tensor/tensor.ts'
 import { cropMaps, type MapWindow, scaleWindow } from '../tensor/window.ts'
 import type { UNetAdapter, UNetInput, UNetStep } from './unet-adapter.ts'
 
@@ -77,7 +78,7 @@ export class ControlNetAdapter implements UNetAdapter {
   }
 
   async feeds(input: UNetInput, { step, steps, window }: UNetStep): Promise<Record<string, Tensor>> {
-    const [batch] = input.sample.shape as [number]
+    const [batch] = dimensions(input.sample.shape, 1)
     const sums = skipShapes(this.#config, window.height, window.width).map((shape) => float32([batch, ...shape]))
     for (const control of this.#controls) {
       const isActive = step / steps >= control.start && (step + 1) / steps <= control.end
@@ -87,7 +88,7 @@ export class ControlNetAdapter implements UNetAdapter {
       const residuals = await control.model.residuals(await withTokens(seen, control.tokens), embedding)
       const mask = control.mask && cropMaps(control.mask, scaleWindow(window, control.model.factor))
       for (const [i, sum] of sums.entries()) {
-        addResidual(sum, residuals[i] as FloatTensor, this.#scale(control, i, sums.length), mask)
+        addResidual(sum, defined(residuals[i]), this.#scale(control, i, sums.length), mask)
       }
     }
     return Object.fromEntries(sums.map((sum, i) => [residualInput(i), sum]))
@@ -116,7 +117,7 @@ function residualInput(index: number): string {
 
 /** The last row: the unconditional half comes first. */
 function conditionalHalf(input: UNetInput): UNetInput {
-  const last = (tensor: FloatTensor) => rows(tensor, (tensor.shape[0] as number) - 1, tensor.shape[0] as number)
+  const last = (tensor: FloatTensor) => rows(tensor, defined(tensor.shape[0]) - 1, defined(tensor.shape[0]))
   const { sample, encoderHiddenStates, textEmbeds, timeIds } = input
   return {
     ...input,
@@ -138,7 +139,7 @@ async function withTokens(input: UNetInput, tokens: ControlTokens | undefined): 
  * mode).
  */
 function addResidual(sum: FloatTensor, residual: FloatTensor, scale: number, mask: FloatTensor | undefined): void {
-  const [, , height, width] = sum.shape as [number, number, number, number]
+  const [, , height, width] = dimensions(sum.shape, 4)
   const plane = height * width
   const residualPlane = residual.shape[2] === 1 && residual.shape[3] === 1 ? 1 : plane
   const weights = mask && interpolate(mask, height, width, 'bilinear').data
@@ -147,10 +148,10 @@ function addResidual(sum: FloatTensor, residual: FloatTensor, scale: number, mas
   const factor = Math.fround(scale)
   for (let map = 0; map < maps; map++) {
     for (let i = 0; i < plane; i++) {
-      const value = residual.data[map * residualPlane + (residualPlane === 1 ? 0 : i)] as number
+      const value = defined(residual.data[map * residualPlane + (residualPlane === 1 ? 0 : i)])
       const to = first + map * plane + i
-      const weight = weights ? (weights[i] as number) : 1
-      sum.data[to] = (sum.data[to] as number) + Math.fround(value * factor) * weight
+      const weight = weights ? defined(weights[i]) : 1
+      sum.data[to] = defined(sum.data[to]) + Math.fround(value * factor) * weight
     }
   }
 }

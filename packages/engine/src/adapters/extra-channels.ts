@@ -1,4 +1,4 @@
-import { concatenate, type FloatTensor } from '../tensor/tensor.ts'
+import { concatenate, dimensions, type FloatTensor } from '../tensor/tensor.ts'
 import { cropMaps } from '../tensor/window.ts'
 import type { UNetAdapter } from './unet-adapter.ts'
 
@@ -6,7 +6,9 @@ import type { UNetAdapter } from './unet-adapter.ts'
 export function extraChannels(channels: FloatTensor): UNetAdapter {
   return {
     variant: '',
-    channels: ({ sample }, { window }) =>
-      concatenate(new Array<FloatTensor>(sample.shape[0] as number).fill(cropMaps(channels, window))),
+    channels: ({ sample }, { window }) => {
+      const [batch] = dimensions(sample.shape, 1)
+      return concatenate(new Array<FloatTensor>(batch).fill(cropMaps(channels, window)))
+    },
   }
 }

@@ -4,6 +4,7 @@ import { type AttentionLayer, attentionLayers, levelSizes } from '../models/atte
 import type { UNetShape } from '../models/unet-2d-condition.ts'
 import type { UNetConfig } from '../models/unet-2d-condition-config.ts'
 import type { UNetHooks } from '../models/unet-hooks.ts'
+import { defined } from '../tensor/defined.ts'
 import { concatenate, DYNAMIC, type FloatTensor, type Tensor } from '../tensor/tensor.ts'
 import { cropMaps, scaleWindow } from '../tensor/window.ts'
 import { maskForQueries } from './image-prompt-mask.ts'
@@ -82,7 +83,7 @@ export class ImagePromptAdapter implements UNetAdapter {
     for (const [i, group] of this.#groups.entries()) {
       const halves = input.sample.shape[0] === 1 ? [group.positive] : [await group.negative(), group.positive]
       for (const path of this.#layers.keys()) {
-        const of = (part: 'key' | 'value') => concatenate(halves.map((half) => half.get(path)?.[part] as FloatTensor))
+        const of = (part: 'key' | 'value') => concatenate(halves.map((half) => defined(half.get(path)?.[part])))
         feeds[promptInput(i, path, 'key')] = of('key')
         feeds[promptInput(i, path, 'value')] = of('value')
       }

@@ -1,5 +1,6 @@
+import { defined } from '../tensor/defined.ts'
 import { interpolate } from '../tensor/interpolate.ts'
-import { type FloatTensor, float32 } from '../tensor/tensor.ts'
+import { dimensions, type FloatTensor, float32 } from '../tensor/tensor.ts'
 
 /**
  * A picture's mask for an attention over `queries` places. `bicubic` is diffusers' IPAdapterMaskProcessor.downsample: its height follows from
@@ -16,18 +17,18 @@ export function maskForQueries(mask: FloatTensor, queries: number, resampling: '
 }
 
 function bicubicMask(mask: FloatTensor, queries: number): Float32Array {
-  const [height, width] = mask.shape as [number, number]
+  const [height, width] = dimensions(mask.shape, 2)
   const rows = Math.max(1, Math.trunc(Math.sqrt(queries / (width / height))))
   const maskHeight = rows + (queries % rows === 0 ? 0 : 1)
   return interpolate(mask, maskHeight, Math.floor(queries / maskHeight), 'bicubic').data
 }
 
 function nearestMask({ shape, data }: FloatTensor, queries: number): Float32Array {
-  const [height, width] = shape as [number, number]
+  const [height, width] = dimensions(shape, 2)
   const ratio = Math.sqrt((height * width) / queries)
   const columns = Math.floor(width / ratio)
   return Float32Array.from({ length: columns * Math.floor(height / ratio) }, (_, i) => {
     const [y, x] = [Math.floor(Math.floor(i / columns) * ratio), Math.floor((i % columns) * ratio)]
-    return data[y * width + x] as number
+    return defined(data[y * width + x])
   })
 }

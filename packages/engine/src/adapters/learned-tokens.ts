@@ -1,4 +1,4 @@
-import { concatenate, type FloatTensor, float32, int64, type Tensor } from '../tensor/tensor.ts'
+import { concatenate, dimensions, type FloatTensor, float32, int64, type Tensor } from '../tensor/tensor.ts'
 import type { TokenVectors } from './textual-inversion.ts'
 
 /** Vectors of tokens that a text encoder's table does not have, fed to its graph beside the ids (`insertsEmbeddings`). */
@@ -23,7 +23,7 @@ export class LearnedTokens {
 
   /** Inputs of the graph for one prompt. The learned tokens' own ids are not in the table: the first row stands in, and counts nothing. */
   feeds(ids: readonly number[]): Readonly<Record<'input_ids' | 'inserted' | 'keep', Tensor>> {
-    const [count, width] = this.#table.shape as [number, number]
+    const [count, width] = dimensions(this.#table.shape, 2)
     const inserted = float32([1, ids.length, width])
     const keep = float32([1, ids.length, 1], new Float32Array(ids.length).fill(1))
     const known = ids.map((id, position) => {

@@ -1,8 +1,9 @@
 import type { Graph, Value } from '../graph/graph.ts'
 import { add } from '../graph/ops.ts'
 import type { Layer, LayerHook } from '../graph/scope.ts'
+import { defined } from '../tensor/defined.ts'
 import type { LastingFeeds } from '../tensor/lasting-feeds.ts'
-import { DYNAMIC, elementCount, type FloatTensor, float32, type Shape } from '../tensor/tensor.ts'
+import { DYNAMIC, dimensions, elementCount, type FloatTensor, float32, type Shape } from '../tensor/tensor.ts'
 import type { LayerChange } from './lora-delta.ts'
 import type { LoraComponent } from './lora-keys.ts'
 import type { UNetAdapter } from './unet-adapter.ts'
@@ -16,7 +17,7 @@ export function recordLayers(): { readonly shapes: LayerShapes; readonly hook: L
   return {
     shapes,
     hook({ path, x, y, convolution }) {
-      shapes.set(path, [y.shape[1] as number, x.shape[1] as number, ...(convolution?.kernel_shape ?? [])])
+      shapes.set(path, [defined(y.shape[1]), defined(x.shape[1]), ...(convolution?.kernel_shape ?? [])])
       return y
     },
   }
@@ -104,9 +105,9 @@ function factorShapes([out, ...rest]: Shape, rank: number): readonly [down: Shap
 
 /** Two matrix products; the second adds to the layer's result in the same kernel. */
 function linearBranch(graph: Graph, { path, x, y }: Layer): Value {
-  const [rows, features] = x.shape as [number, number]
+  const [rows, features] = dimensions(x.shape, 2)
   const down = graph.input(downName(path), 'float32', [DYNAMIC, features])
-  const up = graph.input(upName(path), 'float32', [y.shape[1] as number, DYNAMIC])
+  const up = graph.input(upName(path), 'float32', [defined(y.shape[1]), DYNAMIC])
   const low = graph.node(`lora/${path}`, {
     opType: 'Gemm',
     inputs: [x, down],
@@ -123,8 +124,8 @@ function linearBranch(graph: Graph, { path, x, y }: Layer): Value {
 
 function convolutionBranch(graph: Graph, { path, x, y, convolution }: Layer): Value {
   const kernel = convolution?.kernel_shape ?? [1, 1]
-  const [batch, channels, ...size] = y.shape as [number, number, number, number]
-  const down = graph.input(downName(path), 'float32', [DYNAMIC, x.shape[1] as number, ...kernel])
+  const [batch, channels, ...size] = dimensions(y.shape, 4)
+  const down = graph.input(downName(path), 'float32', [DYNAMIC, defined(x.shape[1]), ...kernel])
   const up = graph.input(upName(path), 'float32', [channels, DYNAMIC, 1, 1])
   const low = graph.node(`lora/${path}`, {
     opType: 'Conv',

@@ -35,6 +35,8 @@ describe('what fits a weight', () => {
     [lowRank([0, 3], [4, 0]), [4, 3], 'a rank of 0 is not between 1 and 4096'],
     [lowRank([9000, 3], [4, 9000]), [4, 3], 'a rank of 9000 is not between 1 and 4096'],
     [lowRank([3], [4]), [4, 3], 'factors [4] and [3] do not fit the weight [4,3]'],
+    [lowRank([], [4, 2]), [4, 3], 'factors [4,2] and [] do not fit the weight [4,3]'],
+    [lowRank([2, 3], [4, 2], [2, 2]), [4], 'factors [4,2], [2,2] and [2,3] do not fit the weight [4]'],
     [lowRank([2, 3], [4, 2]), [4], 'factors [4,2] and [2,3] do not fit the weight [4]'],
     [lowRank([2, 3], [4, 2], [2, 2, 3, 3]), [4, 3], 'factors [4,2], [2,2,3,3] and [2,3] do not fit the weight [4,3]'],
     [change({ kind: 'full', difference: [3, 4] }), [4, 3], 'a difference [3,4] does not fit the weight [4,3]'],

@@ -1,3 +1,4 @@
+import { defined } from '../tensor/defined.ts'
 import { elementCount, type Shape } from '../tensor/tensor.ts'
 import { normsByRow } from './lora-delta.ts'
 import type { FactorPair, KroneckerFactor, WeightChange } from './lora-weight-change.ts'
@@ -17,7 +18,7 @@ export function branchRank({ form, magnitude }: WeightChange<Shape>): number | u
   if (magnitude) return undefined
   if (form.kind === 'low-rank') return form.mid ? form.mid[0] : form.down[0]
   if (form.kind !== 'loha' || form.first.core || form.second.core) return undefined
-  const rank = (form.first.b[0] as number) * (form.second.b[0] as number)
+  const rank = defined(form.first.b[0]) * defined(form.second.b[0])
   return rank <= MAX_BRANCH_RANK ? rank : undefined
 }
 
@@ -45,7 +46,7 @@ export function misfit(change: WeightChange<Shape>, weight: Shape): string | und
 }
 
 function formMisfit({ form }: WeightChange<Shape>, weight: Shape): string | undefined {
-  const wanted = { rows: weight[0] as number, columns: elementCount(weight.slice(1)) }
+  const wanted = { rows: weight[0] ?? 1, columns: elementCount(weight.slice(1)) }
   switch (form.kind) {
     case 'full':
       return String(squeezed(form.difference)) === String(squeezed(weight))
@@ -57,12 +58,12 @@ function formMisfit({ form }: WeightChange<Shape>, weight: Shape): string | unde
       if (mid ? !tuckerFits(down, up, mid, weight) : !plainFits(down, up, weight)) {
         return `${shapes} do not fit the weight [${weight}]`
       }
-      return rankProblem(down[0] as number)
+      return rankProblem(defined(down[0]))
     }
     case 'loha': {
       const sizes = [pairSize(form.first), pairSize(form.second)]
       const fits = sizes.every((size) => size?.rows === wanted.rows && size.columns === wanted.columns)
-      return fits ? rankProblem(form.first.b[0] as number) : `LoHa factors do not fit the weight [${weight}]`
+      return fits ? rankProblem(defined(form.first.b[0])) : `LoHa factors do not fit the weight [${weight}]`
     }
     case 'lokr': {
       const [first, second] = [kroneckerSize(form.first), kroneckerSize(form.second)]
@@ -78,13 +79,13 @@ function rankProblem(rank: number): string | undefined {
 }
 
 function plainFits(down: Shape, up: Shape, weight: Shape): boolean {
-  const rank = down[0] as number
+  const [rank = 0] = down
   return (
     down.length >= 2 &&
     up.length >= 2 &&
     up[0] === weight[0] &&
     up[1] === rank &&
-    elementCount(up) === (weight[0] as number) * rank &&
+    elementCount(up) === (weight[0] ?? 1) * rank &&
     elementCount(down) === rank * elementCount(weight.slice(1)) &&
     (down.length === 2 || weight.length === 2 || String(down.slice(1)) === String(weight.slice(1)))
   )
@@ -100,8 +101,8 @@ function tuckerFits(down: Shape, up: Shape, mid: Shape, weight: Shape): boolean 
     up[0] === weight[0] &&
     outer >= 1 &&
     outer <= MAX_RANK &&
-    elementCount(up) === (weight[0] as number) * outer &&
-    elementCount(down) === inner * (weight[1] as number) &&
+    elementCount(up) === (weight[0] ?? 1) * outer &&
+    elementCount(down) === inner * (weight[1] ?? 1) &&
     String(squeezed(kernel)) === String(squeezed(weight.slice(2)))
   )
 }

@@ -6,7 +6,7 @@ import { readSafetensors } from '../formats/safetensors.ts'
 import type { TensorEntry, WeightFile } from '../formats/stored-tensor.ts'
 import { BARE_TENSOR, namedTensors, readTorchFile } from '../formats/torch-file.ts'
 import { startsAsTorchFile } from '../formats/weight-file.ts'
-import { allFinite, elementCount, type FloatTensor, float32, rows } from '../tensor/tensor.ts'
+import { allFinite, dimensions, elementCount, type FloatTensor, float32, rows } from '../tensor/tensor.ts'
 
 export type TextEncoderName = 'text_encoder' | 'text_encoder_2'
 
@@ -144,7 +144,7 @@ export function tokenVectors(
   const named = matrices.find((matrix) => matrix.component === component)
   const found = named ?? matrices.find(({ component: own, vectors }) => own === undefined && vectors.shape[1] === width)
   if (!found) return []
-  const [count, ownWidth] = found.vectors.shape as [number, number]
+  const [count, ownWidth] = dimensions(found.vectors.shape, 2)
   if (ownWidth !== width) {
     throw new CheckpointError(
       `${source} has vectors of ${ownWidth} numbers for ${component}, which takes ${width}; the embedding is for another base model`,

@@ -1,4 +1,5 @@
-import type { Shape } from '../tensor/tensor.ts'
+import { defined } from '../tensor/defined.ts'
+import { dimensions, type Shape } from '../tensor/tensor.ts'
 
 /**
  * Whether a convolution's weights [O, I, kh, kw] have onnxruntime's blocked CPU form (NCHWc, MLAS's `OIHWBiBo` and `OIHWBo` in
@@ -22,14 +23,14 @@ export function readsPlainMap(inChannels: number, block: number): boolean {
  * @param block of weights in the blocked form; undefined for [O, I, kh, kw]
  */
 export function filterMemory(shape: Shape, block: number | undefined): Shape {
-  const [outChannels, inChannels, height, width] = shape as readonly [number, number, number, number]
+  const [outChannels, inChannels, height, width] = dimensions(shape, 4)
   const inner = block === undefined ? 1 : readsPlainMap(inChannels, block) ? block : block * block
   return [(outChannels * inChannels) / inner, height, width, inner]
 }
 
 /** Weights [O, I, kh, kw] as [O/b, I/b, kh, kw, b in, b out], or [O/b, I, kh, kw, b out] for few input channels; same size. */
 export function blockFilter(values: Float32Array, shape: Shape, block: number): Float32Array {
-  const [outChannels, inChannels, height, width] = shape as readonly [number, number, number, number]
+  const [outChannels, inChannels, height, width] = dimensions(shape, 4)
   const inBlock = readsPlainMap(inChannels, block) ? 1 : block
   const area = height * width
   const out = new Float32Array(values.length)
@@ -40,7 +41,7 @@ export function blockFilter(values: Float32Array, shape: Shape, block: number): 
         for (let i = inStart; i < inStart + inBlock; i++) {
           let from = (outStart * inChannels + i) * area + point
           for (let end = next + block; next < end; next++) {
-            out[next] = values[from] as number
+            out[next] = defined(values[from])
             from += inChannels * area
           }
         }

@@ -1,8 +1,10 @@
 /** Single-file checkpoints (Civitai's and the original releases) and files of one model, seen as diffusers folders. */
+
 import { createHash } from 'node:crypto'
 import { access } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { WeightFile } from '../formats/stored-tensor.ts'
+import { defined } from '../tensor/defined.ts'
 import { CheckpointError } from './checkpoint-error.ts'
 import type { Checkpoint, CheckpointOptions, Component } from './component.ts'
 import { identityOf, type KeyRenames, readLinkedFile, type StoredTensor } from './component-weights.ts'
@@ -99,7 +101,7 @@ export async function openSingleFile(path: string, options: CheckpointOptions = 
   const { file, parts, source } = opened
   const family = FAMILIES[familyOf(file, parts, source)]
   const folder = dirname(path)
-  const components = new Map(Object.keys(family.parts).map((name) => [name, CLASSES[name] as string]))
+  const components = new Map(Object.keys(family.parts).map((name) => [name, defined(CLASSES[name])]))
   const tokenizers = await findTokenizers(Object.keys(family.tokenizers), options.tokenizer, folder)
   for (const name of Object.keys(family.tokenizers)) components.set(name, 'CLIPTokenizer')
   components.set('scheduler', String(family.scheduler._class_name))

@@ -1,5 +1,7 @@
 /** Reads tar archives: ustar, with the long names of GNU and pax (POSIX.1-2001, "ustar Interchange Format" and "pax Header Block"). */
 
+import { defined } from '../tensor/defined.ts'
+
 export interface TarEntry {
   readonly name: string
   readonly kind: 'file' | 'folder' | 'link' | 'device'
@@ -44,7 +46,7 @@ export function* readTar(file: Uint8Array, damaged: (reason: string) => Error): 
     if (!Number.isSafeInteger(size) || size < 0 || start + size > file.length) throw damaged('its end is missing')
     position = start + Math.ceil(size / BLOCK) * BLOCK
     const data = file.subarray(start, start + size)
-    const flag = String.fromCharCode(header[156] as number)
+    const flag = String.fromCharCode(defined(header[156]))
     if (flag === GNU_LONG_NAME) longName = text(data, 0, data.length)
     else if (flag === PAX) longName = paxPath(data) ?? longName
     else if (flag !== PAX_GLOBAL && flag !== GNU_LONG_LINK) {
@@ -83,7 +85,7 @@ function hasChecksum(header: Uint8Array): boolean {
 
 /** Octal digits, or GNU's binary form for sizes beyond 8 GB. */
 function number(header: Uint8Array, start: number, length: number): number {
-  if (((header[start] as number) & 0x80) !== 0) {
+  if ((defined(header[start]) & 0x80) !== 0) {
     return header.subarray(start + 1, start + length).reduce((value, byte) => value * 256 + byte, 0)
   }
   const digits = text(header, start, length).trim()

@@ -1,5 +1,7 @@
 /** Files of torch.save (`.bin`, `.pt`, `.ckpt`, `.pth`), read without Python: torch/serialization.py describes both forms. */
+
 import { type FileHandle, open } from 'node:fs/promises'
+import { defined } from '../tensor/defined.ts'
 import { PickleProblem, storageOfId } from './pickle-globals.ts'
 import { readPickle } from './pickle-machine.ts'
 import { PickledObject, PickledStorage, PickledTensor, type PickleValue } from './pickle-values.ts'
@@ -28,7 +30,7 @@ const LEGACY_PROTOCOL = 1001
  */
 export function isTorchFile(start: Uint8Array): boolean {
   const head = Buffer.from(start)
-  const isPickle = head[0] === 0x80 && [2, 3, 4, 5].includes(head[1] as number)
+  const isPickle = head[0] === 0x80 && [2, 3, 4, 5].includes(defined(head[1]))
   return (isPickle || head.toString('latin1', 0, 4) === 'PK\x03\x04') && head.toString('latin1', 8, 9) !== '{'
 }
 

@@ -2,7 +2,8 @@
  * ONNX operators on values, with the shape each result has. Nodes are named after the value they extend, so a profile or
  * an error message of the runtime says which layer it speaks of.
  */
-import { DYNAMIC, elementCount, float32, int64, type Shape } from '../tensor/tensor.ts'
+import { defined } from '../tensor/defined.ts'
+import { DYNAMIC, dimensions, elementCount, float32, int64, type Shape } from '../tensor/tensor.ts'
 import type { NodeSpec, Value } from './graph.ts'
 
 /** Where a value belongs: `resnets.1` for the node `resnets.1/Add` and for the weight `resnets.1.bias`. */
@@ -108,7 +109,7 @@ export function reshape(x: Value, shape: Shape): Value {
 }
 
 export function transpose(x: Value, perm: readonly number[]): Value {
-  const shape = perm.map((axis) => x.shape[axis] as number)
+  const shape = perm.map((axis) => defined(x.shape[axis]))
   return x.graph.node(pathOf(x), {
     opType: 'Transpose',
     inputs: [x],
@@ -120,7 +121,7 @@ export function transpose(x: Value, perm: readonly number[]): Value {
 export function concat(values: readonly Value[], axis: number): Value {
   const [first] = values
   if (!first) throw new Error('nothing to concatenate')
-  const shape = first.shape.map((d, i) => (i === axis ? values.reduce((sum, v) => sum + (v.shape[i] as number), 0) : d))
+  const shape = first.shape.map((d, i) => (i === axis ? values.reduce((sum, v) => sum + defined(v.shape[i]), 0) : d))
   return first.graph.node(pathOf(first), {
     opType: 'Concat',
     inputs: values,
@@ -131,7 +132,7 @@ export function concat(values: readonly Value[], axis: number): Value {
 
 /** Splits an axis into `parts` equal pieces. */
 export function split(x: Value, parts: number, axis: number): Value[] {
-  const size = (x.shape[axis] as number) / parts
+  const size = defined(x.shape[axis]) / parts
   const shape = x.shape.map((d, i) => (i === axis ? size : d))
   return x.graph.nodes(pathOf(x), {
     opType: 'Split',
@@ -169,7 +170,7 @@ export function gather(table: Value, indices: Value): Value {
 
 /** Zero padding of a [B, C, H, W] map on the right and at the bottom. */
 export function padRightBottom(x: Value, right: number, bottom: number): Value {
-  const [b, c, h, w] = x.shape as [number, number, number, number]
+  const [b, c, h, w] = dimensions(x.shape, 4)
   const pads = x.graph.constant(int64([8], [0, 0, 0, 0, 0, 0, bottom, right]))
   return x.graph.node(pathOf(x), {
     opType: 'Pad',
@@ -191,7 +192,7 @@ export function upsampleNearest(x: Value, height: number, width: number): Value 
 
 /** torch's pixel_shuffle: [B, C·n², h, w] → [B, C, n·h, n·w], groups of n² channels spread over n×n pixels. */
 export function pixelShuffle(x: Value, n: number): Value {
-  const [batch, channels, height, width] = x.shape as [number, number, number, number]
+  const [batch, channels, height, width] = dimensions(x.shape, 4)
   return x.graph.node(pathOf(x), {
     opType: 'DepthToSpace',
     inputs: [x],
@@ -211,7 +212,7 @@ export function multiHeadAttention(q: Value, k: Value, v: Value, heads: number, 
     opType: 'MultiHeadAttention',
     domain: 'com.microsoft',
     inputs: [q, k, v, undefined, undefined, ...(bias ? [bias] : [])],
-    output: { dtype: q.dtype, shape: [...q.shape.slice(0, 2), v.shape[2] as number] },
+    output: { dtype: q.dtype, shape: [...q.shape.slice(0, 2), defined(v.shape[2])] },
     attributes: { num_heads: heads },
   })
 }

@@ -1,4 +1,5 @@
-import { DYNAMIC, elementCount, float32, type Shape } from '../tensor/tensor.ts'
+import { defined } from '../tensor/defined.ts'
+import { DYNAMIC, dimensions, elementCount, float32, type Shape } from '../tensor/tensor.ts'
 import type { Graph, Value } from './graph.ts'
 import { add, div, mul, reduceMean, reduceSumSquare, reshape, scalar, sqrt, sub } from './ops.ts'
 
@@ -65,7 +66,7 @@ export class Scope {
    * it lies (transB) and adds the bias in the same kernel; a MatMul would need the matrix transposed at load.
    */
   linear(x: Value, outFeatures: number, options: { readonly bias?: boolean } = {}): Value {
-    const inFeatures = x.shape.at(-1) as number
+    const inFeatures = defined(x.shape.at(-1))
     const weight = this.weight('weight', [outFeatures, inFeatures])
     const rows = x.shape.includes(DYNAMIC) ? DYNAMIC : elementCount(x.shape) / inFeatures
     const flat = x.shape.length === 2 ? x : reshape(x, [rows, inFeatures])
@@ -82,7 +83,7 @@ export class Scope {
   /** torch.nn.Conv2d: x [B, C, H, W] → [B, outChannels, H', W']. */
   conv2d(x: Value, outChannels: number, options: Conv2dOptions = {}): Value {
     const { kernel = 3, stride = 1, padding = kernel >> 1, bias = true } = options
-    const [batch, channels, height, width] = x.shape as [number, number, number, number]
+    const [batch, channels, height, width] = dimensions(x.shape, 4)
     const outSize = (size: number) => Math.floor((size + 2 * padding - kernel) / stride) + 1
     const convolution = {
       kernel_shape: [kernel, kernel],
@@ -107,7 +108,7 @@ export class Scope {
    * meaning between opsets and has no CPU kernel.
    */
   groupNorm(x: Value, groups: number, epsilon: number): Value {
-    const [batch, channels] = x.shape as [number, number]
+    const [batch, channels] = dimensions(x.shape, 2)
     if (elementCount(x.shape) / batch / groups > LARGEST_ROW) return this.#groupNormByLines(x, groups, epsilon)
     const rows = reshape(x, [batch, groups, -1])
     const node = {
@@ -123,7 +124,7 @@ export class Scope {
 
   /** The same with mean and variance taken of each image line first. */
   #groupNormByLines(x: Value, groups: number, epsilon: number): Value {
-    const [batch, channels, height, width] = x.shape as [number, number, number, number]
+    const [batch, channels, height, width] = dimensions(x.shape, 4)
     const groupChannels = channels / groups
     const scaled = this.graph.keepingFloat32(() => {
       const lines = reshape(x, [batch, groups, groupChannels * height, width])
@@ -138,7 +139,7 @@ export class Scope {
 
   /** torch.nn.LayerNorm over the last axis. */
   layerNorm(x: Value, epsilon = 1e-5): Value {
-    const features = x.shape.at(-1) as number
+    const features = defined(x.shape.at(-1))
     return this.graph.node(this.path, {
       opType: 'LayerNormalization',
       inputs: [x, this.weight('weight', [features]), this.weight('bias', [features])],

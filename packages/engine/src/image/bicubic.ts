@@ -1,3 +1,5 @@
+import { defined } from '../tensor/defined.ts'
+
 /** One axis of the result: four source places and weights for each. */
 interface Taps {
   readonly places: Int32Array
@@ -44,7 +46,7 @@ export function resizeBicubic(
     for (let x = 0; x < to.width; x++) {
       let sum = 0
       for (let k = x * 4; k < x * 4 + 4; k++) {
-        sum += (data[y * from.width + (columns.places[k] as number)] as number) * (columns.weights[k] as number)
+        sum += defined(data[y * from.width + defined(columns.places[k])]) * defined(columns.weights[k])
       }
       wide[y * to.width + x] = sum
     }
@@ -54,7 +56,7 @@ export function resizeBicubic(
     for (let x = 0; x < to.width; x++) {
       let sum = 0
       for (let k = y * 4; k < y * 4 + 4; k++) {
-        sum += (wide[(rows.places[k] as number) * to.width + x] as number) * (rows.weights[k] as number)
+        sum += defined(wide[defined(rows.places[k]) * to.width + x]) * defined(rows.weights[k])
       }
       out[y * to.width + x] = sum
     }

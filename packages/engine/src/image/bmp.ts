@@ -1,4 +1,6 @@
 /** Reads Windows and OS/2 bitmaps (BITMAPCOREHEADER to BITMAPV5HEADER), and the bitmaps inside icons. */
+
+import { defined } from '../tensor/defined.ts'
 import type { RgbImage } from './rgb-image.ts'
 
 /** Where each colour lies in a pixel. */
@@ -170,7 +172,7 @@ function packedIndices(file: Uint8Array, header: BmpHeader): Uint8Array {
   for (let row = 0; row < height; row++) {
     const [from, to] = [pixelOffset + row * stride, targetRow(header, row) * width]
     for (let x = 0; x < width; x++) {
-      const byte = file[from + Math.floor(x / perByte)] as number
+      const byte = defined(file[from + Math.floor(x / perByte)])
       indices[to + x] = (byte >> (8 - bits - (x % perByte) * bits)) & (2 ** bits - 1)
     }
   }
@@ -210,7 +212,7 @@ function indexed({ width, height, palette }: BmpHeader, indices: Uint8Array): Rg
   const data = new Uint8Array(width * height * 3)
   // A plain loop: 64 million pixels take 0.2 s so, and ten times that with a view of the palette for each.
   for (let i = 0, to = 0; i < indices.length; i++) {
-    const from = (indices[i] as number) * 3
+    const from = defined(indices[i]) * 3
     data[to++] = palette[from] ?? 0
     data[to++] = palette[from + 1] ?? 0
     data[to++] = palette[from + 2] ?? 0

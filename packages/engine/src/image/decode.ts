@@ -1,5 +1,6 @@
 import sharp, { type Metadata } from 'sharp'
 import { EngineError } from '../errors/engine-error.ts'
+import { defined } from '../tensor/defined.ts'
 import { bmpSize, decodeBmp, decodeIconBitmap, iconBitmapSize } from './bmp.ts'
 import { greyToRgb } from './grey.ts'
 import { largestIconPicture } from './icon.ts'
@@ -120,8 +121,8 @@ function cmykToRgb(data: Uint8Array, channels: number): Uint8Array {
   const pixels = data.length / channels
   const rgb = new Uint8ClampedArray(pixels * 3)
   for (let i = 0; i < pixels; i++) {
-    const light = 255 - (data[i * channels + 3] as number)
-    for (let c = 0; c < 3; c++) rgb[i * 3 + c] = light - divide255((data[i * channels + c] as number) * light)
+    const light = 255 - defined(data[i * channels + 3])
+    for (let c = 0; c < 3; c++) rgb[i * 3 + c] = light - divide255(defined(data[i * channels + c]) * light)
   }
   return new Uint8Array(rgb.buffer)
 }

@@ -3,6 +3,7 @@
  * learnt its edges. Lines are 8-connected, nothing is antialiased; what leaves the canvas is cut off as OpenCV cuts it.
  */
 
+import { defined } from '../tensor/defined.ts'
 import { roundHalfEven } from '../tensor/round-half-even.ts'
 import type { RgbImage } from './rgb-image.ts'
 
@@ -32,11 +33,11 @@ export function ellipsePolygon(centre: Point, axes: readonly [number, number], a
   let turned = angle
   while (turned < 0) turned += 360
   while (turned > 360) turned -= 360
-  const [cos, sin] = [SINES[450 - turned] as number, SINES[turned] as number]
+  const [cos, sin] = [defined(SINES[450 - turned]), defined(SINES[turned])]
   const points: Point[] = []
   for (let degrees = 0; degrees <= 360; degrees++) {
-    const along = axes[0] * (SINES[450 - degrees] as number)
-    const across = axes[1] * (SINES[degrees] as number)
+    const along = axes[0] * defined(SINES[450 - degrees])
+    const across = axes[1] * defined(SINES[degrees])
     const x = roundHalfEven(centre.x + along * cos - across * sin)
     const y = roundHalfEven(centre.y + along * sin + across * cos)
     const last = points.at(-1)

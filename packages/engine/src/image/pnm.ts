@@ -1,5 +1,6 @@
 /** Reads Netpbm's pictures P1 to P6 (pbm, pgm, ppm; as text and binary): http://netpbm.sourceforge.net/doc/ */
 
+import { defined } from '../tensor/defined.ts'
 import { roundHalfEven } from '../tensor/round-half-even.ts'
 import type { RgbImage } from './rgb-image.ts'
 
@@ -33,13 +34,13 @@ export function decodePnm(file: Uint8Array): RgbImage {
     : (value: number) => (largest === 255 ? value : Math.min(255, roundHalfEven((value / largest) * 255)))
   const data = new Uint8Array(width * height * 3)
   for (let i = 0; i < data.length; i++) {
-    data[i] = byteOf(samples[channels === 3 ? i : Math.floor(i / 3)] as number)
+    data[i] = byteOf(defined(samples[channels === 3 ? i : Math.floor(i / 3)]))
   }
   return { width, height, data }
 }
 
 function readHeader(file: Uint8Array): PnmHeader {
-  const kind = (file[1] as number) - 48
+  const kind = defined(file[1]) - 48
   const isBitmap = kind === 1 || kind === 4
   let position = 2
   const number = () => {
@@ -115,7 +116,7 @@ function binarySamples(file: Uint8Array, { width, height, channels, largest, isB
   if (bytes === 1) return file.subarray(start, start + count)
   const samples = new Uint16Array(count)
   for (let i = 0; i < count; i++) {
-    samples[i] = ((file[start + i * 2] as number) << 8) | (file[start + i * 2 + 1] as number)
+    samples[i] = (defined(file[start + i * 2]) << 8) | defined(file[start + i * 2 + 1])
   }
   return samples
 }
@@ -127,7 +128,7 @@ function bits(file: Uint8Array, width: number, height: number, start: number): U
   const samples = new Uint8Array(width * height)
   for (let row = 0, to = 0; row < height; row++) {
     const from = start + row * stride
-    for (let x = 0; x < width; x++) samples[to++] = ((file[from + (x >> 3)] as number) >> (7 - (x & 7))) & 1
+    for (let x = 0; x < width; x++) samples[to++] = (defined(file[from + (x >> 3)]) >> (7 - (x & 7))) & 1
   }
   return samples
 }

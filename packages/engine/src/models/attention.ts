@@ -1,6 +1,7 @@
 import type { Value } from '../graph/graph.ts'
 import { add, multiHeadAttention } from '../graph/ops.ts'
 import type { Scope } from '../graph/scope.ts'
+import { defined } from '../tensor/defined.ts'
 import type { UNetHooks } from './unet-hooks.ts'
 
 export interface AttentionConfig {
@@ -23,7 +24,7 @@ export function attention(
   config: AttentionConfig,
   further?: UNetHooks['crossAttention'],
 ): Value {
-  const channels = x.shape[2] as number
+  const channels = defined(x.shape[2])
   const project = (name: string, from: Value) =>
     scope.child(name).linear(from, channels, { bias: config.projectionBias })
   const query = project('to_q', x)

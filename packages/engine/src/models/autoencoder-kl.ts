@@ -1,7 +1,8 @@
 import { Graph, type Value } from '../graph/graph.ts'
 import { add, clip, div, mul, reshape, scalar, silu, slice, vector } from '../graph/ops.ts'
 import { Scope } from '../graph/scope.ts'
-import { type FloatTensor, float32 } from '../tensor/tensor.ts'
+import { defined } from '../tensor/defined.ts'
+import { dimensions, type FloatTensor, float32 } from '../tensor/tensor.ts'
 import { attention } from './attention.ts'
 import { type AutoencoderConfig, spatialFactor } from './autoencoder-kl-config.ts'
 import { downsample2D, resnetBlock2D, upsample2D } from './resnet.ts'
@@ -94,7 +95,7 @@ export function scaleLatents(config: AutoencoderConfig, z: FloatTensor): FloatTe
   const [, channels = 0, height = 0, width = 0] = z.shape
   for (let i = 0; i < scaled.data.length; i++) {
     const channel = Math.floor(i / (height * width)) % channels
-    const centered = Math.fround((z.data[i] as number) - Math.fround(latentsMean?.[channel] ?? 0))
+    const centered = Math.fround(defined(z.data[i]) - Math.fround(latentsMean?.[channel] ?? 0))
     const value = Math.fround(centered * Math.fround(scalingFactor))
     scaled.data[i] = value / Math.fround(latentsStd?.[channel] ?? 1)
   }
@@ -118,12 +119,12 @@ function decoderLevels(root: Scope, latents: Value, config: AutoencoderConfig, l
     ? root.child('post_quant_conv').conv2d(unscaled, config.latentChannels, { kernel: 1 })
     : unscaled
   const levels = config.blockOutChannels.toReversed().slice(0, last + 1)
-  let h = scope.child('conv_in').conv2d(z, levels[0] as number)
+  let h = scope.child('conv_in').conv2d(z, defined(levels[0]))
   h = midBlock(scope.child('mid_block'), h, config)
   levels.forEach((outChannels, i) => {
     const block = scope.child(`up_blocks.${i}`)
     h = resnets(block, h, config.layersPerBlock + 1, outChannels, config)
-    const [height, width] = h.shape.slice(2) as [number, number]
+    const [height, width] = dimensions(h.shape.slice(2), 2)
     if (i < last) h = upsample2D(block.child('upsamplers.0'), h, [2 * height, 2 * width])
   })
   return h
@@ -132,7 +133,7 @@ function decoderLevels(root: Scope, latents: Value, config: AutoencoderConfig, l
 /** The mirror image of the decoder; its last convolution gives the moments. */
 function encoder(scope: Scope, image: Value, config: AutoencoderConfig): Value {
   const levels = config.blockOutChannels
-  let h = scope.child('conv_in').conv2d(image, levels[0] as number)
+  let h = scope.child('conv_in').conv2d(image, defined(levels[0]))
   levels.forEach((outChannels, i) => {
     const block = scope.child(`down_blocks.${i}`)
     h = resnets(block, h, config.layersPerBlock, outChannels, config)
@@ -144,7 +145,7 @@ function encoder(scope: Scope, image: Value, config: AutoencoderConfig): Value {
 
 /** diffusers' UNetMidBlock2D as an autoencoder uses it: resnet, attention, resnet. */
 function midBlock(scope: Scope, x: Value, config: AutoencoderConfig): Value {
-  const channels = x.shape[1] as number
+  const channels = defined(x.shape[1])
   const resnet = (i: number, input: Value) =>
     resnetBlock2D(scope.child(`resnets.${i}`), input, undefined, resnetConfig(channels, config))
   const h = resnet(0, x)

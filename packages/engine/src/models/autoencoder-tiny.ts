@@ -2,6 +2,7 @@ import { ConfigFields, isSize } from '../config/config-fields.ts'
 import { Graph, type Value } from '../graph/graph.ts'
 import { add, div, mul, relu, scalar, sub, tanh, upsampleNearest } from '../graph/ops.ts'
 import { Scope } from '../graph/scope.ts'
+import { defined } from '../tensor/defined.ts'
 
 /** The decoder of an AutoencoderTiny (TAESD and its kind): plain convolutions that draw the latents of another autoencoder, roughly and quickly. */
 export interface TinyDecoderConfig {
@@ -55,7 +56,7 @@ export function buildTinyDecoderGraph(
   const last = config.channels.length - 1
   const range = scalar(latents, LATENT_RANGE)
   // Layers are numbered as in the checkpoint's Sequential, those without weights included.
-  let h = relu(root.child(0).conv2d(mul(tanh(div(latents, range)), range), config.channels[0] as number))
+  let h = relu(root.child(0).conv2d(mul(tanh(div(latents, range)), range), defined(config.channels[0])))
   let layer = 2
   for (const [level, channels] of config.channels.entries()) {
     for (let block = 0; block < (config.blocks[level] ?? 0); block++) h = tinyBlock(root.child(layer++), h, channels)

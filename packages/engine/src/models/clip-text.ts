@@ -1,7 +1,8 @@
 import { Graph, type Value } from '../graph/graph.ts'
 import { add, gather, mul, reshape, slice } from '../graph/ops.ts'
 import { type LayerHook, Scope } from '../graph/scope.ts'
-import { float32, int64 } from '../tensor/tensor.ts'
+import { defined } from '../tensor/defined.ts'
+import { dimensions, float32, int64 } from '../tensor/tensor.ts'
 import { clipEncoderLayer, hiddenStateIndex } from './clip-encoder-layer.ts'
 import type { ClipTextConfig } from './clip-text-config.ts'
 
@@ -69,7 +70,7 @@ export function buildTextEncoderGraph(
   const states = hiddenStates(text, config, embeddings, Math.max(...wanted))
   const normalize = (state: Value) => text.child('final_layer_norm').layerNorm(state, config.normEpsilon)
   for (const [k, name] of outputs.entries()) {
-    const state = states[wanted[k] as number] as Value
+    const state = defined(states[defined(wanted[k])])
     if (name === 'text_embeds') graph.output(name, textEmbeds(root, config, normalize(state)))
     else graph.output(name, name.startsWith('hidden_states.') ? state : normalize(state))
   }
@@ -101,13 +102,13 @@ function tokenEmbeddings(scope: Scope, config: ClipTextConfig, inputIds: Value, 
  * @returns hidden_states[0 … last], each [B, tokens, hiddenSize]
  */
 function hiddenStates(scope: Scope, config: ClipTextConfig, token: Value, last: number): Value[] {
-  const tokens = token.shape[1] as number
+  const tokens = defined(token.shape[1])
   const embeddings = scope.child('embeddings')
   const positions = embeddings.child('position_embedding').weight('weight', [config.maxPositions, config.hiddenSize])
   const states = [add(token, tokens === config.maxPositions ? positions : slice(positions, 0, 0, tokens))]
   const mask = causalMask(scope, tokens)
   for (let i = 0; i < last; i++) {
-    states.push(clipEncoderLayer(scope.child(`encoder.layers.${i}`), states[i] as Value, config, mask))
+    states.push(clipEncoderLayer(scope.child(`encoder.layers.${i}`), defined(states[i]), config, mask))
   }
   return states
 }
@@ -122,7 +123,7 @@ function causalMask(scope: Scope, tokens: number): Value {
 
 /** The final state at each end of text, projected: [B, projectionSize]. */
 function textEmbeds(root: Scope, config: ClipTextConfig, lastHiddenState: Value): Value {
-  const [batch, tokens, channels] = lastHiddenState.shape as [number, number, number]
+  const [batch, tokens, channels] = dimensions(lastHiddenState.shape, 3)
   const { graph } = root
   const rowStarts = Array.from({ length: batch }, (_, row) => row * tokens)
   const rows = add(graph.input('eos_positions', 'int64', [batch]), graph.constant(int64([batch], rowStarts)))

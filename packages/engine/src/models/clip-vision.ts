@@ -1,6 +1,8 @@
 import { Graph, type Value } from '../graph/graph.ts'
 import { add, concat, expand, reshape, slice, transpose } from '../graph/ops.ts'
 import { Scope } from '../graph/scope.ts'
+import { defined } from '../tensor/defined.ts'
+import { dimensions } from '../tensor/tensor.ts'
 import { clipEncoderLayer, hiddenStateIndex } from './clip-encoder-layer.ts'
 import type { ClipVisionConfig } from './clip-vision-config.ts'
 
@@ -45,7 +47,7 @@ export function buildImageEncoderGraph(config: ClipVisionConfig, options: ImageE
   const wanted = outputs.map((name) => hiddenStateIndex(name, ['pooler_output', 'image_embeds'], config.layers))
   const states = clipVisionHiddenStates(vision, config, pixels, Math.max(...wanted))
   for (const [k, name] of outputs.entries()) {
-    const state = states[wanted[k] as number] as Value
+    const state = defined(states[defined(wanted[k])])
     if (name === 'pooler_output') graph.output(name, clipVisionPooled(vision, config, state))
     else if (name === 'image_embeds') graph.output(name, imageEmbeds(root, config, state))
     else graph.output(name, state)
@@ -63,14 +65,14 @@ export function clipVisionHiddenStates(scope: Scope, config: ClipVisionConfig, p
   const embedded = embeddings(scope.child('embeddings'), config, pixels)
   const states = [scope.child('pre_layrnorm').layerNorm(embedded, config.normEpsilon)]
   for (let i = 0; i < last; i++) {
-    states.push(clipEncoderLayer(scope.child(`encoder.layers.${i}`), states[i] as Value, config))
+    states.push(clipEncoderLayer(scope.child(`encoder.layers.${i}`), defined(states[i]), config))
   }
   return states
 }
 
 /** The class token of the last hidden state, normalised: [B, hiddenSize]. */
 function clipVisionPooled(scope: Scope, config: ClipVisionConfig, lastHiddenState: Value): Value {
-  const [batch] = lastHiddenState.shape as [number]
+  const [batch] = dimensions(lastHiddenState.shape, 1)
   const classToken = reshape(slice(lastHiddenState, 1, 0, 1), [batch, config.hiddenSize])
   return scope.child('post_layernorm').layerNorm(classToken, config.normEpsilon)
 }
@@ -83,13 +85,13 @@ export function imageEmbeds(root: Scope, config: ClipVisionConfig, lastHiddenSta
 
 /** CLIPVisionEmbeddings: the class token, then the patches row by row, each with its position's embedding. */
 function embeddings(scope: Scope, { hiddenSize, patchSize }: ClipVisionConfig, pixels: Value): Value {
-  const [batch] = pixels.shape as [number]
+  const [batch] = dimensions(pixels.shape, 1)
   const patches = scope
     .child('patch_embedding')
     .conv2d(pixels, hiddenSize, { kernel: patchSize, stride: patchSize, padding: 0, bias: false })
   const rows = transpose(reshape(patches, [batch, hiddenSize, -1]), [0, 2, 1])
   const classToken = reshape(scope.weight('class_embedding', [hiddenSize]), [1, 1, hiddenSize])
   const tokens = concat([expand(classToken, [batch, 1, hiddenSize]), rows], 1)
-  const positions = scope.child('position_embedding').weight('weight', [tokens.shape[1] as number, hiddenSize])
+  const positions = scope.child('position_embedding').weight('weight', [defined(tokens.shape[1]), hiddenSize])
   return add(tokens, positions)
 }

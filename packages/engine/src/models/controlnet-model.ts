@@ -1,9 +1,9 @@
 import { Graph, type Value } from '../graph/graph.ts'
 import { add, concat, reduceMean, silu, slice } from '../graph/ops.ts'
 import { Scope } from '../graph/scope.ts'
+import { defined } from '../tensor/defined.ts'
 import { type ControlNetConfig, conditioningFactor } from './controlnet-config.ts'
 import { midBlock2D } from './unet-2d-blocks.ts'
-import type { UNetBlockConfig } from './unet-2d-blocks-config.ts'
 import { declareUNetInputs, downPath, timeConditioning, type UNetShape } from './unet-2d-condition.ts'
 
 /** Name of a residual among the outputs; the last is the mid block's. */
@@ -32,7 +32,7 @@ export function buildControlNetGraph(config: ControlNetConfig, shape: UNetShape)
   const graph = new Graph('controlnet', { toleratesReducedPrecision: true, fitsFloat16: true })
   const { encoder } = config
   const inputs = declareUNetInputs(graph, encoder, shape)
-  const channels = (encoder.downBlocks[0] as UNetBlockConfig).channels
+  const channels = defined(encoder.downBlocks[0]).channels
   const embedding = graph.input('embedding', 'float32', [1, channels, shape.height, shape.width])
   const root = new Scope(graph)
   const conditioning = {
@@ -40,7 +40,7 @@ export function buildControlNetGraph(config: ControlNetConfig, shape: UNetShape)
     encoderHiddenStates: inputs.encoderHiddenStates,
   }
   const states = downPath(root, encoder, inputs.sample, conditioning, (first) => add(first, embedding))
-  const bottom = states.at(-1) as Value
+  const bottom = defined(states.at(-1))
   const middle = encoder.midBlock
     ? midBlock2D(root.child('mid_block'), bottom, conditioning, encoder.midBlock, encoder)
     : bottom
@@ -69,19 +69,19 @@ function conditioningEmbedding(scope: Scope, image: Value, config: ControlNetCon
   const [first = 0, ...rest] = config.conditioningOutChannels
   let h = silu(scope.child('conv_in').conv2d(image, first))
   rest.forEach((channels, i) => {
-    h = silu(scope.child(`blocks.${2 * i}`).conv2d(h, h.shape[1] as number))
+    h = silu(scope.child(`blocks.${2 * i}`).conv2d(h, defined(h.shape[1])))
     h = silu(scope.child(`blocks.${2 * i + 1}`).conv2d(h, channels, { stride: 2, padding: 1 }))
   })
-  return scope.child('conv_out').conv2d(h, (config.encoder.downBlocks[0] as UNetBlockConfig).channels)
+  return scope.child('conv_out').conv2d(h, defined(config.encoder.downBlocks[0]).channels)
 }
 
 /** The 1×1 convolution that a residual leaves through; zero when training begins. */
 function zeroConvolution(scope: Scope, x: Value): Value {
-  return scope.conv2d(x, x.shape[1] as number, { kernel: 1 })
+  return scope.conv2d(x, defined(x.shape[1]), { kernel: 1 })
 }
 
 function reverseChannels(image: Value): Value {
-  const channels = image.shape[1] as number
+  const channels = defined(image.shape[1])
   return concat(
     Array.from({ length: channels }, (_, i) => slice(image, 1, channels - 1 - i, channels - i)),
     1,

@@ -1,6 +1,7 @@
 import type { Value } from '../graph/graph.ts'
 import { add, concat, cos, mul, reshape, silu, sin, vector } from '../graph/ops.ts'
 import type { Scope } from '../graph/scope.ts'
+import { defined } from '../tensor/defined.ts'
 
 const MAX_PERIOD = 10_000
 
@@ -39,7 +40,7 @@ export function sinusoids(positions: Value, config: SinusoidConfig): Value {
  */
 export function timestepEmbedding(scope: Scope, x: Value, channels: number, condition?: Value): Value {
   const conditioned = condition
-    ? add(x, scope.child('cond_proj').linear(condition, x.shape[1] as number, { bias: false }))
+    ? add(x, scope.child('cond_proj').linear(condition, defined(x.shape[1]), { bias: false }))
     : x
   return scope.child('linear_2').linear(silu(scope.child('linear_1').linear(conditioned, channels)), channels)
 }

@@ -1,6 +1,7 @@
 import { Graph, type Value } from '../graph/graph.ts'
 import { add, concat, gelu, geluTanh, multiHeadAttention, reshape, slice } from '../graph/ops.ts'
 import { Scope } from '../graph/scope.ts'
+import { defined } from '../tensor/defined.ts'
 import type { Gpt2Config } from './gpt2-config.ts'
 
 /** Path segments of checkpoints that were saved without the head (`gpt2` itself), and today's. */
@@ -74,7 +75,7 @@ function gpt2Layer(scope: Scope, config: Gpt2Config, x: Value, past: Past) {
 
 /** transformers' Conv1D: a linear layer whose weight lies [in, out]. */
 function projection(scope: Scope, x: Value, outFeatures: number): Value {
-  const inFeatures = x.shape.at(-1) as number
+  const inFeatures = defined(x.shape.at(-1))
   const flat = reshape(x, [1, inFeatures])
   const y = scope.graph.node(scope.path, {
     opType: 'Gemm',

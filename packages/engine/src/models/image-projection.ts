@@ -1,6 +1,7 @@
 import type { Value } from '../graph/graph.ts'
 import { add, expand, gelu, reshape } from '../graph/ops.ts'
 import type { Scope } from '../graph/scope.ts'
+import { defined } from '../tensor/defined.ts'
 import type { ImageProjectionConfig } from './image-projection-config.ts'
 import { perceiverResampler } from './perceiver-resampler.ts'
 
@@ -33,7 +34,7 @@ export function imageProjection(scope: Scope, config: ImageProjectionConfig, inp
     case 'resampler': {
       const { channels } = config.resampler
       const latents = expand(scope.weight('latents', [1, config.tokens, channels]), [
-        features.shape[0] as number,
+        defined(features.shape[0]),
         config.tokens,
         channels,
       ])

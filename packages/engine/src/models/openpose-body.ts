@@ -1,6 +1,7 @@
 import { Graph, type Value } from '../graph/graph.ts'
 import { concat } from '../graph/ops.ts'
 import { Scope } from '../graph/scope.ts'
+import { dimensions } from '../tensor/tensor.ts'
 
 /** Convolutions of the trunk (VGG-19's first ten and two more), and where its pictures are halved. */
 const TRUNK = [
@@ -62,7 +63,7 @@ function relu(x: Value): Value {
 
 /** The largest of each two by two. */
 function halve(x: Value): Value {
-  const [batch, channels, height, width] = x.shape as [number, number, number, number]
+  const [batch, channels, height, width] = dimensions(x.shape, 4)
   return x.graph.node('', {
     opType: 'MaxPool',
     inputs: [x],

@@ -1,6 +1,7 @@
 import type { Value } from '../graph/graph.ts'
 import { add, concat, gelu, multiHeadAttention, slice } from '../graph/ops.ts'
 import type { Scope } from '../graph/scope.ts'
+import { defined } from '../tensor/defined.ts'
 
 /** Channels of an attention head; the same in every published resampler. */
 export const RESAMPLER_HEAD_CHANNELS = 64
@@ -43,12 +44,12 @@ function perceiverAttention(scope: Scope, x: Value, latents: Value, heads: numbe
   const keysAndValues = scope.child('to_kv').linear(context, 2 * inner, { bias: false })
   const [key, value] = [slice(keysAndValues, 2, 0, inner), slice(keysAndValues, 2, inner, 2 * inner)]
   const query = scope.child('to_q').linear(queries, inner, { bias: false })
-  const channels = latents.shape[2] as number
+  const channels = defined(latents.shape[2])
   return scope.child('to_out').linear(multiHeadAttention(query, key, value, heads), channels, { bias: false })
 }
 
 function feedForward(scope: Scope, x: Value): Value {
-  const channels = x.shape[2] as number
+  const channels = defined(x.shape[2])
   const inner = scope.child(1).linear(scope.child(0).layerNorm(x), 4 * channels, { bias: false })
   return scope.child(3).linear(gelu(inner), channels, { bias: false })
 }

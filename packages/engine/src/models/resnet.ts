@@ -1,6 +1,7 @@
 import type { Value } from '../graph/graph.ts'
 import { add, div, padRightBottom, reshape, scalar, silu, upsampleNearest } from '../graph/ops.ts'
 import type { Scope } from '../graph/scope.ts'
+import { defined } from '../tensor/defined.ts'
 
 export interface ResnetConfig {
   readonly outChannels: number
@@ -36,10 +37,10 @@ export function resnetBlock2D(scope: Scope, x: Value, temb: Value | undefined, c
  */
 export function downsample2D(scope: Scope, x: Value, padding: number): Value {
   const padded = padding === 0 ? padRightBottom(x, 1, 1) : x
-  return scope.child('conv').conv2d(padded, x.shape[1] as number, { stride: 2, padding })
+  return scope.child('conv').conv2d(padded, defined(x.shape[1]), { stride: 2, padding })
 }
 
 /** diffusers' Upsample2D with a convolution: nearest neighbour to [height, width], then the convolution. */
 export function upsample2D(scope: Scope, x: Value, [height, width]: readonly [number, number]): Value {
-  return scope.child('conv').conv2d(upsampleNearest(x, height, width), x.shape[1] as number)
+  return scope.child('conv').conv2d(upsampleNearest(x, height, width), defined(x.shape[1]))
 }

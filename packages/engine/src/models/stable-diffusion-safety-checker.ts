@@ -1,6 +1,7 @@
 import { Graph, type Value } from '../graph/graph.ts'
 import { sub } from '../graph/ops.ts'
 import { Scope } from '../graph/scope.ts'
+import { defined } from '../tensor/defined.ts'
 import { clipVisionHiddenStates, imageEmbeds } from './clip-vision.ts'
 import type { ClipVisionConfig } from './clip-vision-config.ts'
 
@@ -21,7 +22,7 @@ export function buildSafetyCheckerGraph(config: ClipVisionConfig, options: { rea
   const root = new Scope(graph)
   const pixels = graph.input('pixel_values', 'float32', [options.batch, 3, config.imageSize, config.imageSize])
   const states = clipVisionHiddenStates(root.child('vision_model'), config, pixels, config.layers)
-  const picture = l2Normalize(imageEmbeds(root, config, states.at(-1) as Value))
+  const picture = l2Normalize(imageEmbeds(root, config, defined(states.at(-1))))
   const scores = (name: string, count: number) => {
     const concepts = l2Normalize(root.weight(name, [count, config.projectionSize]))
     return sub(cosines(picture, concepts), root.weight(`${name}_weights`, [count]))
@@ -60,7 +61,7 @@ function l2Normalize(x: Value): Value {
 
 /** [B, C] and [K, C] of unit rows → [B, K]. */
 function cosines(a: Value, b: Value): Value {
-  const shape = [a.shape[0] as number, b.shape[0] as number]
+  const shape = [defined(a.shape[0]), defined(b.shape[0])]
   return a.graph.node('', {
     opType: 'Gemm',
     inputs: [a, b],

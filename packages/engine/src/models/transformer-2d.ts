@@ -1,6 +1,8 @@
 import type { Value } from '../graph/graph.ts'
 import { add, gelu, mul, reshape, split, transpose } from '../graph/ops.ts'
 import type { Scope } from '../graph/scope.ts'
+import { defined } from '../tensor/defined.ts'
+import { dimensions } from '../tensor/tensor.ts'
 import { attention } from './attention.ts'
 import type { UNetHooks } from './unet-hooks.ts'
 
@@ -34,7 +36,7 @@ export function transformer2D(
   config: Transformer2DConfig,
 ): Value {
   // x ─ norm ─ proj_in ─ transformer_blocks ─ proj_out ─(+ x)
-  const channels = x.shape[1] as number
+  const channels = defined(x.shape[1])
   let h = scope.child('norm').groupNorm(x, config.groups, NORM_EPSILON)
   if (config.useLinearProjection) h = scope.child('proj_in').linear(toTokens(h), channels)
   else h = toTokens(scope.child('proj_in').conv2d(h, channels, { kernel: 1 }))
@@ -59,14 +61,14 @@ function transformerBlock(scope: Scope, x: Value, context: CrossAttentionContext
 
 /** GEGLU (Shazeer 2020): the second half of the projection gates the first, through the exact gelu. */
 function feedForward(scope: Scope, x: Value): Value {
-  const channels = x.shape[2] as number
+  const channels = defined(x.shape[2])
   const [hidden, gate] = split(scope.child('0.proj').linear(x, channels * 8), 2, 2) as [Value, Value]
   return scope.child('2').linear(mul(hidden, gelu(gate)), channels)
 }
 
 /** [B, C, H, W] → [B, H·W, C]. */
 export function toTokens(x: Value): Value {
-  const [batch, channels] = x.shape as [number, number]
+  const [batch, channels] = dimensions(x.shape, 2)
   return transpose(reshape(x, [batch, channels, -1]), [0, 2, 1])
 }
 

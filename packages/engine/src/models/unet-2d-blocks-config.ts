@@ -1,4 +1,5 @@
 import type { ConfigFields } from '../config/config-fields.ts'
+import { defined } from '../tensor/defined.ts'
 
 /** Where the resnets of a block are followed by transformers. */
 export interface CrossAttentionConfig {
@@ -47,27 +48,27 @@ export function parseUNetBlocks(fields: ConfigFields, channels: readonly number[
   const downLayers = downTransformerLayers(fields, count)
   const upLayers = upTransformerLayers(fields, downLayers)
   const attention = (level: number, layers: readonly number[]): CrossAttentionConfig => ({
-    heads: divisorOf(fields, channels[level] as number, heads[level] as number),
+    heads: divisorOf(fields, defined(channels[level]), defined(heads[level])),
     layers,
   })
 
   const downBlocks = blockTypes(fields, 'down_block_types', DOWN_BLOCK_TYPES, DEFAULT_DOWN, count).map(
     (type, level) => {
-      const size = { channels: channels[level] as number, resnets: resnets[level] as number }
+      const size = { channels: defined(channels[level]), resnets: defined(resnets[level]) }
       if (type === 'DownBlock2D') return { ...size, crossAttention: null }
-      const layers = layersOfBlock(fields, DOWN_LAYERS, downLayers[level] as Layers, size.resnets)
+      const layers = layersOfBlock(fields, DOWN_LAYERS, defined(downLayers[level]), size.resnets)
       return { ...size, crossAttention: attention(level, layers) }
     },
   )
   const upBlocks = blockTypes(fields, 'up_block_types', UP_BLOCK_TYPES, DEFAULT_UP, count).map((type, i) => {
     const level = count - 1 - i
-    const size = { channels: channels[level] as number, resnets: (resnets[level] as number) + 1 }
+    const size = { channels: defined(channels[level]), resnets: defined(resnets[level]) + 1 }
     if (type === 'UpBlock2D') return { ...size, crossAttention: null }
-    const layers = layersOfBlock(fields, UP_LAYERS, upLayers[i] as Layers, size.resnets)
+    const layers = layersOfBlock(fields, UP_LAYERS, defined(upLayers[i]), size.resnets)
     return { ...size, crossAttention: attention(level, layers) }
   })
   if (fields.value('mid_block_type') === null) return { downBlocks, midBlock: null, upBlocks }
-  const midLayers = layersOfBlock(fields, DOWN_LAYERS, downLayers.at(-1) as Layers, 1)
+  const midLayers = layersOfBlock(fields, DOWN_LAYERS, defined(downLayers.at(-1)), 1)
   const hasAttention = fields.oneOf('mid_block_type', MID_BLOCK_TYPES, MID_BLOCK_TYPES[0]) === MID_BLOCK_TYPES[0]
   const midBlock = {
     outputScaleFactor: fields.number('mid_block_scale_factor', 1),

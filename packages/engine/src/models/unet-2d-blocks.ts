@@ -1,7 +1,9 @@
 /** The blocks of a UNet2DConditionModel (diffusers models/unets/unet_2d_blocks.py). */
+
 import type { Value } from '../graph/graph.ts'
 import { concat } from '../graph/ops.ts'
 import type { Scope } from '../graph/scope.ts'
+import { defined } from '../tensor/defined.ts'
 import { downsample2D, resnetBlock2D, upsample2D } from './resnet.ts'
 import { type CrossAttentionContext, transformer2D } from './transformer-2d.ts'
 import type { CrossAttentionConfig, UNetBlockConfig } from './unet-2d-blocks-config.ts'
@@ -47,7 +49,7 @@ export function midBlock2D(
   config: BlockNorm,
 ): Value {
   const resnetConfig = {
-    outChannels: x.shape[1] as number,
+    outChannels: defined(x.shape[1]),
     groups: config.normGroups,
     epsilon: config.normEpsilon,
     outputScaleFactor: block.outputScaleFactor,
@@ -105,7 +107,7 @@ function blockAttention(
 ): Value {
   return transformer2D(scope.child(`attentions.${i}`), x, conditioning, {
     heads: crossAttention.heads,
-    layers: crossAttention.layers[i] as number,
+    layers: defined(crossAttention.layers[i]),
     groups: config.normGroups,
     useLinearProjection: config.useLinearProjection,
   })

@@ -1,4 +1,5 @@
 import { ConfigFields, isSize } from '../config/config-fields.ts'
+import { defined } from '../tensor/defined.ts'
 import { parseUNetBlocks, type UNetBlocksConfig } from './unet-2d-blocks-config.ts'
 
 /** `addition_embed_type: "text_time"` (SDXL): pooled text and the picture's sizes join the timestep. */
@@ -68,7 +69,7 @@ export function parseUNetConfig(json: unknown, component = 'UNet2DConditionModel
   const indivisible = channels.find((c) => c % normGroups !== 0)
   if (indivisible)
     throw fields.error('norm_num_groups', `a divisor of every block_out_channels (${channels})`, normGroups)
-  const timeProjChannels = channels[0] as number
+  const timeProjChannels = defined(channels[0])
   if (timeProjChannels % 2) throw fields.error('block_out_channels', 'an even first entry', channels)
   return {
     inChannels: fields.size('in_channels', 4),

@@ -1,6 +1,7 @@
 import { Graph, type Value } from '../graph/graph.ts'
 import { add, concat, mul, reshape, scalar, silu, sub } from '../graph/ops.ts'
 import { Scope } from '../graph/scope.ts'
+import { defined } from '../tensor/defined.ts'
 import { DYNAMIC } from '../tensor/tensor.ts'
 import { sinusoids, timestepEmbedding } from './embeddings.ts'
 import { type Conditioning, downBlock2D, midBlock2D, upBlock2D } from './unet-2d-blocks.ts'
@@ -87,7 +88,7 @@ function unet2DCondition(scope: Scope, config: UNetConfig, inputs: UNetInputs, h
     hooks,
   }
   const skips = downPath(scope, config, inputs.sample, conditioning)
-  const bottom = skips.at(-1) as Value
+  const bottom = defined(skips.at(-1))
   const middle = config.midBlock
     ? midBlock2D(scope.child('mid_block'), bottom, conditioning, config.midBlock, config)
     : bottom
@@ -105,7 +106,7 @@ export function timeConditioning(scope: Scope, config: UNetConfig, inputs: UNetI
   if (!config.textTime || !inputs.textTime) return temb
   const { textEmbeds, timeIds } = inputs.textTime
   const ids = sinusoids(reshape(timeIds, [-1]), { channels: config.textTime.timeIdChannels, flipSinToCos, freqShift })
-  const text = concat([textEmbeds, reshape(ids, [timeIds.shape[0] as number, -1])], 1)
+  const text = concat([textEmbeds, reshape(ids, [defined(timeIds.shape[0]), -1])], 1)
   return add(timestepEmbedding(scope.child('add_embedding'), text, timeEmbedChannels), temb)
 }
 
@@ -128,7 +129,7 @@ export function downPath(
   downBlocks.forEach((block, i) => {
     const padding = i < downBlocks.length - 1 ? downsamplePadding : undefined
     const blockScope = scope.child(`down_blocks.${i}`)
-    skips.push(...downBlock2D(blockScope, skips.at(-1) as Value, conditioning, block, config, padding))
+    skips.push(...downBlock2D(blockScope, defined(skips.at(-1)), conditioning, block, config, padding))
   })
   return skips
 }

@@ -1,6 +1,8 @@
 import { Graph, type Value } from '../graph/graph.ts'
 import { add, concat, expand, gelu, multiHeadAttention, reshape, slice, transpose } from '../graph/ops.ts'
 import { Scope } from '../graph/scope.ts'
+import { defined } from '../tensor/defined.ts'
+import { dimensions } from '../tensor/tensor.ts'
 import type { VitConfig } from './vit-config.ts'
 
 /** Path segments that transformers 5.6 and later has in memory, to those of every published file. */
@@ -34,14 +36,14 @@ export function buildVitGraph(config: VitConfig, options: { readonly batch: numb
 
 /** ViTEmbeddings: the class token, then the patches row by row, each with its position's embedding. */
 function embeddings(scope: Scope, { hiddenSize, patchSize }: VitConfig, pixels: Value): Value {
-  const [batch] = pixels.shape as [number]
+  const [batch] = dimensions(pixels.shape, 1)
   const patches = scope
     .child('patch_embeddings.projection')
     .conv2d(pixels, hiddenSize, { kernel: patchSize, stride: patchSize, padding: 0 })
   const rows = transpose(reshape(patches, [batch, hiddenSize, -1]), [0, 2, 1])
   const classToken = expand(scope.weight('cls_token', [1, 1, hiddenSize]), [batch, 1, hiddenSize])
   const tokens = concat([classToken, rows], 1)
-  return add(tokens, scope.weight('position_embeddings', [1, tokens.shape[1] as number, hiddenSize]))
+  return add(tokens, scope.weight('position_embeddings', [1, defined(tokens.shape[1]), hiddenSize]))
 }
 
 /** ViTLayer: self-attention and a perceptron, each on a normalised residual. */

@@ -4,6 +4,7 @@ import { rgbToTensor } from '../image/picture-tensor.ts'
 import { resizeRgb } from '../image/resize.ts'
 import type { RgbImage } from '../image/rgb-image.ts'
 import { skipShapes } from '../models/skip-shapes.ts'
+import { defined } from '../tensor/defined.ts'
 import { type FloatTensor, float32 } from '../tensor/tensor.ts'
 import type { ControlNet } from './controlnet.ts'
 import { ParameterError } from './parameter-error.ts'
@@ -97,6 +98,6 @@ function controlMask(
   const { data } = resizeRgb(mask, width, height, 'lanczos')
   return float32(
     [height, width],
-    Float32Array.from({ length: width * height }, (_, i) => (data[i * 3] as number) / 255),
+    Float32Array.from({ length: width * height }, (_, i) => defined(data[i * 3]) / 255),
   )
 }

@@ -8,7 +8,7 @@ import {
 import type { UNetAdapter } from '../adapters/unet-adapter.ts'
 import { binarize, rgbToGrey } from '../image/grey.ts'
 import { resizeRgb } from '../image/resize.ts'
-import { concatenate, type FloatTensor, float32, map, rows } from '../tensor/tensor.ts'
+import { concatenate, dimensions, type FloatTensor, float32, map, rows } from '../tensor/tensor.ts'
 import { expandBlockScales } from './block-scales.ts'
 import { featureSource, type ImagePromptParameters } from './image-prompt-features.ts'
 import type { ProjectedImages } from './ip-adapter.ts'
@@ -96,7 +96,7 @@ function scaleAndJoin(
 
 /** [N, T, C] → [1, N·T, C], all of it `times` times. */
 function joinRows(tensor: FloatTensor, times: number): FloatTensor {
-  const [n, length, channels] = tensor.shape as [number, number, number]
+  const [n, length, channels] = dimensions(tensor.shape, 3)
   const joined = float32([1, n * length, channels], tensor.data)
   return concatenate(new Array<FloatTensor>(times).fill(joined), 1)
 }

@@ -7,7 +7,7 @@ import {
 } from '../models/autoencoder-kl.ts'
 import { type AutoencoderConfig, spatialFactor } from '../models/autoencoder-kl-config.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
-import { type FloatTensor, map } from '../tensor/tensor.ts'
+import { dimensions, expectFloat32, type FloatTensor, map } from '../tensor/tensor.ts'
 
 /** What an encoder says of a picture: a normal distribution for each latent value, unscaled, both [1, C, h, w]. */
 export interface Posterior {
@@ -42,33 +42,33 @@ export class Autoencoder {
 
   /** Scaled latents [B, C, h, w] → pictures [B, 3, H, W], about −1 … 1, not clamped. */
   async decode(latents: FloatTensor, signal?: AbortSignal): Promise<FloatTensor> {
-    const [batch, , h, w] = latents.shape as [number, number, number, number]
+    const [batch, , h, w] = dimensions(latents.shape, 4)
     const size = { batch, height: h * this.factor, width: w * this.factor }
     const session = await this.#sessions.get(this.#weights, `decoder ${batch}x${size.height}x${size.width}`, () =>
       buildDecoderGraph(this.config, size),
     )
-    return (await session.run({ latents }, undefined, signal)).image as FloatTensor
+    return expectFloat32((await session.run({ latents }, undefined, signal)).image)
   }
 
   /** Scaled latents [B, C, h, w] → what the decoder has after the resnets of a level, 0 the deepest. */
   async decoderFeatures(latents: FloatTensor, level: number, signal?: AbortSignal): Promise<FloatTensor> {
-    const [batch, , h, w] = latents.shape as [number, number, number, number]
+    const [batch, , h, w] = dimensions(latents.shape, 4)
     const size = { batch, height: h * this.factor, width: w * this.factor }
     const key = `decoder to level ${level} ${batch}x${size.height}x${size.width}`
     const session = await this.#sessions.get(this.#weights, key, () =>
       buildDecoderFeaturesGraph(this.config, size, level),
     )
-    return (await session.run({ latents }, undefined, signal)).features as FloatTensor
+    return expectFloat32((await session.run({ latents }, undefined, signal)).features)
   }
 
   /** Picture [1, 3, H, W] in −1 … 1 → its posterior. */
   async encode(image: FloatTensor): Promise<Posterior> {
-    const [batch, , height, width] = image.shape as [number, number, number, number]
+    const [batch, , height, width] = dimensions(image.shape, 4)
     const session = await this.#sessions.get(this.#weights, `encoder ${batch}x${height}x${width}`, () =>
       buildEncoderGraph(this.config, { batch, height, width }),
     )
     const { mean, logvar } = await session.run({ image })
-    return { mean: mean as FloatTensor, logvar: logvar as FloatTensor }
+    return { mean: expectFloat32(mean), logvar: expectFloat32(logvar) }
   }
 
   /** Latents of a posterior at the scale of the UNet's. */

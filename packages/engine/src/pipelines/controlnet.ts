@@ -11,7 +11,7 @@ import {
   smallestControlNetGraphs,
 } from '../models/controlnet-model.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
-import { type FloatTensor, float32 } from '../tensor/tensor.ts'
+import { dimensions, expectFloat32, type FloatTensor, float32 } from '../tensor/tensor.ts'
 import type { Engine } from './engine.ts'
 import { prepareWeights } from './prepare-weights.ts'
 import { requireFinite } from './require-finite.ts'
@@ -42,15 +42,15 @@ export class ControlNet implements ControlModel {
   }
 
   async embed(image: FloatTensor): Promise<FloatTensor> {
-    const [height, width] = image.shape.slice(2) as [number, number]
+    const [height, width] = dimensions(image.shape.slice(2), 2)
     const session = await this.#sessions.get(this.#weights, `image ${height}x${width} ${this.#form}`, () =>
       buildControlImageGraph(this.config, height, width),
     )
-    return (await session.run({ image })).embedding as FloatTensor
+    return expectFloat32((await session.run({ image })).embedding)
   }
 
   async residuals(input: UNetInput, embedding: FloatTensor): Promise<FloatTensor[]> {
-    const [batch, , height, width] = input.sample.shape as [number, number, number, number]
+    const [batch, , height, width] = dimensions(input.sample.shape, 4)
     const session = await this.#sessions.get(this.#weights, `${batch}x${height}x${width} ${this.#form}`, () =>
       buildControlNetGraph(this.config, { batch, height, width }),
     )
@@ -63,7 +63,7 @@ export class ControlNet implements ControlModel {
       ...(hasTextTime && input.timeIds && { time_ids: input.timeIds }),
       embedding,
     })
-    const residuals = session.outputs.map((_, i) => results[residualName(i)] as FloatTensor)
+    const residuals = session.outputs.map((_, i) => expectFloat32(results[residualName(i)]))
     if (!this.#isSound) requireFinite(residuals, this.source)
     this.#isSound = true
     return residuals

@@ -1,6 +1,7 @@
 import type { UNetAdapter, UNetInput } from '../adapters/unet-adapter.ts'
 import type { Scheduler } from '../schedulers/scheduler.ts'
-import { concatenate, type FloatTensor, float32 } from '../tensor/tensor.ts'
+import { defined } from '../tensor/defined.ts'
+import { concatenate, dimensions, type FloatTensor, float32 } from '../tensor/tensor.ts'
 import type { MapWindow } from '../tensor/window.ts'
 import { guidanceScaleEmbedding, guide } from './guidance.ts'
 import type { StableDiffusion } from './stable-diffusion.ts'
@@ -57,7 +58,7 @@ export async function* denoise(
   const { scheduler, startIndex, guidance } = input
   const conditioning = unetConditioning(unet.timeCondProjDim, input)
   const { adapters, windows } = input
-  const [height, width] = input.latents.shape.slice(2) as [number, number]
+  const [height, width] = dimensions(input.latents.shape.slice(2), 2)
   const latentSize = { height, width }
   const steps = scheduler.timesteps.length - startIndex
   let latents = input.latents
@@ -70,7 +71,7 @@ export async function* denoise(
       {
         ...conditioning,
         sample: guidance.negative ? concatenate([scaled, scaled]) : scaled,
-        timestep: scheduler.timesteps[stepIndex] as number,
+        timestep: defined(scheduler.timesteps[stepIndex]),
       },
       adapters,
       { step, steps, latentSize, ...(input.signal && { signal: input.signal }) },

@@ -5,7 +5,7 @@ import { readJsonObject } from '../checkpoint/json-file.ts'
 import type { Weights } from '../checkpoint/prepared-weights.ts'
 import { buildEarlyHeadGraph, type EarlyHeadConfig, earlyFactor, parseEarlyHeadConfig } from '../models/early-head.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
-import type { FloatTensor } from '../tensor/tensor.ts'
+import { dimensions, expectFloat32, type FloatTensor } from '../tensor/tensor.ts'
 import type { Autoencoder } from './autoencoder.ts'
 import type { Engine } from './engine.ts'
 import { prepareWeights } from './prepare-weights.ts'
@@ -30,11 +30,11 @@ export class EarlyDecoder {
   /** Scaled latents [B, C, h, w] → pictures [B, 3, H, W], about −1 … 1, not clamped. */
   async decode(latents: FloatTensor, signal?: AbortSignal): Promise<FloatTensor> {
     const features = await this.#vae.decoderFeatures(latents, this.#config.level, signal)
-    const shape = features.shape as [number, number, number, number]
+    const shape = dimensions(features.shape, 4)
     const session = await this.#sessions.get(this.#weights, `early ${shape.join('x')}`, () =>
       buildEarlyHeadGraph(this.#config, { shape, normGroups: this.#vae.config.normGroups }),
     )
-    return (await session.run({ features }, undefined, signal)).image as FloatTensor
+    return expectFloat32((await session.run({ features }, undefined, signal)).image)
   }
 }
 

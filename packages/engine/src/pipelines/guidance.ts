@@ -1,3 +1,4 @@
+import { defined } from '../tensor/defined.ts'
 import { elementCount, type FloatTensor, float32, rows } from '../tensor/tensor.ts'
 
 const { fround } = Math
@@ -13,8 +14,8 @@ export function guide(predictions: FloatTensor, scale: number, rescale = 0): Flo
   const guided = float32(conditional.shape)
   const weight = fround(scale)
   for (let i = 0; i < guided.data.length; i++) {
-    const u = unconditional.data[i] as number
-    guided.data[i] = u + fround(weight * fround((conditional.data[i] as number) - u))
+    const u = defined(unconditional.data[i])
+    guided.data[i] = u + fround(weight * fround(defined(conditional.data[i]) - u))
   }
   return rescale > 0 ? rescaleToConditional(guided, conditional, rescale) : guided
 }
@@ -25,7 +26,7 @@ function rescaleToConditional(guided: FloatTensor, conditional: FloatTensor, res
   const [share, rest] = [fround(rescale), fround(1 - rescale)]
   const result = float32(guided.shape)
   for (let i = 0; i < result.data.length; i++) {
-    const value = guided.data[i] as number
+    const value = defined(guided.data[i])
     result.data[i] = fround(share * fround(value * ratio)) + fround(rest * value)
   }
   return result

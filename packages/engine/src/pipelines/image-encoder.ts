@@ -6,7 +6,7 @@ import type { RgbImage } from '../image/rgb-image.ts'
 import { buildImageEncoderGraph, CLIP_VISION_RENAMES } from '../models/clip-vision.ts'
 import { type ClipVisionConfig, parseClipVisionConfig } from '../models/clip-vision-config.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
-import { concatenate, type FloatTensor, float32 } from '../tensor/tensor.ts'
+import { concatenate, expectFloat32, type FloatTensor, float32 } from '../tensor/tensor.ts'
 import type { Engine } from './engine.ts'
 import { type PrepareWeightsOptions, prepareWeights } from './prepare-weights.ts'
 
@@ -43,7 +43,7 @@ export class ImageEncoder {
     const session = await this.#sessions.get(this.#weights, features, () =>
       buildImageEncoderGraph(this.config, { batch: 1, outputs: [features] }),
     )
-    return (await session.run({ pixel_values: pixels }))[features] as FloatTensor
+    return expectFloat32((await session.run({ pixel_values: pixels }))[features])
   }
 }
 

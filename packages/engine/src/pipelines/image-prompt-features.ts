@@ -1,6 +1,7 @@
 import type { ImagePromptMask } from '../adapters/image-prompt-adapter.ts'
 import type { RgbImage } from '../image/rgb-image.ts'
 import { TorchGenerator } from '../random/torch-generator.ts'
+import { defined } from '../tensor/defined.ts'
 import { concatenate, type FloatTensor, float32 } from '../tensor/tensor.ts'
 import type { BlockScales } from './block-scales.ts'
 import type { ImageEncoder, ImageFeatures } from './image-encoder.ts'
@@ -88,7 +89,7 @@ function meanOfRows({ shape, data }: FloatTensor): FloatTensor {
   const size = data.length / count
   const mean = Float32Array.from({ length: size }, (_, i) => {
     let sum = 0
-    for (let row = 0; row < count; row++) sum += data[row * size + i] as number
+    for (let row = 0; row < count; row++) sum += defined(data[row * size + i])
     return sum / count
   })
   return float32([1, ...rest], mean)
@@ -140,7 +141,7 @@ function faceTensors(
   shape: readonly number[],
   name: FieldName,
 ): FloatTensor[] {
-  const size = shape.at(-1) as number
+  const size = defined(shape.at(-1))
   if (!embeddings || embeddings.length === 0) {
     throw new ParameterError(name('faceEmbeddings'), 'this IP-Adapter needs the embedding of a face')
   }

@@ -4,6 +4,7 @@ import { rgbToTensor } from '../image/picture-tensor.ts'
 import type { GreyImage, RgbImage } from '../image/rgb-image.ts'
 import type { Scheduler } from '../schedulers/scheduler.ts'
 import { startIndex } from '../schedulers/start-index.ts'
+import { defined } from '../tensor/defined.ts'
 import { concatenate, type FloatTensor, float32, map } from '../tensor/tensor.ts'
 import { type DenoiseStep, drawImages, type GeneratedImage, requireDrawableSize, type Start } from './draw-images.ts'
 import type { ImageToImageParameters } from './image-to-image.ts'
@@ -53,7 +54,7 @@ export async function* inpaint(
     const kept = vae.sample(keptPosterior, drawNoise(shape))
     const start: Start = { latents, startIndex: first }
     if (isTrained) return { ...start, adapters: [extraChannels(concatenate([latentMask, kept], 1))] }
-    return { ...start, afterStep: putBack(scheduler, original as FloatTensor, noise, latentMask) }
+    return { ...start, afterStep: putBack(scheduler, defined(original), noise, latentMask) }
   })
 }
 
@@ -97,7 +98,7 @@ function putBack(
     const kept = isLast ? original : scheduler.addNoise(original, noise, stepIndex + 1)
     return float32(
       latents.shape,
-      latents.data.map((value, i) => (mask.data[i % plane] === 0 ? (kept.data[i] as number) : value)),
+      latents.data.map((value, i) => (mask.data[i % plane] === 0 ? defined(kept.data[i]) : value)),
     )
   }
 }

@@ -8,7 +8,7 @@ import type { ImageProjectionConfig } from '../models/image-projection-config.ts
 import { buildIPAdapterGraph, imagePromptOutput } from '../models/ip-adapter-projections.ts'
 import type { UNetBlocksConfig } from '../models/unet-2d-blocks-config.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
-import type { FloatTensor } from '../tensor/tensor.ts'
+import { dimensions, expectFloat32, type FloatTensor } from '../tensor/tensor.ts'
 import type { Engine } from './engine.ts'
 import { type PrepareWeightsOptions, prepareWeights } from './prepare-weights.ts'
 import { requireFinite } from './require-finite.ts'
@@ -49,7 +49,7 @@ export class IPAdapter {
     features: FloatTensor,
     face?: { readonly states: FloatTensor; readonly shortcut: boolean },
   ): Promise<ProjectedImages> {
-    const [batch] = features.shape as [number]
+    const [batch] = dimensions(features.shape, 1)
     const length = (face?.states ?? features).shape.at(1) ?? 1
     const shortcut = face?.shortcut ?? false
     const session = await this.#sessions.get(this.#weights, `${batch}x${length} ${shortcut}`, () =>
@@ -58,10 +58,10 @@ export class IPAdapter {
     const results = await session.run({ features, ...(face && { face_states: face.states }) })
     // Tokens that are no numbers make keys that are none.
     requireFinite(Object.values(results) as FloatTensor[], this.source)
-    const of = (part: 'key' | 'value', path: string) => results[imagePromptOutput(part, path)] as FloatTensor
+    const of = (part: 'key' | 'value', path: string) => expectFloat32(results[imagePromptOutput(part, path)])
     const cross = this.layers.filter(({ kind }) => kind === 'cross')
     return {
-      tokens: results.tokens as FloatTensor,
+      tokens: expectFloat32(results.tokens),
       keysAndValues: new Map(cross.map(({ path }) => [path, { key: of('key', path), value: of('value', path) }])),
     }
   }

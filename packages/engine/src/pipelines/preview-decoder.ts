@@ -10,7 +10,7 @@ import {
   tinyFactor,
 } from '../models/autoencoder-tiny.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
-import type { FloatTensor } from '../tensor/tensor.ts'
+import { dimensions, expectFloat32, type FloatTensor } from '../tensor/tensor.ts'
 import type { Autoencoder } from './autoencoder.ts'
 import type { Engine } from './engine.ts'
 import { prepareWeights } from './prepare-weights.ts'
@@ -35,13 +35,13 @@ export class PreviewDecoder {
 
   /** Scaled latents [B, C, h, w] → pictures [B, 3, H, W], about −1 … 1, not clamped. */
   async decode(latents: FloatTensor, signal?: AbortSignal): Promise<FloatTensor> {
-    const [batch, , h, w] = latents.shape as [number, number, number, number]
+    const [batch, , h, w] = dimensions(latents.shape, 4)
     const factor = tinyFactor(this.#config)
     const size = { batch, height: h * factor, width: w * factor }
     const session = await this.#sessions.get(this.#weights, `${batch}x${size.height}x${size.width}`, () =>
       buildTinyDecoderGraph(this.#config, size),
     )
-    return (await session.run({ latents }, undefined, signal)).image as FloatTensor
+    return expectFloat32((await session.run({ latents }, undefined, signal)).image)
   }
 }
 

@@ -8,7 +8,8 @@ import { buildGpt2StepGraph, GPT2_IGNORED_KEYS, GPT2_RENAMES } from '../models/g
 import { type Gpt2Config, parseGpt2Config } from '../models/gpt2-config.ts'
 import { TorchGenerator } from '../random/torch-generator.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
-import { type FloatTensor, float32, int64 } from '../tensor/tensor.ts'
+import { defined } from '../tensor/defined.ts'
+import { expectFloat32, float32, int64 } from '../tensor/tensor.ts'
 import { type Gpt2Tokenizer, loadGpt2Tokenizer } from '../tokenizers/gpt2-tokenizer.ts'
 import type { Engine } from './engine.ts'
 
@@ -103,18 +104,16 @@ function maskedLogits(logits: Float32Array, { words, comma }: WordList, present:
 
 /** Draws among the `topK` likeliest tokens by their probabilities. */
 export function drawToken(logits: Float32Array, topK: number, generator: TorchGenerator): number {
-  const likeliest = [...logits.keys()]
-    .sort((a, b) => (logits[b] as number) - (logits[a] as number) || a - b)
-    .slice(0, topK)
-  const best = logits[likeliest[0] as number] as number
-  const weights = likeliest.map((id) => Math.exp((logits[id] as number) - best))
+  const likeliest = [...logits.keys()].sort((a, b) => defined(logits[b]) - defined(logits[a]) || a - b).slice(0, topK)
+  const best = defined(logits[defined(likeliest[0])])
+  const weights = likeliest.map((id) => Math.exp(defined(logits[id]) - best))
   const total = weights.reduce((sum, weight) => sum + weight, 0)
-  let rest = (generator.rand([1]).data[0] as number) * total
+  let rest = defined(generator.rand([1]).data[0]) * total
   for (const [i, weight] of weights.entries()) {
     rest -= weight
-    if (rest < 0) return likeliest[i] as number
+    if (rest < 0) return defined(likeliest[i])
   }
-  return likeliest[0] as number
+  return defined(likeliest[0])
 }
 
 /** One blank between words, no blanks, commas or full stops at the ends. */
@@ -152,9 +151,9 @@ export class Gpt2 {
         mask,
         ...Object.fromEntries([...past].map(([name, tensor]) => [`past_${name}`, tensor])),
       })
-      for (const [name, tensor] of past) tensor.data.set((results[name] as FloatTensor).data, position * hiddenSize)
+      for (const [name, tensor] of past) tensor.data.set(expectFloat32(results[name]).data, position * hiddenSize)
       mask.data[position++] = 0
-      return (results.logits as FloatTensor).data
+      return expectFloat32(results.logits).data
     }
     return {
       async take(ids) {

@@ -1,3 +1,4 @@
+import { defined } from '../tensor/defined.ts'
 import { concatenate, type FloatTensor, float32, map } from '../tensor/tensor.ts'
 import type { ClipTokenizer } from '../tokenizers/clip-tokenizer.ts'
 import { parsePromptAttention } from '../tokenizers/prompt-attention.ts'
@@ -61,7 +62,7 @@ async function encodeForSd(
     const states: FloatTensor[] = []
     for (const { ids } of chunks) {
       const [state] = await encoder.encodeIds(wrap(tokenizer, ids), [output], adapters?.text_encoder)
-      states.push(state as FloatTensor)
+      states.push(defined(state))
     }
     const weights = chunks.flatMap((chunk) => [1, ...chunk.weights, 1])
     return { embeds: weighKeepingMean(concatenate(states, 1), weights) }
@@ -100,7 +101,7 @@ async function encodeForSdxl(
       encodeAwayFromEnd(encoder, padTo(tokens, length, encoder.tokenizer.eosTokenId), hidden, own, encoder === second)
     const states = await part(first, both.first, adapters?.text_encoder)
     const states2 = await part(second, both.second, adapters?.text_encoder_2)
-    return { embeds: concatenate([states.embeds, states2.embeds], -1), pooledEmbeds: states2.pooled as FloatTensor }
+    return { embeds: concatenate([states.embeds, states2.embeds], -1), pooledEmbeds: defined(states2.pooled) }
   }
   return {
     positive: await encode(positive, `hidden_states.${-(clipSkip + 2)}`),
@@ -122,7 +123,7 @@ async function encodeAwayFromEnd(
   let pooled: FloatTensor | undefined
   for (const { ids, weights } of chunksOf(tokens, chunkSize(encoder))) {
     const [state, last] = await encoder.encodeIds(wrap(encoder.tokenizer, ids), outputs, adapters)
-    embeds.push(moveFromLast(state as FloatTensor, [1, ...weights, 1]))
+    embeds.push(moveFromLast(defined(state), [1, ...weights, 1]))
     pooled = last
   }
   return { embeds: concatenate(embeds, 1), pooled }
@@ -201,7 +202,7 @@ const { fround } = Math
 /** Each token's embedding times its weight, all times what keeps the mean; embeds [1, L, C]. */
 function weighKeepingMean(embeds: FloatTensor, weights: readonly number[]): FloatTensor {
   if (weights.every((weight) => weight === 1)) return embeds
-  const weighted = perToken(embeds, (value, token) => value * fround(weights[token] as number))
+  const weighted = perToken(embeds, (value, token) => value * fround(defined(weights[token])))
   const ratio = fround(fround(mean(embeds)) / fround(mean(weighted)))
   return map((value) => value * ratio, weighted)
 }
@@ -211,14 +212,14 @@ function moveFromLast(embeds: FloatTensor, weights: readonly number[]): FloatTen
   const [, length = 0, channels = 0] = embeds.shape
   const last = embeds.data.subarray((length - 1) * channels)
   return perToken(embeds, (value, token, channel) => {
-    const weight = weights[token] as number
-    const end = last[channel] as number
+    const weight = defined(weights[token])
+    const end = defined(last[channel])
     return weight === 1 ? value : end + fround(fround(value - end) * fround(weight))
   })
 }
 
 function perToken(embeds: FloatTensor, f: (value: number, token: number, channel: number) => number): FloatTensor {
-  const channels = embeds.shape[2] as number
+  const channels = defined(embeds.shape[2])
   return float32(
     embeds.shape,
     embeds.data.map((value, i) => f(value, Math.floor(i / channels), i % channels)),

@@ -19,7 +19,8 @@ import {
 } from '../models/stable-diffusion-safety-checker.ts'
 import { buildVitGraph, VIT_RENAMES } from '../models/vit.ts'
 import { parseVitConfig } from '../models/vit-config.ts'
-import type { FloatTensor, Tensor } from '../tensor/tensor.ts'
+import { defined } from '../tensor/defined.ts'
+import { expectFloat32, type Tensor } from '../tensor/tensor.ts'
 import type { Engine } from './engine.ts'
 import { readImageProcessor } from './image-processor.ts'
 
@@ -72,7 +73,7 @@ async function loadConceptChecker(engine: Engine, component: Component, json: un
     defaults: clipPixelValuesOptions(config.imageSize),
   })
   return checker('v1', run, ({ special_care_scores, concept_scores }) =>
-    isFlagged((special_care_scores as FloatTensor).data, (concept_scores as FloatTensor).data),
+    isFlagged(expectFloat32(special_care_scores).data, expectFloat32(concept_scores).data),
   )
 }
 
@@ -93,12 +94,12 @@ async function loadClassifier(engine: Engine, component: Component, json: unknow
     imageSize: config.imageSize,
     defaults: vitPixelValuesOptions(config.imageSize),
   })
-  return checker('v2', run, ({ logits }) => probability((logits as FloatTensor).data, nsfw) > NSFW_THRESHOLD)
+  return checker('v2', run, ({ logits }) => probability(expectFloat32(logits).data, nsfw) > NSFW_THRESHOLD)
 }
 
 /** Softmax of one of the logits. */
 export function probability(logits: Float32Array, index: number): number {
-  return 1 / logits.reduce((sum, logit) => sum + Math.exp(logit - (logits[index] as number)), 0)
+  return 1 / logits.reduce((sum, logit) => sum + Math.exp(logit - defined(logits[index])), 0)
 }
 
 interface ModelParts {

@@ -6,7 +6,8 @@ import type { Weights } from '../checkpoint/prepared-weights.ts'
 import { buildTextEncoderGraph, eosPositions, type TextEncoderOutput } from '../models/clip-text.ts'
 import type { ClipTextConfig } from '../models/clip-text-config.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
-import { concatenate, type FloatTensor, int64 } from '../tensor/tensor.ts'
+import { defined } from '../tensor/defined.ts'
+import { concatenate, expectFloat32, type FloatTensor, int64 } from '../tensor/tensor.ts'
 import type { ClipTokenizer } from '../tokenizers/clip-tokenizer.ts'
 import { EmbeddingMemory } from './embedding-memory.ts'
 
@@ -60,7 +61,7 @@ export class TextEncoder implements Adaptable {
    */
   withTokens(words: readonly TokenVectors[]): TextEncoder {
     const learned = this.#learned?.and(words) ?? new LearnedTokens(this.tokenizer.vocabSize, words)
-    const placeholders = words.map(({ token, vectors }) => ({ token, vectors: vectors.shape[0] as number }))
+    const placeholders = words.map(({ token, vectors }) => ({ token, vectors: defined(vectors.shape[0]) }))
     const tokenizer = this.tokenizer.withPlaceholders(placeholders)
     return new TextEncoder(tokenizer, this.config, this.#weights, this.#sessions, this, learned)
   }
@@ -111,7 +112,7 @@ export class TextEncoder implements Adaptable {
       ...(pooled && { eos_positions: int64([1], eosPositions(this.config, [ids])) }),
     }
     const results = await session.run(feeds, lora?.lasting)
-    return outputs.map((name) => results[name] as FloatTensor)
+    return outputs.map((name) => expectFloat32(results[name]))
   }
 
   /** The end of a prompt that `encode` leaves out, lower-cased, or the beginning of that end; undefined where it fits. */
@@ -152,14 +153,14 @@ export class TextEncoders {
     if (!this.second) {
       const output = clipSkip === 0 ? 'last_hidden_state' : (`normalized_hidden_states.${-(clipSkip + 1)}` as const)
       const [embeds] = await this.first.encode(prompt, [output], text_encoder)
-      return { embeds: embeds as FloatTensor }
+      return { embeds: defined(embeds) }
     }
     const hidden = `hidden_states.${-(clipSkip + 2)}` as const
     const [embeds] = await this.first.encode(prompt, [hidden], text_encoder)
     const [embeds2, pooledEmbeds] = await this.second.encode(prompt, [hidden, 'text_embeds'], text_encoder_2)
     return {
-      embeds: concatenate([embeds as FloatTensor, embeds2 as FloatTensor], -1),
-      pooledEmbeds: pooledEmbeds as FloatTensor,
+      embeds: concatenate([defined(embeds), defined(embeds2)], -1),
+      pooledEmbeds: defined(pooledEmbeds),
     }
   }
 }

@@ -1,5 +1,6 @@
 import type { UNetAdapter, UNetInput, UNetStep } from '../adapters/unet-adapter.ts'
-import { type FloatTensor, float32 } from '../tensor/tensor.ts'
+import { defined } from '../tensor/defined.ts'
+import { dimensions, type FloatTensor, float32 } from '../tensor/tensor.ts'
 import { cropMaps, type MapWindow } from '../tensor/window.ts'
 import { ParameterError } from './parameter-error.ts'
 import type { UNet } from './unet.ts'
@@ -69,23 +70,23 @@ export async function predictTiled(
     addInto(sum, part, window)
     for (let y = window.top; y < window.top + window.height; y++) {
       for (let x = window.left; x < window.left + window.width; x++)
-        counts[y * width + x] = (counts[y * width + x] as number) + 1
+        counts[y * width + x] = defined(counts[y * width + x]) + 1
     }
   }
   if (!sum) throw new RangeError('no windows')
   return float32(
     sum.shape,
-    sum.data.map((value, i) => value / (counts[i % counts.length] as number)),
+    sum.data.map((value, i) => value / defined(counts[i % counts.length])),
   )
 }
 
 function addInto(sum: FloatTensor, part: FloatTensor, { top, left, height, width }: MapWindow): void {
-  const [, , fullHeight, fullWidth] = sum.shape as [number, number, number, number]
+  const [, , fullHeight, fullWidth] = dimensions(sum.shape, 4)
   for (let i = 0; i < part.data.length; i++) {
     const map = Math.floor(i / (height * width))
     const y = top + (Math.floor(i / width) % height)
     const x = left + (i % width)
     const to = (map * fullHeight + y) * fullWidth + x
-    sum.data[to] = (sum.data[to] as number) + (part.data[i] as number)
+    sum.data[to] = defined(sum.data[to]) + defined(part.data[i])
   }
 }

@@ -5,7 +5,7 @@ import { buildUNetGraph, type UNetShape } from '../models/unet-2d-condition.ts'
 import type { UNetConfig } from '../models/unet-2d-condition-config.ts'
 import { composeHooks } from '../models/unet-hooks.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
-import { concatenate, type FloatTensor, float32, type Tensor } from '../tensor/tensor.ts'
+import { concatenate, dimensions, expectFloat32, type FloatTensor, float32, type Tensor } from '../tensor/tensor.ts'
 import { ParameterError } from './parameter-error.ts'
 
 /** A loaded UNet2DConditionModel. Sessions are made for each size when it is first used. */
@@ -31,7 +31,7 @@ export class UNet implements Adaptable {
 
   /** The predicted noise (or v), [B, C, h, w]. */
   async predict(input: UNetInput, adapters: readonly UNetAdapter[], step: UNetStep): Promise<FloatTensor> {
-    const [batch, , height, width] = input.sample.shape as [number, number, number, number]
+    const [batch, , height, width] = dimensions(input.sample.shape, 4)
     const shape = { batch, height, width }
     const samples = [input.sample]
     for (const adapter of adapters) if (adapter.channels) samples.push(await adapter.channels(input, step))
@@ -48,7 +48,7 @@ export class UNet implements Adaptable {
     for (const adapter of adapters) Object.assign(feeds, await adapter.feeds?.(input, step))
     const session = await this.#session(shape, adapters)
     const lasting = adapters.flatMap((adapter) => adapter.lasting ?? [])
-    return (await session.run(feeds, lasting[0], step.signal)).noise_pred as FloatTensor
+    return expectFloat32((await session.run(feeds, lasting[0], step.signal)).noise_pred)
   }
 
   #requireChannels({ shape: [, channels] }: FloatTensor): void {

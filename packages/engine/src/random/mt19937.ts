@@ -1,3 +1,5 @@
+import { defined } from '../tensor/defined.ts'
+
 const STATE_WORDS = 624
 const SHIFT_WORDS = 397
 const UPPER_MASK = 0x80000000
@@ -31,7 +33,7 @@ export class Mt19937 {
       twist(this.#state)
       this.#position = 0
     }
-    let word = this.#state[this.#position++] as number
+    let word = defined(this.#state[this.#position++])
     word ^= word >>> 11
     word ^= (word << 7) & 0x9d2c5680
     word ^= (word << 15) & 0xefc60000
@@ -42,9 +44,8 @@ export class Mt19937 {
 /** Replaces all words of the state by the next ones, in place. */
 function twist(state: Uint32Array): void {
   for (let i = 0; i < STATE_WORDS; i++) {
-    const mixed =
-      ((state[i] as number) & UPPER_MASK) | ((state[i + 1 === STATE_WORDS ? 0 : i + 1] as number) & LOWER_MASK)
+    const mixed = (defined(state[i]) & UPPER_MASK) | (defined(state[i + 1 === STATE_WORDS ? 0 : i + 1]) & LOWER_MASK)
     const source = i + SHIFT_WORDS < STATE_WORDS ? i + SHIFT_WORDS : i + SHIFT_WORDS - STATE_WORDS
-    state[i] = (state[source] as number) ^ (mixed >>> 1) ^ (mixed & 1 ? TWIST_MATRIX : 0)
+    state[i] = defined(state[source]) ^ (mixed >>> 1) ^ (mixed & 1 ? TWIST_MATRIX : 0)
   }
 }

@@ -1,3 +1,4 @@
+import { defined } from '../tensor/defined.ts'
 import { customValues, stepCount, withoutSigmas } from './schedule-arguments.ts'
 import { type Schedule, type ScheduleOptions, SchedulerError } from './scheduler.ts'
 
@@ -91,7 +92,7 @@ function pickTimesteps(
   const timesteps = Array.from(
     { length: count },
     // numpy.linspace(0, available, count, endpoint=False), floored, from the noisy end
-    (_, i) => training.timesteps[available - 1 - Math.floor(i * (available / count))] as number,
+    (_, i) => defined(training.timesteps[available - 1 - Math.floor(i * (available / count))]),
   )
   return { timesteps, lastStepIndex: count - 1 }
 }
@@ -108,9 +109,9 @@ function customTimesteps(
 ): DistilledSchedule {
   const { num_train_timesteps: total } = config
   const timesteps = customValues(className, 'timesteps', given).map(Math.trunc)
-  const first = timesteps[0] as number
-  const descending = given.every((t, i) => i === 0 || t < (given[i - 1] as number))
-  if (!descending || first >= total || (timesteps[timesteps.length - 1] as number) < 0) {
+  const first = defined(timesteps[0])
+  const descending = given.every((t, i) => i === 0 || t < defined(given[i - 1]))
+  if (!descending || first >= total || defined(timesteps[timesteps.length - 1]) < 0) {
     throw new SchedulerError(
       className,
       'timesteps',

@@ -1,3 +1,4 @@
+import { defined } from '../tensor/defined.ts'
 import { roundHalfEven } from '../tensor/round-half-even.ts'
 import { customValues, stepCount } from './schedule-arguments.ts'
 import { SchedulerError } from './scheduler.ts'
@@ -30,7 +31,7 @@ export function dpmSolverTimesteps(
   wanted: { readonly numInferenceSteps: number } | { readonly timesteps: readonly number[] },
 ): DpmSolverSchedule {
   const table = trainingSigmas(alphas)
-  const final = config.final_sigmas_type === 'zero' ? 0 : (table[0] as number)
+  const final = config.final_sigmas_type === 'zero' ? 0 : defined(table[0])
   if (config.use_karras_sigmas || config.use_lu_lambdas) {
     if ('timesteps' in wanted) {
       const which = config.use_karras_sigmas ? 'Karras sigmas' : 'Lu’s lambdas'
@@ -56,15 +57,15 @@ function withoutRepeats(className: string, timesteps: readonly number[]): readon
 }
 
 function karras(config: DpmSolverConfig, table: Float32Array, count: number): DpmSolverSchedule {
-  const largest = config.sigma_max ?? (table[table.length - 1] as number)
-  const smallest = config.sigma_min ?? (table[0] as number)
+  const largest = config.sigma_max ?? defined(table[table.length - 1])
+  const smallest = config.sigma_min ?? defined(table[0])
   return withTimesteps(config, table, karrasSigmas(largest, smallest, linspace(0, 1, count)))
 }
 
 /** Even in λ, the logarithm of sigma (arXiv 2206.00927, section 3.3), between the ends of training. */
 function lu(config: DpmSolverConfig, table: Float32Array, count: number): DpmSolverSchedule {
   const lambdas = logarithms(table)
-  const [largest, smallest] = [lambdas[lambdas.length - 1] as number, lambdas[0] as number]
+  const [largest, smallest] = [defined(lambdas[lambdas.length - 1]), defined(lambdas[0])]
   const sigmas = linspace(0, 1, count).map((share) => exp(largest + share * (smallest - largest)))
   return withTimesteps(config, table, sigmas)
 }

@@ -1,3 +1,4 @@
+import { defined } from '../tensor/defined.ts'
 import { derivative, predictOriginalAtSigma, SigmaScheduler } from './euler.ts'
 import { linearCombination } from './linear-combination.ts'
 import { alphasCumprodWithFiniteSigma, noiseScheduleOptions } from './noise-schedule.ts'
@@ -88,7 +89,7 @@ export class EulerDiscreteScheduler extends SigmaScheduler {
     const linear = interpolation_type === 'linear'
     const interpolated = linear ? timesteps.map((t) => interpolate(table, t)) : logLinearSigmas(table, count)
     const sigmas = use_karras_sigmas ? this.#karras(interpolated, count) : interpolated
-    const final = final_sigmas_type === 'zero' ? 0 : (table[0] as number)
+    const final = final_sigmas_type === 'zero' ? 0 : defined(table[0])
     const logSigmas = logarithms(table)
     this.timesteps = use_karras_sigmas
       ? sigmas.map((sigma) => fround(timestepOfLogSigma(Math.log(Math.max(sigma, 1e-10)), logSigmas)))
@@ -100,8 +101,8 @@ export class EulerDiscreteScheduler extends SigmaScheduler {
   /** Between the ends of the interpolated sigmas, unless the config sets its own. */
   #karras(interpolated: readonly number[], count: number): number[] {
     const { sigma_min, sigma_max } = this.#config
-    const largest = sigma_max ?? (interpolated[0] as number)
-    const smallest = sigma_min ?? (interpolated[interpolated.length - 1] as number)
+    const largest = sigma_max ?? defined(interpolated[0])
+    const smallest = sigma_min ?? defined(interpolated[interpolated.length - 1])
     return karrasSigmas(largest, smallest, linspace(0, 1, count))
   }
 }
@@ -109,6 +110,6 @@ export class EulerDiscreteScheduler extends SigmaScheduler {
 /** N + 1 levels, evenly spaced in their logarithm from the largest to the smallest of training. */
 function logLinearSigmas(table: Float32Array, count: number): number[] {
   const logSigmas = logarithms(table)
-  const largest = logSigmas[logSigmas.length - 1] as number
-  return Array.from(linspaceFloat32(largest, logSigmas[0] as number, count + 1), (value) => fround(Math.exp(value)))
+  const largest = defined(logSigmas[logSigmas.length - 1])
+  return Array.from(linspaceFloat32(largest, defined(logSigmas[0]), count + 1), (value) => fround(Math.exp(value)))
 }

@@ -1,3 +1,4 @@
+import { defined } from '../tensor/defined.ts'
 import { type ConfigOf, flag, integer, number, numbersOrNull, oneOf } from './scheduler-options.ts'
 import { linspaceFloat32 } from './spacing.ts'
 
@@ -68,9 +69,9 @@ function cumulativeAlphas(betas: Float32Array): Float32Array {
 
 function rescaleZeroTerminalSnr(betas: Float32Array): Float32Array {
   const roots = cumulativeAlphas(betas).map(sqrt)
-  const first = roots[0] as number
-  const last = roots[roots.length - 1] as number
+  const first = defined(roots[0])
+  const last = defined(roots[roots.length - 1])
   const scale = fround(first / fround(first - last))
   const alphaBars = roots.map((root) => fround(fround(root - last) * scale) ** 2)
-  return alphaBars.map((alphaBar, i) => 1 - fround(i === 0 ? alphaBar : alphaBar / (alphaBars[i - 1] as number)))
+  return alphaBars.map((alphaBar, i) => 1 - fround(i === 0 ? alphaBar : alphaBar / defined(alphaBars[i - 1])))
 }

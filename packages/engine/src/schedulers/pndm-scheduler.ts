@@ -1,3 +1,4 @@
+import { defined } from '../tensor/defined.ts'
 import { type FloatTensor, map } from '../tensor/tensor.ts'
 import { linearCombination } from './linear-combination.ts'
 import { alphasCumprod, noiseScheduleOptions } from './noise-schedule.ts'
@@ -90,9 +91,9 @@ export class PNDMScheduler extends VariancePreservingScheduler {
    */
   #rungeKuttaStep({ modelOutput, stepIndex, sample }: StepInput): StepOutput {
     const evaluation = this.#counter % 4
-    const begin = this.#warmUp[this.#counter - evaluation] as number
+    const begin = defined(this.#warmUp[this.#counter - evaluation])
     const reach = evaluation % 2 === 0 ? this.#halfInterval(this.numInferenceSteps) : 0
-    const weight = RUNGE_KUTTA_WEIGHTS[evaluation] as number
+    const weight = defined(RUNGE_KUTTA_WEIGHTS[evaluation])
     this.#sum =
       this.#sum === undefined
         ? linearCombination([weight, modelOutput])
@@ -155,7 +156,7 @@ function warmUpTimesteps(className: string, spaced: readonly number[], half: num
     throw new SchedulerError(className, 'num_inference_steps', problem)
   }
   return Array.from({ length: WARM_UP_STEPS }, (_, i) => {
-    const [begin, end] = [spaced[i] as number, spaced[i + 1] as number]
+    const [begin, end] = [defined(spaced[i]), defined(spaced[i + 1])]
     return [begin, end + half, end + half, end]
   }).flat()
 }

@@ -1,3 +1,5 @@
+import { defined } from '../tensor/defined.ts'
+
 const { fround, sqrt, log, max, min } = Math
 
 /** √((1−ᾱ)/ᾱ) at every training timestep, float32, ascending: the noise level k-diffusion's samplers work with. */
@@ -9,10 +11,10 @@ export function trainingSigmas(alphas: Float32Array): Float32Array {
 export function interpolate(table: Float32Array, position: number): number {
   const last = table.length - 1
   const below = Math.floor(position)
-  if (below < 0) return table[0] as number
-  if (below >= last) return table[last] as number
-  const low = table[below] as number
-  return ((table[below + 1] as number) - low) * (position - below) + low
+  if (below < 0) return defined(table[0])
+  if (below >= last) return defined(table[last])
+  const low = defined(table[below])
+  return (defined(table[below + 1]) - low) * (position - below) + low
 }
 
 /** The noise levels of Karras et al. (arXiv 2206.00364, formula 5, ρ = 7) from `sigmaMax` down to `sigmaMin`. */
@@ -28,8 +30,8 @@ export function timestepOfLogSigma(logSigma: number, logSigmas: Float32Array): n
   // diffusers' argmax of a cumulative count: the last entry not above, or 0 when all are above
   let low = logSigmas.findLastIndex((entry) => logSigma - entry >= 0)
   low = min(max(low, 0), logSigmas.length - 2)
-  const below = logSigmas[low] as number
-  const above = logSigmas[low + 1] as number
+  const below = defined(logSigmas[low])
+  const above = defined(logSigmas[low + 1])
   const weight = min(max((below - logSigma) / fround(below - above), 0), 1)
   return (1 - weight) * low + weight * (low + 1)
 }

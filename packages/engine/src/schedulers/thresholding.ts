@@ -1,3 +1,4 @@
+import { defined } from '../tensor/defined.ts'
 import { type FloatTensor, float32, map } from '../tensor/tensor.ts'
 import { type ConfigOf, flag, number } from './scheduler-options.ts'
 
@@ -49,7 +50,7 @@ function quantileFloat32(values: Float32Array, q: number): number {
   const sorted = values.sort()
   const rank = fround(fround(q) * (sorted.length - 1))
   const below = Math.floor(rank)
-  const low = sorted[below] as number
-  const high = sorted[Math.ceil(rank)] as number
+  const low = defined(sorted[below])
+  const high = defined(sorted[Math.ceil(rank)])
   return fround(low + fround(rank - below) * fround(high - low))
 }

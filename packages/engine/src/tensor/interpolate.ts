@@ -1,4 +1,5 @@
-import { elementCount, type FloatTensor, float32 } from './tensor.ts'
+import { defined } from './defined.ts'
+import { dimensions, elementCount, type FloatTensor, float32 } from './tensor.ts'
 
 /** For each output sample the inputs that it is a weighted sum of. */
 interface Taps {
@@ -20,14 +21,14 @@ export function interpolate(
   width: number,
   mode: 'bilinear' | 'bicubic',
 ): FloatTensor {
-  const [h, w] = maps.shape.slice(-2) as [number, number]
+  const [h, w] = dimensions(maps.shape.slice(-2), 2)
   const kernel = mode === 'bilinear' ? bilinear : bicubic
   const [rows, columns] = [kernel(h, height), kernel(w, width)]
   const count = elementCount(maps.shape.slice(0, -2))
   const out = float32([...maps.shape.slice(0, -2), height, width])
   let to = 0
   for (let map = 0; map < count; map++) {
-    const at = (y: number, x: number) => maps.data[(map * h + y) * w + x] as number
+    const at = (y: number, x: number) => defined(maps.data[(map * h + y) * w + x])
     for (const row of rows) {
       for (const column of columns) {
         out.data[to++] = weigh(row, (y) => weigh(column, (x) => at(y, x)))
@@ -38,7 +39,7 @@ export function interpolate(
 }
 
 function weigh({ indices, weights }: Taps, value: (index: number) => number): number {
-  return indices.reduce((sum, index, i) => sum + (weights[i] as number) * value(index), 0)
+  return indices.reduce((sum, index, i) => sum + defined(weights[i]) * value(index), 0)
 }
 
 const bilinear: Kernel = (inputSize, outputSize) =>

@@ -1,3 +1,5 @@
+import { defined } from './defined.ts'
+
 /** Element types a tensor can have in memory, in ONNX's spelling. */
 export type DType = 'float32' | 'float16' | 'int64' | 'int32' | 'uint8' | 'int8' | 'bool'
 
@@ -42,6 +44,34 @@ export function elementCount(shape: Shape): number {
   return shape.reduce((product, dimension) => product * dimension, 1)
 }
 
+interface Dimensions {
+  readonly 1: [number]
+  readonly 2: [number, number]
+  readonly 3: [number, number, number]
+  readonly 4: [number, number, number, number]
+}
+
+/**
+ * The first dimensions of a shape: `const [batch, channels] = dimensions(x.shape, 2)`.
+ * @throws RangeError for a shape that has fewer
+ */
+export function dimensions<Count extends keyof Dimensions>(shape: Shape, count: Count): Dimensions[Count] {
+  if (shape.length < count) throw new RangeError(`the shape [${shape}] has fewer than ${count} dimensions`)
+  return shape.slice(0, count) as Dimensions[Count]
+}
+
+/** The result of a session that must be one of float32. @throws TypeError when it is missing or of another dtype */
+export function expectFloat32(result: Tensor | undefined): FloatTensor {
+  if (result === undefined || !isFloat32(result)) {
+    throw new TypeError(`expected a float32 tensor, got ${result ? `one of ${result.dtype}` : 'none'}`)
+  }
+  return result
+}
+
+function isFloat32(tensor: Tensor): tensor is FloatTensor {
+  return tensor.dtype === 'float32'
+}
+
 /**
  * A float32 tensor over `data`, or of zeros.
  * @throws RangeError when data and shape disagree
@@ -83,8 +113,8 @@ export function map(f: (...values: number[]) => number, first: FloatTensor, ...r
     }
   }
   for (let i = 0; i < out.data.length; i++) {
-    args[0] = first.data[i] as number
-    for (let k = 0; k < rest.length; k++) args[k + 1] = rest[k]?.data[i] as number
+    args[0] = defined(first.data[i])
+    for (let k = 0; k < rest.length; k++) args[k + 1] = defined(rest[k]?.data[i])
     out.data[i] = f(...args)
   }
   return out
@@ -94,7 +124,7 @@ export function map(f: (...values: number[]) => number, first: FloatTensor, ...r
 export function allFinite({ data }: FloatTensor): boolean {
   // Both give NaN times zero; a tenth of the time that a call for each element takes.
   let sum = 0
-  for (let i = 0; i < data.length; i++) sum += (data[i] as number) * 0
+  for (let i = 0; i < data.length; i++) sum += defined(data[i]) * 0
   return sum === 0
 }
 
@@ -104,7 +134,7 @@ export function concatenate(tensors: readonly FloatTensor[], axis = 0): FloatTen
   if (!first) throw new RangeError('nothing to concatenate')
   if (others.length === 0) return first
   const at = axis < 0 ? first.shape.length + axis : axis
-  const length = tensors.reduce((sum, t) => sum + (t.shape[at] as number), 0)
+  const length = tensors.reduce((sum, t) => sum + defined(t.shape[at]), 0)
   const out = float32(first.shape.map((size, i) => (i === at ? length : size)))
   const outer = elementCount(first.shape.slice(0, at))
   let offset = 0

@@ -1,4 +1,4 @@
-import { elementCount, type FloatTensor, float32 } from './tensor.ts'
+import { dimensions, elementCount, type FloatTensor, float32 } from './tensor.ts'
 
 /** A rectangle of a map. */
 export interface MapWindow {
@@ -10,7 +10,7 @@ export interface MapWindow {
 
 /** The part of maps [..., h, w] in a window; the maps themselves where it is all of them. */
 export function cropMaps(maps: FloatTensor, { top, left, height, width }: MapWindow): FloatTensor {
-  const [h, w] = maps.shape.slice(-2) as [number, number]
+  const [h, w] = dimensions(maps.shape.slice(-2), 2)
   if (top < 0 || left < 0 || top + height > h || left + width > w) {
     throw new RangeError(`a window of ${width}×${height} at (${left}, ${top}) leaves a map of ${w}×${h}`)
   }

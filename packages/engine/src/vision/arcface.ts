@@ -1,5 +1,6 @@
 import type { RgbImage } from '../image/rgb-image.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
+import { defined } from '../tensor/defined.ts'
 import { type FloatTensor, float32, map } from '../tensor/tensor.ts'
 import { alignFace } from './alignment.ts'
 import type { FaceKeyPoints } from './face.ts'
@@ -27,7 +28,7 @@ export async function openArcFace(sessions: SessionCache, path: string): Promise
     async embed(image, keyPoints) {
       const aligned = alignFace(image, keyPoints, network.width ?? DEFAULT_SIDE)
       const [embedding] = await network.run(networkInput(aligned, NORMALIZATION))
-      return embedding as FloatTensor
+      return defined(embedding)
     },
   }
 }

@@ -1,4 +1,5 @@
 import type { RgbImage } from '../image/rgb-image.ts'
+import { defined } from '../tensor/defined.ts'
 
 /** Whole pixels: `left … right-1`, `top … bottom-1`. */
 export interface Region {
@@ -27,9 +28,9 @@ export function averagePool(
       for (let row = top; row < bottom; row++) {
         let at = (row * image.width + left) * 3
         for (let column = left; column < right; column++, at += 3) {
-          red += image.data[at] as number
-          green += image.data[at + 1] as number
-          blue += image.data[at + 2] as number
+          red += defined(image.data[at])
+          green += defined(image.data[at + 1])
+          blue += defined(image.data[at + 2])
         }
       }
       const count = (right - left) * (bottom - top)

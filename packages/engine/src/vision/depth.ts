@@ -6,6 +6,7 @@ import { type PixelValuesOptions, pixelValues, type Size } from '../image/pixel-
 import type { ResampleFilter } from '../image/resample-filter.ts'
 import type { GreyImage, RgbImage } from '../image/rgb-image.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
+import { defined } from '../tensor/defined.ts'
 import { roundHalfEven } from '../tensor/round-half-even.ts'
 import type { FloatTensor } from '../tensor/tensor.ts'
 import { type OnnxNetwork, openOnnxNetwork } from './onnx-network.ts'
@@ -99,7 +100,7 @@ async function estimate(network: OnnxNetwork, processor: DepthProcessor, image: 
   const size = { width: network.width ?? fitted.width, height: network.height ?? fitted.height }
   const [output] = await network.run(pixelValues(image, { ...processor, size }))
   const { data, shape } = output as FloatTensor
-  const from = { width: shape.at(-1) as number, height: shape.at(-2) as number }
+  const from = { width: defined(shape.at(-1)), height: defined(shape.at(-2)) }
   return { width: image.width, height: image.height, data: toGrey(resizeBicubic(data, from, image)) }
 }
 

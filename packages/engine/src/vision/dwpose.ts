@@ -1,6 +1,7 @@
 import { warpAffine } from '../image/affine.ts'
 import type { RgbImage } from '../image/rgb-image.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
+import { defined } from '../tensor/defined.ts'
 import type { FloatTensor } from '../tensor/tensor.ts'
 import type { Box, KeyPoint } from './face.ts'
 import { letterbox } from './letterbox.ts'
@@ -70,13 +71,13 @@ async function findPeople(network: OnnxNetwork, image: RgbImage): Promise<Box[]>
 
 /** Rows of [1, places, 5 + classes]: centre and logarithm of the size in grid units, objectness, probability of each class. */
 function decodePeople({ data, shape }: FloatTensor, width: number, height: number, scale: number) {
-  const values = shape[2] as number
+  const values = defined(shape[2])
   const people: { box: Box; score: number }[] = []
   let row = 0
   for (const stride of STRIDES) {
     const [columns, lines] = [Math.floor(width / stride), Math.floor(height / stride)]
     for (let cell = 0; cell < columns * lines; cell++, row++) {
-      const at = (k: number) => data[row * values + k] as number
+      const at = (k: number) => defined(data[row * values + k])
       const score = Math.fround(at(4) * at(BOX_VALUES))
       if (!(score > MIN_CANDIDATE)) continue
       const x = (at(0) + (cell % columns)) * stride
@@ -104,7 +105,7 @@ async function findPose(network: OnnxNetwork, image: RgbImage, box: Box): Promis
   const matrix = [scale, 0, width / 2 - scale * centre.x, 0, scale, height / 2 - scale * centre.y] as const
   const outputs = await network.run(networkInput(warpAffine(image, matrix, width, height), IMAGENET))
   const [columns, rows] = outputs as [FloatTensor, FloatTensor]
-  const points = Array.from({ length: columns.shape[1] as number }, (_, point): ScoredPoint => {
+  const points = Array.from({ length: defined(columns.shape[1]) }, (_, point): ScoredPoint => {
     const [column, row] = [peak(columns, point), peak(rows, point)]
     return {
       x: (column.index / BINS_PER_PIXEL - width / 2) / scale + centre.x,
@@ -129,10 +130,10 @@ interface ScoredPoint extends KeyPoint {
 
 /** The largest of a joint's classes, the first of equals. */
 function peak({ data, shape }: FloatTensor, joint: number): { index: number; value: number } {
-  const bins = shape[2] as number
-  let [index, value] = [0, data[joint * bins] as number]
+  const bins = defined(shape[2])
+  let [index, value] = [0, defined(data[joint * bins])]
   for (let bin = 1; bin < bins; bin++) {
-    const other = data[joint * bins + bin] as number
+    const other = defined(data[joint * bins + bin])
     if (other > value) [index, value] = [bin, other]
   }
   return { index, value }

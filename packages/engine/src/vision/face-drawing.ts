@@ -1,5 +1,6 @@
 import { type Colour, ellipsePolygon, fillCircle, fillConvexPolygon } from '../image/drawing.ts'
 import { blackImage, type RgbImage } from '../image/rgb-image.ts'
+import { defined } from '../tensor/defined.ts'
 import type { FaceKeyPoints } from './face.ts'
 
 const COLOURS: readonly Colour[] = [
@@ -34,11 +35,11 @@ export function drawFaceKeyPoints(keyPoints: FaceKeyPoints, width: number, heigh
     }
     const degrees = Math.trunc(Math.atan2(dy, dx) * (180 / Math.PI))
     const polygon = ellipsePolygon(middle, [Math.trunc(length / 2), HALF_WIDTH], degrees)
-    fillConvexPolygon(canvas, polygon, COLOURS[i] as Colour)
+    fillConvexPolygon(canvas, polygon, defined(COLOURS[i]))
   }
-  for (let i = 0; i < canvas.data.length; i++) canvas.data[i] = Math.trunc((canvas.data[i] as number) * 0.6)
+  for (let i = 0; i < canvas.data.length; i++) canvas.data[i] = Math.trunc(defined(canvas.data[i]) * 0.6)
   for (const [i, { x, y }] of points.entries()) {
-    fillCircle(canvas, { x: Math.trunc(x), y: Math.trunc(y) }, RADIUS, COLOURS[i] as Colour)
+    fillCircle(canvas, { x: Math.trunc(x), y: Math.trunc(y) }, RADIUS, defined(COLOURS[i]))
   }
   return canvas
 }

@@ -1,5 +1,6 @@
 import type { RgbImage } from '../image/rgb-image.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
+import { defined } from '../tensor/defined.ts'
 import type { FloatTensor } from '../tensor/tensor.ts'
 import { letterbox } from './letterbox.ts'
 import { networkInput } from './network-input.ts'
@@ -58,18 +59,18 @@ function decodeJoints(outputs: readonly FloatTensor[]): ScoredPoint[] {
   const [heatmaps, centre, regression, offsets] = outputs.map(({ data }) => data)
   if (!heatmaps || !centre || !regression || !offsets) return []
   const plane = CELLS * CELLS
-  const middle = largest(plane, (i) => centre[i] as number)
+  const middle = largest(plane, (i) => defined(centre[i]))
   return Array.from({ length: JOINTS }, (_, joint) => {
-    const expectedY = Math.floor(middle / CELLS) + (regression[2 * joint * plane + middle] as number)
-    const expectedX = (middle % CELLS) + (regression[(2 * joint + 1) * plane + middle] as number)
+    const expectedY = Math.floor(middle / CELLS) + defined(regression[2 * joint * plane + middle])
+    const expectedX = (middle % CELLS) + defined(regression[(2 * joint + 1) * plane + middle])
     const place = largest(plane, (i) => {
       const distance = Math.hypot(Math.floor(i / CELLS) - expectedY, (i % CELLS) - expectedX)
-      return (heatmaps[joint * plane + i] as number) / (distance + DISTANCE_OFFSET)
+      return defined(heatmaps[joint * plane + i]) / (distance + DISTANCE_OFFSET)
     })
     return {
-      x: ((place % CELLS) + (offsets[(2 * joint + 1) * plane + place] as number)) * CELL_PIXELS,
-      y: (Math.floor(place / CELLS) + (offsets[2 * joint * plane + place] as number)) * CELL_PIXELS,
-      score: heatmaps[joint * plane + place] as number,
+      x: ((place % CELLS) + defined(offsets[(2 * joint + 1) * plane + place])) * CELL_PIXELS,
+      y: (Math.floor(place / CELLS) + defined(offsets[2 * joint * plane + place])) * CELL_PIXELS,
+      score: defined(heatmaps[joint * plane + place]),
     }
   })
 }

@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import type { RgbImage } from '../image/rgb-image.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
-import { type FloatTensor, float32 } from '../tensor/tensor.ts'
+import { defined } from '../tensor/defined.ts'
+import { dimensions, type FloatTensor, float32 } from '../tensor/tensor.ts'
 import { averagePool, type Region } from './average-pool.ts'
 import type { Box, Face, FaceDetector, KeyPoint } from './face.ts'
 import { type OnnxNetwork, openOnnxNetwork } from './onnx-network.ts'
@@ -63,7 +64,7 @@ async function propose(network: OnnxNetwork, image: RgbImage): Promise<Candidate
     const size = { width: Math.trunc(image.width * scale + 1), height: Math.trunc(image.height * scale + 1) }
     const pixels = averagePool(image, { left: 0, top: 0, right: image.width, bottom: image.height }, size)
     const [scores, shifts] = await network.run(float32([1, 3, size.height, size.width], pixels))
-    const windows = windowsAbove(scores as FloatTensor, shifts as FloatTensor, scale)
+    const windows = windowsAbove(defined(scores), defined(shifts), scale)
     found.push(...without(windows, 0.5))
   }
   return without(found, 0.7).map(({ box, score, shift }) => {
@@ -73,17 +74,17 @@ async function propose(network: OnnxNetwork, image: RgbImage): Promise<Candidate
 }
 
 function windowsAbove(scores: FloatTensor, shifts: FloatTensor, scale: number) {
-  const [, , rows, columns] = scores.shape as [number, number, number, number]
+  const [, , rows, columns] = dimensions(scores.shape, 4)
   const plane = rows * columns
   const windows: (Candidate & { readonly shift: readonly number[] })[] = []
   for (let i = 0; i < plane; i++) {
     // Plane 0 is the score of there being no face.
-    const score = scores.data[plane + i] as number
+    const score = defined(scores.data[plane + i])
     if (score < MIN_SCORES[0]) continue
     const [x, y] = [STRIDE * (i % columns), STRIDE * Math.floor(i / columns)]
     const place = (pixel: number) => Math.floor(Math.fround(pixel / scale))
     const box = { left: place(x + 1), top: place(y + 1), right: place(x + WINDOW), bottom: place(y + WINDOW) }
-    windows.push({ box, score, shift: [0, 1, 2, 3].map((k) => shifts.data[k * plane + i] as number) })
+    windows.push({ box, score, shift: [0, 1, 2, 3].map((k) => defined(shifts.data[k * plane + i])) })
   }
   return windows
 }
@@ -102,8 +103,8 @@ async function finish(network: OnnxNetwork, image: RgbImage, candidates: readonl
       const [shift = [], places = []] = outputs
       const [width, height] = [box.right - box.left + 1, box.bottom - box.top + 1]
       const point = (k: number): KeyPoint => ({
-        x: width * (places[k] as number) + box.left - 1,
-        y: height * (places[k + 5] as number) + box.top - 1,
+        x: width * defined(places[k]) + box.left - 1,
+        y: height * defined(places[k + 5]) + box.top - 1,
       })
       return { box: regressed(box, shift), keyPoints: [point(0), point(1), point(2), point(3), point(4)], score }
     })
@@ -134,9 +135,9 @@ async function look(
     }
     const [scores, ...others] = await network.run(x)
     for (const [i, { candidate }] of batch.entries()) {
-      const score = scores?.data[i * 2 + 1] as number
+      const score = defined(scores?.data[i * 2 + 1])
       const outputs = others.map(({ data, shape }) => {
-        const length = shape[1] as number
+        const length = defined(shape[1])
         return [...data.subarray(i * length, (i + 1) * length)]
       })
       seen.push({ box: candidate.box, score, outputs })

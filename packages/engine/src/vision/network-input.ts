@@ -1,4 +1,5 @@
 import type { RgbImage } from '../image/rgb-image.ts'
+import { defined } from '../tensor/defined.ts'
 import { type FloatTensor, float32 } from '../tensor/tensor.ts'
 
 export interface Normalization {
@@ -16,8 +17,8 @@ export function networkInput({ width, height, data }: RgbImage, { mean, std, cha
   const tensor = float32([1, 3, height, width])
   for (let c = 0; c < 3; c++) {
     const from = channels === 'bgr' ? 2 - c : c
-    const [shift, scale] = [mean[c] as number, std[c] as number]
-    for (let i = 0; i < plane; i++) tensor.data[c * plane + i] = ((data[i * 3 + from] as number) - shift) / scale
+    const [shift, scale] = [defined(mean[c]), defined(std[c])]
+    for (let i = 0; i < plane; i++) tensor.data[c * plane + i] = (defined(data[i * 3 + from]) - shift) / scale
   }
   return tensor
 }

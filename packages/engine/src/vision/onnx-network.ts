@@ -1,7 +1,7 @@
 import { basename } from 'node:path'
 import { type OnnxFile, OnnxFileError, readOnnxFile } from '../formats/onnx-file.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
-import { DYNAMIC, type FloatTensor } from '../tensor/tensor.ts'
+import { DYNAMIC, expectFloat32, type FloatTensor } from '../tensor/tensor.ts'
 
 /** A ready-made network that takes one picture and gives float32 tensors. */
 export interface OnnxNetwork {
@@ -44,7 +44,7 @@ export async function openOnnxNetwork(
     async run(x) {
       const session = await sessions.open(file)
       const results = await session.run({ [input.name]: x })
-      return file.outputs.map(({ name }) => results[name] as FloatTensor)
+      return file.outputs.map(({ name }) => expectFloat32(results[name]))
     },
   }
 }

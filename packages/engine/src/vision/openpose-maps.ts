@@ -1,5 +1,6 @@
 import { type AxisWeights, areaWeights, lanczosWeights, type ResampleWeights } from '../image/opencv-resample.ts'
 import { OPENPOSE_STRIDE } from '../models/openpose-body.ts'
+import { defined } from '../tensor/defined.ts'
 import type { FloatTensor } from '../tensor/tensor.ts'
 
 interface Size {
@@ -49,7 +50,7 @@ export class OpenPoseMaps {
     for (const [j, weight] of row.weights.entries()) {
       const at = (channel * height + row.start + j) * width + column.start
       let line = 0
-      for (let i = 0; i < column.weights.length; i++) line += (column.weights[i] as number) * (data[at + i] as number)
+      for (let i = 0; i < column.weights.length; i++) line += defined(column.weights[i]) * defined(data[at + i])
       sum += weight * line
     }
     return sum
@@ -67,7 +68,7 @@ export class OpenPoseMaps {
         const line = (channel * gridHeight + y) * gridWidth
         for (const [x, { start, weights }] of columns.entries()) {
           let sum = 0
-          for (let i = 0; i < weights.length; i++) sum += (weights[i] as number) * (data[line + start + i] as number)
+          for (let i = 0; i < weights.length; i++) sum += defined(weights[i]) * defined(data[line + start + i])
           wide[y * width + x] = sum
         }
       }
@@ -82,7 +83,7 @@ function stretchRows(wide: Float64Array, width: number, rows: AxisWeights): Floa
     const to = y * width
     for (const [j, weight] of weights.entries()) {
       const from = (start + j) * width
-      for (let x = 0; x < width; x++) map[to + x] = (map[to + x] as number) + weight * (wide[from + x] as number)
+      for (let x = 0; x < width; x++) map[to + x] = defined(map[to + x]) + weight * defined(wide[from + x])
     }
   }
   return map
@@ -98,7 +99,7 @@ function compose(outer: AxisWeights, inner: AxisWeights): AxisWeights {
     for (const part of parts) {
       for (const [i, own] of part.weights.entries()) {
         const at = part.start - first + i
-        sums[at] = (sums[at] as number) + part.weight * own
+        sums[at] = defined(sums[at]) + part.weight * own
       }
     }
     return { start: first, weights: sums }
@@ -119,7 +120,7 @@ function smoothing(length: number): AxisWeights {
     const places = kernel.map((value, k) => ({ at: mirrored(i + k - SMOOTHING_RADIUS), weight: value / total }))
     const start = Math.min(...places.map(({ at }) => at))
     const weights = new Array<number>(Math.max(...places.map(({ at }) => at)) - start + 1).fill(0)
-    for (const { at, weight } of places) weights[at - start] = (weights[at - start] as number) + weight
+    for (const { at, weight } of places) weights[at - start] = defined(weights[at - start]) + weight
     return { start, weights }
   })
 }

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
+import { defined } from '../tensor/defined.ts'
 import { roundHalfEven } from '../tensor/round-half-even.ts'
 import type { FloatTensor } from '../tensor/tensor.ts'
 import type { KeyPoint } from './face.ts'
@@ -88,12 +89,12 @@ function peaksOf(
   const peaks: KeyPoint[] = []
   for (let y = 0, i = 0; y < height; y++) {
     for (let x = 0; x < width; x++, i++) {
-      const value = map[i] as number
+      const value = defined(map[i])
       if (!(value > MIN_PEAK)) continue
-      if (x > 0 && (map[i - 1] as number) > value) continue
-      if (x < width - 1 && (map[i + 1] as number) > value) continue
-      if (y > 0 && (map[i - width] as number) > value) continue
-      if (y < height - 1 && (map[i + width] as number) > value) continue
+      if (x > 0 && defined(map[i - 1]) > value) continue
+      if (x < width - 1 && defined(map[i + 1]) > value) continue
+      if (y > 0 && defined(map[i - width]) > value) continue
+      if (y < height - 1 && defined(map[i + width]) > value) continue
       peaks.push({ x, y })
     }
   }

@@ -8,7 +8,7 @@ import { buildOpenPoseBodyGraph, OPENPOSE_FIRST_LAYER, OPENPOSE_STRIDE } from '.
 import type { Runtime } from '../runtime/session.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
 import { roundHalfEven } from '../tensor/round-half-even.ts'
-import type { FloatTensor } from '../tensor/tensor.ts'
+import { dimensions, type FloatTensor } from '../tensor/tensor.ts'
 import { networkInput } from './network-input.ts'
 import { OpenPoseMaps, smartWeights } from './openpose-maps.ts'
 import { openPosePeople } from './openpose-people.ts'
@@ -56,7 +56,7 @@ export async function loadBodyNetwork(
   const { convolutionBlock, ...form } = await runtime.weightForm([graph])
   const weights = await weightCache.prepare(stored, form)
   return async (image) => {
-    const [height, width] = image.shape.slice(2) as [number, number]
+    const [height, width] = dimensions(image.shape.slice(2), 2)
     const session = await sessions.get(weights, `${width}x${height}`, () => build(width, height))
     return (await session.run({ image })) as { fields: FloatTensor; heat: FloatTensor }
   }
@@ -71,7 +71,7 @@ function outChannels({ source, tensors }: ComponentWeights, name: string): numbe
 async function detect(network: BodyNetwork, image: RgbImage): Promise<Pose[]> {
   const { size, inner, input } = openPoseInput(image)
   const { fields, heat } = await network(input)
-  const [height, width] = input.shape.slice(2) as [number, number]
+  const [height, width] = dimensions(input.shape.slice(2), 2)
   const grid = { width: width / OPENPOSE_STRIDE, height: height / OPENPOSE_STRIDE }
   const scale = { x: image.width / size.width, y: image.height / size.height }
   const people = await openPosePeople(new OpenPoseMaps(grid, inner, size), fields, heat)

@@ -8,6 +8,7 @@ import {
   type Point,
 } from '../image/drawing.ts'
 import { blackImage, type RgbImage } from '../image/rgb-image.ts'
+import { defined } from '../tensor/defined.ts'
 import { roundHalfEven } from '../tensor/round-half-even.ts'
 import type { KeyPoint } from './face.ts'
 import type { PointList, Pose } from './pose.ts'
@@ -87,7 +88,7 @@ function hueColour(hue: number): Colour {
     [up, 0, 255],
     [255, 0, down],
   ]
-  return colours[sector] as Colour
+  return defined(colours[sector])
 }
 
 /**
@@ -122,7 +123,7 @@ function throughFractions(points: PointList, { width, height }: CanvasSize): Poi
 /** Limb by limb, so that a person's arm may lie between another's limbs; joints above all limbs. */
 function drawBodies(canvas: RgbImage, bodies: readonly PointList[]): void {
   for (const [i, [from, to]] of LIMBS.entries()) {
-    for (const joints of bodies) drawLimb(canvas, joints[from], joints[to], JOINT_COLOURS[i] as Colour)
+    for (const joints of bodies) drawLimb(canvas, joints[from], joints[to], defined(JOINT_COLOURS[i]))
   }
   for (const [i, colour] of JOINT_COLOURS.entries()) {
     for (const joints of bodies) {

@@ -1,5 +1,6 @@
 import type { RgbImage } from '../image/rgb-image.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
+import { defined } from '../tensor/defined.ts'
 import type { FloatTensor } from '../tensor/tensor.ts'
 import type { Face, FaceDetector, KeyPoint } from './face.ts'
 import { letterbox } from './letterbox.ts'
@@ -62,10 +63,10 @@ function decodeLevel(
     if (score < MIN_SCORE) continue
     const cell = Math.floor(i / ANCHORS)
     const [x, y] = [(cell % columns) * stride, Math.floor(cell / columns) * stride]
-    const side = (k: number) => (distances[i * 4 + k] as number) * stride
+    const side = (k: number) => defined(distances[i * 4 + k]) * stride
     const point = (k: number): KeyPoint => ({
-      x: (x + (offsets[(i * POINTS + k) * 2] as number) * stride) / scale,
-      y: (y + (offsets[(i * POINTS + k) * 2 + 1] as number) * stride) / scale,
+      x: (x + defined(offsets[(i * POINTS + k) * 2]) * stride) / scale,
+      y: (y + defined(offsets[(i * POINTS + k) * 2 + 1]) * stride) / scale,
     })
     faces.push({
       box: {
