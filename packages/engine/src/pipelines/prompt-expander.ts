@@ -118,7 +118,7 @@ export function drawToken(logits: Float32Array, topK: number, generator: TorchGe
 
 /** One blank between words, no blanks, commas or full stops at the ends. */
 function clean(text: string): string {
-  return text.replace(/ {2,}/g, ' ').replace(/^[,. \r\n]+|[,. \r\n]+$/g, '')
+  return text.replace(/ {2,}/g, ' ').replace(/^[,. \r\n]+|(?<![,. \r\n])[,. \r\n]+$/g, '')
 }
 
 /** A GPT-2 that keeps the keys and values of what it has read. */

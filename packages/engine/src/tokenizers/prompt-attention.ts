@@ -11,8 +11,6 @@ const SQUARE = 1 / 1.1
 /** An escaped character, a bracket, a weight with its closing bracket, text, or a lone colon. */
 const PIECES = /\\\(|\\\)|\\\[|\\\]|\\\\|\\|\(|\[|:([+-]?[.\d]+)\)|\)|\]|[^\\()[\]:]+|:/g
 
-const BREAK = /\s*\bBREAK\b\s*/
-
 /**
  * Reads the attention grammar of AUTOMATIC1111's web UI: `(a)` counts 1.1 times as much, `[a]` as much less, `(a:1.3)` 1.3 times; brackets
  * nest and multiply, those that never close go to the end, and `\(` `\)` `\[` `\]` `\\` are the characters themselves. `BREAK` begins
@@ -47,9 +45,19 @@ interface Piece {
 }
 
 function textPieces(text: string): Piece[] {
-  return text
-    .split(BREAK)
-    .flatMap((part, i) => [...(i > 0 ? [{ text: undefined, weight: 1 }] : []), { text: part, weight: 1 }])
+  return partsBetweenBreaks(text).flatMap((part, i) => [
+    ...(i > 0 ? [{ text: undefined, weight: 1 }] : []),
+    { text: part, weight: 1 },
+  ])
+}
+
+/** The blanks around a `BREAK` belong to it. */
+function partsBetweenBreaks(text: string): string[] {
+  const parts = text.split(/\bBREAK\b/)
+  return parts.map((part, i) => {
+    const begun = i > 0 ? part.trimStart() : part
+    return i < parts.length - 1 ? begun.trimEnd() : begun
+  })
 }
 
 function mergeParts(pieces: readonly Piece[]): PromptFragment[][] {

@@ -46,7 +46,7 @@ export async function findNamedFacePack(
   if (/\.onnx$/i.test(reference)) {
     return { ...(await firstLocal(store, 'detector')), embedder: { path: await find(reference), name: reference } }
   }
-  const candidates = candidatesOf(reference.replace(/\/+$/, ''))
+  const candidates = candidatesOf(reference.replace(/(?<!\/)\/+$/, ''))
   for (const pack of candidates) {
     const found = await findPack(pack, (name) => findLocalDetector(store, name))
     if (found) return found

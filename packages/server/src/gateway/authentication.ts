@@ -73,10 +73,9 @@ export async function verifyKey(
   const { keys } = dependencies
   if (keys === undefined) return undefined
   if (authorization === undefined) throw new WireError(401, missing)
-  const [, scheme, credentials] = /^\s*(\S+)\s+(\S.*?)\s*$/.exec(authorization) ?? []
-  if (scheme === undefined || credentials === undefined || !/^(key|bearer)$/i.test(scheme)) {
-    throw new WireError(401, KEY_FORMAT)
-  }
+  const [scheme = ''] = /^\S+/.exec(authorization.trim()) ?? []
+  const credentials = authorization.trim().slice(scheme.length).trim()
+  if (!/^(key|bearer)$/i.test(scheme)) throw new WireError(401, KEY_FORMAT)
   const separator = credentials.indexOf(':')
   if (separator < 1 || separator === credentials.length - 1) throw new WireError(401, KEY_FORMAT)
   const key = await keys.verify(credentials.slice(0, separator), credentials.slice(separator + 1))

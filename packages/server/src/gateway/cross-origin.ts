@@ -26,7 +26,13 @@ function preflight(c: GatewayContext): Response {
   headers.append('vary', 'Origin')
   const wanted = c.req.header('access-control-request-headers')
   if (wanted !== undefined && wanted !== '') {
-    headers.set('access-control-allow-headers', wanted.split(/\s*,\s*/).join(','))
+    headers.set(
+      'access-control-allow-headers',
+      wanted
+        .split(',')
+        .map((name) => name.trim())
+        .join(','),
+    )
     headers.append('vary', 'Access-Control-Request-Headers')
   }
   // Asked by pages of the web about a server on the visitor's own network (Private Network Access).

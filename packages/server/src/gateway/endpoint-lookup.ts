@@ -30,7 +30,7 @@ export function requireEndpoint(catalogue: Catalogue, id: string): EndpointSchem
  * @returns undefined where the path names no endpoint
  */
 export function surfaceHint(catalogue: Catalogue, path: string, { run, queue }: PublicUrls): string | undefined {
-  const id = path.replace(/\/(stream|realtime|requests\/.*)?\/?$/, '')
+  const id = path.replace(/(?:\/requests\/[\s\S]*|\/(?:stream|realtime)?\/?)$/, '')
   const lookup = catalogue.find(id)
   if (lookup.kind !== 'found') return undefined
   const { endpoint } = lookup
@@ -39,7 +39,7 @@ export function surfaceHint(catalogue: Catalogue, path: string, { run, queue }: 
 
 function hintFor({ endpoints }: Catalogue, id: string): string {
   const near = nearEndpoints(
-    id.replace(/^\/+|\/+$/g, ''),
+    id.replace(/^\/+|(?<!\/)\/+$/g, ''),
     endpoints.map((endpoint) => endpoint.id),
   )
   return near.length > 0 ? `Near it: ${near.join(', ')}` : 'GET /v1/models lists the endpoints of this server'

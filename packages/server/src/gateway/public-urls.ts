@@ -30,7 +30,7 @@ export function publicUrlsOf(request: AddressedRequest, publicUrl: string | unde
   if (surfaceOfHost(hostNameOf(host)) !== undefined) return falUrls(protocol, portOf(host))
   const forwardedHost = valid(header('x-forwarded-host') ?? forwarded.host, HOST)
   const shownHost = withPort(forwardedHost ?? host, valid(header('x-forwarded-port'), /^\d{1,5}$/), protocol)
-  const prefix = valid(header('x-forwarded-prefix'), /^(\/[\w.~%-]+)*\/*$/)?.replace(/\/+$/, '') ?? ''
+  const prefix = valid(header('x-forwarded-prefix'), /^(\/[\w.~%-]+)*\/*$/)?.replace(/(?<!\/)\/+$/, '') ?? ''
   const origin = `${protocol}://${shownHost}${prefix}`
   const base = publicUrl ?? (URL.canParse(origin) ? origin : new URL(request.url).origin)
   return {
@@ -47,8 +47,8 @@ const HOST = /^[\w.-]+(:\d+)?$|^\[[\da-f:.]+\](:\d+)?$/i
 /** The client's own hop in `Forwarded: for=…;host=…;proto=…` (RFC 7239). */
 function readForwarded(text: string | undefined): { readonly host?: string; readonly proto?: string } {
   const pairs = (text?.split(',')[0] ?? '').split(';').flatMap((pair): [string, string][] => {
-    const [, name, value] = /^\s*(host|proto)\s*=\s*"?([^"]*?)"?\s*$/i.exec(pair) ?? []
-    return name === undefined || value === undefined ? [] : [[name.toLowerCase(), value]]
+    const [name = '', value = ''] = pair.split('=', 2).map((side) => side.trim())
+    return /^(host|proto)$/i.test(name) ? [[name.toLowerCase(), value.replace(/^"|"$/g, '')]] : []
   })
   return Object.fromEntries(pairs)
 }

@@ -148,10 +148,14 @@ interface RealtimeTarget {
 }
 
 /**
- * What clients put behind an endpoint id: `/realtime`, `/ws` (the oldest clients), or an explicit path of their own
- * choice of these. Python appends `/realtime` to an id that ends in it already.
+ * A socket's path without what clients put behind an endpoint id: `/realtime`, `/ws` (the oldest clients), or an explicit path of their
+ * own choice of these. Python appends `/realtime` to an id that ends in it already.
  */
-const SOCKET_PATH = /^(.*?)(?:\/realtime|\/ws)*\/?$/
+function withoutSocketSuffix(path: string): string {
+  let id = path.endsWith('/') ? path.slice(0, -1) : path
+  while (id.endsWith('/realtime') || id.endsWith('/ws')) id = id.slice(0, id.lastIndexOf('/'))
+  return id
+}
 
 /**
  * The endpoint that a socket's path means.
@@ -159,7 +163,7 @@ const SOCKET_PATH = /^(.*?)(?:\/realtime|\/ws)*\/?$/
  */
 function requireRealtimeTarget(catalogue: Catalogue, path: string): RealtimeTarget {
   const prefix = `${SURFACE_PREFIX.run}/`
-  const id = path.startsWith(prefix) ? (SOCKET_PATH.exec(path.slice(prefix.length))?.[1] ?? '') : ''
+  const id = path.startsWith(prefix) ? withoutSocketSuffix(path.slice(prefix.length)) : ''
   const parsed = parseEndpointId(id)
   if (parsed === undefined) throw new WireError(404, 'Not Found')
   const endpoint = requireEndpoint(catalogue, id)

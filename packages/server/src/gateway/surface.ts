@@ -55,7 +55,7 @@ export function withoutPrefix(
   forwardedPrefix: string | undefined,
 ): string {
   const shown = publicUrl === undefined ? (forwardedPrefix ?? '') : new URL(publicUrl).pathname
-  const prefix = shown.replace(/\/+$/, '')
+  const prefix = shown.replace(/(?<!\/)\/+$/, '')
   return prefix !== '' && pathname.startsWith(`${prefix}/`) ? pathname.slice(prefix.length) : pathname
 }
 

@@ -245,7 +245,7 @@ function isInside(path: string): boolean {
 
 /** The query of RFC 8288's `rel="next"`; its path is that of the page before. */
 function nextQuery(link: string | undefined): string | undefined {
-  const url = /<([^>]+)>\s*;\s*rel="?next"?/.exec(link ?? '')?.[1]
+  const url = /<([^<>]+)>\s*;\s*rel="?next"?/.exec(link ?? '')?.[1]
   return url !== undefined && URL.canParse(url, 'http://h') ? new URL(url, 'http://h').search : undefined
 }
 

@@ -47,7 +47,7 @@ export async function chooseModel(
   const exact = files.find((file) => file.path === path)
   if (exact !== undefined) return { type: 'file', files: withCompanions(files, exact), missing: [] }
   const folder = [path, subfolder]
-    .map((part) => part.replace(/^\/+|\/+$/g, ''))
+    .map((part) => part.replace(/^\/+|(?<!\/)\/+$/g, ''))
     .filter((part) => part !== '')
     .join('/')
   const named = files.find((file) => file.path === folder)

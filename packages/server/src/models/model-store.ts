@@ -217,7 +217,7 @@ export class ModelStore {
       const missing = choice.missing.slice(0, 3).join(', ')
       throw new PartError(`${label} is here only in part: ${missing} is missing.`)
     }
-    return this.#found(choice, path, label.replace(/[/\\]+$/, ''), wish)
+    return this.#found(choice, path, label.replace(/(?<![/\\])[/\\]+$/, ''), wish)
   }
 
   async #findInCache(reference: HubReference, label: string, wish: ModelWish): Promise<FoundModel | undefined> {

@@ -39,7 +39,7 @@ function safeFileName(name: string): string {
     .replace(/\p{M}/gu, '')
     .replace(/[^A-Za-z0-9._-]+/g, '-')
     .replace(/\.{2,}/g, '.')
-    .replace(/^[.-]+|[.-]+$/g, '')
+    .replace(/^[.-]+|(?<![.-])[.-]+$/g, '')
   const extension = /\.[A-Za-z0-9]{1,10}$/.exec(plain)?.[0] ?? ''
   const stem = plain.slice(0, plain.length - extension.length).slice(0, MAX_NAME_LENGTH - extension.length)
   return `${stem === '' ? 'file' : stem}${extension}`

@@ -1,5 +1,4 @@
 import { Hono } from 'hono'
-import { cors } from 'hono/cors'
 
 const PATH = '/.well-known/jwks.json'
 
@@ -10,7 +9,6 @@ const PATH = '/.well-known/jwks.json'
  */
 export function jwksRoutes(keys: readonly object[]): Hono {
   const app = new Hono()
-  app.use(PATH, cors({ origin: '*' }))
   // fal asks receivers to keep keys for a day at most; an hour lets a new database's key come through sooner.
   app.get(PATH, (c) => c.json({ keys }, 200, { 'cache-control': 'public, max-age=3600' }))
   return app

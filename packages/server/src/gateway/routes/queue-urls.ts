@@ -21,7 +21,7 @@ const REQUEST_PATH = /^.*\/requests\/([^/]+)(?:\/(.*))?$/
  * application or a legacy id there. `action` is what follows: `''`, `status`, `status/stream`, `cancel`, `response`.
  */
 export function parseQueuePath(path: string): QueuePath {
-  const trimmed = path.replace(/\/+$/, '')
+  const trimmed = path.replace(/(?<!\/)\/+$/, '')
   const match = REQUEST_PATH.exec(trimmed)
   if (match?.[1] === undefined) return { kind: 'endpoint', id: trimmed }
   return { kind: 'request', requestId: match[1], action: match[2] ?? '' }

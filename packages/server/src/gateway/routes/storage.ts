@@ -1,5 +1,4 @@
 import { type Context, Hono } from 'hono'
-import { cors } from 'hono/cors'
 import { z } from 'zod'
 import { fieldError, requestError } from '../../errors/errors.ts'
 import { fileUrl } from '../../storage/generated-file.ts'
@@ -21,7 +20,6 @@ const initiation = z.object({ content_type: z.string().nullish(), file_name: z.s
  */
 export function storageRoutes(dependencies: StorageDependencies): Hono {
   const app = new Hono()
-  app.use('/storage/*', cors({ origin: '*', maxAge: 86_400 }))
   // `storage_type` (`fal-cdn-v3`, `gcs`) names fal's backends; here there is one.
   app.post('/storage/upload/initiate', (c) => initiate(c, dependencies, false))
   app.post('/storage/upload/initiate-multipart', (c) => initiate(c, dependencies, true))
