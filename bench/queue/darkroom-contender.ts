@@ -34,7 +34,10 @@ export async function createDarkroomContender(
           )
           const payloads = requests.map(({ requestId, input }) => ({ request_id: requestId, input, output: null }))
           await query.insertInto('payloads').values(payloads).execute()
-          await query.insertInto('requests').values(requests.map(waitingRow)).execute()
+          await query
+            .insertInto('requests')
+            .values(requests.map((request, i) => waitingRow(request, filled + i)))
+            .execute()
         })
       if (spec.databaseUrl !== undefined) await vacuum(spec.databaseUrl)
     },
@@ -64,8 +67,8 @@ function submission(requestId: string, endpointId: string, priority: Submission[
   }
 }
 
-function waitingRow(request: Submission) {
-  const row = { kind: 'queue', state: 'queued', attempt: 0, accepted_at: Date.now() } as const
+function waitingRow(request: Submission, turn: number) {
+  const row = { kind: 'queue', state: 'queued', attempt: 0, turn, accepted_at: Date.now() } as const
   return { ...submissionColumns(request), ...row }
 }
 

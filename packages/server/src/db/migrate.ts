@@ -6,6 +6,7 @@ import { listingOrdersMigration } from './migrations/0002-listing-orders.ts'
 import { accountsMigration } from './migrations/0003-accounts.ts'
 import { payloadPiecesMigration } from './migrations/0004-payload-pieces.ts'
 import { webhookHostsMigration } from './migrations/0005-webhook-hosts.ts'
+import { queueTurnsMigration } from './migrations/0006-queue-turns.ts'
 import type { Schema } from './tables.ts'
 
 /**
@@ -24,6 +25,7 @@ export async function migrate(query: Kysely<Schema>, dialect: SqlDialect): Promi
         '0003-accounts': accountsMigration,
         '0004-payload-pieces': payloadPiecesMigration(dialect),
         '0005-webhook-hosts': webhookHostsMigration,
+        '0006-queue-turns': queueTurnsMigration,
       }),
     },
     // Names of our own, and the schema said: the migrator takes a table of this name in any schema for its own.

@@ -6,7 +6,7 @@ type Flag = 0 | 1
 
 /** One row per request: small, because claims and heartbeats rewrite it. The bodies are in `payloads`. */
 export interface RequestsTable {
-  /** Order of acceptance: the request's place in the queue. */
+  /** Order of acceptance. */
   seq: Generated<number>
   request_id: string
   endpoint_id: string
@@ -15,6 +15,8 @@ export interface RequestsTable {
   state: 'queued' | 'running' | 'completed'
   /** 0 is taken before 1. */
   priority: number
+  /** Order of the account's turns in the endpoint's queue; requests of one turn are taken in order of acceptance. */
+  turn: Generated<number>
   /** Claims so far: the fencing number of the present one. */
   attempt: number
   /** Attempts that ended with their runner. */

@@ -7,6 +7,7 @@ import type { QueueEvents } from './events/queue-events.ts'
 import { Listeners } from './listeners.ts'
 import { type RequestQueueOptions, resolveOptions } from './options.ts'
 import { OutageGrace } from './outage-grace.ts'
+import { ParallelTurns } from './parallel-turns.ts'
 import type {
   AnsweredRun,
   CancelAnswer,
@@ -28,6 +29,7 @@ import type {
   UsageRow,
 } from './request-queue.ts'
 import { RunRecorder } from './run-recorder.ts'
+import { ServedAccounts } from './served-accounts.ts'
 import { claim } from './statements/claim.ts'
 import { enqueue } from './statements/enqueue.ts'
 import { cancel, complete } from './statements/finish.ts'
@@ -46,7 +48,13 @@ import { WarmRunners } from './warm-runners.ts'
  */
 export function createRequestQueue(database: Database, options: RequestQueueOptions = {}): RequestQueue {
   const events = options.events ?? eventsOf(database)
-  const context = { database, events, options: resolveOptions(options), now: clockOf(database, options.now) }
+  const context: QueueContext = {
+    database,
+    events,
+    options: resolveOptions(options),
+    now: clockOf(database, options.now),
+    parallelTurns: new ParallelTurns(),
+  }
   // A test's clock may jump as it likes.
   const outageGrace = options.now === undefined ? new OutageGrace(context.options.leaseSeconds) : undefined
   return new SqlRequestQueue(context, outageGrace, options.events === undefined)
@@ -63,6 +71,7 @@ class SqlRequestQueue implements RequestQueue {
   readonly #recorder: RunRecorder
   readonly #outageGrace: OutageGrace | undefined
   readonly #warmRunners: WarmRunners
+  readonly #served = new ServedAccounts()
   readonly #unsubscribe: Unsubscribe
   readonly #timers = new Set<NodeJS.Timeout>()
   #safetyPoll: NodeJS.Timeout | undefined
@@ -90,7 +99,8 @@ class SqlRequestQueue implements RequestQueue {
     warm: readonly string[],
   ): Promise<ClaimedRequest | undefined> {
     const deferred = await this.#warmRunners.deferred(runnerId, endpointIds, warm)
-    const claimed = await claim(this.#context, { runnerId, endpointIds, warm, deferred })
+    const offer = { runnerId, endpointIds, warm, deferred, served: this.#served }
+    const claimed = await claim(this.#context, offer)
     // What was left to another runner is offered again once that runner had its chance.
     if (claimed === undefined && deferred.size > 0) this.#offerAgain()
     return claimed

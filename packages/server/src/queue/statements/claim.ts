@@ -6,6 +6,7 @@ import type { RequestsTable } from '../../db/tables.ts'
 import type { QueueContext } from '../context.ts'
 import type { ClaimedRequest } from '../request-queue.ts'
 import { toSubmission } from '../rows.ts'
+import type { ServedAccounts } from '../served-accounts.ts'
 import { payloads, payloadText } from './payloads.ts'
 
 /**
@@ -22,13 +23,15 @@ export interface ClaimOffer {
   readonly warm: readonly string[]
   /** Endpoints that are cold here and warm at an idle runner, to whom their fresh requests are left. */
   readonly deferred: ReadonlySet<string>
+  /** What this runner gave accounts before: the claim is noted in it. */
+  readonly served: ServedAccounts
 }
 
 /**
- * Takes the best waiting request: priority, then age, where a warm model counts as `warmAdvantageSeconds` of age.
+ * Takes the best waiting request: priority, then turn, then age, where a warm model counts as `warmAdvantageSeconds` of age.
  *
  * Each endpoint's queue is an index in claim order, so the cost depends on the number of endpoints and not on how
- * many requests wait.
+ * many requests or accounts wait.
  */
 export async function claim(context: QueueContext, offer: ClaimOffer): Promise<ClaimedRequest | undefined> {
   if (offer.endpointIds.length === 0) return undefined
@@ -41,6 +44,7 @@ async function takeAny(context: QueueContext, offer: ClaimOffer): Promise<Claime
   const { database } = context
   for (const entries of ENTRIES) {
     const row = await database.execute('relaxed', (query) => take(context, query, offer, entries))
+    if (row !== undefined) offer.served.note(row.account, row.started_at ?? row.accepted_at)
     const claimed = row === undefined ? undefined : await toClaimed(context, row)
     if (claimed !== undefined || !database.capabilities.rowLocks) return claimed
     if (!(await database.read((query) => anyWaits(context, query, offer)))) return undefined
@@ -91,21 +95,52 @@ async function toClaimed(context: QueueContext, row: TakenRow): Promise<ClaimedR
   }
 }
 
-/** The place in the queue of the request to take. */
+/** The request to take, of the first entries of each endpoint's queue. */
 function best(context: QueueContext, query: Query, offer: ClaimOffer, entries: number) {
-  const advantage = bigint(context.options.warmAdvantageSeconds * 1000)
-  const warm = offer.warm.length === 0 ? sql`null` : sql.join(offer.warm.map((name) => sql`${name}`))
-  const age = sql`accepted_at - case when endpoint_id in (${warm}) or runner_hint in (${warm}) then ${advantage} else 0 end`
+  const line = isOneQueue(offer) ? queueInOrder(context, offer, entries) : inLine(context, offer, entries)
   const chosen = query
     .selectFrom('requests')
-    .select('seq')
-    .where('seq', 'in', candidates(context, sourcesOf(context, offer), entries))
+    .innerJoin(line.as('line'), 'line.seq', 'requests.seq')
+    .select('requests.seq')
     .where(inState('queued'))
-    .orderBy('priority')
-    .orderBy(offer.warm.length === 0 ? sql`seq` : age)
-    .orderBy('seq')
+    .orderBy('line.priority')
+    .orderBy('line.due')
+    .orderBy('line.turn')
+    .orderBy('line.seq')
     .limit(1)
-  return context.database.capabilities.rowLocks ? chosen.forUpdate().skipLocked() : chosen
+  return context.database.capabilities.rowLocks ? chosen.forUpdate('requests').skipLocked() : chosen
+}
+
+/** Whether there is nothing to compare: one endpoint, and no hint that could let a request overtake another. */
+function isOneQueue({ endpointIds, warm }: ClaimOffer): boolean {
+  return endpointIds.length === 1 && warm.every((name) => name === endpointIds[0])
+}
+
+/** The first entries of the only queue, as `inLine` has them; spares a third of the claim's time. */
+function queueInOrder(context: QueueContext, offer: ClaimOffer, entries: number) {
+  const queue = candidates(context, sourcesOf(context, offer), entries)
+  return sql<InLine>`(select seq, priority, turn, 0 as due from ${queue} as entry)`
+}
+
+/** An entry of an endpoint's queue among those of all. */
+type InLine = Pick<Selectable<RequestsTable>, 'seq' | 'priority' | 'turn'> & { readonly due: number }
+
+/**
+ * The first entries of the endpoints' queues in one line. Within an endpoint they come in the order of its turns. Turns of two endpoints
+ * cannot be compared, so between them it is the older that comes first; and an account that this runner has served counts from then on,
+ * or the one that has most in line everywhere would be the oldest everywhere. All of its requests are that much younger, so that among
+ * themselves, and where there is one account only, it is their age that counts.
+ */
+function inLine(context: QueueContext, offer: ClaimOffer, entries: number) {
+  const advantage = bigint(context.options.warmAdvantageSeconds * 1000)
+  const warm = offer.warm.length === 0 ? sql`null` : sql.join(offer.warm.map((name) => sql`${name}`))
+  const oldest = sql`min(accepted_at) over (partition by entry.account)`
+  return sql<InLine>`(select seq, priority, turn,
+      max(counts_from) over (partition by endpoint_id, priority order by turn, seq)
+        - case when endpoint_id in (${warm}) or runner_hint in (${warm}) then ${advantage} else 0 end as due
+    from (select entry.*, accepted_at + case when served_at > ${oldest} then served_at - ${oldest} else 0 end as counts_from
+      from ${candidates(context, sourcesOf(context, offer), entries)} as entry
+      left join ${offer.served.asRows(context.database.capabilities.dialect)} as served on served.account = entry.account) as counted)`
 }
 
 function sourcesOf(context: QueueContext, offer: ClaimOffer): ClaimSource[] {
@@ -129,34 +164,33 @@ export interface ClaimSource {
 }
 
 /**
- * The places in the queue of each endpoint's first claimable entries: `perEndpoint` steps on an index, however many
- * wait.
+ * Each endpoint's first claimable entries: `perEndpoint` steps on an index, however many wait.
  *
  * PostgreSQL plans a union anew and longer with every branch (0.8 ms for twelve endpoints, against 0.2 ms for the
  * lateral join); SQLite has no lateral joins and plans a branch in microseconds.
  */
-function candidates(context: QueueContext, sources: readonly ClaimSource[], perEndpoint: number): RawBuilder<number> {
+function candidates(context: QueueContext, sources: readonly ClaimSource[], perEndpoint: number): RawBuilder<unknown> {
   if (context.database.capabilities.lateralJoins) {
     const endpointIds = sources.map((source) => source.endpointId)
     const patience = sources.map((source) => source.patience)
-    return sql<number>`(select head.seq
+    return sql`(select head.*
       from unnest(${endpointIds}::text[], ${patience}::bigint[]) as source (endpoint_id, patience)
       cross join lateral (${head(context, sql`source.endpoint_id`, sql`source.patience`, perEndpoint)}) as head)`
   }
   const heads = sources.map(
     ({ endpointId, patience }) =>
-      sql`select seq from (${head(context, sql`${endpointId}`, sql`${patience}`, perEndpoint)}) as head`,
+      sql`select * from (${head(context, sql`${endpointId}`, sql`${patience}`, perEndpoint)}) as head`,
   )
-  return sql<number>`(${sql.join(heads, sql` union all `)})`
+  return sql`(${sql.join(heads, sql` union all `)})`
 }
 
 function head(context: QueueContext, endpointId: RawBuilder<unknown>, patience: RawBuilder<unknown>, limit: number) {
   const now = context.now()
-  return sql`select seq from requests
+  return sql`select seq, endpoint_id, priority, turn, accepted_at, account, runner_hint from requests
     where state = 'queued' and endpoint_id = ${endpointId}
       and not_before <= ${now}
       and (start_deadline is null or start_deadline > ${now})
       and (${patience} = 0 or accepted_at <= ${now} - ${patience})
-    order by priority, seq
+    order by priority, turn, seq
     limit ${sql.lit(limit)}`
 }

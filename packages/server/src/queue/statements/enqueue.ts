@@ -1,40 +1,59 @@
-import { sql } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import type { Query } from '../../db/database.ts'
+import type { RequestsTable } from '../../db/tables.ts'
 import { requestError } from '../../errors/errors.ts'
 import type { QueueContext } from '../context.ts'
 import type { Submission } from '../request-queue.ts'
 import { priorityOf, submissionColumns } from '../rows.ts'
 import { type DescribedBody, describeBody, storePayload } from './payloads.ts'
 import { countAhead } from './read.ts'
+import { turnOf } from './turn.ts'
 
-/** Stores a request at the end of its endpoint's queue; resolves with the number of requests ahead, once on disk. */
+/** Stores a request at the end of its account's line in its endpoint's queue; resolves with the number of requests ahead, once on disk. */
 export async function enqueue(context: QueueContext, submission: Submission): Promise<number> {
   const { maxQueueLength } = submission
   const { writingWith } = context.database.capabilities
   const body = await describeBody(submission.input)
-  const { seq } =
+  const store = (next: number | undefined): Promise<StoredPlace> =>
     writingWith && maxQueueLength === undefined && body.pieces === undefined
-      ? await context.database.execute('synced', (query) => insertBoth(context, query, submission))
-      : await context.database.atomically('synced', async (query) => {
+      ? context.database.execute('synced', (query) => insertBoth(context, query, submission, next))
+      : context.database.atomically('synced', async (query) => {
           if (maxQueueLength !== undefined) await refuseWhenFull(query, submission, maxQueueLength)
           await storeInput(query, submission.requestId, body)
-          return query
-            .insertInto('requests')
-            .values(requestRow(context, submission))
-            .returning('seq')
-            .executeTakeFirstOrThrow()
+          return insertRequest(context, query, submission, next)
         })
+  const place = context.database.capabilities.rowLocks
+    ? await context.parallelTurns.place(lineOf(submission), store)
+    : await store(undefined)
   context.events.publish({ type: 'work', endpointId: submission.endpointId })
-  return context.database.read((query) => countAhead(query, submission.endpointId, priorityOf(submission), seq))
+  const { endpointId: endpoint_id } = submission
+  return context.database.read((query) =>
+    countAhead(query, { endpoint_id, priority: priorityOf(submission), ...place }),
+  )
+}
+
+type StoredPlace = Pick<Selectable<RequestsTable>, 'seq' | 'turn'>
+
+/** Whose turns are counted together. */
+function lineOf({ account, endpointId, priority }: Submission): string {
+  return JSON.stringify([account, endpointId, priority])
+}
+
+function insertRequest(context: QueueContext, query: Query, submission: Submission, next: number | undefined) {
+  return query
+    .insertInto('requests')
+    .values(requestRow(context, submission, next))
+    .returning(['seq', 'turn'])
+    .executeTakeFirstOrThrow()
 }
 
 /** One round trip instead of four. */
-function insertBoth(context: QueueContext, query: Query, submission: Submission) {
+function insertBoth(context: QueueContext, query: Query, submission: Submission, next: number | undefined) {
   return query
     .with('payload', (first) => first.insertInto('payloads').values(payloadRow(submission)).returning('request_id'))
     .insertInto('requests')
-    .values(requestRow(context, submission))
-    .returning('seq')
+    .values(requestRow(context, submission, next))
+    .returning(['seq', 'turn'])
     .executeTakeFirstOrThrow()
 }
 
@@ -49,7 +68,7 @@ function payloadRow(submission: Submission) {
   return { request_id: submission.requestId, input: submission.input, output: null }
 }
 
-function requestRow(context: QueueContext, submission: Submission) {
+function requestRow(context: QueueContext, submission: Submission, next: number | undefined) {
   const now = context.now()
   const { startTimeoutSeconds } = submission
   return {
@@ -57,6 +76,7 @@ function requestRow(context: QueueContext, submission: Submission) {
     kind: 'queue',
     state: 'queued',
     attempt: 0,
+    turn: turnOf(submission, next),
     accepted_at: now,
     start_deadline:
       startTimeoutSeconds === undefined ? null : sql<number>`${now} + ${Math.round(startTimeoutSeconds * 1000)}`,

@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { type Selectable, type SqlBool, sql } from 'kysely'
 import type { Query } from '../../db/database.ts'
 import { inState } from '../../db/in-state.ts'
 import type { RequestsTable } from '../../db/tables.ts'
@@ -42,43 +42,70 @@ export function status(
 /** Requests ahead are counted one by one up to here (0.5 ms on libsql, 3 ms on PostgreSQL), and estimated beyond. */
 const COUNTED = 10_000
 
+/** Where a request stands: in the queue of its endpoint, by priority, then turn, then order of acceptance. */
+type Place = Pick<Selectable<RequestsTable>, 'endpoint_id' | 'priority' | 'turn' | 'seq'>
+
 /** Requests of the same endpoint that will be taken before this one; 0 when it does not wait. */
 export function position(context: QueueContext, requestId: string): Promise<number> {
   return context.database.read(async (query) => {
     const row = await query
       .selectFrom('requests')
-      .select(['endpoint_id', 'priority', 'seq'])
+      .select(['endpoint_id', 'priority', 'turn', 'seq'])
       .where('request_id', '=', requestId)
       .where(inState('queued'))
       .executeTakeFirst()
-    return row === undefined ? 0 : countAhead(query, row.endpoint_id, row.priority, row.seq)
+    return row === undefined ? 0 : countAhead(query, row)
   })
 }
 
-export async function countAhead(query: Query, endpointId: string, priority: number, seq: number): Promise<number> {
-  const same = await countWaiting(query, endpointId, priority, seq)
-  return priority === 0 ? same : same + (await countWaiting(query, endpointId, 0))
+export async function countAhead(query: Query, place: Place): Promise<number> {
+  const same = await countWaiting(query, place, place)
+  return place.priority === 0 ? same : same + (await countWaiting(query, { ...place, priority: 0 }))
 }
 
-/** Waiting requests of one priority, those accepted before `seq` or all: a range of the index, read up to a limit. */
-async function countWaiting(query: Query, endpointId: string, priority: number, seq?: number): Promise<number> {
+/** Waiting requests of one priority, those before a place or all: a range of the index, read up to a limit. */
+async function countWaiting(
+  query: Query,
+  { endpoint_id, priority }: Pick<Place, 'endpoint_id' | 'priority'>,
+  before?: Place,
+): Promise<number> {
   const waiting = query
     .selectFrom('requests')
-    .select('seq')
     .where('state', '=', sql.lit('queued'))
-    .where('endpoint_id', '=', endpointId)
+    .where('endpoint_id', '=', endpoint_id)
     .where('priority', '=', priority)
-    .$if(seq !== undefined, (select) => select.where('seq', '<', seq ?? 0))
+    .$if(before !== undefined, (select) => select.where(sql<SqlBool>`(turn, seq) < (${before?.turn}, ${before?.seq})`))
   const { counted } = await query
-    .selectFrom(waiting.limit(COUNTED).as('ahead'))
+    .selectFrom(waiting.select('seq').limit(COUNTED).as('ahead'))
     .select((eb) => eb.fn.countAll<number>().as('counted'))
     .executeTakeFirstOrThrow()
   if (counted < COUNTED) return counted
-  const first = await waiting.orderBy('seq').offset(COUNTED).limit(1).executeTakeFirst()
-  if (first === undefined) return COUNTED
-  const last = await waiting.orderBy('seq', 'desc').limit(1).executeTakeFirstOrThrow()
-  // Everything accepted between the two, of any endpoint, ended or not: never too few, and it falls as the queue moves.
-  return COUNTED + last.seq - first.seq + 1
+  const inOrder = waiting.select(['turn', 'seq']).orderBy('turn').orderBy('seq')
+  const backwards = waiting.select(['turn', 'seq']).orderBy('turn', 'desc').orderBy('seq', 'desc')
+  const [first, counter, last] = await Promise.all([
+    inOrder.limit(1).executeTakeFirst(),
+    inOrder
+      .offset(COUNTED - 1)
+      .limit(1)
+      .executeTakeFirst(),
+    backwards.limit(1).executeTakeFirst(),
+  ])
+  // Some may have been taken since they were counted.
+  if (first === undefined || counter === undefined || last === undefined) return counted
+  return counted + estimateBetween(first, counter, last)
+}
+
+type Turn = Pick<Place, 'turn' | 'seq'>
+
+/**
+ * Waiting requests behind the last one that was counted, up to the last of all. A later turn holds no more than an earlier one, for accounts
+ * only drop out of them: so it is not too few, and it falls as the queue moves.
+ */
+function estimateBetween(first: Turn, counted: Turn, last: Turn): number {
+  // Of one turn there may be everything that was accepted between the two, of any endpoint, ended or not.
+  if (counted.turn === last.turn) return last.seq - counted.seq
+  const ofEachTurn = COUNTED / Math.max(counted.turn - first.turn, 1)
+  return Math.ceil((last.turn - counted.turn) * ofEachTurn)
 }
 
 /** How many requests of each endpoint wait and run. */
