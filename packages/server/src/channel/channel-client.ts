@@ -2,8 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { requestError, WireError } from '../errors/errors.ts'
 import type { RequestQueue, RunnerAdvertisement } from '../queue/request-queue.ts'
 import { ClientConversation } from './client-conversation.ts'
+import { startTimeoutError } from './deadline.ts'
 import type { ConversationOptions, DirectChannel, DirectConversation } from './direct-channel.ts'
-import { RunnerConnection, startTimeoutError } from './runner-connection.ts'
+import { RunnerConnection } from './runner-connection.ts'
 import { RunnerDirectory } from './runner-directory.ts'
 
 const RUNNER_POLL_MILLISECONDS = 100

@@ -1,3 +1,6 @@
+import { WireError } from '../errors/errors.ts'
+import { REQUEST_TIMEOUT_TYPE } from '../protocol/headers.ts'
+
 /**
  * Waits for work, but no longer than so many seconds; what it throws is passed on.
  * @returns whether it ended in time
@@ -12,4 +15,12 @@ export async function endsWithin(work: Promise<unknown>, seconds: number): Promi
   } finally {
     clearTimeout(timer)
   }
+}
+
+/** The caller's start deadline passed; `user` tells both clients not to try again. */
+export function startTimeoutError(seconds: number): WireError {
+  return new WireError(504, `The request did not start within ${seconds} seconds`, {
+    errorType: 'request_timeout',
+    headers: { [REQUEST_TIMEOUT_TYPE]: 'user' },
+  })
 }

@@ -1,8 +1,8 @@
 import { WebSocket } from 'ws'
-import { requestError, WireError } from '../errors/errors.ts'
-import { REQUEST_TIMEOUT_TYPE } from '../protocol/headers.ts'
+import { requestError } from '../errors/errors.ts'
 import type { RunnerAdvertisement } from '../queue/request-queue.ts'
 import { awakeInterval } from './awake-interval.ts'
+import { startTimeoutError } from './deadline.ts'
 import type { ConversationOptions } from './direct-channel.ts'
 import { FrameWriter } from './frame-writer.ts'
 import {
@@ -179,12 +179,4 @@ export class RunnerConnection {
     else this.#socket.terminate()
     this.#answered = false
   }
-}
-
-/** The caller's start deadline passed; `user` tells both clients not to try again. */
-export function startTimeoutError(seconds: number): WireError {
-  return new WireError(504, `The request did not start within ${seconds} seconds`, {
-    errorType: 'request_timeout',
-    headers: { [REQUEST_TIMEOUT_TYPE]: 'user' },
-  })
 }

@@ -36,8 +36,6 @@ const FIELDS = {
   model: 'model_name',
   strength: 'noise_strength',
   numInferenceSteps: 'num_inference_steps',
-  tileStrideWidth: 'tile_stride_width',
-  tileStrideHeight: 'tile_stride_height',
 }
 
 /**

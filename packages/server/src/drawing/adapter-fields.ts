@@ -1,6 +1,6 @@
 import { ParameterError } from '@darkroom/engine'
 import { fieldError } from '../errors/errors.ts'
-import { toWireError } from './engine-errors.ts'
+import { problemOf, snakeCase, toWireError } from './engine-errors.ts'
 
 /** Fields of the adapters' objects by the engine's name for what they set, where the two are not the same word. */
 const FIELDS: Readonly<Record<string, string>> = {
@@ -25,7 +25,7 @@ export function adapterFieldError(error: unknown): unknown {
   if (!(error instanceof ParameterError)) return toWireError(error)
   const path = (error.parameter ?? '').split('.').map((part) => {
     if (/^\d+$/.test(part)) return Number(part)
-    return FIELDS[part] ?? part.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+    return FIELDS[part] ?? snakeCase(part)
   })
-  return fieldError(path, 'value_error', error.message)
+  return fieldError(path, 'value_error', problemOf(error, FIELDS))
 }

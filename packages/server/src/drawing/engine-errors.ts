@@ -1,4 +1,4 @@
-import { EngineError } from '@darkroom/engine'
+import { EngineError, ParameterError } from '@darkroom/engine'
 import { fieldError, WireError } from '../errors/errors.ts'
 
 /** Input fields by the engine's name for what they set, where the two differ. */
@@ -13,7 +13,7 @@ export function toWireError(error: unknown, fields: FieldNames = {}): unknown {
   switch (error.kind) {
     case 'parameter': {
       const parameter = error.parameter ?? ''
-      return fieldError(fields[parameter] ?? parameter, 'value_error', error.message)
+      return fieldError(fields[parameter] ?? snakeCase(parameter), 'value_error', problemOf(error, fields))
     }
     case 'picture':
       return fieldError(fields.image ?? 'image_url', 'image_load_error', error.message)
@@ -23,4 +23,18 @@ export function toWireError(error: unknown, fields: FieldNames = {}): unknown {
     case 'session':
       return error
   }
+}
+
+/** What is wrong with a parameter, in the caller's words: the answer's `loc` names the field, and other parameters have their fields' names. */
+export function problemOf(error: EngineError, fields: FieldNames): string {
+  const problem = error instanceof ParameterError ? error.problem : error.message
+  return problem.replace(/\b[a-z]+(?:[A-Z][a-z]+)+\b/g, (parameter) => {
+    const field = fields[parameter]
+    return typeof field === 'string' ? field : snakeCase(parameter)
+  })
+}
+
+/** Most parameters of the engine are fal's fields but for the spelling: `startPercentage`, `start_percentage`. */
+export function snakeCase(parameter: string): string {
+  return parameter.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 }

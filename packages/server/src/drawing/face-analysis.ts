@@ -1,11 +1,18 @@
 import { createHash } from 'node:crypto'
 import { type Face, type FloatTensor, largestFace, type RgbImage } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
+import { errorPage, fieldError, type WireError } from '../errors/errors.ts'
 import { PULL_FACE_PACK } from '../models/vision-models.ts'
 import { LeastRecentlyUsed } from './least-recently-used.ts'
 import type { Vision } from './vision.ts'
 
-export const NO_FACE = 'no face was found in the picture; take one that shows a face from the front, well lit'
+const NO_FACE = 'no face was found in the picture; take one that shows a face from the front, well lit'
+
+/** The 422 for a picture without a face. */
+export function noFaceError(field: string | readonly (string | number)[]): WireError {
+  const type = 'face_detection_error'
+  return fieldError(field, type, NO_FACE, { url: errorPage(type) })
+}
 
 export interface AnalyzedFace {
   /** The largest face of the picture; absent when there is none. */

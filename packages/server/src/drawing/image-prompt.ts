@@ -12,11 +12,11 @@ import {
   type StableDiffusion,
 } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
-import { fieldError, WireError } from '../errors/errors.ts'
+import { WireError } from '../errors/errors.ts'
 import { ModelError } from '../models/model-error.ts'
 import type { FoundModel } from '../models/model-store.ts'
 import type { ImageEncoderRequest, ImagePromptRequest } from './adapted-request.ts'
-import { NO_FACE } from './face-analysis.ts'
+import { noFaceError } from './face-analysis.ts'
 import { findWeights, pathOf } from './find-weights.ts'
 import { ENCODER_SIDE } from './fit-picture.ts'
 import type { ImageEngine } from './image-engine.ts'
@@ -106,7 +106,7 @@ async function findFaces(
   const faces = []
   for (const image of images) {
     const { face, embedding } = await engine.faceAnalysis.analyze(image, context, faceNetworks)
-    if (!face || !embedding) throw fieldError(['ip_adapter', index, 'ip_adapter_image_url'], 'value_error', NO_FACE)
+    if (!face || !embedding) throw noFaceError(['ip_adapter', index, 'ip_adapter_image_url'])
     faces.push({ embedding, crop: alignFace(image, face.keyPoints, FACE_CROP) })
   }
   return faces

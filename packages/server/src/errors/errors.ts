@@ -81,6 +81,11 @@ export function fieldError(
   return new WireError(422, [{ loc, msg, type, ...extra }])
 }
 
+/** Where fal describes a type of its model errors. */
+export function errorPage(type: string): string {
+  return `https://docs.fal.ai/errors#${type}`
+}
+
 /**
  * An error of a store that is full, read-only or away: neither the caller's fault nor a defect. Answered with 503, so
  * that clients try again, and by the runner with another attempt.

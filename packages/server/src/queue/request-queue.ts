@@ -55,6 +55,8 @@ export interface ClaimToken {
 
 export interface ClaimedRequest extends Submission, ClaimToken {
   readonly acceptedAt: Date
+  /** Milliseconds from the claim within which processing must have begun, where the submitter set a limit. */
+  readonly startWithinMs?: number
 }
 
 /** What the request ended with: an HTTP answer, kept as the result call will give it. */

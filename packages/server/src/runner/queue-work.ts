@@ -1,3 +1,4 @@
+import { startTimeoutError } from '../channel/deadline.ts'
 import { stringifyJson } from '../protocol/json-text.ts'
 import type { ClaimedRequest, Outcome } from '../queue/request-queue.ts'
 import { type AttemptEnvironment, answerAttempt } from './attempt.ts'
@@ -65,7 +66,7 @@ function work(
       streaming: false,
       inlineBytes: false,
       controller,
-      takeTurn,
+      takeTurn: inTime(takeTurn, claimed),
       runTimeoutSeconds: claimed.runTimeoutSeconds ?? environment.runTimeoutSeconds,
       onStarted: () => {},
       onPartial: () => {},
@@ -73,6 +74,22 @@ function work(
     },
     environment,
   )
+}
+
+/** A request that is here and waits for the device has not started: its turn has to come within the submitter's limit. */
+function inTime(takeTurn: TakeTurn, { startTimeoutSeconds, startWithinMs }: ClaimedRequest): TakeTurn {
+  if (startTimeoutSeconds === undefined || startWithinMs === undefined) return takeTurn
+  const startBy = performance.now() + startWithinMs
+  return async (signal) => {
+    const late = new AbortController()
+    const abort = () => late.abort(startTimeoutError(startTimeoutSeconds))
+    const timer = setTimeout(abort, Math.max(0, startBy - performance.now()))
+    try {
+      await takeTurn(AbortSignal.any([signal, late.signal]))
+    } finally {
+      clearTimeout(timer)
+    }
+  }
 }
 
 function toOutcome(result: HandlerResult, { log }: QueueWorkEnvironment): Outcome {

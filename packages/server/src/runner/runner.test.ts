@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterEach, describe, expect, it } from 'vitest'
-import { anyObject, echo, FAKE_ENDPOINTS, fakeFiles } from '../../test/fakes/fake-endpoints.ts'
+import { anyObject, createGate, echo, FAKE_ENDPOINTS, fakeFiles } from '../../test/fakes/fake-endpoints.ts'
 import { SILENT_LOG } from '../../test/fakes/silent-log.ts'
 import { openTestQueue, submission, type TestQueue } from '../../test/fakes/test-queue.ts'
 import { runnable } from '../endpoints/endpoint.ts'
@@ -172,6 +172,30 @@ describe('startRunner', () => {
     expect((await queue.get('slow'))?.outcome).toBeUndefined()
     picture.arrive()
     expect(await queue.outcome('slow')).toMatchObject({ status: 200, body: '{"size":3}' })
+  })
+
+  it('ends a request that is here and does not get the device within the start deadline', async () => {
+    const queue = await openQueue()
+    const picture = slowPicture()
+    const gate = createGate()
+    const claim: TestQueue['claim'] = async (...offer) => {
+      const claimed = await queue.claim(...offer)
+      return claimed?.startTimeoutSeconds === undefined ? claimed : { ...claimed, startWithinMs: 1 }
+    }
+    const hurried: TestQueue = Object.assign(Object.create(queue), { claim })
+    await start(hurried, { files: picture.files, patienceMs: 1, endpoints: [...FAKE_ENDPOINTS, gate.endpoint] })
+    await queue.enqueue({ ...submission('late', 'fake/read', { image_url: 'x' }), startTimeoutSeconds: 600 })
+    await picture.asked
+    await queue.enqueue(submission('drawing', 'fake/gate', {}))
+    await gate.entered
+    picture.arrive()
+    expect(await queue.outcome('late')).toMatchObject({
+      status: 504,
+      headers: { 'x-fal-request-timeout-type': 'user', 'x-fal-error-type': 'request_timeout' },
+      error: { message: 'The request did not start within 600 seconds', type: 'request_timeout' },
+    })
+    gate.open()
+    expect(await queue.outcome('drawing')).toMatchObject({ status: 200 })
   })
 
   it('ends the fetch of a request that is cancelled', async () => {

@@ -74,7 +74,7 @@ it('refuses a host that has no address at once, and leaves a resolver that is aw
   const url = 'https://nowhere.invalid/a.png'
   await expect(refuseUnfetchable(url, ['image_url'], failing('ENOTFOUND'))).rejects.toMatchObject({
     status: 422,
-    detail: [{ msg: expect.stringContaining('(ENOTFOUND)'), type: 'file_download_error' }],
+    detail: [{ msg: expect.stringContaining('(there is no such host, ENOTFOUND)'), type: 'file_download_error' }],
   })
   await refuseUnfetchable(url, ['image_url'], failing('EAI_AGAIN'))
 })

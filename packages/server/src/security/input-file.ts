@@ -1,10 +1,10 @@
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type FieldErrorItem, WireError } from '../errors/errors.ts'
+import { errorPage, type FieldErrorItem, WireError } from '../errors/errors.ts'
 import { PRIVATE_TARGETS_SETTING } from './address-policy.ts'
 import { type FetchLimits, fetchableUrl, fetchBytes, isDataUri } from './fetch-bytes.ts'
-import { OutboundError, type OutboundErrorCode } from './outbound-error.ts'
+import { networkError, OutboundError, type OutboundErrorCode } from './outbound-error.ts'
 import type { OutboundHttp } from './outbound-http.ts'
 
 /** What the store says of a URL: bytes of a file of this server, why it gives none, or that it is none of its files. */
@@ -81,7 +81,7 @@ export async function refuseUnfetchable(
 /** Only a name that there is not is told; a resolver that is away may answer the next time. */
 function refuseUnknownHost(error: unknown): void {
   if (error instanceof Error && 'code' in error && error.code === 'ENOTFOUND') {
-    throw new OutboundError('network', 'ENOTFOUND', error)
+    throw networkError(error.code, error)
   }
 }
 
@@ -97,7 +97,7 @@ function inputFileError(
     loc: ['body', ...limits.field],
     msg: `${MESSAGES[type]} (${error.code === 'blocked' ? BLOCKED : error.message})`,
     type,
-    url: `https://docs.fal.ai/errors#${type}`,
+    url: errorPage(type),
     ...(error.code === 'too_large' && { ctx: { max_size: limits.maxBytes } }),
     input: url.length > 500 ? `${url.slice(0, 100)}…` : url,
   }

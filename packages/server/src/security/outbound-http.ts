@@ -3,7 +3,7 @@ import { isIP, type LookupFunction } from 'node:net'
 import type { Readable } from 'node:stream'
 import { Agent, buildConnector, request } from 'undici'
 import { type AddressPolicy, refusalOf } from './address-policy.ts'
-import { OutboundError } from './outbound-error.ts'
+import { networkError, OutboundError } from './outbound-error.ts'
 
 export interface OutboundRequest {
   readonly url: URL
@@ -163,7 +163,7 @@ function asOutboundError(error: unknown): unknown {
   // A connector's own error comes back as it is; undici's and the system's all mean that there was no whole exchange.
   if (error instanceof OutboundError || !('code' in error)) return error
   if (error.code === 'UND_ERR_CONNECT_TIMEOUT') return new OutboundError('timeout', 'no connection within 10 s', error)
-  return new OutboundError('network', `${error.code}`, error)
+  return networkError(`${error.code}`, error)
 }
 
 function one(value: string | string[] | undefined): string | undefined {

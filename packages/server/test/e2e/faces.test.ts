@@ -206,7 +206,8 @@ describe('faces and poses', { timeout: 180_000 }, () => {
   it('a picture without a face is the face picture’s 422', async () => {
     const input = { face_image_url: await photograph('cat'), prompt: 'a person' }
     const failed = fal.subscribe('fal-ai/instantid/lcm', { input, pollInterval: 50 })
-    await expect(failed).rejects.toMatchObject({ status: 422, body: { detail: [{ loc: ['body', 'face_image_url'] }] } })
+    const detail = [{ loc: ['body', 'face_image_url'], type: 'face_detection_error' }]
+    await expect(failed).rejects.toMatchObject({ status: 422, body: { detail } })
   })
 
   it('FaceID adapters of fal-ai/lora see with the networks that the request names', async () => {
@@ -333,8 +334,9 @@ describe('faces and poses', { timeout: 180_000 }, () => {
         }),
       })
       expect(response.status).toBe(422)
-      const { detail } = (await response.json()) as { detail: { loc: unknown[]; msg: string }[] }
+      const { detail } = (await response.json()) as { detail: { loc: unknown[]; msg: string; type: string }[] }
       expect(detail).toHaveLength(1)
+      expect(detail[0]?.type).toMatch(/^(invalid_archive|image_load_error)$/)
       expect(detail[0]?.loc.slice(0, 2)).toEqual(['body', 'ip_archive_url'])
       expect(detail[0]?.msg).toMatch(message)
       expect(detail[0]?.msg).not.toContain('\n')

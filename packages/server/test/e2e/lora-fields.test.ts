@@ -128,6 +128,19 @@ describe('every field, SD1.5 and SDXL', { timeout: 120_000 }, async () => {
     },
   )
 
+  it('tiles that are smaller than the strides’ defaults, strides left out', async () => {
+    const input = {
+      ...inputOf({ ...(plain[0] as PlainCase), steps: 1, scheduler: 'DDIM' }),
+      image_size: { width: 160, height: 160 },
+      tile_width: 128,
+      tile_height: 128,
+    }
+    const latents = async (strides: Record<string, number>) =>
+      server.latentsOf((await draw('fal-ai/lora', { ...input, ...strides })).data.debug_latents)
+    const touching = await latents({ tile_stride_width: 128, tile_stride_height: 128 })
+    expect(await latents({})).toEqual(touching)
+  })
+
   it('the log names keys that change nothing, and what is cut off a prompt', async () => {
     const input = {
       ...inputOf({ ...(plain[0] as PlainCase), checkpoint: 'tiny-sdxl', steps: 1, scheduler: 'DDIM' }),

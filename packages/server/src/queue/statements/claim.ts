@@ -87,11 +87,14 @@ type TakenRow = Selectable<RequestsTable> & { readonly input: string | null }
 /** An input of some length lies in pieces, and its column is empty. */
 async function toClaimed(context: QueueContext, row: TakenRow): Promise<ClaimedRequest> {
   const stored = row.input === '' ? await payloads(context, row.request_id) : undefined
+  // Both are of the database's clock, which the runner's may differ from.
+  const startWithinMs = row.start_deadline === null ? undefined : row.start_deadline - (row.started_at ?? 0)
   return {
     ...toSubmission(row),
     input: stored?.input === undefined ? (row.input ?? 'null') : await payloadText(stored.input),
     attempt: row.attempt,
     acceptedAt: new Date(row.accepted_at),
+    ...(startWithinMs !== undefined && { startWithinMs }),
   }
 }
 

@@ -11,7 +11,7 @@ import { readPictures, sizeOfInput } from '../../../drawing/input-pictures.ts'
 import type { FilePicture, OutputPicture } from '../../../drawing/picture-output.ts'
 import { chooseSeed } from '../../../drawing/seed.ts'
 import { noteStandInAdapters, STAND_IN_ADAPTERS } from '../../../drawing/stand-in.ts'
-import { fieldError } from '../../../errors/errors.ts'
+import { errorPage, fieldError, type WireError } from '../../../errors/errors.ts'
 import { type Drawing, type HandlerContext, type RunnableEndpoint, runnable } from '../../endpoint.ts'
 import { controlNetIpAdapter } from './schema.ts'
 
@@ -109,12 +109,18 @@ async function readInputs(
 
 const ARCHIVE_FIELD = 'ip_archive_url'
 
+function archiveError(error: ArchiveError): WireError {
+  const type = 'invalid_archive'
+  const ctx = { supported_extensions: ['.zip', '.tar', '.tar.gz'] }
+  return fieldError(ARCHIVE_FIELD, type, error.message, { url: errorPage(type), ctx })
+}
+
 async function archivedPictures(url: string, context: HandlerContext): Promise<Uint8Array[]> {
   const bytes = await context.readFile(url, [ARCHIVE_FIELD], 'any')
   try {
     return (await readPictureArchive(bytes)).map(({ data }) => data)
   } catch (error) {
-    if (error instanceof ArchiveError) throw fieldError(ARCHIVE_FIELD, 'value_error', error.message)
+    if (error instanceof ArchiveError) throw archiveError(error)
     throw toWireError(error, { image: ARCHIVE_FIELD })
   }
 }

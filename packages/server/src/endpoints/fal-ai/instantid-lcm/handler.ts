@@ -10,7 +10,7 @@ import {
 } from '../../../drawing/adapted-request.ts'
 import { findAdapters } from '../../../drawing/adapters.ts'
 import { type FoundBaseModel, findBase, loadBase } from '../../../drawing/base-model.ts'
-import { type AnalyzedFace, NO_FACE } from '../../../drawing/face-analysis.ts'
+import { type AnalyzedFace, noFaceError } from '../../../drawing/face-analysis.ts'
 import { resizeFacePicture } from '../../../drawing/face-size.ts'
 import { fitEncoderPictures } from '../../../drawing/fit-picture.ts'
 import type { ImageEngine } from '../../../drawing/image-engine.ts'
@@ -220,7 +220,7 @@ async function findFace(
   context: HandlerContext,
 ): Promise<Required<AnalyzedFace>> {
   const { face, embedding } = await engine.faceAnalysis.analyze(picture, context)
-  if (!face || !embedding) throw fieldError('face_image_url', 'value_error', NO_FACE)
+  if (!face || !embedding) throw noFaceError('face_image_url')
   return { face, embedding }
 }
 

@@ -109,8 +109,9 @@ async function prepare(
     tiling: {
       tileWidth: input.tile_width,
       tileHeight: input.tile_height,
-      tileStrideWidth: input.tile_stride_width,
-      tileStrideHeight: input.tile_stride_height,
+      // The strides have defaults of their own, which a caller who only wants smaller tiles does not think of.
+      tileStrideWidth: Math.min(input.tile_stride_width, input.tile_width),
+      tileStrideHeight: Math.min(input.tile_stride_height, input.tile_height),
     },
     prompt: input.prompt,
     negativePrompt: input.negative_prompt,
