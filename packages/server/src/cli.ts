@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { AccelerationError } from './acceleration/acceleration-error.ts'
 import { parseTiling } from './cli/generate-options.ts'
 import { addModelCommands } from './cli/models/commands.ts'
+import { settingWarnings } from './cli/setting-warnings.ts'
 import { UserError } from './cli/user-error.ts'
 import { ConfigError, type ConfigOverrides, readConfig } from './config/config.ts'
 import { DEVICES, PRECISIONS } from './config/configuration.ts'
@@ -26,7 +27,9 @@ function program(): Command {
   const darkroom = new Command('darkroom')
     .description("Self-hosted image generation that speaks fal's wire protocol")
     .version(ownVersion(), '--version', 'show the version')
-    .showHelpAfterError('(darkroom --help lists the commands)')
+    .hook('preAction', () => {
+      for (const line of settingWarnings()) console.error(line)
+    })
   addServe(darkroom)
   addRoles(darkroom)
   addGenerate(darkroom)
@@ -34,7 +37,14 @@ function program(): Command {
   addModelCommands(darkroom, withInterrupt)
   addAccelerate(darkroom)
   addKeys(darkroom)
+  sayWhereHelpIs(darkroom, 'darkroom')
   return darkroom
+}
+
+/** Below an error of the command line: which help lists what could have been typed. */
+function sayWhereHelpIs(command: Command, path: string): void {
+  command.showHelpAfterError(`(${path} --help lists the ${command.commands.length > 0 ? 'commands' : 'options'})`)
+  for (const part of command.commands) sayWhereHelpIs(part, `${path} ${part.name()}`)
 }
 
 function ownVersion(): string {

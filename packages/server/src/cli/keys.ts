@@ -19,7 +19,9 @@ export async function createKey(config: Config, alias: string, scope: KeyScope, 
 /** `darkroom keys list`: newest first; of one account, or all. */
 export async function listKeys(config: Config, account: string | undefined): Promise<void> {
   await withKeys(config, async (keys) => {
-    for (const { keyId, account: owner, scope, alias, createdAt, revokedAt } of await keys.list(account)) {
+    const listed = await keys.list(account)
+    if (listed.length === 0) console.error('There are no keys; darkroom keys create makes one.')
+    for (const { keyId, account: owner, scope, alias, createdAt, revokedAt } of listed) {
       const state = revokedAt === undefined ? 'valid' : `revoked ${revokedAt.toISOString()}`
       console.log([keyId, owner, scope.padEnd(5), createdAt.toISOString(), state, alias].join('  '))
     }

@@ -56,11 +56,16 @@ function refusal(error: unknown, path: string, pidFile: string): DatabaseError {
 
 function unwritable(error: unknown, path: string): DatabaseError {
   const reason = error instanceof Error ? error.message : String(error)
-  return new DatabaseError(
-    'readonly',
-    `Cannot use the data folder ${path}: ${reason}. Make it writable for this user, or choose another with --data.`,
-    error,
-  )
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  const advice = ADVICE[code] ?? 'Make it writable for this user, or choose another with --data.'
+  return new DatabaseError('readonly', `Cannot use the data folder ${path}: ${reason}. ${advice}`, error)
+}
+
+const NO_FOLDER = 'There is a file of that name: choose a folder with --data.'
+const ADVICE: Readonly<Record<string, string>> = {
+  EEXIST: NO_FOLDER,
+  ENOTDIR: NO_FOLDER,
+  ENOSPC: 'Free some space on its disk, or choose another with --data.',
 }
 
 function holder(pidFile: string): string {

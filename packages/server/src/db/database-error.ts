@@ -33,7 +33,7 @@ const OUTAGES: Readonly<Partial<Record<DatabaseFailure, string>>> = {
 }
 
 const ADVICE: Readonly<Record<DatabaseFailure, string>> = {
-  unavailable: 'it will be tried again as requests come in',
+  unavailable: 'see that it runs, can be reached from here and is not held by another program',
   full: 'free some space on its disk; what was accepted is safe',
   readonly: 'make its folder and files writable for this user',
   corrupt: 'stop the server, keep a copy, and restore a backup',

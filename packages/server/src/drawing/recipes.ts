@@ -5,9 +5,9 @@ import { z } from 'zod'
  * What the live service draws with where its pages do not say: models by reference, and numbers. An operator may change each in the file
  * that `DARKROOM_RECIPES` names.
  */
-const recipes = z.object({
+const recipes = z.strictObject({
   'fal-ai/instantid/lcm': z
-    .object({
+    .strictObject({
       model: z.string().default('stabilityai/stable-diffusion-xl-base-1.0'),
       /** Empty for a model that has its LCM-LoRA in it. */
       lcm_lora: z.string().default('latent-consistency/lcm-lora-sdxl'),
@@ -22,7 +22,7 @@ const recipes = z.object({
     })
     .prefault({}),
   'fal-ai/controlnet-ip-adapter': z
-    .object({
+    .strictObject({
       model: z.string().default('SG161222/Realistic_Vision_V5.1_noVAE'),
       ip_adapter: z.string().default('h94/IP-Adapter'),
       ip_adapter_subfolder: z.string().default('models'),
@@ -58,5 +58,6 @@ export async function readRecipes(file: string | undefined): Promise<Recipes> {
   const result = recipes.safeParse(json)
   if (result.success) return result.data
   const [issue] = result.error.issues
-  throw new Error(`DARKROOM_RECIPES: ${file}: ${issue?.path.join('.')}: ${issue?.message}`)
+  const place = issue?.path.length ? `${issue.path.join('.')}: ` : ''
+  throw new Error(`DARKROOM_RECIPES: ${file}: ${place}${issue?.message}`)
 }

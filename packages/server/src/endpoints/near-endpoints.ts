@@ -1,3 +1,5 @@
+import { editDistance } from './edit-distance.ts'
+
 /** Most ids that an answer names. */
 const MOST_NAMED = 4
 /** Share of letters that a slip of the hand may get wrong. */
@@ -35,18 +37,4 @@ function distanceOf(asked: string, id: string): number {
 
 function behindOwner(id: string): string {
   return id.slice(id.indexOf('/') + 1)
-}
-
-/** Levenshtein's: letters to insert, delete or replace. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(replaced, (row[j] as number) + 1, (next[j - 1] as number) + 1))
-    }
-    row = next
-  }
-  return row[b.length] as number
 }

@@ -1,3 +1,4 @@
+import type { Worker } from 'node:worker_threads'
 import { encode } from '@msgpack/msgpack'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { InputThreads } from './input-thread.ts'
@@ -73,6 +74,22 @@ describe('InputThreads', () => {
     await expect(
       inputs.readFrame('a', { data: new Uint8Array(80_000).fill(0xc1), binary: true }, NEVER),
     ).rejects.toMatchObject({ status: 422 })
+  })
+
+  it('warms up once, and reads with what is warm', async () => {
+    const started: Worker[] = []
+    process.on('worker', (worker) => started.push(worker))
+    await Promise.all([inputs.warmUp(), inputs.warmUp()])
+    await inputs.warmUp()
+    expect((await inputs.readBody('a', body(`{"pad": "${PADDING}"}`), NEVER)).value).toEqual({ pad: PADDING })
+    process.removeAllListeners('worker')
+    expect(started).toHaveLength(1)
+  })
+
+  it('starts no thread once it is closed', async () => {
+    const warm = inputs.warmUp()
+    await inputs.close()
+    await expect(warm).rejects.toThrow('the server has stopped')
   })
 
   it('lets the event loop go on while it reads', async () => {

@@ -48,7 +48,9 @@ interface Pending {
  */
 export class InputThreads {
   readonly #slots = new SharedSlots({ total: 2, shares: { account: 1 }, turnsOf: 'account' })
+  readonly #threads = new Set<InputThread>()
   readonly #idle: InputThread[] = []
+  #closed = false
 
   /** As `readJsonBody`; long bytes are gone from this thread. @throws also the signal's reason */
   async readBody(
@@ -68,13 +70,23 @@ export class InputThreads {
     return { input: text === undefined ? value : new JsonInput(text, value as ParsedJson), requestId }
   }
 
+  /** Starts a thread, which takes a second in a clone, before somebody has to wait for it. Does nothing once one runs. */
+  async warmUp(): Promise<void> {
+    if (this.#threads.size > 0) return
+    const body = { data: new TextEncoder().encode('{}'), contentType: undefined, wanted: 'value' } as const
+    await this.#read('', { kind: 'body', ...body }, new AbortController().signal)
+  }
+
   async close(): Promise<void> {
-    await Promise.all(this.#idle.splice(0).map((thread) => thread.close()))
+    this.#closed = true
+    await Promise.all([...this.#threads].map((thread) => thread.close()))
   }
 
   #read(account: string, task: InputTask, signal: AbortSignal): Promise<ReadInput> {
     return this.#slots.run({ account }, signal, async () => {
+      if (this.#closed) throw new Error('an input could not be read: the server has stopped')
       const thread = this.#idle.pop() ?? new InputThread()
+      this.#threads.add(thread)
       try {
         return await thread.read(task)
       } finally {

@@ -35,6 +35,8 @@ export interface RunningGateway {
   readonly url: string
   /** File with the certificate of the authority that clients must trust; absent without TLS. */
   readonly authorityFile?: string
+  /** Starts what the first long input would wait for; for a moment in which nothing else is started. */
+  warmUp(): void
   /** Is not ready from here on, so that load balancers send nothing new; answers, but waits for no runner. */
   leave(): void
   /** Takes no new connections; resolves when what is open has been answered, or after `seconds`. */
@@ -100,6 +102,8 @@ export async function startGateway(
   return {
     url,
     ...(web.authorityFile !== undefined && { authorityFile: web.authorityFile }),
+    // What fails here fails again, and is told, when the first long input comes.
+    warmUp: () => void gateway.bounds.inputs.warmUp().catch(() => {}),
     leave,
     async drain(seconds) {
       leave()

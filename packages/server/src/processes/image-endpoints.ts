@@ -1,11 +1,11 @@
 import { openEngine } from '@darkroom/engine'
 import { type Config, preparedWeightsFolder } from '../config/config.ts'
 import { ImageEngine } from '../drawing/image-engine.ts'
-import { readRecipes } from '../drawing/recipes.ts'
 import type { ArithmeticName, Drawing, RunnableEndpoint } from '../endpoints/endpoint.ts'
 import { ModelRegistry } from '../models/model-registry.ts'
 import { chooseArithmetic } from './arithmetic.ts'
 import { createModelStore } from './configured-model-store.ts'
+import { configuredRecipes } from './configured-recipes.ts'
 import { ENDPOINT_FOLDERS } from './endpoints.ts'
 import { bundled } from './installation.ts'
 import { engineMemory, keptMemory } from './runners/runner-memory.ts'
@@ -44,7 +44,7 @@ export async function createImageEndpoints(config: Config, onNotice: (line: stri
     registry: createModelRegistry(config),
     store: models.store,
     requireSafetyChecker: config.requireSafetyChecker,
-    recipes: await readRecipes(config.recipesFile),
+    recipes: await configuredRecipes(config),
   })
   const handlers = await Promise.all(ENDPOINT_FOLDERS.map(({ handlers }) => handlers()))
   const endpoints = handlers.flatMap(({ createEndpoints }) => createEndpoints(engine))

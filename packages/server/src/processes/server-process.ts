@@ -3,6 +3,7 @@ import { lockDataFolder } from '../db/data-folder-lock.ts'
 import type { ArithmeticName, EndpointSchema } from '../endpoints/endpoint.ts'
 import type { ProcessLog } from '../log/process-log.ts'
 import { WebhookOutbox } from '../webhooks/webhook-outbox.ts'
+import { configuredRecipes } from './configured-recipes.ts'
 import { ENDPOINT_SCHEMAS } from './endpoints.ts'
 import { type RunningGateway, startGateway } from './gateway-process.ts'
 import { requireLocalDisk } from './local-disk.ts'
@@ -33,6 +34,7 @@ const LAST_ANSWERS_SECONDS = 5
  * @throws when the port is taken, the data folder is another server's, or a store cannot be opened
  */
 export async function startServer(config: Config, log: ProcessLog, served = IMAGE_ENDPOINTS): Promise<RunningServer> {
+  await configuredRecipes(config)
   const open = new OpenedParts()
   try {
     const stores = await openGatewayStores(config, open)
@@ -41,6 +43,7 @@ export async function startServer(config: Config, log: ProcessLog, served = IMAG
     open.add(() => runners.stop())
     const gateway = await startGateway(config, stores, log, served.schemas)
     open.add(() => gateway.close())
+    void runners.ready.then(gateway.warmUp, () => {})
     return {
       url: gateway.url,
       ...(gateway.authorityFile !== undefined && { authorityFile: gateway.authorityFile }),
@@ -82,6 +85,7 @@ export async function startGatewayAlone(
     if (config.databaseUrl === undefined) requireLocalDisk(config.dataFolder)
     const gateway = await startGateway(config, stores, log, schemas)
     open.add(() => gateway.close())
+    gateway.warmUp()
     return {
       url: gateway.url,
       ...(gateway.authorityFile !== undefined && { authorityFile: gateway.authorityFile }),

@@ -45,5 +45,7 @@ it('says whether a folder is served, and leaves it as it was', () => {
 it('names a folder that it cannot use', () => {
   const file = join(folder, 'file')
   writeFileSync(file, '')
-  expect(() => lockDataFolder(file)).toThrow(`Cannot use the data folder ${file}`)
+  expect(() => lockDataFolder(file)).toThrow(
+    /^Cannot use the data folder .* There is a file of that name: choose a folder/,
+  )
 })

@@ -125,6 +125,12 @@ test('gc removes what nobody is working on, and nothing else', async () => {
   expect(await darkroom('list')).toContain('owner/lora')
 })
 
+test('an endpoint that is misspelt is told with those near it', async () => {
+  expect(await darkroom('pull', 'fal-ai/fast-lcm-difusion', '--dry-run')).toMatch(
+    /^darkroom: There is no model fal-ai\/fast-lcm-difusion on .*Endpoints near it: fal-ai\/fast-lcm-diffusion.*\.$/,
+  )
+})
+
 test('an endpoint is pulled with its models when that is agreed to', async () => {
   hub.add('stable-diffusion-v1-5/stable-diffusion-v1-5', { 'model_index.json': '{}' })
   hub.add('latent-consistency/lcm-lora-sdv1-5', { 'pytorch_lora_weights.safetensors': SAMPLE_WEIGHTS.lora })

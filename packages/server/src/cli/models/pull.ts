@@ -1,6 +1,8 @@
 import { createInterface } from 'node:readline/promises'
 import type { Config } from '../../config/config.ts'
+import { nearEndpoints } from '../../endpoints/near-endpoints.ts'
 import { knownLicence } from '../../models/known-licences.ts'
+import { ModelError } from '../../models/model-error.ts'
 import type { ModelPulls, PullPlan, PullWish } from '../../models/model-pull.ts'
 import { sizeText } from '../../models/size-text.ts'
 import { createModelStore } from '../../processes/configured-model-store.ts'
@@ -57,11 +59,20 @@ async function planAll(pulls: ModelPulls, options: PullArguments, signal: AbortS
     unique.map(async (part) => {
       const own = 'kind' in part ? part.kind : kind
       const wish = { ...(variant !== undefined && { variant }), ...(own !== undefined && { kind: own }) }
-      const plan = await pulls.plan(part.reference, wish, signal)
+      const plan = await pulls
+        .plan(part.reference, wish, signal)
+        .catch((error) => Promise.reject(withEndpoints(error, part.reference)))
       const license = knownLicence(part.reference) ?? plan.license
       return { plan, ...('purpose' in part && { purpose: part.purpose }), ...(license !== undefined && { license }) }
     }),
   )
+}
+
+/** Whoever misspells an endpoint asks the hub for a model. */
+function withEndpoints(error: unknown, reference: string): unknown {
+  const near = reference.startsWith('fal-ai/') ? nearEndpoints(reference, Object.keys(BUNDLES)) : []
+  if (!(error instanceof ModelError) || near.length === 0) return error
+  return new UserError(`${error.message} Endpoints near it: ${near.join(', ')}.`)
 }
 
 function printPlans(plans: readonly NamedPlan[]): void {

@@ -7,6 +7,7 @@ import { dataFolderIsServed } from '../../db/data-folder-lock.ts'
 import type { ProcessLog } from '../../log/process-log.ts'
 import type { RequestQueue } from '../../queue/request-queue.ts'
 import { type Supervisor, superviseRunner } from '../../runner/supervisor.ts'
+import { configuredRecipes } from '../configured-recipes.ts'
 import { entryModule } from '../installation.ts'
 import { requireLocalDisk } from '../local-disk.ts'
 import { type BackingStores, openBackingStores } from '../stores.ts'
@@ -121,6 +122,7 @@ export async function startRunnersAlone(
   log: ProcessLog,
   entry: URL = RUNNER_ENTRY,
 ): Promise<LocalRunners> {
+  await configuredRecipes(config)
   if (config.databaseUrl === undefined) requireGatewayHere(config.dataFolder)
   const stores = await openBackingStores(config)
   const runners = superviseLocalRunners(config, stores, log, entry)

@@ -43,7 +43,12 @@ const flag = (title: string, description: string) => z.boolean().default(false).
 const tileSide = (title: string) =>
   z.int().min(128).max(4096).default(4096).meta({ title, description: 'The size of the tiles, in pixels.' })
 const tileStride = (title: string) =>
-  z.int().min(64).max(2048).default(2048).meta({ title, description: 'How far the tiles are apart, in pixels; the size of a tile at most.' })
+  z
+    .int()
+    .min(64)
+    .max(2048)
+    .default(2048)
+    .meta({ title, description: 'How far the tiles are apart, in pixels; the size of a tile at most.' })
 
 const model = {
   model_name: z.string().meta({
