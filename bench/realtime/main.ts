@@ -14,7 +14,7 @@ import { createDarkroomClient } from '@darkroom/client'
 import { readConfig } from '../../packages/server/src/config/config.ts'
 import { createProcessLog } from '../../packages/server/src/log/process-log.ts'
 import { startServer } from '../../packages/server/src/processes/server-process.ts'
-import { familySeconds } from '../family-time.ts'
+import { processTreeSeconds } from '../process-tree-time.ts'
 import { median } from '../statistics.ts'
 
 const ENDPOINT = 'fal-ai/fast-lcm-diffusion'
@@ -103,7 +103,7 @@ function connect(url: string): Draw {
 
 async function measure(draw: Draw, steps: number): Promise<Round> {
   const latencies: number[] = []
-  const cpuBefore = familySeconds()
+  const cpuBefore = processTreeSeconds()
   const start = performance.now()
   const end = start + Number(values.seconds) * 1000
   while (performance.now() < end) {
@@ -115,7 +115,7 @@ async function measure(draw: Draw, steps: number): Promise<Round> {
   return {
     perSecond: latencies.length / elapsed,
     latencyMs: median(latencies),
-    cpuMs: ((familySeconds() - cpuBefore) * 1000) / latencies.length,
+    cpuMs: ((processTreeSeconds() - cpuBefore) * 1000) / latencies.length,
   }
 }
 

@@ -2,6 +2,7 @@ import { useState } from 'react'
 import { type Endpoint, useCatalogue } from '../api/catalogue.ts'
 import { usePull } from '../api/pull.ts'
 import { useWeights, type Weights } from '../api/weights.ts'
+import { DataTable } from '../parts/data-table.tsx'
 import { usePageTitle } from '../parts/page-title.ts'
 import { propertiesOf } from '../schema/json-schema.ts'
 import { PullForm } from './pull-form.tsx'
@@ -57,49 +58,36 @@ interface NamedModelsProps {
 /** Each model that endpoints name, with those that do. */
 function NamedModels({ endpoints, weights, isPulling, onFetch }: NamedModelsProps) {
   return (
-    <div className="panel table-panel">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Model</th>
-            <th scope="col" className="optional">
-              Named by
+    <DataTable
+      label="What endpoints draw with"
+      columns={['Model', { title: 'Named by', isOptional: true }, 'State', '']}
+    >
+      {[...usersOf(endpoints)].map(([name, users]) => {
+        const here = weights?.find((each) => each.name === name)
+        return (
+          <tr key={name}>
+            <th scope="row">
+              <code>{name}</code>
             </th>
-            <th scope="col">State</th>
-            <td />
+            <td className="optional">{users.length === 1 ? users[0] : `${users[0]} and ${users.length - 1} more`}</td>
+            <td>{weights === undefined ? '–' : <PresencePill here={here} />}</td>
+            <td className="row-action">
+              {weights === undefined || here?.is_whole === true ? null : (
+                <button
+                  type="button"
+                  className="button small"
+                  aria-label={`Fetch ${name}`}
+                  disabled={isPulling}
+                  onClick={() => onFetch(name)}
+                >
+                  Fetch
+                </button>
+              )}
+            </td>
           </tr>
-        </thead>
-        <tbody>
-          {[...usersOf(endpoints)].map(([name, users]) => {
-            const here = weights?.find((each) => each.name === name)
-            return (
-              <tr key={name}>
-                <th scope="row">
-                  <code>{name}</code>
-                </th>
-                <td className="optional">
-                  {users.length === 1 ? users[0] : `${users[0]} and ${users.length - 1} more`}
-                </td>
-                <td>{weights === undefined ? '–' : <PresencePill here={here} />}</td>
-                <td className="row-action">
-                  {weights === undefined || here?.is_whole === true ? null : (
-                    <button
-                      type="button"
-                      className="button small"
-                      aria-label={`Fetch ${name}`}
-                      disabled={isPulling}
-                      onClick={() => onFetch(name)}
-                    >
-                      Fetch
-                    </button>
-                  )}
-                </td>
-              </tr>
-            )
-          })}
-        </tbody>
-      </table>
-    </div>
+        )
+      })}
+    </DataTable>
   )
 }
 

@@ -1,6 +1,7 @@
 import { useCatalogue } from '../api/catalogue.ts'
 import { type MetricSample, sumOf } from '../api/metrics-text.ts'
 import { type ServerState, useServerState } from '../api/server-state.ts'
+import { DataTable } from '../parts/data-table.tsx'
 import { usePageTitle } from '../parts/page-title.ts'
 import { sizeText } from '../parts/size-text.ts'
 
@@ -62,33 +63,21 @@ function RunnersSection({ samples }: { readonly samples: readonly MetricSample[]
       {runners.length === 0 ? (
         <p className="panel hint">No runner is here: requests wait until one comes.</p>
       ) : (
-        <div className="panel table-panel">
-          <table aria-label="Runners">
-            <thead>
-              <tr>
-                <th scope="col">Device</th>
-                <th scope="col">Precision</th>
-                <th scope="col">Memory</th>
-                <th scope="col">At work</th>
-              </tr>
-            </thead>
-            <tbody>
-              {runners.map(({ labels: { runner = '', device = '', precision = '' } }) => (
-                <tr key={runner}>
-                  <th scope="row">{device}</th>
-                  <td>{precision}</td>
-                  <td>
-                    {sizeText(of('darkroom_runner_resident_bytes', runner))} of{' '}
-                    {sizeText(of('darkroom_runner_machine_bytes', runner))}
-                  </td>
-                  <td>
-                    {of('darkroom_runner_busy', runner)} of {of('darkroom_runner_capacity', runner)}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <DataTable label="Runners" columns={['Device', 'Precision', 'Memory', 'At work']}>
+          {runners.map(({ labels: { runner = '', device = '', precision = '' } }) => (
+            <tr key={runner}>
+              <th scope="row">{device}</th>
+              <td>{precision}</td>
+              <td>
+                {sizeText(of('darkroom_runner_resident_bytes', runner))} of{' '}
+                {sizeText(of('darkroom_runner_machine_bytes', runner))}
+              </td>
+              <td>
+                {of('darkroom_runner_busy', runner)} of {of('darkroom_runner_capacity', runner)}
+              </td>
+            </tr>
+          ))}
+        </DataTable>
       )}
     </section>
   )
@@ -135,28 +124,17 @@ function QueueSection({ samples }: { readonly samples: readonly MetricSample[] }
   return (
     <section className="section">
       <h2>Queue</h2>
-      <div className="panel table-panel">
-        <table aria-label="Queue">
-          <thead>
-            <tr>
-              <th scope="col">Endpoint</th>
-              <th scope="col">Waiting</th>
-              <th scope="col">Running</th>
-            </tr>
-          </thead>
-          <tbody>
-            {endpoints.map(({ id }) => (
-              <tr key={id}>
-                <th scope="row">
-                  <code>{id}</code>
-                </th>
-                <td>{count(id, 'queued')}</td>
-                <td>{count(id, 'running')}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <DataTable label="Queue" columns={['Endpoint', 'Waiting', 'Running']}>
+        {endpoints.map(({ id }) => (
+          <tr key={id}>
+            <th scope="row">
+              <code>{id}</code>
+            </th>
+            <td>{count(id, 'queued')}</td>
+            <td>{count(id, 'running')}</td>
+          </tr>
+        ))}
+      </DataTable>
     </section>
   )
 }

@@ -1,4 +1,5 @@
 import type { Weights } from '../api/weights.ts'
+import { DataTable } from '../parts/data-table.tsx'
 import { sizeText } from '../parts/size-text.ts'
 
 /** What lies on the server's machine. */
@@ -11,32 +12,20 @@ export function WeightsTable({ weights }: { readonly weights: readonly Weights[]
     )
   }
   return (
-    <div className="panel table-panel">
-      <table aria-label="On this machine">
-        <thead>
-          <tr>
-            <th scope="col">Name</th>
-            <th scope="col">Kind</th>
-            <th scope="col">Size</th>
-            <th scope="col">State</th>
-          </tr>
-        </thead>
-        <tbody>
-          {weights.map((each) => (
-            <tr key={`${each.source} ${each.name}`}>
-              <th scope="row">
-                <code>{each.name}</code>
-              </th>
-              <td>{[each.kind, each.family].filter((part) => part !== null).join(', ')}</td>
-              <td>{sizeText(each.bytes)}</td>
-              <td>
-                <StatePill weights={each} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <DataTable label="On this machine" columns={['Name', 'Kind', 'Size', 'State']}>
+      {weights.map((each) => (
+        <tr key={`${each.source} ${each.name}`}>
+          <th scope="row">
+            <code>{each.name}</code>
+          </th>
+          <td>{[each.kind, each.family].filter((part) => part !== null).join(', ')}</td>
+          <td>{sizeText(each.bytes)}</td>
+          <td>
+            <StatePill weights={each} />
+          </td>
+        </tr>
+      ))}
+    </DataTable>
   )
 }
 

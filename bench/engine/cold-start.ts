@@ -2,7 +2,7 @@
  * How long somebody waits who starts a server and draws with a checkpoint that is on the disk: until the server answers, until the first picture has
  * come, and what the next one takes. Cold: nothing was prepared before (an empty data folder). Warm: the same folder again.
  *
- *   npx tsx bench/engine/first-picture.ts --checkpoint FOLDER [--work FOLDER] [--size 512] [--steps 4] [--rounds 1] [--precision exact]
+ *   npx tsx bench/engine/cold-start.ts --checkpoint FOLDER [--work FOLDER] [--size 512] [--steps 4] [--rounds 1] [--precision exact]
  */
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises'
@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util'
 import { readConfig } from '../../packages/server/src/config/config.ts'
 import { createProcessLog } from '../../packages/server/src/log/process-log.ts'
 import { startServer } from '../../packages/server/src/processes/server-process.ts'
-import { familySeconds } from '../family-time.ts'
+import { processTreeSeconds } from '../process-tree-time.ts'
 import { median } from '../statistics.ts'
 
 const { values } = parseArgs({
@@ -71,13 +71,13 @@ async function measure(folder: string): Promise<Start> {
     DARKROOM_PRECISION: values.precision,
   }
   const config = readConfig({ port: 0, dataFolder: join(folder, 'data'), logLevel: 'silent' }, environment)
-  const [usedBefore, startedAt] = [familySeconds(), performance.now()]
+  const [usedBefore, startedAt] = [processTreeSeconds(), performance.now()]
   const server = await startServer(config, createProcessLog('silent'))
   try {
     const readyAt = performance.now()
     await draw(server.url, 1)
     const firstAt = performance.now()
-    const processorTime = familySeconds() - usedBefore
+    const processorTime = processTreeSeconds() - usedBefore
     await draw(server.url, 2)
     const nextAt = performance.now()
     const seconds = (from: number, to: number) => (to - from) / 1000
