@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto'
-import { type FileHandle, mkdir, open, readdir, unlink } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, stat, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { ByteRange } from './object-store.ts'
 import { StorageError } from './storage-error.ts'
@@ -110,6 +110,16 @@ export async function namesIn(folder: string): Promise<string[]> {
     return await readdir(folder)
   } catch (error) {
     if (isMissing(error)) return []
+    throw error
+  }
+}
+
+/** Whether a file or folder was last changed before a time, in milliseconds since 1970; one that has just been removed was not. */
+export async function isOlder(path: string, epochMs: number): Promise<boolean> {
+  try {
+    return (await stat(path)).mtimeMs < epochMs
+  } catch (error) {
+    if (isMissing(error)) return false
     throw error
   }
 }

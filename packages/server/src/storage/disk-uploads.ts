@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isMissing, makeFolder, namesIn, removeFile, writeFileFrom } from './disk-file.ts'
+import { isMissing, isOlder, makeFolder, namesIn, removeFile, writeFileFrom } from './disk-file.ts'
 import { newVersion } from './disk-layout.ts'
 import type { PutOptions, UploadedPart } from './object-store.ts'
 import { ABANDONED_UPLOAD_SECONDS, assertPartNumber, orderParts } from './part-list.ts'
@@ -85,9 +85,7 @@ export class DiskUploads {
   async sweep(now: Date): Promise<void> {
     const oldest = now.getTime() - ABANDONED_UPLOAD_SECONDS * 1000
     for (const uploadId of await namesIn(this.#root)) {
-      if (!UPLOAD_ID.test(uploadId)) continue
-      const { mtimeMs } = await stat(join(this.#root, uploadId))
-      if (mtimeMs < oldest) await this.remove(uploadId)
+      if (UPLOAD_ID.test(uploadId) && (await isOlder(join(this.#root, uploadId), oldest))) await this.remove(uploadId)
     }
   }
 

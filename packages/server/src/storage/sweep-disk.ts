@@ -1,6 +1,6 @@
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isMissing, removeFile } from './disk-file.ts'
+import { isMissing, isOlder, removeFile } from './disk-file.ts'
 import { type DiskMetadata, isMetadataFile, parseMetadata } from './disk-layout.ts'
 import { StorageError } from './storage-error.ts'
 
@@ -49,15 +49,6 @@ async function readMetadata(path: string): Promise<DiskMetadata | 'damaged' | un
   } catch (error) {
     if (isMissing(error)) return undefined
     if (error instanceof StorageError) return 'damaged'
-    throw error
-  }
-}
-
-async function isOlder(path: string, epochMs: number): Promise<boolean> {
-  try {
-    return (await stat(path)).mtimeMs < epochMs
-  } catch (error) {
-    if (isMissing(error)) return false
     throw error
   }
 }

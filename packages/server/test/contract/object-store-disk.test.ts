@@ -1,4 +1,4 @@
-import { mkdtemp, open, readdir, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, readdir, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -101,6 +101,15 @@ describe('disk: failures', () => {
     await rm(join(folder, 'expiry'), { recursive: true })
     await new DiskObjectStore(folder).sweep(new Date(Date.now() + 2000))
     expect(await filesBelow(folder)).toEqual(before)
+  })
+
+  it('sweeps on where an upload ends meanwhile', async () => {
+    await mkdir(join(folder, 'uploads'), { recursive: true })
+    // Listed, and not there when it is looked at.
+    await symlink(join(folder, 'gone'), join(folder, 'uploads', '0'.repeat(32)))
+    await store.createMultipart(newFileKey('a.bin'), TEXT)
+    await store.sweep(new Date(Date.now() + 30 * 24 * 3_600_000))
+    expect(await readdir(join(folder, 'uploads'))).toEqual(['0'.repeat(32)])
   })
 
   it('closes the file when a reader gives up', async () => {
