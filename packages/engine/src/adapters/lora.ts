@@ -1,5 +1,6 @@
 import { CheckpointError } from '../checkpoint/checkpoint-error.ts'
 import { type ComponentWeights, openWeightFile, readStoredTensor } from '../checkpoint/component-weights.ts'
+import { defined } from '../tensor/defined.ts'
 import { allFinite, elementCount, type FloatTensor, type Shape } from '../tensor/tensor.ts'
 import { assembleModule, type ModuleParts } from './lora-assembly.ts'
 import { describeUnknownKey, parseLoraKey } from './lora-keys.ts'
@@ -101,7 +102,7 @@ export async function readChange(lora: Lora, change: WeightChange<string>): Prom
   mapTensors(change, (key) => keys.push(key))
   const tensors = new Map<string, FloatTensor>()
   for (const key of keys) tensors.set(key, await readFileTensor(lora.file, key))
-  return mapTensors(change, (key) => tensors.get(key) as FloatTensor)
+  return mapTensors(change, (key) => defined(tensors.get(key)))
 }
 
 /** What is added to a bias, scaled. @throws CheckpointError as `readChange` */

@@ -139,7 +139,7 @@ export class ConfigFields {
 }
 
 export function isSize(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) > 0
+  return typeof value === 'number' && Number.isSafeInteger(value) && value > 0
 }
 
 export function isFiniteNumber(value: unknown): value is number {

@@ -2,6 +2,8 @@
  * The names that a pickle of weights may use, and what comes of them here. All others are refused: a pickle can name any function of
  * any Python module and have it called.
  */
+
+import { isCount } from '../tensor/tensor.ts'
 import { PickledGlobal, PickledObject, PickledStorage, PickledTensor, type PickleValue } from './pickle-values.ts'
 import { ELEMENT_BYTES, type ElementType, spanOf } from './stored-tensor.ts'
 
@@ -193,10 +195,6 @@ function asCounts(value: PickleValue | undefined): number[] {
     throw new PickleProblem('it has a tensor with an impossible shape')
   }
   return [...value]
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0
 }
 
 function asList(value: PickleValue | undefined): PickleValue[] {

@@ -2,6 +2,7 @@
  * Interprets a pickle as data (Python's pickletools.py documents each operation). Operations that weights have no need of are refused, and
  * so are names outside `pickle-globals.ts`: nothing is imported, called or executed.
  */
+import { defined } from '../tensor/defined.ts'
 import { callGlobal, findGlobal, PickleProblem } from './pickle-globals.ts'
 import { PickledGlobal, PickledObject, type PickledStorage, PickledTensor, type PickleValue } from './pickle-values.ts'
 
@@ -264,7 +265,7 @@ function append(machine: PickleMachine, items: readonly PickleValue[]): void {
 function setItems(target: PickleMachine | Map<PickleValue, PickleValue>, items: readonly PickleValue[]) {
   const map = target instanceof PickleMachine ? target.top() : target
   if (!(map instanceof Map) || items.length % 2 !== 0) throw new PickleProblem('its pickle is damaged')
-  for (let i = 0; i < items.length; i += 2) map.set(items[i] as PickleValue, items[i + 1] as PickleValue)
+  for (let i = 0; i < items.length; i += 2) map.set(defined(items[i]), defined(items[i + 1]))
   return map
 }
 

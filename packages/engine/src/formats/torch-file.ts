@@ -2,6 +2,7 @@
 
 import { type FileHandle, open } from 'node:fs/promises'
 import { defined } from '../tensor/defined.ts'
+import { isCount } from '../tensor/tensor.ts'
 import { PickleProblem, storageOfId } from './pickle-globals.ts'
 import { readPickle } from './pickle-machine.ts'
 import { PickledObject, PickledStorage, PickledTensor, type PickleValue } from './pickle-values.ts'
@@ -144,15 +145,12 @@ function loadLegacyStorage(
   if (part === null) return storage
   const [key, first, count] = Array.isArray(part) ? part : []
   const size = ELEMENT_BYTES[storage.dtype]
-  const isInside =
-    Number.isSafeInteger(first) &&
-    Number.isSafeInteger(count) &&
-    (first as number) >= 0 &&
-    (count as number) >= 0 &&
-    ((first as number) + (count as number)) * size <= storage.byteLength
-  if (typeof key !== 'string' || !isInside) throw new PickleProblem('it has a view beyond its storage')
-  const view = new PickledStorage(key, storage.dtype, (count as number) * size)
-  views.push({ view, of: storage, offset: (first as number) * size })
+  const isView = typeof key === 'string' && isCount(first) && isCount(count)
+  if (!isView || (first + count) * size > storage.byteLength) {
+    throw new PickleProblem('it has a view beyond its storage')
+  }
+  const view = new PickledStorage(key, storage.dtype, count * size)
+  views.push({ view, of: storage, offset: first * size })
   return view
 }
 

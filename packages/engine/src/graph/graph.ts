@@ -1,4 +1,5 @@
 import { type ExternalData, encodeModel, type OnnxAttribute, type OnnxModel, type OnnxNode } from '../formats/onnx.ts'
+import { defined } from '../tensor/defined.ts'
 import { bytesOf, type DType, type Shape, type Tensor } from '../tensor/tensor.ts'
 
 /** A tensor inside a graph that is being built. Shapes are static: one graph is built for one size. */
@@ -107,7 +108,7 @@ export class Graph {
   /** Appends a node with one output, named after `path` and its operator. */
   node(path: string, spec: NodeSpec): Value {
     const [value] = this.nodes(path, { ...spec, outputs: [spec.output] })
-    return value as Value
+    return defined(value)
   }
 
   /** Appends a node with several outputs. */

@@ -48,7 +48,7 @@ export function ellipsePolygon(centre: Point, axes: readonly [number, number], a
 
 /** `cv2.fillConvexPoly(image, points, colour)`: the edges as lines, then the rows between them. */
 export function fillConvexPolygon(image: RgbImage, points: readonly Point[], colour: Colour): void {
-  for (const [i, point] of points.entries()) drawLine(image, points.at(i - 1) as Point, point, colour)
+  for (const [i, point] of points.entries()) drawLine(image, defined(points.at(i - 1)), point, colour)
   fillBetween(
     image,
     points.map(({ x, y }) => ({ x: x * ONE, y: y * ONE })),
@@ -98,7 +98,7 @@ class Chain {
     this.#corners = corners
     this.#direction = direction
     this.#index = first
-    this.#end = toPixel((corners[first] as Point).y)
+    this.#end = toPixel(defined(corners[first]).y)
   }
 
   /** Takes the next edge that leads down once the last one ended; both sides share the count of edges. */
@@ -107,7 +107,7 @@ class Chain {
     let from = this.#index
     let to = (from + this.#direction) % this.#corners.length
     while (walk.edgesLeft-- > 0) {
-      const [start, end] = [this.#corners[from] as Point, this.#corners[to] as Point]
+      const [start, end] = [defined(this.#corners[from]), defined(this.#corners[to])]
       const endRow = toPixel(end.y)
       if (endRow > y) {
         const rows = endRow - y
@@ -187,7 +187,7 @@ function fillThickLine(image: RgbImage, from: Point, to: Point, colour: Colour):
       { x: end.x + across, y: end.y + down },
     ]
     for (const [i, corner] of corners.entries()) {
-      drawFixedPointLine(image, corners.at(i - 1) as Point, corner, colour)
+      drawFixedPointLine(image, defined(corners.at(i - 1)), corner, colour)
     }
     fillBetween(image, corners, colour)
   }
@@ -267,7 +267,7 @@ export function convexHull(points: readonly Point[]): Point[] {
 function chainOf(sorted: readonly Point[]): Point[] {
   const chain: Point[] = []
   for (const point of sorted) {
-    while (chain.length > 1 && turn(chain.at(-2) as Point, chain.at(-1) as Point, point) <= 0) chain.pop()
+    while (chain.length > 1 && turn(defined(chain.at(-2)), defined(chain.at(-1)), point) <= 0) chain.pop()
     chain.push(point)
   }
   return chain.slice(0, -1)

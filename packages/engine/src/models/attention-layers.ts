@@ -1,3 +1,4 @@
+import { defined } from '../tensor/defined.ts'
 import type { UNetBlocksConfig } from './unet-2d-blocks-config.ts'
 
 /** One of a UNet's attentions. */
@@ -60,7 +61,7 @@ export function levelSizes(
     config.downsamplePadding === 0 ? size >> 1 : Math.floor((size - 3 + 2 * config.downsamplePadding) / 2) + 1
   const sizes = [{ height, width }]
   while (sizes.length < config.downBlocks.length) {
-    const last = sizes.at(-1) as { height: number; width: number }
+    const last = defined(sizes.at(-1))
     sizes.push({ height: halved(last.height), width: halved(last.width) })
   }
   return sizes

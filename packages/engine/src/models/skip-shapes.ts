@@ -1,3 +1,4 @@
+import { defined } from '../tensor/defined.ts'
 import { levelSizes } from './attention-layers.ts'
 import type { UNetConfig } from './unet-2d-condition-config.ts'
 
@@ -14,10 +15,10 @@ export function skipShapes(
   const sizes = levelSizes(config, height, width)
   const shapes: [number, number, number][] = [[downBlocks[0]?.channels ?? 0, height, width]]
   for (const [level, { channels, resnets }] of downBlocks.entries()) {
-    const { height: h, width: w } = sizes[level] as { height: number; width: number }
+    const { height: h, width: w } = defined(sizes[level])
     for (let i = 0; i < resnets; i++) shapes.push([channels, h, w])
     const next = sizes[level + 1]
     if (next) shapes.push([channels, next.height, next.width])
   }
-  return [...shapes, shapes.at(-1) as [number, number, number]]
+  return [...shapes, defined(shapes.at(-1))]
 }

@@ -1,5 +1,6 @@
 import type { ConfigFields } from '../config/config-fields.ts'
 import { defined } from '../tensor/defined.ts'
+import { isCount } from '../tensor/tensor.ts'
 
 /** Where the resnets of a block are followed by transformers. */
 export interface CrossAttentionConfig {
@@ -90,13 +91,9 @@ function blockTypes<Type extends string>(
   return fields.list(name, fallback, isType, count)
 }
 
+/** Zero is written for levels without attention. */
 function isLayers(item: unknown): item is Layers {
   return isCount(item) || (Array.isArray(item) && item.length > 0 && item.every(isCount))
-}
-
-/** Zero is written for levels without attention. */
-function isCount(item: unknown): item is number {
-  return Number.isSafeInteger(item) && (item as number) >= 0
 }
 
 function downTransformerLayers(fields: ConfigFields, count: number): readonly Layers[] {

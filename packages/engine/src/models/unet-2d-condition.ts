@@ -124,7 +124,7 @@ export function downPath(
 ): Value[] {
   const { downBlocks, downsamplePadding } = config
   const centered = config.centerInputSample ? sub(mul(sample, scalar(sample, 2)), scalar(sample, 1)) : sample
-  const channels = (downBlocks[0] as { channels: number }).channels
+  const channels = defined(downBlocks[0]).channels
   const skips = [afterConvIn(scope.child('conv_in').conv2d(centered, channels, { kernel: config.convInKernel }))]
   downBlocks.forEach((block, i) => {
     const padding = i < downBlocks.length - 1 ? downsamplePadding : undefined

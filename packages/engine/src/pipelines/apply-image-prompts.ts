@@ -8,6 +8,7 @@ import {
 import type { UNetAdapter } from '../adapters/unet-adapter.ts'
 import { binarize, rgbToGrey } from '../image/grey.ts'
 import { resizeRgb } from '../image/resize.ts'
+import { defined } from '../tensor/defined.ts'
 import { concatenate, dimensions, type FloatTensor, float32, map, rows } from '../tensor/tensor.ts'
 import { expandBlockScales } from './block-scales.ts'
 import { featureSource, type ImagePromptParameters } from './image-prompt-features.ts'
@@ -127,5 +128,5 @@ function promptMasks(
       resampling,
     }
   })
-  return Array.from({ length: count }, (_, i) => made[made.length === 1 ? 0 : i] as ImagePromptMask)
+  return Array.from({ length: count }, (_, i) => defined(made[made.length === 1 ? 0 : i]))
 }

@@ -3,6 +3,7 @@ import { tensorToRgb } from '../image/picture-tensor.ts'
 import type { RgbImage } from '../image/rgb-image.ts'
 import { TorchGenerator } from '../random/torch-generator.ts'
 import type { Schedule, ScheduleOptions, Scheduler } from '../schedulers/scheduler.ts'
+import { defined } from '../tensor/defined.ts'
 import { type FloatTensor, float32 } from '../tensor/tensor.ts'
 import { type DenoiseInput, denoise, type Guidance } from './denoise.ts'
 import { ParameterError } from './parameter-error.ts'
@@ -137,7 +138,7 @@ export async function* drawImages(
     for (; !next.done; next = await loop.next()) yield { imageIndex, ...next.value }
     signal?.throwIfAborted()
     images.push({
-      image: tensorToRgb(await decoder.decode(next.value, signal))[0] as RgbImage,
+      image: defined(tensorToRgb(await decoder.decode(next.value, signal))[0]),
       latents: next.value,
       seed,
     })

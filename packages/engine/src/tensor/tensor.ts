@@ -39,6 +39,11 @@ export interface Tensor<D extends DType = DType> {
 
 export type FloatTensor = Tensor<'float32'>
 
+/** Whether a value that was read from somewhere is a whole number from zero on, as a dimension or a number of elements is. */
+export function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+}
+
 /** The number of elements of a shape; 1 for a scalar (`[]`). */
 export function elementCount(shape: Shape): number {
   return shape.reduce((product, dimension) => product * dimension, 1)

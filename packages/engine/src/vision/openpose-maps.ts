@@ -92,7 +92,7 @@ function stretchRows(wide: Float64Array, width: number, rows: AxisWeights): Floa
 /** First `inner`, then `outer`, as one. */
 function compose(outer: AxisWeights, inner: AxisWeights): AxisWeights {
   return outer.map(({ start, weights }) => {
-    const parts = weights.map((weight, i) => ({ weight, ...(inner[start + i] as AxisWeights[number]) }))
+    const parts = weights.map((weight, i) => ({ weight, ...defined(inner[start + i]) }))
     const first = Math.min(...parts.map((part) => part.start))
     const end = Math.max(...parts.map((part) => part.start + part.weights.length))
     const sums = new Array<number>(end - first).fill(0)
