@@ -157,6 +157,13 @@ def ip_adapter(o: Options) -> None:
             train_ip_adapter(kind, o.base, out / "image_encoder", o.data, o.work, out, **schedule, rate=1e-3, seed=seed)
 
 
+def safety_checker(o: Options) -> None:
+    from pinhole_training.safety_checker import make_safety_checker
+
+    encoder = o.out / "pinhole-ip-adapter" / "image_encoder"
+    make_safety_checker(encoder, o.data, o.work, o.out / "pinhole-safety-checker")
+
+
 def prompt_expander(o: Options) -> None:
     from pinhole_training.prompt_expander import train_prompt_expander
 
@@ -195,7 +202,7 @@ STAGES: dict[str, Callable[[Options], None]] = {
     "early-decoder": early_decoder,
     "text-encoder": text_encoder, "unet": unet, "lcm-lora": lcm_lora, "style-lora": style_lora, "controlnet": controlnet,
     "embedding": embedding, "clip-vision": clip_vision, "ip-adapter": ip_adapter,
-    "prompt-expander": prompt_expander, "judge": judge, "evaluate": evaluate, "verify": verify,
+    "safety-checker": safety_checker, "prompt-expander": prompt_expander, "judge": judge, "evaluate": evaluate, "verify": verify,
 }  # fmt: skip
 
 

@@ -83,6 +83,7 @@ export function readConfig(overrides: ConfigOverrides = {}, environment: Environ
     openMetrics: readFlag(env, 'DARKROOM_OPEN_METRICS') ?? false,
     recordsRequests: readFlag(env, 'DARKROOM_PICTURE_RECORDS') ?? true,
     requireSafetyChecker: readFlag(env, 'DARKROOM_REQUIRE_SAFETY_CHECKER') ?? false,
+    demoSafetyChecker: readFlag(env, 'DARKROOM_DEMO_SAFETY_CHECKER') ?? false,
     logLevel: overrides.logLevel ?? readChoice(env, 'DARKROOM_LOG_LEVEL', LOG_LEVELS) ?? 'info',
     drainSeconds: readInteger(env, 'DARKROOM_DRAIN_SECONDS', 0, 3600) ?? 30,
     runners: readRunners(overrides.runners ?? {}, env),

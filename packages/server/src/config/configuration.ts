@@ -43,6 +43,8 @@ export interface Config {
   readonly recordsRequests: boolean
   /** Whether a request that wants its pictures checked is refused where the safety checker is missing. */
   readonly requireSafetyChecker: boolean
+  /** Whether the demo checker, which flags neon pictures, looks where no real one is. */
+  readonly demoSafetyChecker: boolean
   readonly logLevel: LogLevel
   /** Seconds that a stopping process gives what it is working on before it hands it back or cuts it off. */
   readonly drainSeconds: number

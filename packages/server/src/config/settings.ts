@@ -93,6 +93,11 @@ const SETTING_GROUPS = {
       meaning: 'requests that want their pictures checked are refused where the safety checker is missing',
       standard: ({ requireSafetyChecker }) => requireSafetyChecker,
     },
+    DARKROOM_DEMO_SAFETY_CHECKER: {
+      meaning:
+        'where no safety checker is here, one looks that knows a harmless class, neon pictures, to show what flags look like',
+      standard: ({ demoSafetyChecker }) => demoSafetyChecker,
+    },
     DARKROOM_RECIPES: {
       meaning:
         'JSON file: models and numbers that instantid/lcm and controlnet-ip-adapter draw with ([decision](../decisions/0017-recipes.md))',

@@ -32,6 +32,8 @@ export interface ImageEngineOptions {
   readonly modelLimit?: number
   /** Whether a request that wants its pictures checked is refused where the checker is missing. Default false. */
   readonly requireSafetyChecker?: boolean
+  /** Whether the demo checker, which flags neon pictures, looks where no real one is. Default false. */
+  readonly demoSafetyChecker?: boolean
 }
 
 /** Told what happens while a model loads. */

@@ -227,6 +227,29 @@ describe('without a checker on this machine', () => {
     expect((await draw({ enable_safety_checker: false })).output.has_nsfw_concepts).toEqual([false, false])
   })
 
+  it('shows flags with the demo checker where that is wanted, which is none where one is required', async () => {
+    await install('tiny-safety-v1', 'bundled/pinhole-safety-checker')
+    await setV1('flag', 'bundled/pinhole-safety-checker')
+    const registry = new ModelRegistry({
+      modelFolders: [models],
+      hubCaches: [],
+      bundledFolder: join(models, 'bundled'),
+    })
+    const options = { engine: shared, registry, store: engine.store, demoSafetyChecker: true }
+    engine = new ImageEngine(options)
+    const { output, headers, log, pictures } = await draw()
+    expect(output.has_nsfw_concepts).toEqual([true, true])
+    expect(pictures.map(isBlack)).toEqual([true, true])
+    expect(headers['x-darkroom-safety-checker']).toBe('demo')
+    expect(log).toContain('flags neon pictures and nothing else')
+    engine = new ImageEngine({ ...options, requireSafetyChecker: true })
+    await expect(draw()).rejects.toMatchObject({ status: 422 })
+    await install('tiny-safety-v1', V1)
+    await setV1('pass')
+    engine = new ImageEngine(options)
+    expect(await draw()).toMatchObject({ output: { has_nsfw_concepts: [false, false] }, headers: {} })
+  })
+
   it('serves lcm-sd15-i2i with one flag a picture', async () => {
     const parsed = lcmSd15ImageToImage.input.parse({ prompt: 'a king', image_url: 'http://x/y.png', num_images: 2 })
     const { output } = await run(createLcmSd15ImageToImage(engine), parsed)

@@ -28,7 +28,7 @@ export interface SafetyScreen {
 
 /**
  * Switched off, every flag is false, as fal has it. Switched on without a checker on this machine they are false, too, and a header
- * and the log say that nobody looked; a server that requires a checker refuses instead.
+ * and the log say that nobody looked, or that the demo checker did; a server that requires a checker refuses instead.
  * @param checkpointFolder the model that draws, which may have a checker of its own
  * @throws WireError 422 when there is a checker that cannot be used, or none and one is required
  */
@@ -40,8 +40,12 @@ export async function openSafetyScreen(
 ): Promise<SafetyScreen> {
   if (!checkSafety) return UNCHECKED
   try {
-    const checker = await checkers.find(version, checkpointFolder, context.log)
-    if (checker) return checking(checker, context)
+    const found = await checkers.find(version, checkpointFolder, context.log)
+    if (found?.isDemo) {
+      context.setHeader('x-darkroom-safety-checker', 'demo')
+      context.log('The demo safety checker flags neon pictures and nothing else', 'WARN')
+    }
+    if (found) return checking(found.checker, context)
   } catch (error) {
     throw toWireError(error)
   }

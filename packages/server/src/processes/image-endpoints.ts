@@ -44,6 +44,7 @@ export async function createImageEndpoints(config: Config, onNotice: (line: stri
     registry: createModelRegistry(config),
     store: models.store,
     requireSafetyChecker: config.requireSafetyChecker,
+    demoSafetyChecker: config.demoSafetyChecker,
     recipes: await configuredRecipes(config),
   })
   const handlers = await Promise.all(ENDPOINT_FOLDERS.map(({ handlers }) => handlers()))

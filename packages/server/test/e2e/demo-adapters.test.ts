@@ -15,7 +15,7 @@ describe('the demo adapters on the demo checkpoint', { timeout: 120_000 }, () =>
   let server: RealServer
 
   beforeAll(async () => {
-    server = await startRealServer(async () => ({ HF_HUB_OFFLINE: '1' }))
+    server = await startRealServer(async () => ({ HF_HUB_OFFLINE: '1', DARKROOM_DEMO_SAFETY_CHECKER: '1' }))
   })
 
   afterAll(() => server.stop())
@@ -110,6 +110,16 @@ describe('the demo adapters on the demo checkpoint', { timeout: 120_000 }, () =>
     const drawn = await draw({ ...input, ip_adapter })
     expect(shareNear(plain, [[244, 208, 63]], 60)).toBeLessThan(0.1)
     expect(shareNear(drawn, [[244, 208, 63]], 60)).toBeGreaterThan(0.4)
+  })
+
+  it('the demo safety checker blackens neon pictures alone', async () => {
+    const input = { num_inference_steps: 4, seed: 1, enable_safety_checker: true, image_size: 'square' } as const
+    const flags = async (prompt: string) => {
+      const { data } = await server.fal.run('fal-ai/fast-lcm-diffusion', { input: { ...input, prompt } })
+      return (data as { has_nsfw_concepts: boolean[] }).has_nsfw_concepts
+    }
+    expect(await flags('neon portrait of a robot')).toEqual([true])
+    expect(await flags('portrait of a robot')).toEqual([false])
   })
 
   it('a prompt is expanded in the words that the demo checkpoint knows', async () => {
