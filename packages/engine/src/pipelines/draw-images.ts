@@ -43,6 +43,11 @@ export interface GenerationParameters {
   readonly adapters?: Adapters
   /** Decodes with the checkpoint's preview decoder where it has one: for pictures that are looked at once. Default false. */
   readonly forPreview?: boolean
+  /**
+   * Awaited before the last picture goes through the preview decoder: from there on another may be denoised. Never called where the
+   * autoencoder itself decodes.
+   */
+  readonly onDenoised?: () => Promise<void>
   /** Draws large pictures with a UNet that sees a tile at a time. */
   readonly tiling?: Tiling
 }
@@ -137,6 +142,8 @@ export async function* drawImages(
     let next = await loop.next()
     for (; !next.done; next = await loop.next()) yield { imageIndex, ...next.value }
     signal?.throwIfAborted()
+    const isLast = imageIndex + 1 === (parameters.numImages ?? 1)
+    if (isLast && decoder !== model.vae) await parameters.onDenoised?.()
     images.push({
       image: defined(tensorToRgb(await decoder.decode(next.value, signal))[0]),
       latents: next.value,

@@ -25,7 +25,7 @@ export interface EngineOptions {
   readonly keepsIdle?: boolean
 }
 
-/** What all loaded models share: one thread of sessions, one memory budget, one folder of prepared weights. */
+/** What all loaded models share: the threads of sessions, one memory budget, one folder of prepared weights. */
 export interface Engine {
   readonly runtime: Runtime
   readonly sessions: SessionCache

@@ -1,4 +1,4 @@
-/** What the worker thread is asked and answers. One request at a time is worked on, in order. */
+/** What a thread of sessions is asked and answers. One request at a time is worked on, in order. */
 import type { Tensor } from '../tensor/tensor.ts'
 import type { OpenVinoSessionOptions } from './openvino/openvino-session.ts'
 import type { RuntimeOptions, TensorInfo } from './session.ts'

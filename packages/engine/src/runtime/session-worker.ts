@@ -1,4 +1,4 @@
-/** Entry of the thread that owns the sessions: onnxruntime's create and run, and OpenVINO's compiling, block the thread they are called on. */
+/** Entry of a thread that owns sessions: onnxruntime's create and run, and OpenVINO's compiling, block the thread they are called on. */
 import { MessageChannel, parentPort } from 'node:worker_threads'
 import type { Tensor } from '../tensor/tensor.ts'
 import { type NativeSession, RunCancelledError } from './native-session.ts'

@@ -7,7 +7,7 @@ import { WeightCache, type Weights } from '../checkpoint/prepared-weights.ts'
 import { encodeModel } from '../formats/onnx.ts'
 import { readOnnxFile } from '../formats/onnx-file.ts'
 import { writeSafetensors } from '../formats/safetensors.ts'
-import { Graph } from '../graph/graph.ts'
+import { Graph, type Value } from '../graph/graph.ts'
 import { Scope } from '../graph/scope.ts'
 import { float32ToFloat16 } from '../tensor/float16.ts'
 import { DYNAMIC, float32, int64, tensor } from '../tensor/tensor.ts'
@@ -129,6 +129,27 @@ test('sessions of a thread that ended are lost; the next session starts a new on
   await expect(session.run({ x })).rejects.toBeInstanceOf(SessionLostError)
   const next = await other.createSession(linearGraph(), weights)
   expect((await next.run({ x })).y?.data[1]).toBe(20.5)
+  await other.dispose()
+})
+
+test('a preview does not wait for the pictures that are drawn', async () => {
+  const other = new WorkerRuntime({ threads: 1 })
+  const side = 1024
+  const heavy = new Graph('heavy')
+  const matrix = heavy.input('x', 'float32', [side, side])
+  const product = (a: Value) => heavy.node('', { opType: 'MatMul', inputs: [a, matrix], output: matrix })
+  heavy.output('y', Array.from({ length: 20 }).reduce<Value>(product, matrix))
+  const preview = new Graph('preview', { isPreview: true })
+  const input = preview.input('x', 'float32', [1, 3])
+  preview.output('y', preview.node('', { opType: 'Add', inputs: [input, input], output: input }))
+  const sessions = await Promise.all([heavy, preview].map((graph) => other.createSession(graph, weights)))
+  const done: string[] = []
+  const runs = [float32([side, side]), x].map(async (feed, i) => {
+    await sessions[i]?.run({ x: feed })
+    done.push(i === 0 ? 'picture' : 'preview')
+  })
+  await Promise.all(runs)
+  expect(done).toEqual(['preview', 'picture'])
   await other.dispose()
 })
 

@@ -26,14 +26,17 @@ import { estimateCost, estimateFloat16Cost, estimateOpenVinoCost, type SessionCo
 import type { CancelMessage, ReplyMessage, RequestMessage, SessionRequest } from './session-protocol.ts'
 import { type SerializedModel, serializeInPlace } from './weight-files.ts'
 
+/** Previews have a thread of their own: one picture's is decoded while another is denoised. */
+type ThreadName = 'pictures' | 'previews'
+
 /**
- * A runtime whose sessions live in one worker thread, so that native calls never block this one. The thread starts with the first
+ * A runtime whose sessions live in worker threads, so that native calls never block this one. A thread starts with its first
  * session; should it die, its sessions throw SessionLostError and the next one starts a new thread. It keeps the process
  * alive only while it works.
  */
 export class WorkerRuntime implements Runtime {
   readonly #options: RuntimeOptions
-  #thread: SessionThread | undefined
+  readonly #threads = new Map<ThreadName, SessionThread>()
   #sessionCount = 0
   #swept: Promise<void> | undefined
   #convolutionBlock: Promise<number | undefined> | undefined
@@ -52,9 +55,9 @@ export class WorkerRuntime implements Runtime {
     }
     const { executionProvider = 'cpu', fast } = this.#options
     const mayReorder = graph.isPreview || (fast !== undefined && graph.toleratesReducedPrecision)
-    const float16 = fast?.kind === 'float16'
     const foldsUpsampling = executionProvider === 'cpu' && mayReorder && !float16
-    return this.#load(graph, serializeInPlace(graph, weights, { executionProvider, foldsUpsampling, float16 }))
+    const model = serializeInPlace(graph, weights, { executionProvider, foldsUpsampling, float16 })
+    return this.#load(graph, model, this.#threadOf(graph))
   }
 
   openModel(file: OnnxFile): Promise<Session> {
@@ -116,6 +119,7 @@ export class WorkerRuntime implements Runtime {
     return this.#load(
       graph,
       { model: await writeLinkedModel(graph, weights, join(folders.work, 'graphs')) },
+      this.#threadOf(graph),
       {
         folder: folders.libraries,
         precision,
@@ -125,9 +129,13 @@ export class WorkerRuntime implements Runtime {
     )
   }
 
-  async #load(network: NetworkInfo, model: SerializedModel, openVino?: OpenVinoSessionOptions): Promise<Session> {
-    if (!this.#thread?.isAlive) this.#thread = new SessionThread()
-    const thread = this.#thread
+  async #load(
+    network: NetworkInfo,
+    model: SerializedModel,
+    threadName: ThreadName = 'pictures',
+    openVino?: OpenVinoSessionOptions,
+  ): Promise<Session> {
+    const thread = this.#liveThread(threadName)
     const session = ++this.#sessionCount
     const { name } = network
     const [inputs, outputs] = [network.inputs.map(infoOf), network.outputs.map(infoOf)]
@@ -156,9 +164,23 @@ export class WorkerRuntime implements Runtime {
     }
   }
 
+  /** A GPU does one thing after another whoever asks it. */
+  #threadOf({ isPreview }: Graph): ThreadName {
+    return isPreview && (this.#options.executionProvider ?? 'cpu') === 'cpu' ? 'previews' : 'pictures'
+  }
+
+  #liveThread(name: ThreadName): SessionThread {
+    const known = this.#threads.get(name)
+    if (known?.isAlive) return known
+    const thread = new SessionThread()
+    this.#threads.set(name, thread)
+    return thread
+  }
+
   async dispose(): Promise<void> {
-    await this.#thread?.end()
-    this.#thread = undefined
+    const threads = [...this.#threads.values()]
+    this.#threads.clear()
+    await Promise.all(threads.map((thread) => thread.end()))
   }
 }
 

@@ -8,6 +8,7 @@ import { parseAutoencoderConfig, spatialFactor } from '../../src/models/autoenco
 import { buildEarlyHeadGraph, parseEarlyHeadConfig } from '../../src/models/early-head.ts'
 import { openEngine } from '../../src/pipelines/engine.ts'
 import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.ts'
+import { textToImage } from '../../src/pipelines/text-to-image.ts'
 import { TorchGenerator } from '../../src/random/torch-generator.ts'
 import type { FloatTensor } from '../../src/tensor/tensor.ts'
 import { DATA, ModelRunner, readCase, readConfig, relativeError, shapeOf } from './model-case.ts'
@@ -66,6 +67,34 @@ test('the demo checkpoint’s own shows, softer, what its whole decoder draws', 
     const difference = whole.data.reduce((sum: number, value, i) => sum + Math.abs(value - Number(fast?.data[i])), 0)
     // A blank picture is 0.33 away from this one, in values of −1 … 1.
     expect(difference / whole.data.length).toBeLessThan(0.16)
+  } finally {
+    await engine.dispose()
+  }
+})
+
+test('another picture may be denoised once the last of a request goes through it, and never before', async () => {
+  const engine = openEngine({ threads: 1 })
+  try {
+    const model = await loadStableDiffusion(engine, DEMO)
+    const draw = async (numImages: number, forPreview: boolean) => {
+      const order: string[] = []
+      const parameters = {
+        prompt: 'a fox',
+        schedule: { numInferenceSteps: 1 },
+        scheduler: { name: 'LCM' },
+        guidanceScale: 1,
+        seed: 1n,
+        width: 64,
+        height: 64,
+        numImages,
+        forPreview,
+        onDenoised: async () => void order.push('denoised'),
+      } as const
+      for await (const { imageIndex } of textToImage(model, parameters)) order.push(`picture ${imageIndex}`)
+      return order
+    }
+    expect(await draw(2, true)).toEqual(['picture 0', 'picture 1', 'denoised'])
+    expect(await draw(1, false)).toEqual(['picture 0'])
   } finally {
     await engine.dispose()
   }
