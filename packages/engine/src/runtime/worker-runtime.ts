@@ -55,6 +55,7 @@ export class WorkerRuntime implements Runtime {
     }
     const { executionProvider = 'cpu', fast } = this.#options
     const mayReorder = graph.isPreview || (fast !== undefined && graph.toleratesReducedPrecision)
+    const float16 = fast?.kind === 'float16'
     const foldsUpsampling = executionProvider === 'cpu' && mayReorder && !float16
     const model = serializeInPlace(graph, weights, { executionProvider, foldsUpsampling, float16 })
     return this.#load(graph, model, this.#threadOf(graph))

@@ -17,7 +17,7 @@ export interface ChannelServerOptions {
   readonly advertisedHost?: string
   /** Shared secret that a gateway must present. */
   readonly token: string
-  /** Works on one input; a conversation's inputs come one after the other. */
+  /** Works on one input; a conversation's inputs come one after the other, the next once one is done or finishing. */
   readonly run: (work: DirectWork) => Promise<void>
 }
 

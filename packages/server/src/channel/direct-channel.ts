@@ -25,6 +25,8 @@ export interface ConversationOptions {
 
 export type ChannelEvent =
   | { readonly type: 'started' }
+  /** The device is free for the conversation's next input; this one's result is still to come. */
+  | { readonly type: 'finishing' }
   | { readonly type: 'log'; readonly entry: LogEntry }
   | { readonly type: 'partial'; readonly output: unknown }
   | {
@@ -36,7 +38,7 @@ export type ChannelEvent =
       readonly inferenceSeconds?: number
     }
 
-/** One conversation with one runner; inputs are worked on in order. */
+/** One conversation with one runner; inputs are begun in order, each when the one before has its result or is finishing. */
 export interface DirectConversation {
   /**
    * Sends one input (the request body: a plain object, may hold bigint and Uint8Array) and yields what happens, the last

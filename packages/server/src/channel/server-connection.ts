@@ -8,11 +8,11 @@ import { LongValues } from './long-values.ts'
 
 interface ServerConversation {
   readonly options: ConversationOptions
-  /** Settles when the conversation's works so far are done. */
+  /** Settles when the conversation's next input may be worked on. */
   tail: Promise<void>
 }
 
-/** The runner's end of one gateway's socket: many conversations, each working on one input at a time. */
+/** The runner's end of one gateway's socket: many conversations, each drawing from one input at a time. */
 export class ServerConnection {
   readonly #socket: WebSocket
   readonly #run: (work: DirectWork) => Promise<void>
@@ -79,11 +79,14 @@ export class ServerConnection {
     this.#works.set(number, work)
     const long = this.#longValues.get(number)
     this.#longValues.delete(number)
-    conversation.tail = conversation.tail
-      .then(() => work.run(() => readInput(input, long), this.#run))
-      .finally(() => {
-        this.#works.delete(number)
-      })
+    conversation.tail = conversation.tail.then(() => {
+      const done = work
+        .run(() => readInput(input, long), this.#run)
+        .then(() => {
+          this.#works.delete(number)
+        })
+      return Promise.race([done, work.finishing])
+    })
   }
 }
 
@@ -99,12 +102,18 @@ class ServerWork implements DirectWork {
   input: unknown
   readonly #send: (event: ChannelEvent) => void
   readonly #controller = new AbortController()
+  /** Resolves if the device is handed on before the result. */
+  readonly finishing: Promise<void>
   #underway = 0
   #newest: ChannelEvent | undefined
+  #onFinishing = () => {}
 
   constructor(conversation: ConversationOptions, send: (event: ChannelEvent) => void) {
     this.conversation = conversation
     this.#send = send
+    this.finishing = new Promise((resolve) => {
+      this.#onFinishing = resolve
+    })
   }
 
   get signal(): AbortSignal {
@@ -130,6 +139,7 @@ class ServerWork implements DirectWork {
       this.#newest = event
       return
     }
+    if (event.type === 'finishing') this.#onFinishing()
     if (event.type === 'result') this.#flushNewest()
     if (event.type === 'partial') this.#underway += 1
     this.#send(event)

@@ -105,6 +105,7 @@ function handlerContext(
     log,
     setHeader() {},
     reserveMemory: async () => {},
+    handOnDevice: async () => {},
     openOwnFile: async () => undefined,
     async saveFile(bytes, contentType, extension): Promise<StoredFile> {
       const fileName = `${randomBytes(8).toString('hex')}.${extension}`

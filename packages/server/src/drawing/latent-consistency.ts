@@ -121,7 +121,7 @@ function startRun(
   request: LcmRequest,
   start: StartRequest | undefined,
   adapters: Adapters,
-  { signal, inlineBytes }: HandlerContext,
+  { signal, inlineBytes, handOnDevice }: HandlerContext,
 ): AsyncGenerator<DenoiseStep, GeneratedImage[]> {
   const parameters: GenerationParameters = {
     prompt: request.prompt,
@@ -135,6 +135,7 @@ function startRun(
     adapters,
     // A realtime frame is looked at until the next one comes.
     forPreview: inlineBytes,
+    onDenoised: handOnDevice,
   }
   const { width, height } = drawableSize(request.size, model.vae.factor)
   if (start === undefined) return textToImage(model, { ...parameters, width, height }, signal)

@@ -90,6 +90,7 @@ async function run([endpoint]: readonly RunnableEndpoint[], input: unknown, stre
     readFile: () => encodeImage({ width: SIZE, height: SIZE, data: new Uint8Array(SIZE * SIZE * 3).fill(90) }, 'png'),
     openOwnFile: async () => undefined,
     reserveMemory: async () => {},
+    handOnDevice: async () => {},
     setHeader: (name, value) => Object.assign(headers, { [name]: value }),
   }
   const generator = await endpoint.handler(input, context)

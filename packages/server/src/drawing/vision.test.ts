@@ -55,6 +55,7 @@ const context: HandlerContext = {
   readFile: async (url) => (url === 'text' ? new TextEncoder().encode('no picture') : photograph),
   openOwnFile: async () => undefined,
   reserveMemory: async () => {},
+  handOnDevice: async () => {},
   setHeader() {},
 }
 

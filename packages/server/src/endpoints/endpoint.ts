@@ -73,6 +73,11 @@ export interface HandlerContext {
    */
   reserveMemory(bytes: number): Promise<void>
   /**
+   * Says that the next request may draw: what is left of this one is done beside it. Waits while another's is, so that no more than one
+   * lies behind.
+   */
+  handOnDevice(): Promise<void>
+  /**
    * Bytes of an input file: http(s) URL, `data:` URI, or a URL of this server (read locally).
    * @param expected `picture` (the default) refuses what its declared type says is none
    * @throws WireError 422 `file_download_error`, `file_too_large` … naming `field`

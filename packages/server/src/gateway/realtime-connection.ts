@@ -31,8 +31,9 @@ const TIMEOUT_MESSAGE = { type: 'x-fal-error', error: 'TIMEOUT', reason: 'no inp
 const NORMAL_CLOSURE = 1000
 
 /**
- * One realtime socket: inputs in, one result per input out, in order, over one conversation that stays on its runner. Only
- * one input is underway at a time, which is what makes the runner serve connections in turn.
+ * One realtime socket: inputs in, one result per input out, in order, over one conversation that stays on its runner. An input goes out
+ * when the one before has its result or leaves the device to it: so the newest that waits is drawn, and only one of a connection stands
+ * in the runner's line, which is what makes it serve connections in turn.
  */
 export class RealtimeConnection implements OpenSocket {
   readonly #socket: WebSocket
@@ -44,6 +45,8 @@ export class RealtimeConnection implements OpenSocket {
   #sent: Promise<void> = Promise.resolve()
   #conversation: Promise<DirectConversation> | undefined
   #idle: NodeJS.Timeout | undefined
+  /** Inputs that are not answered yet. */
+  #underway = 0
   /** Resolves when the socket is closed and everything behind it is let go. */
   readonly #done: Promise<void>
 
@@ -75,13 +78,16 @@ export class RealtimeConnection implements OpenSocket {
       // Chooses a runner before the first input comes; without one the first input waits for it, or is told.
       this.#openConversation().catch(() => {})
       this.#watchIdle()
+      let answered = Promise.resolve()
       for (let frame = await this.#backlog.next(); frame !== undefined; frame = await this.#backlog.next()) {
-        // Its bytes may be gone to another thread by then.
-        const { byteLength } = frame.data
-        await this.#answer(frame)
-        this.#options.memory.free(byteLength)
-        this.#watchIdle()
+        const before = answered
+        const { finishing, done } = this.#begin(frame, before)
+        answered = done
+        await Promise.race([finishing, answered])
+        // One that is drawn and one that finishes; its result is on its way out when the next one finishes.
+        await before
       }
+      await answered
       await this.#sent
     } catch (error) {
       this.#options.onDefect(error)
@@ -95,27 +101,59 @@ export class RealtimeConnection implements OpenSocket {
     }
   }
 
-  async #answer(frame: Frame): Promise<void> {
+  /** @param before settles when the answer to the input before has gone out */
+  #begin(frame: Frame, before: Promise<void>): { readonly finishing: Promise<void>; readonly done: Promise<void> } {
+    // Its bytes may be gone to another thread later.
+    const { byteLength } = frame.data
+    let onFinishing = () => {}
+    const finishing = new Promise<void>((resolve) => {
+      onFinishing = resolve
+    })
+    this.#underway += 1
+    const done = this.#answer(frame, before, onFinishing)
+      .catch((error) => {
+        this.#options.onDefect(error)
+        this.#socket.close()
+      })
+      .then(() => {
+        this.#underway -= 1
+        this.#options.memory.free(byteLength)
+        this.#watchIdle()
+      })
+    return { finishing, done }
+  }
+
+  async #answer(frame: Frame, before: Promise<void>, onFinishing: () => void): Promise<void> {
+    const message = await this.#answerTo(frame, onFinishing)
+    await before
+    if (message !== undefined) await this.#send(message)
+  }
+
+  /** @returns undefined where nobody is there any more to read it */
+  async #answerTo(frame: Frame, onFinishing: () => void): Promise<string | Uint8Array | undefined> {
     let requestId: unknown
     try {
       const decoded = await this.#options.readFrame(frame, this.#gone.signal)
       requestId = decoded.requestId
       const input = validateInput(this.#options.endpoint.input, decoded.input)
       await this.#options.refuseUrls(input)
-      const result = await this.#work(input)
-      if (result.status >= 400) await this.#send(stringifyJson(errorMessage(result.status, result.output, requestId)))
-      else await this.#send(encodeOutput(withRequestId(result.output, requestId), frame.binary))
+      const result = await this.#work(input, onFinishing)
+      if (result.status >= 400) return stringifyJson(errorMessage(result.status, result.output, requestId))
+      return encodeOutput(withRequestId(result.output, requestId), frame.binary)
     } catch (error) {
-      if (this.#gone.signal.aborted) return
+      if (this.#gone.signal.aborted) return undefined
       if (!(error instanceof WireError)) this.#options.onDefect(error)
       const { status, body } = toErrorAnswer(error)
-      await this.#send(stringifyJson(errorMessage(status, body, requestId)))
+      return stringifyJson(errorMessage(status, body, requestId))
     }
   }
 
-  async #work(input: unknown): Promise<Extract<ChannelEvent, { type: 'result' }>> {
+  async #work(input: unknown, onFinishing: () => void): Promise<Extract<ChannelEvent, { type: 'result' }>> {
     const conversation = await (this.#conversation ?? this.#openConversation())
-    for await (const event of conversation.send(input, this.#gone.signal)) if (event.type === 'result') return event
+    for await (const event of conversation.send(input, this.#gone.signal)) {
+      if (event.type === 'result') return event
+      if (event.type === 'finishing') onFinishing()
+    }
     throw requestError('runner_incomplete_response', 'The runner ended the conversation without a result')
   }
 
@@ -138,6 +176,7 @@ export class RealtimeConnection implements OpenSocket {
 
   #watchIdle(): void {
     clearTimeout(this.#idle)
+    if (this.#underway > 0) return
     this.#idle = setTimeout(() => {
       this.#socket.send(stringifyJson(TIMEOUT_MESSAGE))
       void this.drain()

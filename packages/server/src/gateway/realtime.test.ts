@@ -180,6 +180,81 @@ describe('realtime flow', () => {
     expect(client.messages.map(({ value }) => value.tag)).toEqual([1, 9, 10])
   })
 
+  it('sends the newest input while the one before finishes, and answers in order', async () => {
+    const begun: number[] = []
+    const finishers: (() => void)[] = []
+    let wake = () => {}
+    const finishing: RunnableEndpoint = {
+      schema: createGate().endpoint.schema,
+      async *handler(input, context) {
+        const { tag } = input as { readonly tag: unknown }
+        begun.push(Number(tag))
+        wake()
+        await context.handOnDevice()
+        await new Promise<void>((resolve) => {
+          finishers.push(resolve)
+          wake()
+        })
+        return { tag }
+      },
+    }
+    const until = async (isSo: () => boolean) => {
+      while (!isSo()) {
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
+    }
+    await start({ endpoints: [finishing] })
+    const client = await connect('/run/fake/gate/realtime?max_buffering=1')
+    client.send({ tag: 1 })
+    await until(() => begun.length === 1)
+    client.send({ tag: 2 })
+    await until(() => begun.length === 2)
+    for (let tag = 3; tag <= 5; tag++) client.send({ tag })
+    await allReceived(client)
+    expect([begun, client.messages]).toEqual([[1, 2], []])
+    finishers[0]?.()
+    await until(() => finishers.length === 2)
+    await until(() => begun.length === 3)
+    finishers[1]?.()
+    await until(() => finishers.length === 3)
+    finishers[2]?.()
+    await client.message(2)
+    expect(client.messages.map(({ value }) => value.tag)).toEqual([1, 2, 5])
+    expect(begun).toEqual([1, 2, 5])
+  })
+
+  it('answers in order, also when a later input is done first', async () => {
+    let finishes = (_finish: () => void) => {}
+    const finish = new Promise<() => void>((resolve) => {
+      finishes = resolve
+    })
+    const finishing: RunnableEndpoint = {
+      schema: createGate().endpoint.schema,
+      async *handler(input, context) {
+        const { tag } = input as { readonly tag: unknown }
+        if (tag === 'slow') {
+          await context.handOnDevice()
+          await new Promise<void>((resolve) => finishes(resolve))
+        }
+        return { tag }
+      },
+    }
+    await start({ endpoints: [finishing] })
+    const [client, other] = await Promise.all([connect('/run/fake/gate/realtime'), connect('/run/fake/gate/realtime')])
+    client.send({ tag: 'slow' })
+    const end = await finish
+    client.send({ tag: 'quick' })
+    await allReceived(client)
+    // Its answer comes from the runner behind the quick one's.
+    other.send({ tag: 'other' })
+    await other.message(0)
+    end()
+    await client.message(1)
+    expect(client.messages.map(({ value }) => value.tag)).toEqual(['slow', 'quick'])
+  })
+
   it('lets a second connection in between the inputs of a busy one', async () => {
     await start()
     const [busy, other] = await Promise.all([

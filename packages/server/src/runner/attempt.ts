@@ -4,7 +4,7 @@ import { WireError } from '../errors/errors.ts'
 import type { ProcessLog } from '../log/process-log.ts'
 import { BILLABLE_UNITS, DEVICE, PRECISION } from '../protocol/headers.ts'
 import type { LogEntry } from '../queue/request-queue.ts'
-import type { TakeTurn } from './dispatcher.ts'
+import type { Turn } from './dispatcher.ts'
 import type { InputMemory } from './input-memory.ts'
 import { failedResult, type HandlerResult, type HandlerRun, runHandler, stopError } from './run-handler.ts'
 import { StopReason } from './stop-reason.ts'
@@ -52,10 +52,12 @@ export interface Attempt {
   readonly streaming: boolean
   readonly inlineBytes: boolean
   readonly controller: AbortController
-  readonly takeTurn: TakeTurn
+  readonly turn: Turn
   /** What preparing may take, and what drawing may take; waiting in line counts for neither. */
   readonly runTimeoutSeconds: number
   readonly onStarted: () => void
+  /** The device is another's; what is left is done beside it. */
+  readonly onFinishing: () => void
   readonly onPartial: (output: unknown) => void
   readonly onLog: (entry: LogEntry) => void
 }
@@ -74,7 +76,7 @@ export async function answerAttempt(attempt: Attempt, environment: AttemptEnviro
     const run = handlerRun(attempt, endpoint, environment, (bytes) => memory.reserve(bytes))
     const takeTurn = async () => {
       limit.pause()
-      await attempt.takeTurn(controller.signal)
+      await attempt.turn.take(controller.signal)
       limit.restart()
     }
     limit.restart()
@@ -110,7 +112,8 @@ function handlerRun(
   environment: AttemptEnvironment,
   reserveMemory: HandlerContext['reserveMemory'],
 ): Omit<HandlerRun, 'takeTurn'> {
-  const { request, readInput, streaming, inlineBytes, controller, onStarted, onPartial, onLog } = attempt
+  const { request, readInput, streaming, inlineBytes, controller, turn, onStarted, onFinishing, onPartial, onLog } =
+    attempt
   const context: HandlerRun['context'] = {
     requestId: request.requestId,
     signal: controller.signal,
@@ -119,6 +122,10 @@ function handlerRun(
     log: (message, level = 'INFO', progress) =>
       onLog({ timestamp: new Date(), level, message, ...(progress && { progress }) }),
     reserveMemory,
+    async handOnDevice() {
+      await turn.handOn(controller.signal)
+      onFinishing()
+    },
     ...environment.files(request, controller.signal),
   }
   const onDefect = (err: unknown) =>

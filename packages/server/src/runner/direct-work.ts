@@ -1,13 +1,13 @@
 import type { DirectWork } from '../channel/direct-channel.ts'
 import { type AttemptEnvironment, answerAttempt } from './attempt.ts'
-import type { TakeTurn } from './dispatcher.ts'
+import type { Turn } from './dispatcher.ts'
 import { StopReason } from './stop-reason.ts'
 
 /** Works on one input of the direct channel and emits its events, `result` last; never throws. */
 export async function runDirectWork(
   work: DirectWork,
   controller: AbortController,
-  takeTurn: TakeTurn,
+  turn: Turn,
   environment: AttemptEnvironment & { readonly runTimeoutSeconds: number },
 ): Promise<void> {
   const { conversation } = work
@@ -21,9 +21,10 @@ export async function runDirectWork(
       streaming: conversation.streaming,
       inlineBytes: conversation.inlineBytes,
       controller,
-      takeTurn,
+      turn,
       runTimeoutSeconds: environment.runTimeoutSeconds,
       onStarted: () => work.emit({ type: 'started' }),
+      onFinishing: () => work.emit({ type: 'finishing' }),
       onPartial: (partial) => {
         if (conversation.streaming) work.emit({ type: 'partial', output: partial })
       },

@@ -7,7 +7,7 @@ interface Gate {
 }
 
 const NEVER = new AbortController().signal
-const turn = () => new Promise((resolve) => setImmediate(resolve))
+const tick = () => new Promise((resolve) => setImmediate(resolve))
 
 /** A request that takes its turn at once, notes that it draws, and draws until its gate is opened. */
 function gate(name: string, order: string[], signal = NEVER): Gate {
@@ -15,8 +15,8 @@ function gate(name: string, order: string[], signal = NEVER): Gate {
   const opened = new Promise<void>((resolve) => {
     open = resolve
   })
-  const job: Job = async (takeTurn) => {
-    await takeTurn(signal)
+  const job: Job = async (turn) => {
+    await turn.take(signal)
     order.push(name)
     await opened
   }
@@ -29,9 +29,9 @@ function slow(name: string, order: string[]): { readonly job: Job; readonly prep
   const ready = new Promise<void>((resolve) => {
     prepared = resolve
   })
-  const job: Job = async (takeTurn) => {
+  const job: Job = async (turn) => {
     await ready
-    await takeTurn(NEVER)
+    await turn.take(NEVER)
     order.push(name)
   }
   return { job, prepared: () => prepared() }
@@ -84,16 +84,50 @@ describe('Dispatcher', () => {
     const gates = ['a', 'b', 'c'].map((name) => gate(name, order))
     const dispatcher = dispatcherOver([], { capacity: 2 })
     dispatcher.wake()
-    await turn()
+    await tick()
     for (const { job } of gates) dispatcher.submit(ofDefault(job))
-    await turn()
+    await tick()
     expect(order).toEqual(['a', 'b'])
     gates[0]?.open()
-    await turn()
+    await tick()
     expect(order).toEqual(['a', 'b', 'c'])
     for (const { open } of gates) open()
     await dispatcher.idle()
     expect(dispatcher.busy).toBe(0)
+  })
+
+  it('lets the next one draw while one finishes, and no more finish than may draw', async () => {
+    const order: string[] = []
+    const ends = new Map<string, () => void>()
+    const handingOn = (name: string, signal = NEVER) =>
+      ofDefault(async (turn) => {
+        await turn.take(signal)
+        order.push(`${name} draws`)
+        await turn.handOn(signal)
+        order.push(`${name} finishes`)
+        await new Promise<void>((resolve) => ends.set(name, resolve))
+      })
+    const dispatcher = dispatcherOver([])
+    const first = dispatcher.submit(handingOn('first'))
+    const leaving = new AbortController()
+    const second = dispatcher.submit(handingOn('second', leaving.signal))
+    const third = dispatcher.submit(handingOn('third'))
+    await tick()
+    expect(order).toEqual(['first draws', 'first finishes', 'second draws'])
+    expect(dispatcher.busy).toBe(1)
+    // One that leaves while it waits to hand on gives its slot back.
+    leaving.abort(new Error('the client left'))
+    await expect(second).rejects.toThrow('the client left')
+    await tick()
+    expect(order.slice(3)).toEqual(['third draws'])
+    ends.get('first')?.()
+    await first
+    await tick()
+    expect(order.slice(4)).toEqual(['third finishes'])
+    expect(dispatcher.busy).toBe(0)
+    ends.get('third')?.()
+    await third
+    await dispatcher.idle()
   })
 
   it('takes aborted work out of the line', async () => {
@@ -103,7 +137,7 @@ describe('Dispatcher', () => {
     const controller = new AbortController()
     const done = dispatcher.submit(ofDefault(first.job))
     const left = dispatcher.submit(ofDefault(gate('second', order, controller.signal).job))
-    await turn()
+    await tick()
     controller.abort(new Error('the client left'))
     await expect(left).rejects.toThrow('the client left')
     first.open()
@@ -131,10 +165,10 @@ describe('Dispatcher', () => {
     const waiting = [quick.job, gate('next', order).job]
     const dispatcher = dispatcherOver(waiting)
     dispatcher.wake()
-    await turn()
+    await tick()
     expect([dispatcher.busy, waiting.length]).toEqual([1, 1])
     quick.prepared()
-    await turn()
+    await tick()
     expect(order).toEqual(['quick', 'next'])
   })
 
@@ -147,7 +181,7 @@ describe('Dispatcher', () => {
     await expect.poll(() => dispatcher.busy).toBe(0)
     expect(order).toEqual([])
     second.prepared()
-    await turn()
+    await tick()
     expect(order).toEqual(['second', 'third'])
     third.open()
     first.prepared()
@@ -168,8 +202,8 @@ describe('Dispatcher', () => {
       },
     })
     dispatcher.wake()
-    while (calls < 3) await turn()
-    for (let i = 0; i < 20; i++) await dispatcher.submit(ofDefault((takeTurn) => takeTurn(NEVER)))
+    while (calls < 3) await tick()
+    for (let i = 0; i < 20; i++) await dispatcher.submit(ofDefault((turn) => turn.take(NEVER)))
     expect(order).toEqual(['error', 'ran'])
     expect(calls).toBe(3)
   })
@@ -180,7 +214,7 @@ describe('Dispatcher', () => {
     const dispatcher = dispatcherOver([queued.job])
     dispatcher.stopClaiming()
     dispatcher.wake()
-    await turn()
+    await tick()
     expect(order).toEqual([])
   })
 })

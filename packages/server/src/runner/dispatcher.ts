@@ -1,10 +1,18 @@
 import { WaitingLine } from '../waiting/waiting-line.ts'
 
-/** Waits for the device; resolves when it is the caller's. @throws the signal's reason, once it is aborted */
-export type TakeTurn = (signal: AbortSignal) => Promise<void>
+/** A request's turn at the device. Both throw the signal's reason, once it is aborted. */
+export interface Turn {
+  /** Waits for the device; resolves when it is the caller's. */
+  take(signal: AbortSignal): Promise<void>
+  /** Lets the next request draw while this one finishes; waits while as many finish already as may draw. */
+  handOn(signal: AbortSignal): Promise<void>
+}
 
-/** Works on one request: prepares, takes its turn, draws. Must not throw; what it had taken is given back when it is done. */
-export type Job = (takeTurn: TakeTurn) => Promise<void>
+/**
+ * Works on one request: prepares, takes its turn, draws, and may finish behind its turn. Must not throw; what it had taken is given back
+ * when it is done.
+ */
+export type Job = (turn: Turn) => Promise<void>
 
 /** A request of the queue, and whose it is. */
 export interface ClaimedJob {
@@ -13,7 +21,7 @@ export interface ClaimedJob {
 }
 
 export interface DispatcherOptions {
-  /** Requests that draw at the same time. */
+  /** Requests that draw at the same time, and that finish at the same time beside them. */
   readonly capacity: number
   /** Takes the next request of the queue and returns what works on it, or nothing when none waits. */
   readonly claim: () => Promise<ClaimedJob | undefined>
@@ -36,6 +44,8 @@ interface Place {
   readonly kind: Kind
   readonly account: string
   hasSlot: boolean
+  /** Has handed its slot on. */
+  finishes: boolean
   patience?: NodeJS.Timeout
 }
 
@@ -52,7 +62,10 @@ export class Dispatcher {
   readonly #options: DispatcherOptions
   readonly #places = new Set<Place>()
   readonly #lines: Readonly<Record<Kind, WaitingLine<Place>>> = { direct: newLine(), queue: newLine() }
+  /** Those who would hand their slots on. */
+  readonly #handingOn = newLine()
   #busy = 0
+  #finishing = 0
   /** The queue may hold a request: unknown at the start, and whenever a wake-up came. */
   #queueMayHoldWork = true
   #claiming = false
@@ -78,7 +91,7 @@ export class Dispatcher {
 
   /** Runs `job` at once; resolves when it is done. */
   submit({ account, job }: ClaimedJob): Promise<void> {
-    return this.#run({ kind: 'direct', account, hasSlot: false }, job)
+    return this.#run({ kind: 'direct', account, hasSlot: false, finishes: false }, job)
   }
 
   /** Claims nothing any more. What is here goes on. */
@@ -99,10 +112,12 @@ export class Dispatcher {
   async #run(place: Place, job: Job): Promise<void> {
     this.#places.add(place)
     try {
-      await job((signal) => this.#takeTurn(place, signal))
+      await job({ take: (signal) => this.#takeTurn(place, signal), handOn: (signal) => this.#handOn(place, signal) })
     } finally {
       clearTimeout(place.patience)
       if (place.hasSlot) this.#busy -= 1
+      if (place.finishes) this.#finishing -= 1
+      this.#letFinish()
       this.#places.delete(place)
       this.#dispatch()
     }
@@ -120,6 +135,25 @@ export class Dispatcher {
       // One that waits is one that is claimed ahead.
       this.#dispatch()
       throw error
+    }
+  }
+
+  async #handOn(place: Place, signal: AbortSignal): Promise<void> {
+    if (!place.hasSlot) return
+    const admitted = this.#handingOn.join(place, signal)
+    this.#letFinish()
+    await admitted
+  }
+
+  #letFinish(): void {
+    while (this.#finishing < this.#options.capacity) {
+      const place = this.#handingOn.admit()
+      if (place === undefined) return
+      place.hasSlot = false
+      place.finishes = true
+      this.#busy -= 1
+      this.#finishing += 1
+      this.#dispatch()
     }
   }
 
@@ -149,7 +183,7 @@ export class Dispatcher {
 
   #mayClaim(): boolean {
     if (!this.#queueMayHoldWork || this.#claiming || this.#stopped) return false
-    const ahead = [...this.#places].filter(({ kind, hasSlot }) => kind === 'queue' && !hasSlot)
+    const ahead = [...this.#places].filter(({ kind, hasSlot, finishes }) => kind === 'queue' && !hasSlot && !finishes)
     return ahead.length < this.#options.claimsAhead
   }
 
@@ -170,7 +204,7 @@ export class Dispatcher {
           this.#busy -= 1
         } else {
           this.#queueMayHoldWork = true
-          const place: Place = { kind: 'queue', account: claimed.account, hasSlot: true }
+          const place: Place = { kind: 'queue', account: claimed.account, hasSlot: true, finishes: false }
           place.patience = setTimeout(() => this.#giveUpSlot(place), this.#options.patienceMs)
           void this.#run(place, claimed.job)
         }

@@ -3,7 +3,7 @@ import { stringifyJson } from '../protocol/json-text.ts'
 import type { ClaimedRequest, Outcome } from '../queue/request-queue.ts'
 import { type AttemptEnvironment, answerAttempt } from './attempt.ts'
 import type { Claims } from './claims.ts'
-import type { Job, TakeTurn } from './dispatcher.ts'
+import type { Job, Turn } from './dispatcher.ts'
 import { RequestLog } from './request-log.ts'
 import { failedResult, type HandlerResult } from './run-handler.ts'
 import type { RunnerQueue } from './runner-queue.ts'
@@ -43,7 +43,7 @@ export function holdQueueWork(
     end = resolve
   })
   return {
-    job: async (takeTurn) => end(await work(claimed, controller, takeTurn, requestLog, environment)),
+    job: async (turn) => end(await work(claimed, controller, turn, requestLog, environment)),
     completed: ended.then(async (result) => {
       await requestLog.flush()
       await claims.complete(claim, toOutcome(result, environment), result.retryable === true)
@@ -54,7 +54,7 @@ export function holdQueueWork(
 function work(
   claimed: ClaimedRequest,
   controller: AbortController,
-  takeTurn: TakeTurn,
+  turn: Turn,
   requestLog: RequestLog,
   environment: QueueWorkEnvironment,
 ): Promise<HandlerResult> {
@@ -66,9 +66,10 @@ function work(
       streaming: false,
       inlineBytes: false,
       controller,
-      takeTurn: inTime(takeTurn, claimed),
+      turn: inTime(turn, claimed),
       runTimeoutSeconds: claimed.runTimeoutSeconds ?? environment.runTimeoutSeconds,
       onStarted: () => {},
+      onFinishing: () => {},
       onPartial: () => {},
       onLog: (entry) => requestLog.add(entry),
     },
@@ -77,18 +78,21 @@ function work(
 }
 
 /** A request that is here and waits for the device has not started: its turn has to come within the submitter's limit. */
-function inTime(takeTurn: TakeTurn, { startTimeoutSeconds, startWithinMs }: ClaimedRequest): TakeTurn {
-  if (startTimeoutSeconds === undefined || startWithinMs === undefined) return takeTurn
+function inTime(turn: Turn, { startTimeoutSeconds, startWithinMs }: ClaimedRequest): Turn {
+  if (startTimeoutSeconds === undefined || startWithinMs === undefined) return turn
   const startBy = performance.now() + startWithinMs
-  return async (signal) => {
-    const late = new AbortController()
-    const abort = () => late.abort(startTimeoutError(startTimeoutSeconds))
-    const timer = setTimeout(abort, Math.max(0, startBy - performance.now()))
-    try {
-      await takeTurn(AbortSignal.any([signal, late.signal]))
-    } finally {
-      clearTimeout(timer)
-    }
+  return {
+    async take(signal) {
+      const late = new AbortController()
+      const abort = () => late.abort(startTimeoutError(startTimeoutSeconds))
+      const timer = setTimeout(abort, Math.max(0, startBy - performance.now()))
+      try {
+        await turn.take(AbortSignal.any([signal, late.signal]))
+      } finally {
+        clearTimeout(timer)
+      }
+    },
+    handOn: (signal) => turn.handOn(signal),
   }
 }
 

@@ -206,7 +206,7 @@ class EndpointRunner implements Runner {
     this.#controllers.add(controller)
     await this.#dispatcher.submit({
       account: work.conversation.account,
-      job: (takeTurn) => runDirectWork(work, controller, takeTurn, this.#environment),
+      job: (turn) => runDirectWork(work, controller, turn, this.#environment),
     })
     this.#controllers.delete(controller)
   }
