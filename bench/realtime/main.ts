@@ -1,8 +1,8 @@
 /**
- * Draws over one realtime connection as the playground's page does, one input on its way at a time, with the demo checkpoint, and prints
- * pictures per second, latency and CPU time per picture:
+ * Draws over one realtime connection with the demo checkpoint, two inputs on their way as from the playground's page, and prints pictures
+ * per second, latency and CPU time per picture:
  *
- *   npx tsx bench/realtime/main.ts [--seconds 10] [--steps 1,2,4] [--rounds 3] [--precision fast] [--data FOLDER]
+ *   npx tsx bench/realtime/main.ts [--seconds 10] [--steps 1,2,4] [--rounds 3] [--in-flight 1] [--precision fast] [--data FOLDER]
  *
  * --data is a data folder for which `darkroom accelerate` was run.
  */
@@ -25,6 +25,7 @@ const { values } = parseArgs({
     steps: { type: 'string', default: '1,2,4' },
     rounds: { type: 'string', default: '3' },
     precision: { type: 'string', default: 'exact' },
+    'in-flight': { type: 'string', default: '2' },
     data: { type: 'string' },
   },
 })
@@ -51,14 +52,14 @@ async function main(): Promise<void> {
   const server = await startServer(config, createProcessLog('silent'))
   try {
     const draw = connect(server.url)
-    for (let i = 0; i < 20; i++) await draw(1, i)
+    await draw(1, (drawn) => drawn < 20)
     const steps = values.steps.split(',').map(Number)
     const rounds = new Map<number, Round[]>(steps.map((count) => [count, []]))
     // In turns, so that what else the machine does meets all alike.
     for (let i = 0; i < Number(values.rounds); i++) {
       for (const count of steps) rounds.get(count)?.push(await measure(draw, count))
     }
-    console.log(`512×512, ${values.precision}`)
+    console.log(`512×512, ${values.precision}, inputs on their way: ${values['in-flight']}`)
     console.log('| steps | pictures/s | latency p50, ms | CPU per picture, ms |\n|---|---|---|---|')
     for (const [count, all] of rounds) {
       const of = (key: keyof Round) => median(all.map((round) => round[key]))
@@ -72,9 +73,10 @@ async function main(): Promise<void> {
   }
 }
 
-type Draw = (steps: number, seed: number) => Promise<void>
+/** Draws while `goesOn`, which is asked with each picture that comes; resolves to the time from each input to its picture, in milliseconds. */
+type Draw = (steps: number, goesOn: (drawn: number) => boolean) => Promise<readonly number[]>
 
-/** One connection, and a function that sends an input and waits for its picture. */
+/** One connection, and what draws over it. */
 function connect(url: string): Draw {
   let arrived: (result: LiveResult) => void = () => {}
   let failed: (error: Error) => void = () => {}
@@ -84,33 +86,39 @@ function connect(url: string): Draw {
     onResult: (result) => arrived(result),
     onError: (error) => failed(error),
   })
-  return async (steps, seed) => {
-    const result = await new Promise<LiveResult>((resolve, reject) => {
-      arrived = resolve
+  return (steps, goesOn) =>
+    new Promise((resolve, reject) => {
+      const latencies: number[] = []
+      const onTheirWay: number[] = []
+      let seed = 0
+      const send = () => {
+        onTheirWay.push(performance.now())
+        connection.send({
+          prompt: 'an island in the ocean at sunset',
+          image_size: 'square',
+          num_inference_steps: steps,
+          guidance_scale: 1,
+          enable_safety_checker: false,
+          seed: seed++,
+        })
+      }
       failed = reject
-      connection.send({
-        prompt: 'an island in the ocean at sunset',
-        image_size: 'square',
-        num_inference_steps: steps,
-        guidance_scale: 1,
-        enable_safety_checker: false,
-        seed,
-      })
+      arrived = (result) => {
+        if (!(result.images[0]?.content instanceof Uint8Array)) return reject(new Error('a frame without a picture'))
+        latencies.push(performance.now() - (onTheirWay.shift() ?? 0))
+        // One at a time while the connection opens, for the client keeps only the newest input until then.
+        while (goesOn(latencies.length) && onTheirWay.length < Number(values['in-flight'])) send()
+        if (onTheirWay.length === 0) resolve(latencies)
+      }
+      send()
     })
-    if (!(result.images[0]?.content instanceof Uint8Array)) throw new Error('a frame without a picture')
-  }
 }
 
 async function measure(draw: Draw, steps: number): Promise<Round> {
-  const latencies: number[] = []
   const cpuBefore = processTreeSeconds()
   const start = performance.now()
   const end = start + Number(values.seconds) * 1000
-  while (performance.now() < end) {
-    const sentAt = performance.now()
-    await draw(steps, latencies.length)
-    latencies.push(performance.now() - sentAt)
-  }
+  const latencies = await draw(steps, () => performance.now() < end)
   const elapsed = (performance.now() - start) / 1000
   return {
     perSecond: latencies.length / elapsed,

@@ -72,12 +72,12 @@ function Studio({ endpoint }: { readonly endpoint: Endpoint }) {
   )
 }
 
-/** As soon as a picture has come, the next seed is asked for. */
-function useEndlessDrawing(isOn: boolean, { frames }: Live, setInput: (change: (input: Input) => Input) => void): void {
-  // biome-ignore lint/correctness/useExhaustiveDependencies: each frame brings the next
+/** As soon as another input could go on its way, the next seed is asked for. */
+function useEndlessDrawing(isOn: boolean, { room }: Live, setInput: (change: (input: Input) => Input) => void): void {
+  // biome-ignore lint/correctness/useExhaustiveDependencies: room for an input brings the next
   useEffect(() => {
     if (isOn) setInput((input) => ({ ...input, seed: Number(input.seed ?? 0) + 1 }))
-  }, [isOn, frames, setInput])
+  }, [isOn, room, setInput])
 }
 
 /** Small and few steps: a picture has to be there before the next stroke. */

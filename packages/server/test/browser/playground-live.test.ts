@@ -50,7 +50,7 @@ describe.skipIf(CHROMIUM === undefined)('the realtime page', { timeout: 120_000 
     await expect.poll(() => socket.sent.at(-1)?.includes(TEXT), DRAWN).toBe(true)
     const partial = socket.sent.slice(before).filter((frame) => !frame.includes(TEXT))
     expect(partial.length).toBeLessThan(TEXT.length / 2)
-    expect(socket.mostOnTheWay).toBe(1)
+    expect(socket.mostOnTheWay).toBeLessThanOrEqual(2)
   })
 
   it('draws when a slider moves, and says how fast', async () => {
