@@ -37,6 +37,13 @@ export async function migrate(query: Kysely<Schema>, dialect: SqlDialect): Promi
   if (error === undefined) return
   const failed = results?.find((result) => result.status === 'Error')?.migrationName
   const reason = error instanceof Error ? error.message : String(error)
+  if (/^corrupted migrations: previously executed migration \S+ is missing/.test(reason)) {
+    throw new DatabaseError(
+      'other',
+      'The database was written by a newer version of Darkroom: start that version, or restore a backup that is older than it.',
+      error,
+    )
+  }
   throw new DatabaseError(
     'other',
     `Cannot bring the tables up to date (${failed ?? 'before the first'}): ${reason}.`,
