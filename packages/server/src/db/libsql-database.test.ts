@@ -143,7 +143,9 @@ it('refuses a database of a newer version', async () => {
     sql`insert into darkroom_migrations (name, timestamp) values ('9999-future', '2030-01-01')`.execute(query),
   )
   await expect(open()).rejects.toThrow(DatabaseError)
-  await expect(open()).rejects.toThrow(/written by a newer version of Darkroom: start that version, or restore a backup/)
+  await expect(open()).rejects.toThrow(
+    /written by a newer version of Darkroom: start that version, or restore a backup/,
+  )
 })
 
 it('runs a statement again after it failed, after others pushed it out, and after another process changed its table', async () => {
