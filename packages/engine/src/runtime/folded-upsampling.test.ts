@@ -10,6 +10,7 @@ import { upsampleNearest } from '../graph/ops.ts'
 import { Scope } from '../graph/scope.ts'
 import { elementCount, type FloatTensor, float32, type Shape } from '../tensor/tensor.ts'
 import { foldUpsampling } from './folded-upsampling.ts'
+import { estimateCost, estimateOpenVinoCost } from './session-cost.ts'
 import { WorkerRuntime } from './worker-runtime.ts'
 
 const runtime = new WorkerRuntime({ threads: 1 })
@@ -53,6 +54,18 @@ const feeds = { x: wave([2, 3, 5, 4]) }
 
 const furthest = (found: FloatTensor, expected: FloatTensor) =>
   Math.max(...expected.data.map((value, i) => Math.abs(value - (found.data[i] ?? Number.POSITIVE_INFINITY))))
+
+test('the filters that are made are in the estimate of a session’s memory', () => {
+  // Four of 2×2 for each of 32·3 and 48·32 filters, float32.
+  const made = 4 * 4 * 4 * (32 * 3 + 48 * 32)
+  const fast = new WorkerRuntime({ fast: { kind: 'int8' } })
+  const [exact, preview] = [doubledTwice(false), doubledTwice(true)].map((graph) => runtime.costOf(graph).workBytes)
+  expect(preview).toBe((exact ?? 0) + made)
+  expect(fast.costOf(doubledTwice(false)).workBytes).toBe(exact)
+  const openVino = estimateOpenVinoCost(doubledTwice(false), 'bf16').workBytes
+  const plain = estimateCost(doubledTwice(false))
+  expect(openVino).toBe(plain.workBytes + Math.ceil(0.5 * (plain.weightBytes + made - (9 / 16) * made)))
+})
 
 describe('a convolution of a doubled map, folded', () => {
   test.each(['as it lies', 'in blocks'])(

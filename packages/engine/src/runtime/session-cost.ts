@@ -1,9 +1,11 @@
+import { filterMemory } from '../checkpoint/blocked-filter.ts'
 import type { ExternalData, OnnxNode } from '../formats/onnx.ts'
 import type { OnnxFile } from '../formats/onnx-file.ts'
 import type { Graph } from '../graph/graph.ts'
 import { BYTES_PER_ELEMENT, type DType, DYNAMIC, elementCount, type Shape } from '../tensor/tensor.ts'
 
 import type { OpenVinoPrecision } from './fast-form.ts'
+import { foldUpsampling } from './folded-upsampling.ts'
 
 /** Bytes of memory that a session takes. */
 export interface SessionCost {
@@ -18,16 +20,47 @@ const ALIASES = new Set(['Reshape', 'Identity'])
 
 const NOWHERE: ExternalData = { location: '', offset: 0, length: 0 }
 
+export interface CostOptions {
+  /** Whether convolutions of doubled maps are folded (`foldUpsampling`): their filters are made when the session is, in its own memory. Default false. */
+  readonly foldsUpsampling?: boolean
+}
+
 /**
  * What a graph's session will take, before it is loaded. Activations are counted live from the node that makes them to the last one
  * that reads them, in the order the nodes were built in. The allocator's slack is on top, fitted to measurements with onnxruntime
  * 1.30: SD1.5's UNet at 512×512 has 0.10 GB live and takes 0.31 GB, its VAE decoder 1.07 GB and 1.37 GB.
  */
-export function estimateCost(graph: Graph): SessionCost {
-  let weightBytes = 0
-  for (const weight of graph.weights.values()) weightBytes += bytesOf(weight)
+export function estimateCost(graph: Graph, { foldsUpsampling = false }: CostOptions = {}): SessionCost {
   const live = peakActivationBytes(graph)
-  return { weightBytes, workBytes: Math.ceil(1.3 * live + Math.min(2 * live, 256e6)) }
+  const filters = foldsUpsampling ? foldedFilters(graph).madeBytes : 0
+  return {
+    weightBytes: weightBytesOf(graph),
+    workBytes: Math.ceil(1.3 * live + Math.min(2 * live, 256e6)) + filters,
+  }
+}
+
+function weightBytesOf(graph: Graph): number {
+  return [...graph.weights.values()].reduce((sum, weight) => sum + bytesOf(weight), 0)
+}
+
+/** Four filters of 2×2 in place of one of 3×3: 235 MB in place of 132 in SD1.5's UNet. */
+function foldedFilters(graph: Graph): { readonly madeBytes: number; readonly replacedBytes: number } {
+  const { made } = foldUpsampling(
+    graph.model(() => NOWHERE),
+    (name) => graph.shapeOf(name),
+    (name) => {
+      const shape = graph.weights.get(name)?.shape
+      return shape && { shape, memory: filterMemory(shape, undefined) }
+    },
+  )
+  const filters = [...made.values()]
+  const replaced = new Set(filters.map(({ from }) => from))
+  const sum = (shapes: readonly Shape[]) =>
+    shapes.reduce((total, shape) => total + bytesOf({ dtype: 'float32', shape }), 0)
+  return {
+    madeBytes: sum(filters.map(({ shape }) => shape)),
+    replacedBytes: sum([...replaced].map((name) => graph.shapeOf(name))),
+  }
 }
 
 /**
@@ -36,7 +69,9 @@ export function estimateCost(graph: Graph): SessionCost {
  */
 export function estimateOpenVinoCost(graph: Graph, precision: OpenVinoPrecision): SessionCost {
   const { weightBytes, workBytes } = estimateCost(graph)
-  return { weightBytes: 0, workBytes: Math.ceil((precision === 'bf16' ? 0.5 : 1) * weightBytes + workBytes) }
+  const { madeBytes, replacedBytes } = foldedFilters(graph)
+  const packed = (precision === 'bf16' ? 0.5 : 1) * (weightBytes - replacedBytes + madeBytes)
+  return { weightBytes: 0, workBytes: Math.ceil(packed + workBytes) }
 }
 
 /** The same in float16; single norms, which stay in float32, are within the slack. */

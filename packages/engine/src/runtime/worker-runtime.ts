@@ -54,10 +54,11 @@ export class WorkerRuntime implements Runtime {
       throw new Error(`the weights of ${weights.name} are in blocks of ${convolutionBlock}, this runtime's are ${own}`)
     }
     const { executionProvider = 'cpu', fast } = this.#options
-    const mayReorder = graph.isPreview || (fast !== undefined && graph.toleratesReducedPrecision)
-    const float16 = fast?.kind === 'float16'
-    const foldsUpsampling = executionProvider === 'cpu' && mayReorder && !float16
-    const model = serializeInPlace(graph, weights, { executionProvider, foldsUpsampling, float16 })
+    const model = serializeInPlace(graph, weights, {
+      executionProvider,
+      foldsUpsampling: this.#foldsUpsampling(graph),
+      float16: fast?.kind === 'float16',
+    })
     return this.#load(graph, model, this.#threadOf(graph))
   }
 
@@ -80,7 +81,9 @@ export class WorkerRuntime implements Runtime {
     const openVino = this.#openVinoFor(graph)
     if (openVino) return estimateOpenVinoCost(graph, openVino.precision)
     const isHalved = this.#options.fast?.kind === 'float16' && graph.fitsFloat16
-    return isHalved ? estimateFloat16Cost(graph) : estimateCost(graph)
+    return isHalved
+      ? estimateFloat16Cost(graph)
+      : estimateCost(graph, { foldsUpsampling: this.#foldsUpsampling(graph) })
   }
 
   /**
@@ -96,6 +99,13 @@ export class WorkerRuntime implements Runtime {
       return y as FloatTensor
     })
     return this.#convolutionBlock
+  }
+
+  /** Whether convolutions of doubled maps are folded, where onnxruntime runs the graph: on the CPU, where sums may be taken in another order. */
+  #foldsUpsampling(graph: Graph): boolean {
+    const { executionProvider = 'cpu', fast } = this.#options
+    if (executionProvider !== 'cpu' || fast?.kind === 'float16') return false
+    return graph.isPreview || (fast !== undefined && graph.toleratesReducedPrecision)
   }
 
   /** How OpenVINO runs this graph, if it does. */
