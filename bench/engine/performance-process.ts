@@ -83,7 +83,7 @@ async function exportNetwork(): Promise<PartAnswer & { readonly model: string }>
     seconds: [],
     processor: [],
     ...memory(),
-    model: await writeLinkedModel(build(), prepared, `${cache}/peer`),
+    model: (await writeLinkedModel(build(), prepared, `${cache}/peer`)).path,
   }
 }
 

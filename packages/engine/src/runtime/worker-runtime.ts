@@ -1,4 +1,4 @@
-import { join, parse } from 'node:path'
+import { parse } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Weights } from '../checkpoint/prepared-weights.ts'
 import type { OnnxFile } from '../formats/onnx-file.ts'
@@ -127,17 +127,13 @@ export class WorkerRuntime implements Runtime {
     this.#swept ??= sweepLinkedModels(folders.work)
     await this.#swept
     const { threads } = this.#options
-    return this.#load(
-      graph,
-      { model: await writeLinkedModel(graph, weights, join(folders.work, 'graphs')) },
-      this.#threadOf(graph),
-      {
-        folder: folders.libraries,
-        precision,
-        cacheFolder: join(folders.work, 'compiled'),
-        ...(threads !== undefined && { threads }),
-      },
-    )
+    const { path, cacheFolder } = await writeLinkedModel(graph, weights, folders.work)
+    return this.#load(graph, { model: path }, this.#threadOf(graph), {
+      folder: folders.libraries,
+      precision,
+      ...(cacheFolder !== undefined && { cacheFolder }),
+      ...(threads !== undefined && { threads }),
+    })
   }
 
   async #load(

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { copyFile, link, mkdir, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { filterMemory } from '../../checkpoint/blocked-filter.ts'
 import type { Weights } from '../../checkpoint/prepared-weights.ts'
 import { encodeModel } from '../../formats/onnx.ts'
@@ -10,6 +10,9 @@ import { foldUpsampling } from '../folded-upsampling.ts'
 import { unfoldConvolutions } from './unfolded-convolutions.ts'
 
 const MODEL_FILE = 'model.onnx'
+
+/** Where OpenVINO looks for the weights of a compiled model that it kept without them; of more files than one it could not tell which. */
+const ONLY_WEIGHTS_FILE = 'model.bin'
 
 /** OpenVINO knows a compiled model again by its file's path, size and time. */
 const MODEL_TIME = new Date('2000-01-01T00:00:00Z')
@@ -20,19 +23,26 @@ const UNUSED_MILLISECONDS = 24 * 3600_000
 /** Folders are removed after this time in any case; what they hold is made again in a second. */
 const FORGOTTEN_MILLISECONDS = 30 * UNUSED_MILLISECONDS
 
+/** A model's file. */
+export interface LinkedModel {
+  readonly path: string
+  /** Where OpenVINO may keep what it compiles of it; absent where it would not find the weights again. */
+  readonly cacheFolder?: string
+}
+
 /**
  * Writes a graph as a file beside its weights, as OpenVINO wants it: external data must lie below the model's folder once symlinks are
  * resolved, so the weights are hard links there, which take no room, or copies where the file systems differ.
  * @param folder of all such folders
- * @returns the path of the model, the same for the same graph on the same weights
+ * @returns the model's path, the same for the same graph on the same weights
  */
-export async function writeLinkedModel(graph: Graph, weights: Weights, folder: string): Promise<string> {
-  const links = new Map<string, string>()
+export async function writeLinkedModel(graph: Graph, weights: Weights, folder: string): Promise<LinkedModel> {
+  const paths = [...new Set([...graph.weights.keys()].map((key) => weights.locate(key).path))]
+  const isOnly = paths.length === 1
+  const links = new Map(paths.map((path, i) => [path, isOnly ? ONLY_WEIGHTS_FILE : `weights-${i}`]))
   const written = graph.model((key) => {
     const { path, offset, length } = weights.locate(key)
-    const location = links.get(path) ?? `weights-${links.size}`
-    links.set(path, location)
-    return { location, offset, length }
+    return { location: links.get(path) ?? '', offset, length }
   })
   const shapeOf = (value: string) => graph.shapeOf(value)
   const { model } = foldUpsampling(unfoldConvolutions(written, shapeOf), shapeOf, (key) => {
@@ -49,7 +59,7 @@ export async function writeLinkedModel(graph: Graph, weights: Weights, folder: s
   if (known?.size !== bytes.length) await writeWhole(path, bytes)
   const now = new Date()
   await utimes(own, now, now)
-  return path
+  return { path, ...(isOnly && { cacheFolder: own }) }
 }
 
 async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
@@ -77,7 +87,7 @@ async function linkFile(path: string, target: string): Promise<void> {
   await rm(temporary, { force: true })
 }
 
-/** Removes folders whose weights were removed or replaced where they came from, and compiled models that nobody reads any more. */
+/** Removes folders whose weights were removed or replaced where they came from, with what was compiled of them, and those that nobody uses any more. */
 export async function sweepLinkedModels(folder: string): Promise<void> {
   const now = Date.now()
   for (const name of await readdir(folder).catch(() => [])) {
@@ -92,7 +102,7 @@ export async function sweepLinkedModels(folder: string): Promise<void> {
 
 /** Whether some weights in the folder have no other name; a copy, which never had one, counts too. */
 async function isOrphaned(folder: string): Promise<boolean> {
-  const names = (await readdir(folder)).filter((name) => basename(name) !== MODEL_FILE)
+  const names = (await readdir(folder)).filter((name) => name === ONLY_WEIGHTS_FILE || name.startsWith('weights-'))
   const infos = await Promise.all(names.map((name) => stat(join(folder, name)).catch(() => undefined)))
   return infos.some((info) => info?.nlink === 1)
 }

@@ -1,6 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { wave } from '../../../test/fixtures/wave.ts'
 import { type ComponentWeights, openWeightFile } from '../../checkpoint/component-weights.ts'
@@ -12,6 +12,7 @@ import { Scope } from '../../graph/scope.ts'
 import { float32 } from '../../tensor/tensor.ts'
 import type { OpenVinoPrecision } from '../fast-form.ts'
 import { WorkerRuntime } from '../worker-runtime.ts'
+import { writeLinkedModel } from './linked-model.ts'
 
 let folder: string
 let weights: ComponentWeights
@@ -86,6 +87,25 @@ describe.skipIf(libraries === undefined)('with the libraries that DARKROOM_TEST_
     const furthest = Math.max(...[...found].map((value, i) => Math.abs(Number(value) - Number(expected[i]))))
     expect(furthest / largest).toBeLessThan(tolerance)
     await runtime.dispose()
+  })
+
+  test('what was compiled is read again by the next process’s first session, and computes the same', async () => {
+    const graph = graphOf(3, 24)
+    const [results, written]: [unknown[], number[]] = [[], []]
+    for (let round = 0; round < 2; round++) {
+      const runtime = openVino(String(libraries), 'f32')
+      const prepared = await cache.prepare(weights, await runtime.weightForm([graph]))
+      const session = await runtime.createSession(graph, prepared)
+      results.push((await session.run({ x: wave([1, 64, 24, 24]) })).y)
+      await runtime.dispose()
+      const { path } = await writeLinkedModel(graph, prepared, join(folder, 'work'))
+      const blobs = (await readdir(dirname(path))).filter((name) => name.endsWith('.blob'))
+      expect(blobs).toHaveLength(1)
+      written.push((await stat(join(dirname(path), String(blobs[0])))).mtimeMs)
+    }
+    expect(results[1]).toEqual(results[0])
+    // OpenVINO writes again what it cannot read.
+    expect(written[1]).toBe(written[0])
   })
 
   test('a run is ended in its middle, and before its turn comes; the next one runs', async () => {
