@@ -89,6 +89,7 @@ export const PACKAGE_RULES: readonly PackageRules[] = [
       cli: '*',
       'cli.ts': '*',
       'runner-main.ts': '*',
+      'trial-main.ts': '*',
     },
     filesOfLayers: { 'handler.ts': 'drawing' },
   },

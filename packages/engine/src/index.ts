@@ -55,7 +55,7 @@ export { type TextToImageParameters, textToImage } from './pipelines/text-to-ima
 export type { Tiling } from './pipelines/tiling.ts'
 export { chooseExecutionProvider } from './runtime/execution-provider.ts'
 export type { FastForm, OpenVinoFolders } from './runtime/fast-form.ts'
-export { type FormTrial, fastestForm, tryFastForms } from './runtime/fast-trial.ts'
+export { type FormTrial, fastestForm, type TrialOptions, tryFastForms } from './runtime/fast-trial.ts'
 export { OPENVINO_VERSION, openVinoLibraries } from './runtime/openvino/openvino-release.ts'
 export { type ExecutionProvider, OutOfMemoryError, SessionLostError } from './runtime/session.ts'
 export { SCHEDULER_CLASS_NAMES, SCHEDULER_NAMES, type SchedulerName } from './schedulers/from-config.ts'

@@ -20,6 +20,27 @@ test('a provider of another platform falls back to the CPU with one line', async
   )
 })
 
+test('a missing driver is one line, and the CPU goes on', async () => {
+  const notices: string[] = []
+  const lacking = async () => 'Failed to get a WebGPU adapter: No supported adapters'
+  expect(await chooseExecutionProvider('webgpu', (line) => notices.push(line), lacking)).toBe('cpu')
+  expect(await chooseExecutionProvider('auto', (line) => notices.push(line), lacking)).toBe('cpu')
+  expect(notices).toEqual([
+    'the execution provider webgpu is not available (Failed to get a WebGPU adapter: No supported adapters): running on the CPU',
+  ])
+})
+
+test('what onnxruntime says of this machine’s providers is one line each', async () => {
+  for (const wanted of ['cuda', 'tensorrt', 'dml', 'coreml'] as const) {
+    const { provider, notices } = await choose(wanted)
+    if (provider === wanted) expect(notices).toEqual([])
+    else
+      expect(notices.join('|')).toMatch(
+        new RegExp(`^the execution provider ${wanted} is not available \\([^|\\n]+\\): running on the CPU$`),
+      )
+  }
+})
+
 test('the automatic choice says nothing', async () => {
   const { provider, notices } = await choose('auto')
   expect(['cpu', 'cuda', 'dml', 'coreml']).toContain(provider)

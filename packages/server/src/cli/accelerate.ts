@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { basename } from 'node:path'
-import { chooseExecutionProvider, type FormTrial, tryFastForms } from '@darkroom/engine'
+import { chooseExecutionProvider, type FormTrial } from '@darkroom/engine'
 import { AccelerationError } from '../acceleration/acceleration-error.ts'
 import { installCuda } from '../acceleration/install-cuda.ts'
 import { installLibraries } from '../acceleration/install-libraries.ts'
@@ -9,6 +9,7 @@ import type { LibraryPackage } from '../acceleration/openvino-package.ts'
 import { type Config, librariesFolder } from '../config/config.ts'
 import { sizeText } from '../models/size-text.ts'
 import { forgetTrial, openVino, openVinoFolders } from '../processes/arithmetic.ts'
+import { tryFormsApart } from '../processes/trial-process.ts'
 import { OutboundHttp } from '../security/outbound-http.ts'
 import { downloadBars } from './models/download-bars.ts'
 
@@ -35,7 +36,7 @@ export async function accelerate(options: AccelerateOptions, config: Config, sig
   const folders = await openVinoFolders(config, complain)
   const threads = config.threads ?? availableParallelism()
   console.log('trying a convolution and a linear layer …')
-  const trials = await tryFastForms({ threads, ...(folders && { openVino: folders }) })
+  const trials = await tryFormsApart({ threads, ...(folders && { openVino: folders }) })
   console.log(report(trials))
 }
 

@@ -116,6 +116,21 @@ test('where nothing gains, or a form fails, that is a line, and failures are tri
   expect(notices[1]).toBe('fast: linear layers in 8 bits is not available (no such kernel)')
 })
 
+test('libraries that this processor cannot run are one line, and the CPU goes on', async () => {
+  const folders = { libraries: dataFolder, work: dataFolder }
+  const crash = async (): Promise<FormTrial[]> => [
+    ...(await trial({ exact: 1, int8: 0.5 }).run()),
+    ...(['f32', 'bf16'] as const).map((precision) => ({
+      form: { kind: 'openvino' as const, precision, folders },
+      problem: 'its libraries ended the process that tried them (SIGILL)',
+    })),
+  ]
+  expect((await choose('fast', 'cpu', crash)).engine.fast).toEqual({ kind: 'int8' })
+  expect(notices).toEqual([
+    'fast: OpenVINO in float32 and fast: OpenVINO in bfloat16 are not available (its libraries ended the process that tried them (SIGILL))',
+  ])
+})
+
 test('libraries that are damaged are a line, and the CPU draws without them', async (context) => {
   const library = openVino()
   if (library === undefined) return context.skip('there is no OpenVINO for this platform')

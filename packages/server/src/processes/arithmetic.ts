@@ -6,16 +6,18 @@ import {
   type EngineOptions,
   type ExecutionProvider,
   type FastForm,
+  type FormTrial,
   fastestForm,
   OPENVINO_VERSION,
   type OpenVinoFolders,
   openVinoLibraries,
-  tryFastForms,
+  type TrialOptions,
 } from '@darkroom/engine'
 import { findLibraries } from '../acceleration/installed-libraries.ts'
 import { type LibraryPackage, openVinoPackage } from '../acceleration/openvino-package.ts'
 import { type Config, librariesFolder, preparedWeightsFolder } from '../config/config.ts'
 import type { ArithmeticName } from '../endpoints/endpoint.ts'
+import { tryFormsApart } from './trial-process.ts'
 
 /** What draws on this machine, and how. */
 export interface Arithmetic {
@@ -42,10 +44,10 @@ const NAMES: Readonly<Record<KnownForm['form'], string>> = {
 /** How devices and forms are tried; a test gives its own. */
 export interface Trials {
   readonly chooseDevice: typeof chooseExecutionProvider
-  readonly tryForms: typeof tryFastForms
+  readonly tryForms: (options: TrialOptions) => Promise<FormTrial[]>
 }
 
-const TRIALS: Trials = { chooseDevice: chooseExecutionProvider, tryForms: tryFastForms }
+const TRIALS: Trials = { chooseDevice: chooseExecutionProvider, tryForms: tryFormsApart }
 
 /**
  * The device and the arithmetic that a configuration asks for, as far as this machine has them, found by trying.
@@ -81,8 +83,9 @@ async function chooseForm(
   const known = await readKnownForm(config, machine)
   if (known !== undefined) return formNamed(known, openVino)
   const trials = await tryForms({ threads, executionProvider, ...(openVino && { openVino }) })
-  for (const { form, problem } of trials) {
-    if (problem !== undefined) onNotice(`${NAMES[nameOf(form)]} is not available (${problem})`)
+  for (const problem of new Set(trials.flatMap((each) => each.problem ?? []))) {
+    const names = trials.flatMap((each) => (each.problem === problem ? [NAMES[nameOf(each.form)]] : []))
+    onNotice(`${names.join(' and ')} ${names.length > 1 ? 'are' : 'is'} not available (${problem})`)
   }
   const form = fastestForm(trials)
   if (form === undefined) onNotice('nothing draws faster than exact here')

@@ -1,4 +1,5 @@
-import { fileURLToPath } from 'node:url'
+import { createRequire } from 'node:module'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 /** A clone runs its sources as they are; an installed package runs what they were compiled to. */
 export const IS_CLONE = import.meta.url.endsWith('.ts')
@@ -14,4 +15,10 @@ export function bundled(name: string): string {
 /** A module of this package beside the sources' root, `runner-main`, as a process can run it. */
 export function entryModule(name: string): URL {
   return new URL(`../${name}.${IS_CLONE ? 'ts' : 'js'}`, import.meta.url)
+}
+
+/** Options of Node for a process that runs such a module: TypeScript is run through tsx, which an installed package neither needs nor has. */
+export function nodeOptionsOf(entry: URL): readonly string[] {
+  if (!entry.pathname.endsWith('.ts')) return []
+  return ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href]
 }

@@ -1,14 +1,13 @@
-import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { fileURLToPath } from 'node:url'
 import { type Config, ConfigError } from '../../config/config.ts'
 import { dataFolderIsServed } from '../../db/data-folder-lock.ts'
 import type { ProcessLog } from '../../log/process-log.ts'
 import type { RequestQueue } from '../../queue/request-queue.ts'
 import { type Supervisor, superviseRunner } from '../../runner/supervisor.ts'
 import { configuredRecipes } from '../configured-recipes.ts'
-import { entryModule } from '../installation.ts'
+import { entryModule, nodeOptionsOf } from '../installation.ts'
 import { requireLocalDisk } from '../local-disk.ts'
 import { type BackingStores, openBackingStores } from '../stores.ts'
 import { runnerMemory } from './runner-memory.ts'
@@ -77,12 +76,6 @@ function superviseOne(config: Config, { stores, log, entry, onDeath }: LocalRunn
       if (runnerId !== undefined && code !== 0) onDeath(runnerId)
     },
   })
-}
-
-/** TypeScript is run through tsx, which an installed package neither needs nor has. */
-function nodeOptionsOf(entry: URL): readonly string[] {
-  if (!entry.pathname.endsWith('.ts')) return []
-  return ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href]
 }
 
 /** Returns what a dead runner held to the queue; where the database is away for longer, its leases run out. */
