@@ -9,8 +9,8 @@ export const SETTINGS_PAGE = 'docs/guide/settings.md'
 
 const INTRODUCTION = `# Settings
 
-Variables of the environment, read once at start; an option of the command line wins over its variable. Flags are \`1\` or \`0\`. Sizes are
-numbers of bytes.
+Variables of the environment, read once at start; an option of the command line wins over its variable. Flags are \`1\` or \`0\` (\`true\` and
+\`false\` do as well), sizes are numbers of bytes. A name that is misspelt is told at the start.
 `
 
 /** The page as the settings are. */

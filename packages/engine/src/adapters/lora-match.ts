@@ -1,5 +1,5 @@
 import { CheckpointError } from '../checkpoint/checkpoint-error.ts'
-import { displayName } from '../checkpoint/display-name.ts'
+import { displayName } from '../formats/display-name.ts'
 import type { Shape } from '../tensor/tensor.ts'
 import { type Lora, storedTensor } from './lora.ts'
 import type { LayerShapes } from './lora-branches.ts'

@@ -1,6 +1,6 @@
 import { CheckpointError } from '../checkpoint/checkpoint-error.ts'
 import { readStoredTensor } from '../checkpoint/component-weights.ts'
-import { displayName } from '../checkpoint/display-name.ts'
+import { displayName } from '../formats/display-name.ts'
 import type { PickleValue } from '../formats/pickle-values.ts'
 import { readSafetensors } from '../formats/safetensors.ts'
 import type { TensorEntry, WeightFile } from '../formats/stored-tensor.ts'

@@ -1,9 +1,9 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { displayName } from '../formats/display-name.ts'
 import { CheckpointError } from './checkpoint-error.ts'
 import type { Checkpoint, CheckpointOptions, Component } from './component.ts'
 import { openComponentWeights } from './component-weights.ts'
-import { displayName } from './display-name.ts'
 import { isMissing, type JsonObject, readJsonObject } from './json-file.ts'
 import { openComponentFile, openSingleFile } from './single-file.ts'
 

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
 import { realpath, stat } from 'node:fs/promises'
+import { displayName } from '../formats/display-name.ts'
 import { readEntry, type TensorEntry, type WeightFile } from '../formats/stored-tensor.ts'
 import { readWeightFile } from '../formats/weight-file.ts'
 import { WeightFileError } from '../formats/weight-file-error.ts'
 import type { FloatTensor } from '../tensor/tensor.ts'
 import { CheckpointError } from './checkpoint-error.ts'
-import { displayName } from './display-name.ts'
 import { findWeightFiles } from './find-weight-files.ts'
 import { isMissing } from './json-file.ts'
 

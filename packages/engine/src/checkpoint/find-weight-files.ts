@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { displayName } from '../formats/display-name.ts'
 import { CheckpointError } from './checkpoint-error.ts'
-import { displayName } from './display-name.ts'
 import { isMissing, readJsonObject } from './json-file.ts'
 
 /** Names of weight files, the preferred form first: diffusers' and transformers' own. */

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
+import { displayName } from '../formats/display-name.ts'
 import { CheckpointError } from './checkpoint-error.ts'
-import { displayName } from './display-name.ts'
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
@@ -23,7 +23,7 @@ export async function readJsonObject(path: string): Promise<JsonObject | undefin
   try {
     value = JSON.parse(text)
   } catch (cause) {
-    throw problem(`is not JSON (${(cause as Error).message}); the file is damaged`, cause)
+    throw problem(`is not JSON (${(cause as Error).message}); the file is damaged; download it again`, cause)
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw problem('must hold a JSON object')

@@ -1,7 +1,8 @@
 /** Which models a single file holds, and which of its keys belong to each: decided by its keys, never by its name. */
+
+import { displayName } from '../formats/display-name.ts'
 import type { WeightFile } from '../formats/stored-tensor.ts'
 import { CheckpointError } from './checkpoint-error.ts'
-import { displayName } from './display-name.ts'
 
 export type PartName = 'unet' | 'vae' | 'controlnet' | 'clip' | 'open_clip'
 

@@ -43,11 +43,11 @@ function headerLength(path: string, size: number, prefix: Uint8Array): number {
   if (size < 8) throw new WeightFileError(path, `the file has ${size} bytes, too few for a header; download it again`)
   const length = Number(Buffer.from(prefix).readBigUInt64LE(0))
   if (length > MAX_HEADER_BYTES)
-    throw new WeightFileError(path, 'this is no safetensors file: its header has no length')
+    throw new WeightFileError(path, 'this is no safetensors file: its header has no length; download it again')
   if (length > size - 8) {
     throw new WeightFileError(
       path,
-      `the header needs ${length} bytes and the file ends after ${size - 8}; this looks like a truncated download`,
+      `the header needs ${length} bytes and the file ends after ${size - 8}; this looks like a truncated download; download it again`,
     )
   }
   return length
@@ -104,7 +104,7 @@ function checkLayout(path: string, size: number, dataStart: number, entries: [st
     if (offset + length > size) {
       throw new WeightFileError(
         path,
-        `${key} should end at byte ${offset + length} and the file has ${size}; this looks like a truncated download`,
+        `${key} should end at byte ${offset + length} and the file has ${size}; this looks like a truncated download; download it again`,
       )
     }
     if (offset < end) throw new WeightFileError(path, `${key} overlaps ${previous}; the file is damaged`)

@@ -1,5 +1,5 @@
-import { basename } from 'node:path'
 import { EngineError } from '../errors/engine-error.ts'
+import { displayName } from './display-name.ts'
 
 /** A file of weights that cannot be used: the message names the file, the tensor and the likely cause. */
 export class WeightFileError extends EngineError {
@@ -10,7 +10,7 @@ export class WeightFileError extends EngineError {
   readonly problem: string
 
   constructor(path: string, problem: string, cause?: unknown) {
-    super(`${basename(path)}: ${problem}`, { cause })
+    super(`${displayName(path)}: ${problem}`, { cause })
     this.path = path
     this.problem = problem
   }

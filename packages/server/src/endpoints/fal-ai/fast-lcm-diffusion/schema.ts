@@ -117,7 +117,8 @@ const startOptions = {
   guidance_scale: guidanceScale(1.5),
   strength: z.number().min(0).max(1).default(0.95).meta({
     title: 'Strength',
-    description: 'How far the picture may move away from the input: 0 keeps it, 1 ignores it.',
+    description:
+      'How far the picture may move away from the input: near 0 keeps it, 1 ignores it. This share of the steps is run, one at least.',
   }),
   sync_mode: syncMode(true),
   num_images: numImages(),

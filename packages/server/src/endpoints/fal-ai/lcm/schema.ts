@@ -27,7 +27,8 @@ const prompt = (examples: readonly string[]) =>
 
 const strength = z.number().min(0).max(1).default(0.8).meta({
   title: 'Strength',
-  description: 'How far the picture may move away from the input: 0 keeps it, 1 ignores it.',
+  description:
+    'How far the picture may move away from the input: near 0 keeps it, 1 ignores it. This share of the steps is run, one at least.',
 })
 
 /** How both are named on these endpoints, and on fal's newer ones. */

@@ -232,7 +232,8 @@ export const lora = {
 
 const noiseStrength = z.number().min(0).max(1).default(0.5).meta({
   title: 'Noise Strength',
-  description: 'How far the picture may move away from the input: 0 keeps it, 1 ignores it.',
+  description:
+    'How far the picture may move away from the input: near 0 keeps it, 1 ignores it. This share of the steps is run, one at least.',
 })
 
 /** Another name of it, which wins where both are given. */
