@@ -302,7 +302,9 @@ describe('tokenizers', () => {
     const blob = join(folder, 'a1b2c3')
     await writeFile(blob, 'no weights at all')
     await symlink(blob, join(snapshot, 'broken.ckpt'))
-    await expect(openCheckpoint(join(snapshot, 'broken.ckpt'))).rejects.toThrow(/^broken.ckpt: this is no safetensors/)
+    await expect(openCheckpoint(join(snapshot, 'broken.ckpt'))).rejects.toThrow(
+      /^owner\/name\/broken.ckpt: this is no safetensors/,
+    )
   })
 
   test('none: one sentence says what is missing', async () => {
