@@ -32,6 +32,7 @@ export class UsageLedger {
   readonly #folder: string
   readonly #now: () => Date
   readonly #touched = new Map<string, number>()
+  #lastChange: Promise<void> = Promise.resolve()
 
   constructor(folder: string, now: () => Date = () => new Date()) {
     this.#folder = folder
@@ -43,22 +44,19 @@ export class UsageLedger {
     const now = this.#now().getTime()
     if (now - (this.#touched.get(key) ?? Number.NEGATIVE_INFINITY) < TOUCH_MILLISECONDS) return
     this.#touched.set(key, now)
-    const known = await this.#read(this.#path(key))
-    await this.#write({ key, label, lastUsedAt: this.#now().toISOString(), fetched: known?.fetched ?? [] })
+    await this.#change(key, label, (fetched) => fetched)
   }
 
   /** Notes what a request had fetched. */
   async addFetched(key: string, label: string, files: readonly FetchedFile[]): Promise<void> {
     if (files.length === 0) return
-    const known = (await this.#read(this.#path(key)))?.fetched ?? []
     const paths = new Set(files.map(({ path }) => path))
-    const fetched = [...known.filter(({ path }) => !paths.has(path)), ...files]
-    await this.#write({ key, label, lastUsedAt: this.#now().toISOString(), fetched })
+    await this.#change(key, label, (known) => [...known.filter(({ path }) => !paths.has(path)), ...files])
   }
 
   /** Notes that somebody wants a model here: it is removed by whoever asks for that, and not to make room. */
   async pin(key: string, label: string): Promise<void> {
-    await this.#write({ key, label, lastUsedAt: this.#now().toISOString(), fetched: [] })
+    await this.#change(key, label, () => [])
   }
 
   async forget(key: string): Promise<void> {
@@ -106,6 +104,21 @@ export class UsageLedger {
     } catch {
       return undefined
     }
+  }
+
+  /** One change after another: of two files of a model that come at once, each is added to what the other has left. */
+  #change(
+    key: string,
+    label: string,
+    fetchedNow: (known: readonly FetchedFile[]) => readonly FetchedFile[],
+  ): Promise<void> {
+    const changed = this.#lastChange.then(async () => {
+      const known = await this.#read(this.#path(key))
+      const fetched = fetchedNow(known?.fetched ?? [])
+      await this.#write({ key, label, lastUsedAt: this.#now().toISOString(), fetched })
+    })
+    this.#lastChange = changed.catch(() => {})
+    return changed
   }
 
   async #write(record: UsageRecord): Promise<void> {
