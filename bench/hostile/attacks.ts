@@ -1,5 +1,5 @@
 import { hugeFrames } from './frame-attacks.ts'
-import { hugeFields, hugeListings, hugeLists, hugePictures, slowUrls } from './request-attacks.ts'
+import { hugeFields, hugeHeaders, hugeListings, hugeLists, hugePictures, slowUrls } from './request-attacks.ts'
 import { idleSockets, slowBodies, slowHeaders, slowReaders } from './socket-attacks.ts'
 import { type Attack, count } from './target.ts'
 import { abortedUploads, smallUploads } from './upload-attacks.ts'
@@ -8,6 +8,7 @@ const SINGLE: Readonly<Record<string, Attack>> = {
   'slow headers': slowHeaders,
   'slow bodies': slowBodies,
   'slow URLs': slowUrls,
+  'huge headers': hugeHeaders,
   'huge fields': hugeFields,
   'huge lists': hugeLists,
   'huge frames': hugeFrames,

