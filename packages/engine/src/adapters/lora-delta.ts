@@ -1,7 +1,5 @@
 /** ΔW of each kind of change, in float32. Formulas: see `WeightChange`. */
-
 import { CheckpointError } from '../checkpoint/checkpoint-error.ts'
-import { defined } from '../tensor/defined.ts'
 import { elementCount, type FloatTensor, float32, type Shape } from '../tensor/tensor.ts'
 import type { ChangeForm, FactorPair, KroneckerFactor, Magnitude, WeightChange } from './lora-weight-change.ts'
 import { type MatrixProduct, multiplyMatrices, multiplyTransposed } from './matrix-product.ts'
@@ -55,21 +53,21 @@ function factorsOf(form: ChangeForm<FloatTensor>): { readonly up: Float32Array; 
 
 /** (a b) ∘ (c d) = up · down with up[o, pq] = a[o, p] c[o, q] and down[pq, i] = b[p, i] d[q, i]. */
 function hadamardFactors(first: FactorPair<FloatTensor>, second: FactorPair<FloatTensor>) {
-  const [p, q] = [defined(first.b.shape[0]), defined(second.b.shape[0])]
+  const [p, q] = [first.b.shape[0] as number, second.b.shape[0] as number]
   const rows = first.a.data.length / p
   const columns = first.b.data.length / p
   const up = new Float32Array(rows * p * q)
   for (let o = 0, to = 0; o < rows; o++) {
     for (let i = 0; i < p; i++) {
-      const factor = defined(first.a.data[o * p + i])
-      for (let j = 0; j < q; j++) up[to++] = factor * defined(second.a.data[o * q + j])
+      const factor = first.a.data[o * p + i] as number
+      for (let j = 0; j < q; j++) up[to++] = factor * (second.a.data[o * q + j] as number)
     }
   }
   const down = new Float32Array(p * q * columns)
   for (let i = 0, to = 0; i < p; i++) {
     for (let j = 0; j < q; j++) {
       const [b, d] = [i * columns, j * columns]
-      for (let x = 0; x < columns; x++) down[to++] = defined(first.b.data[b + x]) * defined(second.b.data[d + x])
+      for (let x = 0; x < columns; x++) down[to++] = (first.b.data[b + x] as number) * (second.b.data[d + x] as number)
     }
   }
   return { up, down }
@@ -99,10 +97,10 @@ function tucker(
     for (let j = 0; j < inner; j++) {
       const from = (i * inner + j) * area
       for (let r = 0; r < columns; r++) {
-        const factor = defined(matrix[j * columns + r])
+        const factor = matrix[j * columns + r] as number
         const to = (i * columns + r) * area
         for (let x = 0; x < area; x++) {
-          result[to + x] = defined(result[to + x]) + factor * defined(core[from + x])
+          result[to + x] = (result[to + x] as number) + factor * (core[from + x] as number)
         }
       }
     }
@@ -151,7 +149,7 @@ async function formProduct(form: ChangeForm<FloatTensor>, out: number, multiply:
       const first = await pairProduct(form.first, multiply)
       const second = await pairProduct(form.second, multiply)
       const product = first.data
-      for (let i = 0; i < product.length; i++) product[i] = defined(product[i]) * defined(second.data[i])
+      for (let i = 0; i < product.length; i++) product[i] = (product[i] as number) * (second.data[i] as number)
       return product
     }
     case 'lokr': {
@@ -183,7 +181,7 @@ async function pairProduct({ a, b, core }: FactorPair<FloatTensor>, multiply: Ma
 
 async function kroneckerFactor(factor: KroneckerFactor<FloatTensor>, multiply: MatrixProduct): Promise<Matrix> {
   if (!('whole' in factor)) return pairProduct(factor, multiply)
-  return { rows: defined(factor.whole.shape[0]), data: factor.whole.data }
+  return { rows: factor.whole.shape[0] as number, data: factor.whole.data }
 }
 
 /**
@@ -197,8 +195,8 @@ function kronecker(first: Matrix, second: Matrix): Float32Array {
   for (let i = 0; i < first.rows; i++) {
     for (let k = 0; k < second.rows; k++) {
       for (let j = 0; j < columns; j++) {
-        const factor = defined(first.data[i * columns + j])
-        for (let x = k * width; x < (k + 1) * width; x++) result[to++] = factor * defined(second.data[x])
+        const factor = first.data[i * columns + j] as number
+        for (let x = k * width; x < (k + 1) * width; x++) result[to++] = factor * (second.data[x] as number)
       }
     }
   }
@@ -217,17 +215,17 @@ function bringToNorms(delta: FloatTensor, weight: FloatTensor, { norms, isByRow 
   for (let start = 0, line = 0; start < delta.data.length; start += run, line = (line + 1) % lines) {
     let sum = 0
     for (let i = start; i < start + run; i++) {
-      const value = defined(weight.data[i]) + defined(delta.data[i])
+      const value = (weight.data[i] as number) + (delta.data[i] as number)
       delta.data[i] = value
       sum += value * value
     }
-    squares[line] = defined(squares[line]) + sum
+    squares[line] = (squares[line] as number) + sum
   }
-  const factors = squares.map((square, line) => (square === 0 ? 0 : defined(norms.data[line]) / Math.sqrt(square)))
+  const factors = squares.map((square, line) => (square === 0 ? 0 : (norms.data[line] as number) / Math.sqrt(square)))
   for (let start = 0, line = 0; start < delta.data.length; start += run, line = (line + 1) % lines) {
-    const factor = defined(factors[line])
+    const factor = factors[line] as number
     for (let i = start; i < start + run; i++) {
-      delta.data[i] = defined(delta.data[i]) * factor - defined(weight.data[i])
+      delta.data[i] = (delta.data[i] as number) * factor - (weight.data[i] as number)
     }
   }
 }
@@ -246,5 +244,5 @@ function scaled(values: Float32Array, scale: number): Float32Array {
 
 function scaleInPlace(values: Float32Array, scale: number): void {
   if (scale === 1) return
-  for (let i = 0; i < values.length; i++) values[i] = defined(values[i]) * scale
+  for (let i = 0; i < values.length; i++) values[i] = (values[i] as number) * scale
 }

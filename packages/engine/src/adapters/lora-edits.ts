@@ -1,6 +1,5 @@
 import type { ComponentWeights } from '../checkpoint/component-weights.ts'
 import type { WeightEdits } from '../checkpoint/prepared-weights.ts'
-import { defined } from '../tensor/defined.ts'
 import { type FloatTensor, float32 } from '../tensor/tensor.ts'
 import { type Lora, readBiasChange, readChange, type ScaledLora } from './lora.ts'
 import { weightDelta } from './lora-delta.ts'
@@ -69,5 +68,5 @@ function deltasOf(lora: Lora, match: LoraMatch, scale: number, { multiply }: Mat
 }
 
 function addTo(sum: Float32Array, values: Float32Array): void {
-  for (let i = 0; i < sum.length; i++) sum[i] = defined(sum[i]) + defined(values[i])
+  for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (values[i] as number)
 }

@@ -1,6 +1,5 @@
 import { NO_WEIGHTS, type Weights } from '../checkpoint/prepared-weights.ts'
 import { Graph } from '../graph/graph.ts'
-import { defined } from '../tensor/defined.ts'
 import { type FloatTensor, float32, type Tensor } from '../tensor/tensor.ts'
 
 /** Sizes of a product a · b: a [rows, inner], b [inner, columns]. */
@@ -37,9 +36,9 @@ function sumOfRows(
   for (let row = 0; row < rows; row++) {
     const out = result.subarray(row * columns, (row + 1) * columns)
     for (let k = 0; k < inner; k++) {
-      const factor = defined(a[indexInA(row, k)])
+      const factor = a[indexInA(row, k)] as number
       const from = k * columns
-      for (let i = 0; i < columns; i++) out[i] = defined(out[i]) + factor * defined(b[from + i])
+      for (let i = 0; i < columns; i++) out[i] = (out[i] as number) + factor * (b[from + i] as number)
     }
   }
   return result

@@ -1,4 +1,3 @@
-import { defined } from '../tensor/defined.ts'
 import { dimensions, type Shape } from '../tensor/tensor.ts'
 
 /**
@@ -41,7 +40,7 @@ export function blockFilter(values: Float32Array, shape: Shape, block: number): 
         for (let i = inStart; i < inStart + inBlock; i++) {
           let from = (outStart * inChannels + i) * area + point
           for (let end = next + block; next < end; next++) {
-            out[next] = defined(values[from])
+            out[next] = values[from] as number
             from += inChannels * area
           }
         }

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { defined } from '../tensor/defined.ts'
 import type { FloatTensor } from '../tensor/tensor.ts'
 import { CheckpointError } from './checkpoint-error.ts'
 import { type ComponentWeights, readStoredTensor } from './component-weights.ts'
@@ -58,7 +57,7 @@ function addChannels(offset: FloatTensor, weight: FloatTensor): FloatTensor {
   for (let output = 0; output < outputs; output++) {
     for (let i = 0; i < own; i++) {
       const to = output * all + i
-      offset.data[to] = defined(offset.data[to]) + defined(weight.data[output * own + i])
+      offset.data[to] = (offset.data[to] as number) + (weight.data[output * own + i] as number)
     }
   }
   return offset

@@ -1,7 +1,5 @@
 /** A tensor as it lies in a file, whatever the file's format: where its elements are, and how they are read. */
-
 import { type FileHandle, open } from 'node:fs/promises'
-import { defined } from '../tensor/defined.ts'
 import { bfloat16ToFloat32, float8ToFloat32, float16ToFloat32 } from '../tensor/float16.ts'
 import { elementCount, type FloatTensor, float32, type Shape } from '../tensor/tensor.ts'
 
@@ -60,7 +58,7 @@ export function rowMajorStrides(shape: Shape): number[] {
   let next = 1
   for (let i = shape.length - 1; i >= 0; i--) {
     strides[i] = next
-    next *= defined(shape[i])
+    next *= shape[i] as number
   }
   return strides
 }
@@ -126,8 +124,8 @@ async function readStrided(
       done += bytes
       return
     }
-    for (let i = 0; i < defined(shape[dimension]); i++) {
-      await readFrom(dimension + 1, position + i * defined(strides[dimension]) * size)
+    for (let i = 0; i < (shape[dimension] as number); i++) {
+      await readFrom(dimension + 1, position + i * (strides[dimension] as number) * size)
     }
   }
   await readFrom(0, offset)
@@ -137,19 +135,19 @@ async function readStrided(
 /** Elements from the first to the last one, both counted; 0 for an empty tensor. */
 export function spanOf(shape: Shape, strides: readonly number[]): number {
   if (shape.includes(0)) return 0
-  return shape.reduce((sum, count, i) => sum + (count - 1) * defined(strides[i]), 1)
+  return shape.reduce((sum, count, i) => sum + (count - 1) * (strides[i] as number), 1)
 }
 
 function gather(source: Uint8Array, shape: Shape, strides: readonly number[], size: number, out: Uint8Array): void {
   const index = new Array<number>(shape.length).fill(0)
   let from = 0
   for (let to = 0; to < out.length; to += size) {
-    for (let i = 0; i < size; i++) out[to + i] = defined(source[from * size + i])
+    for (let i = 0; i < size; i++) out[to + i] = source[from * size + i] as number
     for (let dimension = shape.length - 1; dimension >= 0; dimension--) {
-      const stride = defined(strides[dimension])
-      const next = defined(index[dimension]) + 1
+      const stride = strides[dimension] as number
+      const next = (index[dimension] as number) + 1
       from += stride
-      if (next < defined(shape[dimension])) {
+      if (next < (shape[dimension] as number)) {
         index[dimension] = next
         break
       }

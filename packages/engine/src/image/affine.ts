@@ -3,7 +3,6 @@
  * (`resize.ts`) does.
  */
 
-import { defined } from '../tensor/defined.ts'
 import { roundHalfEven } from '../tensor/round-half-even.ts'
 import type { RgbImage } from './rgb-image.ts'
 
@@ -61,7 +60,7 @@ export function resizeLinear(image: RgbImage, width: number, height: number): Rg
   let [upper, lower] = [new Int32Array(line), new Int32Array(line)]
   let [upperRow, lowerRow] = [-1, -1]
   for (let y = 0; y < height; y++) {
-    const [first, second] = [defined(rows.first[y]), defined(rows.second[y])]
+    const [first, second] = [rows.first[y] as number, rows.second[y] as number]
     if (first === lowerRow && first !== upperRow) {
       ;[upper, lower] = [lower, upper]
       ;[upperRow, lowerRow] = [lowerRow, upperRow]
@@ -69,10 +68,10 @@ export function resizeLinear(image: RgbImage, width: number, height: number): Rg
     if (first !== upperRow) resampleRow(image, first, columns, upper)
     if (second !== lowerRow) resampleRow(image, second, columns, lower)
     ;[upperRow, lowerRow] = [first, second]
-    const [a, b] = [defined(rows.weightOfFirst[y]), defined(rows.weightOfSecond[y])]
+    const [a, b] = [rows.weightOfFirst[y] as number, rows.weightOfSecond[y] as number]
     for (let i = 0; i < line; i++) {
-      const top = ((defined(upper[i]) >> 4) * a) >> 16
-      const bottom = ((defined(lower[i]) >> 4) * b) >> 16
+      const top = (((upper[i] as number) >> 4) * a) >> 16
+      const bottom = (((lower[i] as number) >> 4) * b) >> 16
       data[y * line + i] = (top + bottom + 2) >> 2
     }
   }
@@ -83,10 +82,10 @@ function resampleRow(image: RgbImage, row: number, columns: Taps, out: Int32Arra
   const { data, width } = image
   const start = row * width * 3
   for (let x = 0; x < columns.first.length; x++) {
-    const left = start + defined(columns.first[x]) * 3
-    const right = start + defined(columns.second[x]) * 3
-    const [a, b] = [defined(columns.weightOfFirst[x]), defined(columns.weightOfSecond[x])]
-    for (let c = 0; c < 3; c++) out[x * 3 + c] = defined(data[left + c]) * a + defined(data[right + c]) * b
+    const left = start + (columns.first[x] as number) * 3
+    const right = start + (columns.second[x] as number) * 3
+    const [a, b] = [columns.weightOfFirst[x] as number, columns.weightOfSecond[x] as number]
+    for (let c = 0; c < 3; c++) out[x * 3 + c] = (data[left + c] as number) * a + (data[right + c] as number) * b
   }
 }
 
@@ -131,5 +130,5 @@ function sample(image: RgbImage, x: number, y: number, out: Uint8ClampedArray, t
 
 /** 0 outside the picture. */
 function pixel({ width, height, data }: RgbImage, x: number, y: number, channel: number): number {
-  return x < 0 || y < 0 || x >= width || y >= height ? 0 : defined(data[(y * width + x) * 3 + channel])
+  return x < 0 || y < 0 || x >= width || y >= height ? 0 : (data[(y * width + x) * 3 + channel] as number)
 }

@@ -1,5 +1,3 @@
-import { defined } from '../tensor/defined.ts'
-
 /** One axis of the result: four source places and weights for each. */
 interface Taps {
   readonly places: Int32Array
@@ -46,7 +44,7 @@ export function resizeBicubic(
     for (let x = 0; x < to.width; x++) {
       let sum = 0
       for (let k = x * 4; k < x * 4 + 4; k++) {
-        sum += defined(data[y * from.width + defined(columns.places[k])]) * defined(columns.weights[k])
+        sum += (data[y * from.width + (columns.places[k] as number)] as number) * (columns.weights[k] as number)
       }
       wide[y * to.width + x] = sum
     }
@@ -56,7 +54,7 @@ export function resizeBicubic(
     for (let x = 0; x < to.width; x++) {
       let sum = 0
       for (let k = y * 4; k < y * 4 + 4; k++) {
-        sum += defined(wide[defined(rows.places[k]) * to.width + x]) * defined(rows.weights[k])
+        sum += (wide[(rows.places[k] as number) * to.width + x] as number) * (rows.weights[k] as number)
       }
       out[y * to.width + x] = sum
     }

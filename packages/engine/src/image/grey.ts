@@ -1,4 +1,3 @@
-import { defined } from '../tensor/defined.ts'
 import type { GreyImage, RgbImage } from './rgb-image.ts'
 
 /** `PIL.Image.convert('L')`: ITU-R 601-2 luma in 16-bit fixed point. */
@@ -6,9 +5,9 @@ export function rgbToGrey(image: RgbImage): GreyImage {
   const { width, height, data } = image
   const grey = new Uint8Array(width * height)
   for (let i = 0; i < grey.length; i++) {
-    const red = defined(data[i * 3])
-    const green = defined(data[i * 3 + 1])
-    const blue = defined(data[i * 3 + 2])
+    const red = data[i * 3] as number
+    const green = data[i * 3 + 1] as number
+    const blue = data[i * 3 + 2] as number
     grey[i] = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
   }
   return { width, height, data: grey }
@@ -17,7 +16,7 @@ export function rgbToGrey(image: RgbImage): GreyImage {
 /** The picture with three equal channels. */
 export function greyToRgb(image: GreyImage): RgbImage {
   const data = new Uint8Array(image.data.length * 3)
-  for (let i = 0; i < image.data.length; i++) data.fill(defined(image.data[i]), i * 3, i * 3 + 3)
+  for (let i = 0; i < image.data.length; i++) data.fill(image.data[i] as number, i * 3, i * 3 + 3)
   return { width: image.width, height: image.height, data }
 }
 

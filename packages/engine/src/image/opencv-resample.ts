@@ -1,6 +1,5 @@
 /** OpenCV's resampling by area and by Lanczos' kernel, as weights along an axis: both are the same for every row and column. */
 
-import { defined } from '../tensor/defined.ts'
 import { roundHalfEven } from '../tensor/round-half-even.ts'
 import type { RgbImage } from './rgb-image.ts'
 
@@ -68,7 +67,7 @@ function lanczosAxis(source: number, target: number): AxisWeights {
     const weights = new Array<number>(inside(first + LANCZOS_TAPS - 1) - start + 1).fill(0)
     for (const [k, tap] of taps.entries()) {
       const at = inside(first + k) - start
-      weights[at] = defined(weights[at]) + tap / sum
+      weights[at] = (weights[at] as number) + tap / sum
     }
     return { start, weights }
   })
@@ -89,9 +88,10 @@ export function resampleRgb(image: RgbImage, to: Size, { columns, rows }: Resamp
     for (const [x, { start, weights }] of columns.entries()) {
       const at = (y * to.width + x) * 3
       for (let k = 0; k < weights.length; k++) {
-        const weight = defined(weights[k])
+        const weight = weights[k] as number
         const from = (y * image.width + start + k) * 3
-        for (let c = 0; c < 3; c++) narrow[at + c] = defined(narrow[at + c]) + weight * defined(image.data[from + c])
+        for (let c = 0; c < 3; c++)
+          narrow[at + c] = (narrow[at + c] as number) + weight * (image.data[from + c] as number)
       }
     }
   }
@@ -100,7 +100,8 @@ export function resampleRgb(image: RgbImage, to: Size, { columns, rows }: Resamp
   for (const [y, { start, weights }] of rows.entries()) {
     for (let i = 0; i < line; i++) {
       let sum = 0
-      for (let k = 0; k < weights.length; k++) sum += defined(weights[k]) * defined(narrow[(start + k) * line + i])
+      for (let k = 0; k < weights.length; k++)
+        sum += (weights[k] as number) * (narrow[(start + k) * line + i] as number)
       data[y * line + i] = Math.min(255, Math.max(0, roundHalfEven(sum)))
     }
   }

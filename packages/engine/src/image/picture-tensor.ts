@@ -1,4 +1,3 @@
-import { defined } from '../tensor/defined.ts'
 import { type FloatTensor, float32 } from '../tensor/tensor.ts'
 import type { GreyImage, RgbImage } from './rgb-image.ts'
 
@@ -22,7 +21,7 @@ export function rgbToTensor(image: RgbImage, range: ValueRange): FloatTensor {
   const values = FLOAT_OF_BYTE[range]
   for (let channel = 0; channel < 3; channel++) {
     const start = channel * plane
-    for (let i = 0; i < plane; i++) tensor.data[start + i] = defined(values[defined(image.data[i * 3 + channel])])
+    for (let i = 0; i < plane; i++) tensor.data[start + i] = values[image.data[i * 3 + channel] as number] as number
   }
   return tensor
 }
@@ -32,7 +31,7 @@ export function greyToTensor(image: GreyImage, range: ValueRange): FloatTensor {
   const values = FLOAT_OF_BYTE[range]
   return float32(
     [1, 1, image.height, image.width],
-    Float32Array.from(image.data, (byte) => defined(values[byte])),
+    Float32Array.from(image.data, (byte) => values[byte] as number),
   )
 }
 
@@ -58,7 +57,7 @@ function interleave(data: Float32Array, { width, height }: { width: number; heig
   for (let channel = 0; channel < 3; channel++) {
     const start = (index * 3 + channel) * plane
     for (let i = 0; i < plane; i++) {
-      out[i * 3 + channel] = Math.fround(Math.fround(defined(data[start + i]) * 0.5 + 0.5) * 255)
+      out[i * 3 + channel] = Math.fround(Math.fround((data[start + i] as number) * 0.5 + 0.5) * 255)
     }
   }
   return new Uint8Array(out.buffer)

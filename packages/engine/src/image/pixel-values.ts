@@ -1,4 +1,3 @@
-import { defined } from '../tensor/defined.ts'
 import { type FloatTensor, float32 } from '../tensor/tensor.ts'
 import { cropCentre } from './crop.ts'
 import type { ResampleFilter } from './resample-filter.ts'
@@ -75,14 +74,14 @@ function normalize(image: RgbImage, { rescaleFactor, mean, std }: PixelValuesOpt
   const plane = image.width * image.height
   const tensor = float32([1, 3, image.height, image.width])
   for (let channel = 0; channel < 3; channel++) {
-    const [m, s] = [Math.fround(defined(mean[channel])), Math.fround(defined(std[channel]))]
+    const [m, s] = [Math.fround(mean[channel] as number), Math.fround(std[channel] as number)]
     // Rounded to float32 after each of the three operations, as NumPy does; storing rounds the last one.
     const values = Float32Array.from(
       { length: 256 },
       (_, byte) => Math.fround(Math.fround(byte * rescaleFactor) - m) / s,
     )
     const start = channel * plane
-    for (let i = 0; i < plane; i++) tensor.data[start + i] = defined(values[defined(image.data[i * 3 + channel])])
+    for (let i = 0; i < plane; i++) tensor.data[start + i] = values[image.data[i * 3 + channel] as number] as number
   }
   return tensor
 }

@@ -1,4 +1,3 @@
-import { defined } from '../tensor/defined.ts'
 import {
   type KernelFilter,
   type ResampleFilter,
@@ -75,13 +74,13 @@ function resampleRgbRows(source: Raster, out: Raster, { starts, lengths, weights
       let r = HALF
       let g = HALF
       let b = HALF
-      let from = row + defined(starts[x]) * RGB
-      const last = x * stride + defined(lengths[x])
+      let from = row + (starts[x] as number) * RGB
+      const last = x * stride + (lengths[x] as number)
       for (let k = x * stride; k < last; k++, from += RGB) {
-        const weight = defined(weights[k])
-        r = (r + defined(input[from]) * weight) | 0
-        g = (g + defined(input[from + 1]) * weight) | 0
-        b = (b + defined(input[from + 2]) * weight) | 0
+        const weight = weights[k] as number
+        r = (r + (input[from] as number) * weight) | 0
+        g = (g + (input[from + 1] as number) * weight) | 0
+        b = (b + (input[from + 2] as number) * weight) | 0
       }
       const to = (y * out.width + x) * RGB
       clamped[to] = r >> WEIGHT_BITS
@@ -97,9 +96,9 @@ function resampleGreyRows(source: Raster, out: Raster, { starts, lengths, weight
   for (let y = 0; y < out.height; y++) {
     for (let x = 0; x < out.width; x++) {
       let sum = HALF
-      let from = y * source.width + defined(starts[x])
-      const last = x * stride + defined(lengths[x])
-      for (let k = x * stride; k < last; k++) sum = (sum + defined(input[from++]) * defined(weights[k])) | 0
+      let from = y * source.width + (starts[x] as number)
+      const last = x * stride + (lengths[x] as number)
+      for (let k = x * stride; k < last; k++) sum = (sum + (input[from++] as number) * (weights[k] as number)) | 0
       clamped[y * out.width + x] = sum >> WEIGHT_BITS
     }
   }
@@ -114,12 +113,12 @@ function resampleColumns(raster: Raster, height: number, filter: KernelFilter): 
   const sums = new Int32Array(rowLength)
   for (let y = 0; y < height; y++) {
     sums.fill(HALF)
-    for (let k = 0; k < defined(lengths[y]); k++) {
-      const weight = defined(weights[y * stride + k])
-      const from = (defined(starts[y]) + k) * rowLength
-      for (let i = 0; i < rowLength; i++) sums[i] = defined(sums[i]) + defined(raster.data[from + i]) * weight
+    for (let k = 0; k < (lengths[y] as number); k++) {
+      const weight = weights[y * stride + k] as number
+      const from = ((starts[y] as number) + k) * rowLength
+      for (let i = 0; i < rowLength; i++) sums[i] = (sums[i] as number) + (raster.data[from + i] as number) * weight
     }
-    for (let i = 0; i < rowLength; i++) out[y * rowLength + i] = defined(sums[i]) >> WEIGHT_BITS
+    for (let i = 0; i < rowLength; i++) out[y * rowLength + i] = (sums[i] as number) >> WEIGHT_BITS
   }
   return { ...raster, height, data: new Uint8Array(out.buffer) }
 }
@@ -133,7 +132,7 @@ function resizeNearest(raster: Raster, width: number, height: number): Uint8Arra
   for (const row of rows) {
     for (const column of columns) {
       const from = (row * raster.width + column) * channels
-      for (let channel = 0; channel < channels; channel++) out[to++] = defined(data[from + channel])
+      for (let channel = 0; channel < channels; channel++) out[to++] = data[from + channel] as number
     }
   }
   return out

@@ -1,4 +1,3 @@
-import { defined } from '../tensor/defined.ts'
 import { fusedMultiplyAdd } from './fused-multiply-add.ts'
 
 /** Normals are made from blocks of 16 uniforms: 8 radii, then 8 angles. */
@@ -47,8 +46,8 @@ const intBits = new Uint32Array(floatBits.buffer)
  */
 export function boxMullerBlock(data: Float32Array, start: number): void {
   for (let i = start; i < start + PAIRS; i++) {
-    const radius = fround(Math.sqrt(fround(-2 * log(fround(1 - defined(data[i]))))))
-    const angle = fround(TWO_PI * defined(data[i + PAIRS]))
+    const radius = fround(Math.sqrt(fround(-2 * log(fround(1 - (data[i] as number))))))
+    const angle = fround(TWO_PI * (data[i + PAIRS] as number))
     const octant = (Math.trunc(fround(angle * FOUR_OVER_PI)) + 1) & ~1
     const x = reduceAngle(angle, octant)
     const z = fround(x * x)
@@ -64,10 +63,10 @@ export function boxMullerBlock(data: Float32Array, start: number): void {
 /** Natural logarithm of a normal float32 in (0, 1]. */
 function log(value: number): number {
   floatBits[0] = value
-  const bits = defined(intBits[0])
+  const bits = intBits[0] as number
   let exponent = (bits >>> 23) - 126
   intBits[0] = (bits & 0x007fffff) | 0x3f000000
-  const mantissa = defined(floatBits[0])
+  const mantissa = floatBits[0] as number
   let x = fround(mantissa - 1)
   if (mantissa < SQRT_HALF) {
     exponent -= 1

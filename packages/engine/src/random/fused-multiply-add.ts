@@ -1,5 +1,3 @@
-import { defined } from '../tensor/defined.ts'
-
 const sumBits = new Float64Array(1)
 /** The low word comes first on every platform that Node and onnxruntime support (all little-endian). */
 const sumWords = new Uint32Array(sumBits.buffer)
@@ -19,7 +17,7 @@ const HALFWAY = 0x10000000
 export function fusedMultiplyAdd(a: number, b: number, c: number): number {
   const sum = a * b + c
   sumBits[0] = sum
-  return (defined(sumWords[0]) & BELOW_FLOAT32) === HALFWAY ? roundTie(a * b, c, sum) : Math.fround(sum)
+  return ((sumWords[0] as number) & BELOW_FLOAT32) === HALFWAY ? roundTie(a * b, c, sum) : Math.fround(sum)
 }
 
 /** Rounds `product + c` to float32, where its double rounding `sum` is a float32 tie. */

@@ -1,5 +1,3 @@
-import { defined } from '../tensor/defined.ts'
-
 const STATE_WORDS = 624
 const SHIFT_WORDS = 397
 const UPPER_MASK = 0x80000000
@@ -33,7 +31,7 @@ export class Mt19937 {
       twist(this.#state)
       this.#position = 0
     }
-    let word = defined(this.#state[this.#position++])
+    let word = this.#state[this.#position++] as number
     word ^= word >>> 11
     word ^= (word << 7) & 0x9d2c5680
     word ^= (word << 15) & 0xefc60000
@@ -44,8 +42,9 @@ export class Mt19937 {
 /** Replaces all words of the state by the next ones, in place. */
 function twist(state: Uint32Array): void {
   for (let i = 0; i < STATE_WORDS; i++) {
-    const mixed = (defined(state[i]) & UPPER_MASK) | (defined(state[i + 1 === STATE_WORDS ? 0 : i + 1]) & LOWER_MASK)
+    const mixed =
+      ((state[i] as number) & UPPER_MASK) | ((state[i + 1 === STATE_WORDS ? 0 : i + 1] as number) & LOWER_MASK)
     const source = i + SHIFT_WORDS < STATE_WORDS ? i + SHIFT_WORDS : i + SHIFT_WORDS - STATE_WORDS
-    state[i] = defined(state[source]) ^ (mixed >>> 1) ^ (mixed & 1 ? TWIST_MATRIX : 0)
+    state[i] = (state[source] as number) ^ (mixed >>> 1) ^ (mixed & 1 ? TWIST_MATRIX : 0)
   }
 }

@@ -1,4 +1,3 @@
-import { defined } from '../tensor/defined.ts'
 import { type FloatTensor, float32 } from '../tensor/tensor.ts'
 
 const { fround } = Math
@@ -17,8 +16,8 @@ export function linearCombination(...terms: readonly Term[]): FloatTensor {
     if (data.length !== out.data.length) throw new RangeError(`shapes [${first[1].shape}] and [${shape}] differ`)
     const c = fround(coefficient)
     for (let i = 0; i < data.length; i++) {
-      const product = fround(c * defined(data[i]))
-      out.data[i] = index === 0 ? product : defined(out.data[i]) + product
+      const product = fround(c * (data[i] as number))
+      out.data[i] = index === 0 ? product : (out.data[i] as number) + product
     }
   }
   return out

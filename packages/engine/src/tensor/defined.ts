@@ -1,7 +1,7 @@
 /**
- * A value that is there because the code around it keeps its index in range: `defined(weights[i])` in place of `weights[i] as number`, which
- * would let NaN spread where the code is wrong. It costs hot loops nothing, since V8 inlines it and drops the test; an accessor
- * `at(weights, i)` would: shared by arrays of several types it takes seven to ten times as long.
+ * A value that is there because the code around it keeps its index in range: `defined(sizes[i])` in place of `sizes[i] as number`, which
+ * would let NaN spread where the code is wrong. Loops over pixels and weights keep the cast: a sum of products takes 1.4 times as long
+ * with this (and an accessor `at(values, i)`, shared by arrays of several types, seven times).
  * @throws RangeError when there is no such value
  */
 export function defined<T>(value: T | undefined): T {

@@ -1,5 +1,3 @@
-import { defined } from './defined.ts'
-
 const view = new DataView(new ArrayBuffer(4))
 
 function halfToFloat(bits: number): number {
@@ -17,14 +15,14 @@ let halfTable: Float32Array | undefined
 /** IEEE 754 half-precision bits to float32, exactly. Writes into `out` when given. */
 export function float16ToFloat32(bits: Uint16Array, out: Float32Array = new Float32Array(bits.length)): Float32Array {
   halfTable ??= Float32Array.from({ length: 65_536 }, (_, i) => halfToFloat(i))
-  for (let i = 0; i < bits.length; i++) out[i] = defined(halfTable[defined(bits[i])])
+  for (let i = 0; i < bits.length; i++) out[i] = halfTable[bits[i] as number] as number
   return out
 }
 
 /** bfloat16 bits (the upper half of a float32) to float32, exactly. Writes into `out` when given. */
 export function bfloat16ToFloat32(bits: Uint16Array, out: Float32Array = new Float32Array(bits.length)): Float32Array {
   const words = new Uint32Array(out.buffer, out.byteOffset, out.length)
-  for (let i = 0; i < bits.length; i++) words[i] = defined(bits[i]) << 16
+  for (let i = 0; i < bits.length; i++) words[i] = (bits[i] as number) << 16
   return out
 }
 
@@ -63,7 +61,7 @@ export function float8ToFloat32(bits: Uint8Array, format: Float8Format): Float32
   const decode = format === 'e5m2' ? (byte: number) => halfToFloat(byte << 8) : e4m3ToFloat
   const table = float8Tables.get(format) ?? Float32Array.from({ length: 256 }, (_, byte) => decode(byte))
   float8Tables.set(format, table)
-  return Float32Array.from(bits, (byte) => defined(table[byte]))
+  return Float32Array.from(bits, (byte) => table[byte] as number)
 }
 
 function e4m3ToFloat(byte: number): number {

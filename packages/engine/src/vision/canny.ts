@@ -1,5 +1,4 @@
 import type { GreyImage, RgbImage } from '../image/rgb-image.ts'
-import { defined } from '../tensor/defined.ts'
 
 /** tan 22.5° in 15-bit fixed point. */
 const TANGENT = 13573
@@ -57,12 +56,12 @@ function steepestGradients({ width, height, data }: RgbImage): Gradients {
       const [at, to] = [y * width * 3, (y + 1) * stride + x + 1]
       let steepest = -1
       for (let c = 2; c >= 0; c--) {
-        const topLeft = defined(data[above + left + c])
-        const topRight = defined(data[above + right + c])
-        const bottomLeft = defined(data[below + left + c])
-        const bottomRight = defined(data[below + right + c])
-        const across = 2 * (defined(data[at + right + c]) - defined(data[at + left + c]))
-        const down = 2 * (defined(data[below + x * 3 + c]) - defined(data[above + x * 3 + c]))
+        const topLeft = data[above + left + c] as number
+        const topRight = data[above + right + c] as number
+        const bottomLeft = data[below + left + c] as number
+        const bottomRight = data[below + right + c] as number
+        const across = 2 * ((data[at + right + c] as number) - (data[at + left + c] as number))
+        const down = 2 * ((data[below + x * 3 + c] as number) - (data[above + x * 3 + c] as number))
         const dx = topRight - topLeft + across + bottomRight - bottomLeft
         const dy = bottomLeft - topLeft + down + bottomRight - topRight
         const magnitude = Math.abs(dx) + Math.abs(dy)
@@ -83,7 +82,7 @@ function suppressNonMaxima(gradients: Gradients, low: number, high: number): Uin
   const kinds = new Uint8Array(magnitude.length)
   for (let y = 0; y < height; y++) {
     for (let i = (y + 1) * stride + 1; i <= (y + 1) * stride + width; i++) {
-      const own = defined(magnitude[i])
+      const own = magnitude[i] as number
       if (own > low && isMaximum(gradients, i)) kinds[i] = own > high ? STRONG : WEAK
     }
   }
@@ -91,16 +90,16 @@ function suppressNonMaxima(gradients: Gradients, low: number, high: number): Uin
 }
 
 function isMaximum({ dx, dy, magnitude, stride }: Gradients, i: number): boolean {
-  const own = defined(magnitude[i])
-  const across = Math.abs(defined(dx[i]))
-  const down = Math.abs(defined(dy[i])) * 32768
+  const own = magnitude[i] as number
+  const across = Math.abs(dx[i] as number)
+  const down = Math.abs(dy[i] as number) * 32768
   const tangent22 = across * TANGENT
-  if (down < tangent22) return own > defined(magnitude[i - 1]) && own >= defined(magnitude[i + 1])
+  if (down < tangent22) return own > (magnitude[i - 1] as number) && own >= (magnitude[i + 1] as number)
   if (down > tangent22 + across * 65536) {
-    return own > defined(magnitude[i - stride]) && own >= defined(magnitude[i + stride])
+    return own > (magnitude[i - stride] as number) && own >= (magnitude[i + stride] as number)
   }
-  const slope = (defined(dx[i]) ^ defined(dy[i])) < 0 ? -1 : 1
-  return own > defined(magnitude[i - stride - slope]) && own > defined(magnitude[i + stride + slope])
+  const slope = ((dx[i] as number) ^ (dy[i] as number)) < 0 ? -1 : 1
+  return own > (magnitude[i - stride - slope] as number) && own > (magnitude[i + stride + slope] as number)
 }
 
 /** Makes weak pixels strong that a chain of neighbours joins to a strong one. */
@@ -111,7 +110,7 @@ function traceEdges(kinds: Uint8Array, stride: number): void {
     if (kinds[start] !== STRONG) continue
     for (let i: number | undefined = start; i !== undefined; i = stack.pop()) {
       for (let k = 0; k < neighbours.length; k++) {
-        const next = i + defined(neighbours[k])
+        const next = i + (neighbours[k] as number)
         if (kinds[next] !== WEAK) continue
         kinds[next] = STRONG
         stack.push(next)

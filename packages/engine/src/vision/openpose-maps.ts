@@ -1,6 +1,5 @@
 import { type AxisWeights, areaWeights, lanczosWeights, type ResampleWeights } from '../image/opencv-resample.ts'
 import { OPENPOSE_STRIDE } from '../models/openpose-body.ts'
-import { defined } from '../tensor/defined.ts'
 import type { FloatTensor } from '../tensor/tensor.ts'
 
 interface Size {
@@ -50,7 +49,7 @@ export class OpenPoseMaps {
     for (const [j, weight] of row.weights.entries()) {
       const at = (channel * height + row.start + j) * width + column.start
       let line = 0
-      for (let i = 0; i < column.weights.length; i++) line += defined(column.weights[i]) * defined(data[at + i])
+      for (let i = 0; i < column.weights.length; i++) line += (column.weights[i] as number) * (data[at + i] as number)
       sum += weight * line
     }
     return sum
@@ -68,7 +67,7 @@ export class OpenPoseMaps {
         const line = (channel * gridHeight + y) * gridWidth
         for (const [x, { start, weights }] of columns.entries()) {
           let sum = 0
-          for (let i = 0; i < weights.length; i++) sum += defined(weights[i]) * defined(data[line + start + i])
+          for (let i = 0; i < weights.length; i++) sum += (weights[i] as number) * (data[line + start + i] as number)
           wide[y * width + x] = sum
         }
       }
@@ -83,7 +82,7 @@ function stretchRows(wide: Float64Array, width: number, rows: AxisWeights): Floa
     const to = y * width
     for (const [j, weight] of weights.entries()) {
       const from = (start + j) * width
-      for (let x = 0; x < width; x++) map[to + x] = defined(map[to + x]) + weight * defined(wide[from + x])
+      for (let x = 0; x < width; x++) map[to + x] = (map[to + x] as number) + weight * (wide[from + x] as number)
     }
   }
   return map
@@ -92,14 +91,14 @@ function stretchRows(wide: Float64Array, width: number, rows: AxisWeights): Floa
 /** First `inner`, then `outer`, as one. */
 function compose(outer: AxisWeights, inner: AxisWeights): AxisWeights {
   return outer.map(({ start, weights }) => {
-    const parts = weights.map((weight, i) => ({ weight, ...defined(inner[start + i]) }))
+    const parts = weights.map((weight, i) => ({ weight, ...(inner[start + i] as AxisWeights[number]) }))
     const first = Math.min(...parts.map((part) => part.start))
     const end = Math.max(...parts.map((part) => part.start + part.weights.length))
     const sums = new Array<number>(end - first).fill(0)
     for (const part of parts) {
       for (const [i, own] of part.weights.entries()) {
         const at = part.start - first + i
-        sums[at] = defined(sums[at]) + part.weight * own
+        sums[at] = (sums[at] as number) + part.weight * own
       }
     }
     return { start: first, weights: sums }
@@ -120,7 +119,7 @@ function smoothing(length: number): AxisWeights {
     const places = kernel.map((value, k) => ({ at: mirrored(i + k - SMOOTHING_RADIUS), weight: value / total }))
     const start = Math.min(...places.map(({ at }) => at))
     const weights = new Array<number>(Math.max(...places.map(({ at }) => at)) - start + 1).fill(0)
-    for (const { at, weight } of places) weights[at - start] = defined(weights[at - start]) + weight
+    for (const { at, weight } of places) weights[at - start] = (weights[at - start] as number) + weight
     return { start, weights }
   })
 }
