@@ -53,7 +53,7 @@ export {
 export type { SchedulerChoice, StableDiffusion } from './pipelines/stable-diffusion.ts'
 export { type TextToImageParameters, textToImage } from './pipelines/text-to-image.ts'
 export type { Tiling } from './pipelines/tiling.ts'
-export { chooseExecutionProvider } from './runtime/execution-provider.ts'
+export { chooseDeviceNumber, chooseExecutionProvider } from './runtime/execution-provider.ts'
 export type { FastForm, OpenVinoFolders } from './runtime/fast-form.ts'
 export { type FormTrial, fastestForm, type TrialOptions, tryFastForms } from './runtime/fast-trial.ts'
 export { OPENVINO_VERSION, openVinoLibraries } from './runtime/openvino/openvino-release.ts'

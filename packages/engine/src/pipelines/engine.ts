@@ -8,6 +8,8 @@ export interface EngineOptions {
   /** Threads within one operator. Default: the number of physical cores. */
   readonly threads?: number
   readonly executionProvider?: ExecutionProvider
+  /** Which of several GPUs. Default 0. */
+  readonly deviceNumber?: number
   /** What UNets, autoencoders and ControlNets run as; absent: in float32, for which parity with diffusers is promised. */
   readonly fast?: FastForm
   /** Where weights that cannot be mapped as they lie are prepared and kept; a private temporary folder when absent. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { chooseExecutionProvider } from './execution-provider.ts'
+import { chooseDeviceNumber, chooseExecutionProvider } from './execution-provider.ts'
 
 async function choose(wanted: Parameters<typeof chooseExecutionProvider>[0]) {
   const notices: string[] = []
@@ -39,6 +39,18 @@ test('what onnxruntime says of this machine’s providers is one line each', asy
         new RegExp(`^the execution provider ${wanted} is not available \\([^|\\n]+\\): running on the CPU$`),
       )
   }
+})
+
+test('runners are dealt the GPUs that are there, in turn', async () => {
+  const gpus =
+    (count: number) =>
+    async (_: unknown, number = 0) =>
+      number < count ? undefined : 'invalid device ordinal'
+  const dealt = (count: number) =>
+    Promise.all([0, 1, 2, 3, 4].map((runner) => chooseDeviceNumber('cuda', runner, gpus(count))))
+  expect(await dealt(1)).toEqual([0, 0, 0, 0, 0])
+  expect(await dealt(3)).toEqual([0, 1, 2, 0, 1])
+  expect(await chooseDeviceNumber('webgpu', 1, gpus(3))).toBe(0)
 })
 
 test('the automatic choice says nothing', async () => {

@@ -20,7 +20,7 @@ const AUTOMATIC: Readonly<Partial<Record<NodeJS.Platform, readonly ExecutionProv
 export async function chooseExecutionProvider(
   wanted: ExecutionProvider | 'auto',
   onNotice: (line: string) => void,
-  tryOut: (provider: ExecutionProvider) => Promise<string | undefined> = tryProvider,
+  tryOut: TryProvider = tryProvider,
 ): Promise<ExecutionProvider> {
   const candidates = wanted === 'auto' ? (AUTOMATIC[process.platform] ?? []) : [wanted]
   for (const provider of candidates) {
@@ -32,9 +32,29 @@ export async function chooseExecutionProvider(
   return 'cpu'
 }
 
+type TryProvider = (provider: ExecutionProvider, deviceNumber?: number) => Promise<string | undefined>
+
+/** Providers that number a machine's GPUs. */
+const NUMBERED: readonly ExecutionProvider[] = ['cuda', 'tensorrt', 'dml']
+
+/**
+ * Which GPU a runner draws on, where there are several: they are dealt out in turn. How many there are is found by trying them.
+ * @param runner its number among the runners of this machine, from 0
+ */
+export async function chooseDeviceNumber(
+  provider: ExecutionProvider,
+  runner: number,
+  tryOut: TryProvider = tryProvider,
+): Promise<number> {
+  if (!NUMBERED.includes(provider)) return 0
+  let count = 1
+  while (count <= runner && (await tryOut(provider, count)) === undefined) count++
+  return runner % count
+}
+
 /** Loads and runs one small graph; why that failed, if it did. */
-async function tryProvider(executionProvider: ExecutionProvider): Promise<string | undefined> {
-  const runtime = new WorkerRuntime({ executionProvider })
+async function tryProvider(executionProvider: ExecutionProvider, deviceNumber = 0): Promise<string | undefined> {
+  const runtime = new WorkerRuntime({ executionProvider, deviceNumber })
   try {
     const graph = new Graph('execution provider probe')
     const x = graph.input('x', 'float32', [2])

@@ -28,6 +28,8 @@ export interface TrialOptions {
   readonly threads?: number
   /** Default `cpu`. */
   readonly executionProvider?: ExecutionProvider
+  /** Of several GPUs; default 0. */
+  readonly deviceNumber?: number
   /** OpenVINO's, where it is installed; of the CPU. */
   readonly openVino?: OpenVinoFolders
 }
@@ -111,12 +113,13 @@ interface TrialWeights {
 async function open(
   form: FastForm | undefined,
   work: string,
-  { weights, cache, options: { threads, executionProvider } }: TrialWeights,
+  { weights, cache, options: { threads, executionProvider, deviceNumber } }: TrialWeights,
 ): Promise<Contender> {
   const fast = form?.kind === 'openvino' ? { ...form, folders: { ...form.folders, work } } : form
   const runtime = new WorkerRuntime({
     ...(threads !== undefined && { threads }),
     ...(executionProvider && { executionProvider }),
+    ...(deviceNumber !== undefined && { deviceNumber }),
     ...(fast && { fast }),
   })
   const contender: Contender = { form, runtime, seconds: Number.POSITIVE_INFINITY }

@@ -13,6 +13,8 @@ class CountingRuntime implements Runtime {
   readonly log: string[] = []
   readonly #running: (() => void)[] = []
   failure: Error | undefined
+  /** What runs fail with while more than one session is loaded. */
+  crowded: Error | undefined
 
   async createSession(graph: NetworkInfo): Promise<Session> {
     this.log.push(`load ${graph.name}`)
@@ -22,6 +24,9 @@ class CountingRuntime implements Runtime {
       outputs: graph.outputs.map(infoOf),
       run: async () => {
         this.log.push(`run ${graph.name}`)
+        const loads = this.log.filter((line) => line.startsWith('load')).length
+        const releases = this.log.filter((line) => line.startsWith('release')).length
+        if (this.crowded && loads - releases > 1) throw this.crowded
         await new Promise<void>((resolve) => this.#running.push(resolve))
         return {}
       },
@@ -154,6 +159,25 @@ describe('errors', () => {
     expect(error).toMatchObject({ neededBytes: total, limitBytes: total / 2 })
     expect(String(error)).toMatch(/a \(.*\) needs 0.0 GB \(weights .*, activations .*\) and the memory budget is/)
     expect(runtime.log).toEqual([])
+  })
+
+  test('a run that a device has no memory for is made once more, alone', async () => {
+    const { runtime, get } = cacheFor(9)
+    runtime.crowded = new OutOfMemoryError('CUDA failure 2: out of memory')
+    await get('a')
+    const run = (await get('b')).run({})
+    await settle()
+    expect(runtime.log).toEqual(['load a', 'load b', 'run b', 'release a', 'run b'])
+    runtime.finish()
+    expect(await run).toEqual({})
+  })
+
+  test('a session that a device has no memory for is an error when nothing else is loaded', async () => {
+    const { runtime, cache, get } = cacheFor(9)
+    runtime.failure = new OutOfMemoryError('CUDA failure 2: out of memory')
+    await expect(get('a')).rejects.toThrow('out of memory')
+    expect(runtime.log).toEqual(['load a'])
+    expect(cache.usedBytes).toBe(0)
   })
 
   test('a failed load is not kept', async () => {

@@ -161,7 +161,7 @@ export class SessionCache {
     entry.running++
     entry.used = true
     try {
-      return await (await this.#load(entry)).run(...inputs)
+      return await this.#withRoom(entry, async () => (await this.#load(entry)).run(...inputs))
     } finally {
       entry.running--
       this.#wake()
@@ -175,11 +175,26 @@ export class SessionCache {
     if (entry.loaded) return entry.loaded
     const loaded = this.#turn.then(async () => {
       if (!entry.loaded) await this.#makeRoom(entry)
-      entry.loaded ??= entry.load()
+      entry.loaded ??= this.#withRoom(entry, () => entry.load())
       return entry.loaded
     })
     this.#turn = loaded.catch(() => this.#forget(entry))
     return loaded
+  }
+
+  /**
+   * Does what memory may not be enough for. Where it was not, all that is idle goes, and it is done once more: what a GPU has left nobody
+   * can ask beforehand, and estimates can be too low.
+   */
+  async #withRoom<T>(entry: Entry, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      const idle = this.#loaded().filter((other) => other !== entry && other.running === 0)
+      if (!(error instanceof OutOfMemoryError) || idle.length === 0) throw error
+      await Promise.all(idle.map((other) => this.#unload(other)))
+      return work()
+    }
   }
 
   async #makeRoom(entry: Entry): Promise<void> {

@@ -53,6 +53,8 @@ export interface RuntimeOptions {
   readonly threads?: number
   /** Default `cpu`. Operators that a provider lacks run on the CPU. */
   readonly executionProvider?: ExecutionProvider
+  /** Which of several GPUs, of those that CUDA, TensorRT and DirectML number. Default 0. */
+  readonly deviceNumber?: number
   /** What graphs that tolerate it run as; absent: all of them in float32, for which parity with diffusers is promised. */
   readonly fast?: FastForm
 }

@@ -144,6 +144,7 @@ function readRunners(overrides: NonNullable<ConfigOverrides['runners']>, env: Se
     )
   return Object.freeze({
     count,
+    number: 0,
     host: overrides.host ?? env.DARKROOM_RUNNER_HOST ?? DEFAULT_HOST,
     port,
     advertisedHost: overrides.advertisedHost ?? env.DARKROOM_RUNNER_ADVERTISED_HOST,

@@ -56,6 +56,8 @@ export interface Config {
 /** The runner processes of this machine. */
 export interface RunnersConfig {
   readonly count: number
+  /** Which of them this process is, from 0; 0 in a process that is none. Several GPUs are dealt out by it. */
+  readonly number: number
   /** Interface on which gateways reach the runners; loopback serves gateways of this machine alone. */
   readonly host: string
   /** Port of the first runner, the others take the next ones. 0: any free port. */

@@ -20,8 +20,9 @@ const choose = (
   device: Config['device'] = 'cpu',
   tryForms?: () => Promise<FormTrial[]>,
   trials: Partial<Trials> = {},
+  number = 0,
 ) =>
-  chooseArithmetic({ precision, device, threads: 1, dataFolder }, (line) => notices.push(line), {
+  chooseArithmetic({ precision, device, threads: 1, dataFolder, runners: { number } }, (line) => notices.push(line), {
     ...(tryForms && { tryForms }),
     ...trials,
   })
@@ -89,6 +90,18 @@ test('exact on a GPU is float32, and fast is float16', async () => {
   expect(name).toEqual({ device: 'cuda', precision: 'fast: float16' })
   expect(engine).toEqual({ threads: 1, executionProvider: 'cuda', fast: { kind: 'float16' } })
   expect(notices).toEqual([])
+})
+
+test('a second runner draws on the second GPU, and says so', async () => {
+  const { name, engine } = await choose(
+    'exact',
+    'cuda',
+    undefined,
+    { ...cuda, chooseNumber: async (_, runner) => runner },
+    1,
+  )
+  expect(name).toEqual({ device: 'cuda:1', precision: 'exact' })
+  expect(engine).toEqual({ threads: 1, executionProvider: 'cuda', deviceNumber: 1 })
 })
 
 test('a GPU without float16 is two lines, and it draws in float32', async () => {

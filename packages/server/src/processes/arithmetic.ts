@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { availableParallelism, cpus } from 'node:os'
 import { join } from 'node:path'
 import {
+  chooseDeviceNumber,
   chooseExecutionProvider,
   type EngineOptions,
   type ExecutionProvider,
@@ -15,17 +16,19 @@ import {
 } from '@darkroom/engine'
 import { findLibraries } from '../acceleration/installed-libraries.ts'
 import { type LibraryPackage, openVinoPackage } from '../acceleration/openvino-package.ts'
-import { type Config, librariesFolder, preparedWeightsFolder } from '../config/config.ts'
+import { type Config, librariesFolder, preparedWeightsFolder, type RunnersConfig } from '../config/config.ts'
 import type { ArithmeticName } from '../endpoints/endpoint.ts'
 import { tryFormsApart } from './trial-process.ts'
 
 /** What draws on this machine, and how. */
 export interface Arithmetic {
   readonly name: ArithmeticName
-  readonly engine: Pick<EngineOptions, 'threads' | 'executionProvider' | 'fast'>
+  readonly engine: Pick<EngineOptions, 'threads' | 'executionProvider' | 'deviceNumber' | 'fast'>
 }
 
-type ArithmeticConfig = Pick<Config, 'precision' | 'device' | 'threads' | 'dataFolder'>
+type ArithmeticConfig = Pick<Config, 'precision' | 'device' | 'threads' | 'dataFolder'> & {
+  readonly runners: Pick<RunnersConfig, 'number'>
+}
 
 /** What a trial found, and on what, so that it is not made again at every start. */
 interface KnownForm {
@@ -44,10 +47,15 @@ const NAMES: Readonly<Record<KnownForm['form'], string>> = {
 /** How devices and forms are tried; a test gives its own. */
 export interface Trials {
   readonly chooseDevice: typeof chooseExecutionProvider
+  readonly chooseNumber: typeof chooseDeviceNumber
   readonly tryForms: (options: TrialOptions) => Promise<FormTrial[]>
 }
 
-const TRIALS: Trials = { chooseDevice: chooseExecutionProvider, tryForms: tryFormsApart }
+const TRIALS: Trials = {
+  chooseDevice: chooseExecutionProvider,
+  chooseNumber: chooseDeviceNumber,
+  tryForms: tryFormsApart,
+}
 
 /**
  * The device and the arithmetic that a configuration asks for, as far as this machine has them, found by trying.
@@ -58,13 +66,16 @@ export async function chooseArithmetic(
   onNotice: (line: string) => void,
   trials: Partial<Trials> = {},
 ): Promise<Arithmetic> {
-  const { chooseDevice, tryForms } = { ...TRIALS, ...trials }
+  const { chooseDevice, chooseNumber, tryForms } = { ...TRIALS, ...trials }
   const threads = config.threads ?? availableParallelism()
   const executionProvider = await chooseDevice(config.device, onNotice)
+  const deviceNumber = await chooseNumber(executionProvider, config.runners.number)
   const form = await chooseForm(config, { threads, executionProvider, tryForms }, onNotice)
+  const device = deviceNumber === 0 ? executionProvider : `${executionProvider}:${deviceNumber}`
+  const engine = { threads, executionProvider, ...(deviceNumber > 0 && { deviceNumber }), ...(form && { fast: form }) }
   return {
-    name: { device: executionProvider, precision: NAMES[nameOf(form)] },
-    engine: { threads, executionProvider, ...(form && { fast: form }) },
+    name: { device, precision: NAMES[nameOf(form)] },
+    engine,
   }
 }
 

@@ -7,8 +7,8 @@ it('gives each runner of a machine its port and its share of the cores', () => {
   const config = readConfig({ runners: { count: 2, port: 3100 } }, {})
   const share = Math.max(1, Math.floor(availableParallelism() / 2))
   expect([0, 1].map((index) => runnerConfig(config, index))).toMatchObject([
-    { threads: share, runners: { port: 3100 } },
-    { threads: share, runners: { port: 3101 } },
+    { threads: share, runners: { number: 0, port: 3100 } },
+    { threads: share, runners: { number: 1, port: 3101 } },
   ])
   const chosen = readConfig({ runners: { count: 2 } }, { DARKROOM_THREADS: '7' })
   expect(runnerConfig(chosen, 1)).toMatchObject({ threads: 7, runners: { port: 0 } })

@@ -95,13 +95,13 @@ async function withdraw(runnerId: string, queue: RequestQueue, log: ProcessLog):
   }
 }
 
-/** What one of the machine's runners is told: its own port, and its share of the cores. */
+/** What one of the machine's runners is told: its own number and port, and its share of the cores. */
 export function runnerConfig(config: Config, index: number): Config {
   const { runners, threads } = config
   return {
     ...config,
     threads: threads ?? Math.max(1, Math.floor(availableParallelism() / runners.count)),
-    runners: { ...runners, port: runners.port === 0 ? 0 : runners.port + index },
+    runners: { ...runners, number: index, port: runners.port === 0 ? 0 : runners.port + index },
   }
 }
 
