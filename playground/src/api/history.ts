@@ -1,6 +1,7 @@
 import { useInfiniteQuery } from '@tanstack/react-query'
 import type { Input } from '../schema/starting-input.ts'
 import { callServer } from './connection.ts'
+import { type MergedPage, nextMergedPage, type PagedSource } from './merged-pages.ts'
 
 export interface PastRequest {
   readonly request_id: string
@@ -20,7 +21,8 @@ interface RequestsPage {
 }
 
 export interface HistoryFilter {
-  readonly endpointId: string
+  /** Whose requests are listed, as one list; the platform API lists those of one endpoint. */
+  readonly endpointIds: readonly string[]
   /** Empty: every outcome. */
   readonly status: '' | 'success' | 'error' | 'user_error'
 }
@@ -28,26 +30,37 @@ export interface HistoryFilter {
 const PER_PAGE = 24
 const UNDER_WAY_MILLISECONDS = 1500
 
-function isUnderWay({ items }: RequestsPage): boolean {
+function isUnderWay({ items }: MergedPage<PastRequest>): boolean {
   return items.some(({ ended_at }) => ended_at === null)
 }
 
 /** Requests that the server has kept, newest first, a page at a time. */
-export function useHistory({ endpointId, status }: HistoryFilter) {
+export function useHistory({ endpointIds, status }: HistoryFilter) {
+  const start: readonly PagedSource<PastRequest>[] = endpointIds.map((id) => ({ id, cursor: '', held: [] }))
   return useInfiniteQuery({
-    queryKey: ['history', endpointId, status],
-    enabled: endpointId !== '',
-    initialPageParam: '',
-    queryFn: async ({ pageParam }): Promise<RequestsPage> => {
-      const query = new URLSearchParams({ endpoint_id: endpointId, limit: String(PER_PAGE), expand: 'payloads' })
-      if (status !== '') query.set('status', status)
-      if (pageParam !== '') query.set('cursor', pageParam)
-      return (await callServer(`/v1/models/requests/by-endpoint?${query}`)).json()
-    },
-    getNextPageParam: ({ has_more, next_cursor }) => (has_more ? (next_cursor ?? undefined) : undefined),
+    queryKey: ['history', endpointIds, status],
+    enabled: endpointIds.length > 0,
+    initialPageParam: start,
+    queryFn: ({ pageParam }) => nextMergedPage(pageParam, PER_PAGE, pageReader(status), isNewer),
+    getNextPageParam: ({ next }) => next,
     // What is under way ends while one looks.
     refetchInterval: ({ state }) => (state.data?.pages.some(isUnderWay) ? UNDER_WAY_MILLISECONDS : false),
   })
+}
+
+function pageReader(status: HistoryFilter['status']) {
+  return async (endpointId: string, from: string) => {
+    const query = new URLSearchParams({ endpoint_id: endpointId, limit: String(PER_PAGE), expand: 'payloads' })
+    if (status !== '') query.set('status', status)
+    if (from !== '') query.set('cursor', from)
+    const response = await callServer(`/v1/models/requests/by-endpoint?${query}`)
+    const { items, has_more, next_cursor } = (await response.json()) as RequestsPage
+    return { items, cursor: has_more ? (next_cursor ?? undefined) : undefined }
+  }
+}
+
+function isNewer(a: PastRequest, b: PastRequest): boolean {
+  return a.sent_at > b.sent_at
 }
 
 /** Erases what a finished request was given and answered. */

@@ -8,7 +8,10 @@ export function HistoryPictures({ onChoose }: { readonly onChoose: (url: string)
   const { data: endpoints = [] } = useCatalogue()
   const [chosen, setChosen] = useState<string>()
   const endpointId = chosen ?? endpoints[0]?.id ?? ''
-  const { data, isPending, error } = useHistory({ endpointId, status: 'success' })
+  const { data, isPending, error } = useHistory({
+    endpointIds: endpointId === '' ? [] : [endpointId],
+    status: 'success',
+  })
   const pictures = (data?.pages ?? []).flatMap(({ items }) =>
     items.flatMap(({ json_output }) => picturesOf(json_output)),
   )

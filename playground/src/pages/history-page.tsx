@@ -24,8 +24,9 @@ export default function HistoryPage() {
   const [search, setSearch] = useSearchParams()
   const [status, setStatus] = useState<HistoryFilter['status']>('')
   const [words, setWords] = useState('')
-  const endpointId = search.get('endpoint') ?? endpoints[0]?.id ?? ''
-  const history = useHistory({ endpointId, status })
+  const chosen = search.get('endpoint')
+  const endpointIds = chosen === null ? endpoints.map(({ id }) => id) : [chosen]
+  const history = useHistory({ endpointIds, status })
   const items = (history.data?.pages ?? []).flatMap((page) => page.items).filter((item) => matches(item, words))
   return (
     <>
@@ -33,7 +34,11 @@ export default function HistoryPage() {
       <search className="row wrap filters">
         <label className="inline-label">
           Endpoint{' '}
-          <select value={endpointId} onChange={(event) => setSearch({ endpoint: event.target.value })}>
+          <select
+            value={chosen ?? ''}
+            onChange={({ target }) => setSearch(target.value === '' ? {} : { endpoint: target.value })}
+          >
+            <option value="">Every endpoint</option>
             {endpoints.map(({ id }) => (
               <option key={id}>{id}</option>
             ))}
@@ -59,11 +64,11 @@ export default function HistoryPage() {
         </p>
       )}
       {!history.isPending && items.length === 0 ? (
-        <NothingHere endpointId={endpointId} isFiltered={status !== '' || words !== ''} />
+        <NothingHere endpointId={chosen ?? endpoints[0]?.id ?? ''} isFiltered={status !== '' || words !== ''} />
       ) : null}
       <ul className="history">
         {items.map((item) => (
-          <PastRequestItem key={item.request_id} item={item} />
+          <PastRequestItem key={item.request_id} item={item} namesEndpoint={chosen === null} />
         ))}
       </ul>
       {history.hasNextPage ? (
@@ -90,7 +95,7 @@ function NothingHere({ endpointId, isFiltered }: { readonly endpointId: string; 
   )
 }
 
-function PastRequestItem({ item }: { readonly item: PastRequest }) {
+function PastRequestItem({ item, namesEndpoint }: { readonly item: PastRequest; readonly namesEndpoint: boolean }) {
   const { request_id: id, json_input: input, json_output: output } = item
   const [picture] = picturesOf(output)
   const prompt = typeof input?.prompt === 'string' ? input.prompt : ''
@@ -112,6 +117,7 @@ function PastRequestItem({ item }: { readonly item: PastRequest }) {
           <span className={`pill ${outcome.tone}`}>{outcome.text}</span> {new Date(item.sent_at).toLocaleString()}
           {item.duration === null ? '' : ` · ${item.duration.toFixed(2)} s`}
         </p>
+        {namesEndpoint ? <p className="description">{item.endpoint_id}</p> : null}
         {input === undefined ? (
           <p className="hint">What it was given is no longer kept.</p>
         ) : (
@@ -151,9 +157,7 @@ function PastActions({ item, input }: { readonly item: PastRequest; readonly inp
         <button
           type="button"
           className="button small"
-          onClick={() =>
-            void erasePayload(id).then(() => queries.invalidateQueries({ queryKey: ['history', endpointId] }))
-          }
+          onClick={() => void erasePayload(id).then(() => queries.invalidateQueries({ queryKey: ['history'] }))}
         >
           <Trash2 aria-hidden size={16} /> Forget
         </button>
