@@ -8,6 +8,7 @@ import { picturesOf } from '../api/pictures.ts'
 import { storeInput } from '../inputs/input-store.ts'
 import { usePageTitle } from '../parts/page-title.ts'
 import { DRAW_AT_ONCE } from '../run/draw-at-once.ts'
+import { fieldErrorsOf } from '../schema/field-errors.ts'
 import type { Input } from '../schema/starting-input.ts'
 
 const OUTCOMES: readonly (readonly [HistoryFilter['status'], string])[] = [
@@ -96,10 +97,11 @@ function NothingHere({ endpointId, isFiltered }: { readonly endpointId: string; 
 }
 
 function PastRequestItem({ item, namesEndpoint }: { readonly item: PastRequest; readonly namesEndpoint: boolean }) {
-  const { request_id: id, json_input: input, json_output: output } = item
+  const { request_id: id, json_input: input, json_output: output, status_code } = item
   const [picture] = picturesOf(output)
   const prompt = typeof input?.prompt === 'string' ? input.prompt : ''
   const outcome = outcomeOf(item)
+  const refusal = status_code === null || status_code < 400 ? undefined : firstReason(output)
   return (
     <li className="panel past" data-request={id}>
       {picture === undefined ? (
@@ -118,6 +120,7 @@ function PastRequestItem({ item, namesEndpoint }: { readonly item: PastRequest; 
           {item.duration === null ? '' : ` · ${item.duration.toFixed(2)} s`}
         </p>
         {namesEndpoint ? <p className="description">{item.endpoint_id}</p> : null}
+        {refusal === undefined ? null : <p className="error">{refusal}</p>}
         {input === undefined ? (
           <p className="hint">What it was given is no longer kept.</p>
         ) : (
@@ -164,6 +167,14 @@ function PastActions({ item, input }: { readonly item: PastRequest; readonly inp
       )}
     </div>
   )
+}
+
+/** Why a request was not drawn, in the words of its answer. */
+function firstReason(body: unknown): string | undefined {
+  const [first] = fieldErrorsOf(body)
+  if (first !== undefined) return first[0] === '' ? first[1][0] : `${first[0]}: ${first[1][0]}`
+  const detail = typeof body === 'object' && body !== null && 'detail' in body ? body.detail : undefined
+  return typeof detail === 'string' ? detail : undefined
 }
 
 interface Outcome {

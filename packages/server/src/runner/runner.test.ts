@@ -264,12 +264,14 @@ describe('startRunner', () => {
 
   it('hands back what a drain leaves no time for, and never completes it later', async () => {
     const queue = await openQueue()
-    const { runner } = await start(queue)
-    await queue.enqueue(submission('r', 'fake/deaf', { ms: 80 }))
-    await new Promise((resolve) => setTimeout(resolve, 10))
+    const gate = createGate()
+    const { runner } = await start(queue, { endpoints: [gate.endpoint] })
+    await queue.enqueue(submission('r', 'fake/gate', {}))
+    await gate.entered
     await runner.drain(0.01)
     expect(await queue.get('r')).toMatchObject({ state: 'queued', attempt: 1 })
-    const next = await start(queue)
+    gate.open()
+    const next = await start(queue, { endpoints: [gate.endpoint] })
     expect((await queue.outcome('r')).headers['x-fal-served-from']).toBe(next.runner.runnerId)
   })
 

@@ -1,14 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { createDarkroomClient } from '@darkroom/client'
-import type { Browser, Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { readConfig } from '../../src/config/config.ts'
-import { type RunningServer, startServer } from '../../src/processes/server-process.ts'
-import { SILENT_LOG } from '../fakes/silent-log.ts'
-import { CHROMIUM, launchBrowser } from './chromium.ts'
-import { openPage } from './open-page.ts'
+import type { Page } from 'playwright-core'
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { CHROMIUM } from './chromium.ts'
+import { useRealPlayground } from './real-playground.ts'
 
 const LCM: string = 'fal-ai/fast-lcm-diffusion'
 const DRAWN = { timeout: 60_000 }
@@ -17,44 +10,23 @@ const LIGHTHOUSE = { prompt: 'a lighthouse at dusk', seed: 11, ...SMALL, guidanc
 
 /** What outlives the server: its requests, and those that pictures carry. */
 describe.skipIf(CHROMIUM === undefined)('the playground of a server that was restarted', { timeout: 120_000 }, () => {
-  let folder: string
-  let browser: Browser
-  let server: RunningServer
+  const playground = useRealPlayground()
   let page: Page
-  let problems: string[]
 
-  const start = () => {
-    const environment = { DARKROOM_MODELS: join(folder, 'none'), HF_HUB_CACHE: join(folder, 'none') }
-    const config = readConfig({ port: 0, dataFolder: folder, logLevel: 'silent' }, environment)
-    return startServer(config, SILENT_LOG)
-  }
   /** Draws through the queue, and says where the picture is. */
   const draw = async (input: object): Promise<string | undefined> => {
-    const fal = createDarkroomClient({ url: server.url, suppressLocalCredentialsWarning: true })
-    const { data } = await fal.subscribe(LCM, { input, pollInterval: 100 })
+    const { data } = await playground.server.fal.subscribe(LCM, { input, pollInterval: 100 })
     return (data as { readonly images?: readonly { readonly url: string }[] }).images?.[0]?.url
   }
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'darkroom-kept-'))
-    ;[server, browser] = await Promise.all([start(), launchBrowser()])
     await draw(LIGHTHOUSE)
     await draw({ prompt: 'a fox in the snow', seed: 12, ...SMALL })
     await expect(draw({ prompt: 'too many steps', num_inference_steps: 99 })).rejects.toThrow()
-    await server.stop()
-    server = await start()
+    await playground.server.restart()
   }, 120_000)
-  afterAll(async () => {
-    await browser?.close()
-    await server?.stop()
-    await rm(folder, { recursive: true, force: true })
-  })
-  beforeEach(async () => {
-    ;({ page, problems } = await openPage(browser, server.url))
-  })
-  afterEach(async () => {
-    await page.close()
-    expect(problems).toEqual([])
+  beforeEach(() => {
+    page = playground.page
   })
 
   const past = () => page.locator('.past')
@@ -63,7 +35,7 @@ describe.skipIf(CHROMIUM === undefined)('the playground of a server that was res
     await page.goto('/history')
     await expect.poll(() => past().count(), DRAWN).toBe(3)
     await page.getByLabel('Outcome').selectOption('Refused')
-    await past().filter({ hasText: 'Refused (422)' }).waitFor()
+    await past().filter({ hasText: 'Refused (422)' }).getByText('num_inference_steps: ensure this value').waitFor()
     await expect.poll(() => past().count(), DRAWN).toBe(1)
     await page.getByLabel('Outcome').selectOption('Succeeded')
     await expect.poll(() => past().count(), DRAWN).toBe(2)

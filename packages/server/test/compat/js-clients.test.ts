@@ -85,7 +85,8 @@ describe.each(VERSIONS)('@fal-ai/client %s', (_version, createFalClient) => {
     })
     expect(states[0]).toMatch(UUID)
     expect(states.at(-1)).toBe('COMPLETED')
-    expect(steps.length).toBeGreaterThan(0)
+    // Thirty steps take many polls: at some of them a part of the lines is there.
+    expect(Math.max(...steps.map(({ length }) => length))).toBeGreaterThan(0)
     for (const seen of steps) expect(seen).toEqual(seen.map((_, index) => `Step ${index + 1}/30`))
     expect(await downloaded((data as { images: { url: string }[] }).images[0]?.url)).toEqual(JPEG_START)
   })

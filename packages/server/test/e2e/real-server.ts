@@ -12,6 +12,8 @@ export interface RealServer {
   readonly fal: FalClient
   /** What a test makes lies here, and the server's data in `data/`. */
   readonly folder: string
+  /** Stops it and starts it anew with the same data, at another URL. */
+  restart(): Promise<void>
   /** Stops it and removes the folder. */
   stop(): Promise<void>
 }
@@ -30,11 +32,19 @@ export async function startRealServer(
     { port: 0, dataFolder: join(folder, 'data'), logLevel: 'silent' },
     { ...settings, ...(await environment(folder)) },
   )
-  const server = await startServer(config, SILENT_LOG)
+  let server = await startServer(config, SILENT_LOG)
   return {
-    url: server.url,
-    fal: createFalClient({ proxyUrl: { url: `${server.url}/api/fal/proxy`, when: 'always' } }),
+    get url() {
+      return server.url
+    },
+    get fal() {
+      return createFalClient({ proxyUrl: { url: `${server.url}/api/fal/proxy`, when: 'always' } })
+    },
     folder,
+    async restart() {
+      await server.stop()
+      server = await startServer(config, SILENT_LOG)
+    },
     async stop() {
       await server.stop()
       await rm(folder, { recursive: true, force: true })
