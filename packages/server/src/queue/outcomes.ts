@@ -1,7 +1,7 @@
 import { REQUEST_ERROR_STATUS, type RequestErrorType } from '../errors/errors.ts'
 import type { Outcome } from './request-queue.ts'
 
-/** The outcome of a request that the queue, not the model, ended: fal's body and headers of a request error. */
+/** The outcome of a request that the queue, not the model, ended: fal's body and headers of a request error; `message` is what its JS client shows. */
 function failureOutcome(
   type: RequestErrorType,
   detail: string,
@@ -9,7 +9,7 @@ function failureOutcome(
 ): Outcome {
   return {
     status: REQUEST_ERROR_STATUS[type],
-    body: JSON.stringify({ detail, error_type: type }),
+    body: JSON.stringify({ detail, error_type: type, message: detail }),
     headers: { 'x-fal-error-type': type, ...headers },
     error: { message: detail, type },
   }

@@ -117,7 +117,11 @@ export function describeLeases(fixture: QueueFixture): void {
       status: 504,
       headers: { 'x-fal-error-type': 'request_timeout', 'x-fal-request-timeout-type': 'user' },
     })
-    expect(JSON.parse(late?.body ?? '')).toEqual({ detail: late?.error?.message, error_type: 'request_timeout' })
+    expect(JSON.parse(late?.body ?? '')).toEqual({
+      detail: late?.error?.message,
+      error_type: 'request_timeout',
+      message: late?.error?.message,
+    })
     expect(await webhooks()).toEqual(['waiting'])
   })
 

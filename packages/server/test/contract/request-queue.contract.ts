@@ -127,7 +127,9 @@ export function describeRequests(fixture: QueueFixture): void {
     expect(await queue.position('b')).toBe(0)
     const record = await queue.get('a')
     expect(record).toMatchObject({ state: 'completed', outcome: { status: 499, error: { type: 'client_cancelled' } } })
-    expect(record?.outcome?.body).toBe('{"detail":"Request was cancelled","error_type":"client_cancelled"}')
+    expect(record?.outcome?.body).toBe(
+      '{"detail":"Request was cancelled","error_type":"client_cancelled","message":"Request was cancelled"}',
+    )
     expect((await claimed(queue)).requestId).toBe('b')
   })
 
