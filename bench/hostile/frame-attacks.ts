@@ -39,7 +39,7 @@ export const hugeFrames: Attack = async (target, { hugeFields: times, hugeBytes 
     [realtime, JSON.stringify({ prompt: 'a', ...small, comment: text, ...keys })],
     ['/ws/fal-ai/fast-lcm-diffusion', JSON.stringify({ prompt: text })],
   ]
-  await many(times, 8, async (i) => {
+  await many(times, 8, signal, async (i) => {
     const [path, message] = messages[i % messages.length] ?? [realtime, '{}']
     await send(target, path, message, outcomes, signal)
   })

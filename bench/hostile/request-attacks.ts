@@ -2,7 +2,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { deflateSync } from 'node:zlib'
-import { type Attack, count, many, type Outcomes, type Target } from './target.ts'
+import { type Attack, count, endsAfter, many, type Outcomes, type Target } from './target.ts'
 
 const DRAW = '/run/fal-ai/fast-lcm-diffusion'
 const REDRAW = '/run/fal-ai/fast-lcm-diffusion/image-to-image'
@@ -65,7 +65,7 @@ export const hugeFields: Attack = async (target, { hugeFields: times, hugeBytes 
     { prompt: 'a', negative_prompt: text, ...SMALLEST },
     { prompt: 'a', comment: text, ...SMALLEST },
   ].map((body) => JSON.stringify(body))
-  await many(times, 4, (i) => send(target, DRAW, bodies[i % bodies.length], outcomes, signal))
+  await many(times, 4, signal, (i) => send(target, DRAW, bodies[i % bodies.length], outcomes, signal))
   return outcomes
 }
 
@@ -90,7 +90,7 @@ export const hugeLists: Attack = async (target, { hugeFields: times, hugeBytes }
       JSON.stringify({ ...lora, embeddings: [{ path: 'a/b', tokens: new Array(40_000).fill('t') }] }),
     ],
   ]
-  await many(times, 4, async (i) => {
+  await many(times, 4, signal, async (i) => {
     const [path, body] = bodies[i % bodies.length] ?? [DRAW, '{}']
     await send(target, path, body, outcomes, signal)
   })
@@ -136,7 +136,7 @@ function crc32(bytes: Uint8Array): number {
 export const hugePictures: Attack = async (target, { hugeFields: times, pictureSide }, signal) => {
   const outcomes: Outcomes = {}
   const body = JSON.stringify({ prompt: 'a', image_url: plainPng(pictureSide), ...SMALLEST, strength: 1 })
-  await many(Math.ceil(times / 4), 2, () => send(target, REDRAW, body, outcomes, signal))
+  await many(Math.ceil(times / 4), 2, signal, () => send(target, REDRAW, body, outcomes, signal))
   return outcomes
 }
 
@@ -152,9 +152,9 @@ export const slowUrls: Attack = async (target, { slowUrls: times, seconds }, sig
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.2', resolve))
   const image = `http://127.0.0.2:${(server.address() as AddressInfo).port}/a.png`
   const body = JSON.stringify({ prompt: 'a', image_url: image, ...SMALLEST, strength: 1 })
-  const stay = AbortSignal.any([signal, AbortSignal.timeout(seconds * 1000)])
-  await many(times, times, async (i) => {
-    const leave = i % 2 === 0 ? stay : AbortSignal.any([stay, AbortSignal.timeout(1000)])
+  const stay = endsAfter(seconds, signal)
+  await many(times, times, signal, async (i) => {
+    const leave = i % 2 === 0 ? stay : endsAfter(1, stay)
     await send(target, i % 4 === 3 ? REDRAW.replace('/run', '/queue') : REDRAW, body, outcomes, leave)
   })
   await sleep(Math.max(0, seconds * 1000 - 1000), undefined, { signal }).catch(() => {})
@@ -167,8 +167,8 @@ export const slowUrls: Attack = async (target, { slowUrls: times, seconds }, sig
 export const hugeListings: Attack = async (target, { stored, storedBytes }, signal) => {
   const outcomes: Outcomes = {}
   const body = JSON.stringify({ prompt: 'a', comment: 'x'.repeat(storedBytes), ...SMALLEST })
-  await many(stored, 4, () => send(target, DRAW, body, outcomes, signal))
+  await many(stored, 4, signal, () => send(target, DRAW, body, outcomes, signal))
   const path = '/v1/models/requests/by-endpoint?endpoint_id=fal-ai/fast-lcm-diffusion&limit=100&expand=payloads'
-  await many(24, 12, () => send(target, path, undefined, outcomes, signal))
+  await many(24, 12, signal, () => send(target, path, undefined, outcomes, signal))
   return outcomes
 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Attack, count, type Outcomes, type Scale, type Target } from './target.ts'
+import { type Attack, count, endsAfter, type Outcomes, type Scale, type Target } from './target.ts'
 
 /** Opens sockets that do as they are told until the time is over, and counts how each of them ended. */
 async function hold(
@@ -12,7 +12,7 @@ async function hold(
   play: (socket: Socket) => (() => void) | undefined,
 ): Promise<Outcomes> {
   const outcomes: Outcomes = {}
-  const over = AbortSignal.any([signal, AbortSignal.timeout(seconds * 1000)])
+  const over = endsAfter(seconds, signal)
   const open = Array.from({ length: sockets }, () => connect(port, '127.0.0.1'))
   const timers: NodeJS.Timeout[] = []
   for (const socket of open) {

@@ -9,6 +9,8 @@ export interface Target {
 
 /** How much of everything, so that a test can run the same on a small scale. */
 export interface Scale {
+  /** Seconds after which an attack leaves, answered or not. */
+  readonly mostSeconds: number
   /** Seconds that an attack lasts which would go on by itself. */
   readonly seconds: number
   /** Connections of the slow ones. */
@@ -27,6 +29,7 @@ export interface Scale {
 }
 
 export const FULL: Scale = {
+  mostSeconds: 120,
   seconds: 15,
   slowSockets: 200,
   idleSockets: 2_000,
@@ -41,6 +44,7 @@ export const FULL: Scale = {
 }
 
 export const SMALL: Scale = {
+  mostSeconds: 60,
   seconds: 2,
   slowSockets: 20,
   idleSockets: 100,
@@ -64,11 +68,29 @@ export function count(outcomes: Outcomes, what: string): void {
 /** An attack: plays until it is through or the signal is aborted, and tells what it was answered. */
 export type Attack = (target: Target, scale: Scale, signal: AbortSignal) => Promise<Outcomes>
 
-/** Runs the same thing many times, some at once. */
-export async function many(times: number, atOnce: number, work: (index: number) => Promise<void>): Promise<void> {
+/** Runs the same thing many times, some at once; nothing more begins when the signal is aborted. */
+export async function many(
+  times: number,
+  atOnce: number,
+  signal: AbortSignal,
+  work: (index: number) => Promise<void>,
+): Promise<void> {
   let next = 0
   const worker = async () => {
-    while (next < times) await work(next++)
+    while (next < times && !signal.aborted) await work(next++)
   }
   await Promise.all(Array.from({ length: Math.min(times, atOnce) }, worker))
+}
+
+/**
+ * A signal that is aborted with another, or after so many seconds. Not `AbortSignal.any` of `AbortSignal.timeout`: nobody else holds that one, and Node 20
+ * collects it, so that it never comes.
+ */
+export function endsAfter(seconds: number, signal: AbortSignal): AbortSignal {
+  const controller = new AbortController()
+  const end = () => controller.abort()
+  setTimeout(end, seconds * 1000).unref()
+  signal.addEventListener('abort', end, { once: true })
+  if (signal.aborted) end()
+  return controller.signal
 }

@@ -2,7 +2,7 @@
 import { constants, setPriority } from 'node:os'
 import { receiveSetup, stopOnTerm } from '../../crash/processes/setup.ts'
 import { ATTACKS } from '../attacks.ts'
-import type { Scale, Target } from '../target.ts'
+import { endsAfter, type Scale, type Target } from '../target.ts'
 
 export interface AttackerSetup {
   readonly target: Target
@@ -18,6 +18,6 @@ process.on('message', async (message) => {
   if (typeof message !== 'object' || message === null || !('attack' in message)) return
   const attack = ATTACKS[String(message.attack)]
   if (attack === undefined) throw new Error(`there is no attack ${message.attack}`)
-  process.send?.({ outcomes: await attack(target, scale, stop.signal) })
+  process.send?.({ outcomes: await attack(target, scale, endsAfter(scale.mostSeconds, stop.signal)) })
 })
 process.send?.({ ready: true })

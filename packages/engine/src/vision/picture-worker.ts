@@ -7,9 +7,20 @@ import type { PictureReply, PictureRequest, PictureTask } from './picture-thread
 const port = parentPort
 if (!port) throw new Error('picture-worker.ts is the entry of a worker thread')
 
-port.on('message', ({ id, task }: PictureRequest) => {
+/** Of the picture that is coming, or has come. */
+let bytes = new Uint8Array()
+
+port.on('message', (request: PictureRequest) => {
+  if ('piece' in request) {
+    if (request.at === 0) bytes = new Uint8Array(request.total)
+    bytes.set(request.piece, request.at)
+    return
+  }
+  const { id, task } = request
+  const image = { ...task.image, data: bytes }
+  bytes = new Uint8Array()
   try {
-    const { width, height, data } = perform(task)
+    const { width, height, data } = perform({ ...task, image })
     // The picture alone crosses over, not what it may be a part of.
     const own = data.byteLength === data.buffer.byteLength ? data : data.slice()
     port.postMessage({ id, picture: { width, height, data: own } } satisfies PictureReply, [own.buffer as ArrayBuffer])

@@ -1,0 +1,34 @@
+import { randomBytes } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import { MaskedFrames } from './early-unmasking.ts'
+
+/** One binary frame of a client, RFC 6455, 5.2. */
+function frameOf(payload: Uint8Array, mask: Uint8Array | undefined): Buffer {
+  const { length } = payload
+  const extended = Buffer.alloc(length < 126 ? 0 : length < 65_536 ? 2 : 8)
+  if (extended.length === 2) extended.writeUInt16BE(length)
+  if (extended.length === 8) extended.writeBigUInt64BE(BigInt(length))
+  const short = extended.length === 0 ? length : extended.length === 2 ? 126 : 127
+  const masked = payload.map((byte, i) => byte ^ (mask?.[i % 4] ?? 0))
+  return Buffer.concat([Buffer.from([0x82, short | (mask ? 0x80 : 0)]), extended, mask ?? Buffer.alloc(0), masked])
+}
+
+const NO_MASK = new Uint8Array(4)
+const LENGTHS = [0, 1, 125, 10, 126, 4099, 65_536, 3, 70_001]
+
+describe('MaskedFrames', () => {
+  it.each([1, 2, 3, 5, 64, 997, 1_000_000])('leaves the frames with a mask of zeros, in chunks of %i', (size) => {
+    const payloads = LENGTHS.map((length) => randomBytes(length))
+    // One of them is not masked, which the protocol forbids and the receiver refuses.
+    const masks = LENGTHS.map((length) => (length === 4099 ? undefined : randomBytes(4)))
+    const sent = payloads.map((payload, i) => frameOf(payload, masks[i]))
+    const wanted = payloads.map((payload, i) => frameOf(payload, masks[i] && NO_MASK))
+    for (const offset of [0, 1, 2, 3]) {
+      // Chunks lie anywhere in their memory.
+      const bytes = Buffer.concat([Buffer.alloc(offset), ...sent]).subarray(offset)
+      const frames = new MaskedFrames()
+      for (let at = 0; at < bytes.length; at += size) frames.unmask(bytes.subarray(at, at + size))
+      expect(bytes.equals(Buffer.concat(wanted))).toBe(true)
+    }
+  })
+})
