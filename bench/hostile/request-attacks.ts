@@ -49,7 +49,7 @@ export const hugeHeaders: Attack = async (target, { hugeFields: times }, signal)
     [`/run/a${'/'.repeat(15_000)}b`, { method: 'POST', body: '{}' }],
     ['/rest/storage/upload/initiate', { method: 'POST', body: JSON.stringify(initiation) }],
   ]
-  await many(times, 4, async (i) => {
+  await many(times, 4, signal, async (i) => {
     const [path, request] = requests[i % requests.length] ?? [DRAW, {}]
     await ask(target, path, request, outcomes, signal)
   })

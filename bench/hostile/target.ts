@@ -44,7 +44,7 @@ export const FULL: Scale = {
 }
 
 export const SMALL: Scale = {
-  mostSeconds: 60,
+  mostSeconds: 120,
   seconds: 2,
   slowSockets: 20,
   idleSockets: 100,

@@ -221,7 +221,7 @@ describe('the direct channel', () => {
   it('leaves work alone that started in time', async () => {
     const queue = await openQueue()
     await startFakeRunner(queue)
-    const events = await send(channelOver(queue), conversation('fake/deaf', { startTimeoutSeconds: 0.1 }), { ms: 200 })
+    const events = await send(channelOver(queue), conversation('fake/deaf', { startTimeoutSeconds: 2 }), { ms: 2100 })
     expect(events.at(-1)).toMatchObject({ type: 'result', status: 200 })
   })
 

@@ -68,7 +68,10 @@ export class MaskedFrames {
   /** Word by word where the bytes lie so, which is eight times as fast. */
   #unmaskRange(bytes: Uint8Array): void {
     const before = (MASK_BYTES - (bytes.byteOffset % MASK_BYTES)) % MASK_BYTES
-    if (bytes.length < before + MASK_BYTES) return this.#unmaskBytes(bytes)
+    if (bytes.length < before + MASK_BYTES) {
+      this.#unmaskBytes(bytes)
+      return
+    }
     this.#unmaskBytes(bytes.subarray(0, before))
     const words = new Uint32Array(bytes.buffer, bytes.byteOffset + before, (bytes.length - before) >>> 2)
     const mask = new Uint32Array(this.#mask.buffer)[0] ?? 0

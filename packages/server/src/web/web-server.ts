@@ -37,6 +37,8 @@ const HTTP_OPTIONS = {
 }
 /** Seconds that a slow sender or reader is watched before it is cut. */
 const PACE_WINDOW_SECONDS = 30
+/** Connections that may wait to be taken, as many as Linux allows: of Node's 511 one client's two thousand leave none for others. */
+const BACKLOG = 4096
 const RENEWAL_CHECK_MILLISECONDS = 24 * 3600 * 1000
 
 export async function createWebServer(
@@ -85,7 +87,7 @@ function certificatesOf(config: WebServerConfig): Promise<LocalCertificates> {
 function listen(server: Server, { host, port, tls }: WebServerConfig): Promise<string> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(listenFailure(error, host, port)))
-    server.listen(port, host, () => {
+    server.listen({ port, host, backlog: BACKLOG }, () => {
       const { port: bound } = server.address() as AddressInfo
       resolve(new URL(`${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${bound}`).origin)
     })
