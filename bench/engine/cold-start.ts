@@ -2,13 +2,13 @@
  * How long somebody waits who starts a server and draws with a checkpoint that is on the disk: until the server answers, until the first picture has
  * come, and what the next one takes. Cold: nothing was prepared before (an empty data folder). Warm: the same folder again.
  *
- *   npx tsx bench/engine/cold-start.ts --checkpoint FOLDER [--work FOLDER] [--size 512] [--steps 4] [--rounds 1] [--precision exact]
+ *   npx tsx bench/engine/cold-start.ts --checkpoint FOLDER [--work FOLDER] [--size 512] [--steps 4] [--rounds 1] [--precision exact] [--libraries FOLDER]
  */
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises'
 import { type IncomingMessage, request } from 'node:http'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import { readConfig } from '../../packages/server/src/config/config.ts'
@@ -26,6 +26,8 @@ const { values } = parseArgs({
     steps: { type: 'string', default: '4' },
     rounds: { type: 'string', default: '1' },
     precision: { type: 'string', default: 'exact' },
+    /** OpenVINO's, for `fast`: `~/.darkroom/libraries/openvino-…` of a machine where `darkroom accelerate` was run. */
+    libraries: { type: 'string' },
   },
 })
 
@@ -49,6 +51,7 @@ async function main(): Promise<void> {
     try {
       await mkdir(join(folder, 'models', OWNER), { recursive: true })
       await symlink(resolve(values.checkpoint), join(folder, 'models', OWNER, NAME))
+      if (values.libraries !== undefined) await linkLibraries(folder, values.libraries)
       cold.push(await measure(folder))
       warm.push(await measure(folder))
     } finally {
@@ -61,6 +64,12 @@ async function main(): Promise<void> {
     const of = (key: keyof Start) => median(starts.map((start) => start[key])).toFixed(1)
     console.log(`| ${name} | ${of('ready')} | ${of('first')} | ${of('next')} | ${of('processorTime')} |`)
   }
+}
+
+async function linkLibraries(folder: string, libraries: string): Promise<void> {
+  const target = join(folder, 'data', 'libraries')
+  await mkdir(target, { recursive: true })
+  await symlink(resolve(libraries), join(target, basename(libraries)))
 }
 
 /** One server from its start to its second picture. All are counted from the moment before: the start, the server's readiness, the first picture. */
