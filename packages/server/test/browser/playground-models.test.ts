@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, it } from 'vitest'
 import { FakeHub } from '../fakes/fake-hub.ts'
 import { SAMPLE_WEIGHTS } from '../fakes/sample-weights.ts'
 import { CHROMIUM } from './chromium.ts'
@@ -51,7 +51,7 @@ describe.skipIf(CHROMIUM === undefined)('the page of models', { timeout: 60_000 
     const { page } = playground
     await page.goto('/checkpoints')
     const row = page.getByRole('row', { name: /stabilityai\/stable-diffusion-xl-base-1\.0/ })
-    expect(await row.textContent()).toContain('not here')
+    await row.filter({ hasText: 'not here' }).waitFor()
     await row.getByRole('button', { name: /^Fetch/ }).click()
     // The hub has no such repository.
     await page.locator('.pull-form [role=status].error', { hasText: 'stable-diffusion-xl-base-1.0' }).waitFor()

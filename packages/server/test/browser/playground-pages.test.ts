@@ -71,7 +71,7 @@ describe.skipIf(CHROMIUM === undefined)('the pages', { timeout: 120_000 }, () =>
     await page.getByText('Some fields are not valid.').waitFor(DRAWN)
     await accessible()
     await page.getByRole('button', { name: 'num_inference_steps' }).click()
-    expect(await page.evaluate('document.activeElement.id')).toBe('field-num_inference_steps')
+    await expect.poll(() => page.evaluate('document.activeElement.id'), DRAWN).toBe('field-num_inference_steps')
     await page.getByRole('spinbutton', { name: 'Num Inference Steps' }).fill('1')
     for (let count = 1; count <= 2; count += 1) {
       await page.getByRole('button', { name: 'Draw', exact: true }).click()
