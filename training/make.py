@@ -104,6 +104,21 @@ def unet(o: Options) -> None:
     write_base(trained, o.out / "pinhole-512")
 
 
+def portraits(o: Options) -> None:
+    from pinhole_training.base_folder import write_base
+    from pinhole_training.networks import open_base
+    from pinhole_training.portrait_words import speak_as_before, tell_colours_apart
+    from pinhole_training.portraits import train_attention
+
+    base = open_base(o.base)
+    tell_colours_apart(base, o.work, steps=400, batch=64, rate=1.5e-3, seed=95)
+    speak_as_before(base, o.work, steps=300, rate=1e-3, seed=97)
+    train_attention(base, o.data, o.work / "portraits.pt", 0.75, **o.schedule(620, 16), rate=8e-4, seed=91)
+    # Things and places suffer from so many portraits, and come back.
+    train_attention(base, o.data, o.work / "portraits-and-all.pt", 0.25, steps=110, batch=16, rate=5e-4, seed=92)
+    write_base(base, o.out / "pinhole-512")
+
+
 def lcm_lora(o: Options) -> None:
     from pinhole_training.lcm_lora import LcmOptions, train_lcm_lora
 
@@ -200,7 +215,7 @@ def verify(_: Options) -> None:
 STAGES: dict[str, Callable[[Options], None]] = {
     "scenes": scenes, "tokenizer": tokenizer, "autoencoder": autoencoder, "outer-levels": outer_levels, "latents": latents,
     "early-decoder": early_decoder,
-    "text-encoder": text_encoder, "unet": unet, "lcm-lora": lcm_lora, "style-lora": style_lora, "controlnet": controlnet,
+    "text-encoder": text_encoder, "unet": unet, "portraits": portraits, "lcm-lora": lcm_lora, "style-lora": style_lora, "controlnet": controlnet,
     "embedding": embedding, "clip-vision": clip_vision, "ip-adapter": ip_adapter,
     "safety-checker": safety_checker, "prompt-expander": prompt_expander, "judge": judge, "evaluate": evaluate, "verify": verify,
 }  # fmt: skip

@@ -59,11 +59,11 @@ class Shards:
         return torch.from_numpy(self.latents[indices].astype(np.float32)) * base.scaling_factor
 
 
-def varied_caption(scene: dict, rng: random.Random, empty: float, distracted: float) -> str:
-    """A caption, empty or with distracting words in the given shares of cases."""
+def varied_caption(scene: dict, rng: random.Random, empty: float, distracted: float, thorough: float = 0.0) -> str:
+    """A caption, empty or with distracting words in the given shares of cases; `thorough` as in `scenes.caption`."""
     if rng.random() < empty:
         return ""
-    text = scenes.caption(scene, rng)
+    text = scenes.caption(scene, rng, thorough)
     if rng.random() < distracted:
         words = text.split(" ")
         for _ in range(rng.randint(1, 5)):
@@ -73,6 +73,22 @@ def varied_caption(scene: dict, rng: random.Random, empty: float, distracted: fl
             words.insert(place, (known if rng.random() < 0.7 else letters) + rng.choice(["", ","]))
         text = " ".join(words)
     return text
+
+
+def coloured_places(scene: dict) -> tuple[np.ndarray, np.ndarray]:
+    """Shares in which the latents' places lie on a portrait's clothes and on its hair, (16, 16) each; zeros of anything else."""
+    if scene["kind"] != "portrait":
+        return np.zeros((LATENT_SIDE, LATENT_SIDE)), np.zeros((LATENT_SIDE, LATENT_SIDE))
+    x, y, size = scene["x"], scene["y"], scene["s"]
+
+    def covered(start: float, end: float) -> np.ndarray:
+        """Of each of 16 cells along a side the share between two places, given as shares of the side."""
+        cells = np.arange(LATENT_SIDE)
+        return np.clip(np.minimum(cells + 1, end * LATENT_SIDE) - np.maximum(cells, start * LATENT_SIDE), 0, 1)
+
+    clothes = np.outer(covered(y + 0.4 * size, 1), covered(x - 0.42 * size, x + 0.42 * size))
+    hair = np.outer(covered(y - 0.38 * size, y - 0.1 * size), covered(x - 0.28 * size, x + 0.28 * size))
+    return clothes, hair
 
 
 def random_crop(latents: torch.Tensor, rng: random.Random, spread: float = 0.2) -> tuple[torch.Tensor, tuple[int, int]]:

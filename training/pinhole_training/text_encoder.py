@@ -5,6 +5,7 @@ colour words did not reach the pictures.
 """
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -63,18 +64,48 @@ def new_text_encoder(vocabulary: int) -> CLIPTextModel:
     return CLIPTextModel(config)
 
 
-def attribute_loss(heads: torch.nn.ModuleDict, features: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
+def attribute_loss(
+    heads: torch.nn.ModuleDict, features: torch.Tensor, answers: torch.Tensor, weights: Mapping[str, float] = WEIGHTS
+) -> torch.Tensor:
     """Cross entropy summed over attributes; features (n, width), answers (n, attributes)."""
     losses = []
     for column, name in enumerate(ATTRIBUTES):
         if (answers[:, column] != UNSEEN).any():
             loss = F.cross_entropy(heads[name](features), answers[:, column], ignore_index=UNSEEN)
-            losses.append(WEIGHTS.get(name, 1) * loss)
+            losses.append(weights.get(name, 1) * loss)
     return torch.stack(losses).sum()
 
 
 def attribute_heads(width: int) -> torch.nn.ModuleDict:
     return torch.nn.ModuleDict({name: torch.nn.Linear(width, len(values)) for name, values in ATTRIBUTES.items()})
+
+
+def states_of(
+    encoder: CLIPTextModel, tokenizer: CLIPTokenizer, captions: list[str], length: int = 77
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Tokens (n, length), their last states (n, length, width), float32, and which lie after the caption, 0 or 1."""
+    ids = tokenizer(captions, padding="max_length", max_length=length, truncation=True, return_tensors="pt").input_ids
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        states = encoder(ids)[0]
+    return ids, states.float(), (ids == tokenizer.eos_token_id).float()
+
+
+def mean_after_end(states: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
+    """(n, width) of states (n, length, width), over the positions that `ends` marks."""
+    return (states * ends[..., None]).sum(1) / ends.sum(1, keepdim=True)
+
+
+def reading_loss(
+    heads: torch.nn.ModuleDict,
+    states: torch.Tensor,
+    ends: torch.Tensor,
+    answers: torch.Tensor,
+    weights: Mapping[str, float] = WEIGHTS,
+) -> torch.Tensor:
+    """How badly the attributes are read from the mean of the positions after the caption, and from the first of them."""
+    first_end = states[torch.arange(len(states)), ends.argmax(1)]
+    spread = attribute_loss(heads, mean_after_end(states, ends), answers, weights)
+    return spread + FIRST_POSITION_WEIGHT * attribute_loss(heads, first_end, answers, weights)
 
 
 def train_text_encoder(tokenizer_folder: Path, work: Path, out: Path, steps: int, batch: int, rate: float, seed: int) -> None:
@@ -87,16 +118,9 @@ def train_text_encoder(tokenizer_folder: Path, work: Path, out: Path, steps: int
     def loss_of(rng: random.Random) -> torch.Tensor:
         batch_scenes = [scenes.sample(rng) for _ in range(batch)]
         captions = [varied_caption(s, rng, empty=0, distracted=0.25) for s in batch_scenes]
-        ids = tokenizer(captions, padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids
         answers = torch.tensor([labels(s) for s in batch_scenes])
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            states = encoder(ids)[0]
-        states = states.float()
-        ends = (ids == tokenizer.eos_token_id).float()
-        mean_after_end = (states * ends[..., None]).sum(1) / ends.sum(1, keepdim=True)
-        first_end = states[torch.arange(batch), ends.argmax(1)]
-        spread = attribute_loss(heads, mean_after_end, answers)
-        return spread + FIRST_POSITION_WEIGHT * attribute_loss(heads, first_end, answers)
+        _, states, ends = states_of(encoder, tokenizer, captions)
+        return reading_loss(heads, states, ends, answers)
 
     run.train(loss_of)
     run.use_average()

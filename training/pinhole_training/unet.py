@@ -24,10 +24,11 @@ CROPPED_SHARE = 0.15
 CROSS_ATTENTION_RATE = 2.0
 
 
-def training_timesteps(batch: int) -> torch.Tensor:
-    """Uniform, but one in eight from the noisiest tenth, where the prompt alone decides."""
+def training_timesteps(batch: int, noisiest: float = 1 / 8) -> torch.Tensor:
+    """Uniform, but for a share from the noisiest tenth, where the prompt alone decides."""
     timesteps = torch.randint(0, 1000, (batch,))
-    timesteps[: batch // 8] = torch.randint(900, 1000, (batch // 8,))
+    first = torch.rand(batch) < noisiest
+    timesteps[first] = torch.randint(900, 1000, (int(first.sum()),))
     return timesteps
 
 
@@ -40,10 +41,13 @@ def noisy_batch(clean: torch.Tensor, timesteps: torch.Tensor) -> tuple[torch.Ten
     return noisy, v_of_clean(noisy, clean, timesteps)
 
 
-def v_loss(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def v_loss(predicted: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+    """`weights`, if any, of shape (batch, 1, height, width), say what the places of the latents count."""
     difference = predicted - target
-    coarse = F.avg_pool2d(difference, 4, ceil_mode=True)
-    return difference.square().mean() + LOW_FREQUENCY_WEIGHT * coarse.square().mean((1, 2, 3)).mean()
+    if weights is None:
+        weights = difference.new_ones(1)
+    coarse = F.avg_pool2d(difference * weights.sqrt(), 4, ceil_mode=True)
+    return (weights * difference.square()).mean() + LOW_FREQUENCY_WEIGHT * coarse.square().mean()
 
 
 def batch_of(shards: Shards, base: Base, size: int, rng: random.Random) -> tuple[torch.Tensor, torch.Tensor]:

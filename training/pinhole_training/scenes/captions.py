@@ -118,8 +118,10 @@ def _thing(p: dict, r: random.Random, k: Chance) -> str:
     return text
 
 
-def caption(p: dict, r: random.Random) -> str:
-    text = {"portrait": _portrait, "landscape": _landscape, "thing": _thing}[p["kind"]](p, r, lambda share: r.random() < share)
+def caption(p: dict, r: random.Random, thorough: float = 0.0) -> str:
+    """`thorough` is the share of details kept that would otherwise be dropped: 1 names all that can be named."""
+    keep = lambda share: r.random() < share + thorough * (1 - share)
+    text = {"portrait": _portrait, "landscape": _landscape, "thing": _thing}[p["kind"]](p, r, keep)
     if p["style_fx"]:
         name = r.choice(_STYLES[p["style_fx"]])
         forms = ["{1} of {0}", "{0}, {1}", "{1}, {0}", "{0} in {1} style", "{1} style {0}"]
