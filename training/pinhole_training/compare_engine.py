@@ -47,8 +47,7 @@ def diffusers_latents(models: Path, case: Case) -> torch.Tensor:
     if case.lcm:
         pipeline.scheduler = LCMScheduler.from_config(pipeline.scheduler.config)
     if case.lora:
-        pipeline.load_lora_weights(case.lora)
-        pipeline.fuse_lora(lora_scale=case.lora_scale)
+        merge_lora(pipeline, case.lora, case.lora_scale)
     return pipeline(
         case.prompt,
         num_inference_steps=case.steps,
@@ -56,6 +55,25 @@ def diffusers_latents(models: Path, case: Case) -> torch.Tensor:
         generator=torch.Generator().manual_seed(case.seed),
         output_type="latent",
     ).images
+
+
+def merge_lora(pipeline: StableDiffusionPipeline, file: str, scale: float) -> None:
+    tensors = load_file(file)
+    if any(".hada_" in key for key in tensors):
+        merge_loha(pipeline.unet, tensors, scale)
+    else:
+        pipeline.load_lora_weights(file)
+        pipeline.fuse_lora(lora_scale=scale)
+
+
+def merge_loha(unet: torch.nn.Module, tensors: dict[str, torch.Tensor], scale: float) -> None:
+    """LyCORIS' LoHa, which diffusers does not read: W + scale alpha / rank (w1_a w1_b) * (w2_a w2_b)."""
+    weights = {f"lora_unet_{path.removesuffix('.weight').replace('.', '_')}": weight for path, weight in unet.named_parameters()}
+    for key in [key for key in tensors if key.endswith(".alpha")]:
+        layer = key.removesuffix(".alpha")
+        w1_a, w1_b, w2_a, w2_b = (tensors[f"{layer}.hada_{part}"].float() for part in ("w1_a", "w1_b", "w2_a", "w2_b"))
+        delta = (w1_a @ w1_b) * (w2_a @ w2_b) * (tensors[key].item() / w1_b.shape[0])
+        weights[layer].data += scale * delta.reshape(weights[layer].shape)
 
 
 def engine_latents(models: Path, case: Case) -> torch.Tensor:
