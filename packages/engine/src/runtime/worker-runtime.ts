@@ -30,6 +30,21 @@ import { type SerializedModel, serializeInPlace } from './weight-files.ts'
 type ThreadName = 'pictures' | 'previews'
 
 /**
+ * Bytes of activations below which a graph runs on one thread. The demo checkpoint's UNet has 2.6 MB: its 600 operators take 17 ms on one thread and 15 on
+ * two, which are busy for 23, and a realtime frame before it wants the second core for its decoder. SD1.5's at 512×512 has 346 MB.
+ */
+const SMALL_WORK = 4e6
+
+interface LoadOptions {
+  /** Default `pictures`. */
+  readonly thread?: ThreadName
+  /** Default false. */
+  readonly isSmall?: boolean
+  /** Left out: onnxruntime runs it. */
+  readonly openVino?: OpenVinoSessionOptions
+}
+
+/**
  * A runtime whose sessions live in worker threads, so that native calls never block this one. A thread starts with its first
  * session; should it die, its sessions throw SessionLostError and the next one starts a new thread. It keeps the process
  * alive only while it works.
@@ -59,7 +74,7 @@ export class WorkerRuntime implements Runtime {
       foldsUpsampling: this.#foldsUpsampling(graph),
       float16: fast?.kind === 'float16',
     })
-    return this.#load(graph, model, this.#threadOf(graph))
+    return this.#load(graph, model, { thread: this.#threadOf(graph), isSmall: this.#isSmall(graph) })
   }
 
   openModel(file: OnnxFile): Promise<Session> {
@@ -108,6 +123,11 @@ export class WorkerRuntime implements Runtime {
     return graph.isPreview || (fast !== undefined && graph.toleratesReducedPrecision)
   }
 
+  /** Whether waking a second thread for each operator costs onnxruntime more processor time than the picture gains by it. */
+  #isSmall(graph: Graph): boolean {
+    return (this.#options.executionProvider ?? 'cpu') === 'cpu' && estimateCost(graph).workBytes < SMALL_WORK
+  }
+
   /** How OpenVINO runs this graph, if it does. */
   #openVinoFor(graph: Graph): (FastForm & { readonly kind: 'openvino' }) | undefined {
     const { fast } = this.#options
@@ -128,26 +148,27 @@ export class WorkerRuntime implements Runtime {
     await this.#swept
     const { threads } = this.#options
     const { path, cacheFolder } = await writeLinkedModel(graph, weights, folders.work)
-    return this.#load(graph, { model: path }, this.#threadOf(graph), {
+    const openVino = {
       folder: folders.libraries,
       precision,
       ...(cacheFolder !== undefined && { cacheFolder }),
       ...(threads !== undefined && { threads }),
-    })
+    }
+    return this.#load(graph, { model: path }, { thread: this.#threadOf(graph), openVino })
   }
 
   async #load(
     network: NetworkInfo,
     model: SerializedModel,
-    threadName: ThreadName = 'pictures',
-    openVino?: OpenVinoSessionOptions,
+    { thread: threadName = 'pictures', isSmall = false, openVino }: LoadOptions = {},
   ): Promise<Session> {
     const thread = this.#liveThread(threadName)
+    const options = isSmall ? { ...this.#options, threads: 1 } : this.#options
     const session = ++this.#sessionCount
     const { name } = network
     const [inputs, outputs] = [network.inputs.map(infoOf), network.outputs.map(infoOf)]
     await thread.request(
-      { type: 'create', session, model, inputs, outputs, options: this.#options, ...(openVino && { openVino }) },
+      { type: 'create', session, model, inputs, outputs, options, ...(openVino && { openVino }) },
       `load ${name}`,
     )
     let released = false
