@@ -1,4 +1,5 @@
 /** A request's LoRAs on a loaded model against the same LoRAs merged into it, whose weights are held against peft in lora.test.ts. */
+
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,6 +12,7 @@ import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.t
 import type { StableDiffusion } from '../../src/pipelines/stable-diffusion.ts'
 import { textToImage } from '../../src/pipelines/text-to-image.ts'
 import { elementCount, type FloatTensor, float32, type Shape } from '../../src/tensor/tensor.ts'
+import { finished } from './finished.ts'
 import { relativeError } from './model-case.ts'
 
 const checkpoint = (name: string) => new URL(`data/checkpoints/${name}`, import.meta.url).pathname
@@ -37,10 +39,7 @@ async function latents(model: StableDiffusion, adapters: Adapters): Promise<Floa
     height: 48,
     adapters,
   })
-  for (;;) {
-    const next = await run.next()
-    if (next.done) return next.value[0]?.latents as FloatTensor
-  }
+  return (await finished(run))[0]?.latents as FloatTensor
 }
 
 function wave(shape: Shape, phase: number): FloatTensor {

@@ -24,6 +24,7 @@ import { TorchGenerator } from '../../src/random/torch-generator.ts'
 import type { SchedulerName } from '../../src/schedulers/from-config.ts'
 import { type FloatTensor, float32 } from '../../src/tensor/tensor.ts'
 import golden from './data/conditioning/pipelines.json' with { type: 'json' }
+import { finished } from './finished.ts'
 import { DATA } from './model-case.ts'
 
 const EMBEDDING = join(DATA, 'textual-inversion/diffusers.safetensors')
@@ -94,10 +95,7 @@ export async function drawConditioned(engine: Engine, request: ConditioningCase)
     strength === null
       ? textToImage(model, { ...parameters, width, height })
       : imageToImage(model, { ...parameters, image: picture(7, width, height), strength })
-  for (;;) {
-    const next = await run.next()
-    if (next.done) return next.value[0]?.latents as FloatTensor
-  }
+  return (await finished(run))[0]?.latents as FloatTensor
 }
 
 function loraFile([name, scale]: readonly (string | number)[]) {

@@ -6,6 +6,7 @@ import { openEngine } from '../../src/pipelines/engine.ts'
 import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.ts'
 import { textToImage } from '../../src/pipelines/text-to-image.ts'
 import { type ConditioningCase, conditioningCases, drawConditioned } from './conditioning-cases.ts'
+import { finished } from './finished.ts'
 
 import { DATA } from './model-case.ts'
 
@@ -78,8 +79,7 @@ test('a prompt of another length costs no session of the UNet', async () => {
       width: 32,
       height: 32,
     })
-    let next = await run.next()
-    while (!next.done) next = await run.next()
+    await finished(run)
   }
   expect(sessions().filter((name) => name === 'unet').length).toBe(1)
 })

@@ -1,4 +1,5 @@
 /** The demo checkpoint with each of its adapters against diffusers. Values: scripts/golden/demo_models.py. */
+
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
@@ -21,6 +22,7 @@ import { Gpt2 } from '../../src/pipelines/prompt-expander.ts'
 import type { StableDiffusion } from '../../src/pipelines/stable-diffusion.ts'
 import { textToImage } from '../../src/pipelines/text-to-image.ts'
 import { loadGpt2Tokenizer } from '../../src/tokenizers/gpt2-tokenizer.ts'
+import { finished } from './finished.ts'
 import { DATA } from './model-case.ts'
 
 interface Case {
@@ -65,10 +67,9 @@ test.each(golden.cases)('$name: latents are those of diffusers', async (request)
     height: golden.side,
     adapters: await adaptersOf(model, request),
   })
-  let next = await run.next()
-  while (!next.done) next = await run.next()
+  const [image] = await finished(run)
   const wanted = (await readTensor(expected, request.name)).data
-  const actual = next.value[0]?.latents.data ?? new Float32Array()
+  const actual = image?.latents.data ?? new Float32Array()
   expect(actual).toHaveLength(wanted.length)
   const differences = actual.map((value, i) => Math.abs(value - (wanted[i] as number)))
   expect(Math.max(...differences)).toBeLessThan(golden.tolerance)

@@ -3,6 +3,7 @@ import { openEngine } from '../../src/pipelines/engine.ts'
 import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.ts'
 import { textToImage } from '../../src/pipelines/text-to-image.ts'
 import type { ExecutionProvider } from '../../src/runtime/session.ts'
+import { finished } from './finished.ts'
 import { TEST_DEVICE } from './model-case.ts'
 
 const PINHOLE = new URL('../../../../models/pinhole-512', import.meta.url).pathname
@@ -20,10 +21,7 @@ async function draw(executionProvider: ExecutionProvider): Promise<Uint8Array> {
       width: 512,
       height: 512,
     })
-    for (;;) {
-      const next = await run.next()
-      if (next.done) return next.value[0]?.image.data ?? new Uint8Array()
-    }
+    return (await finished(run))[0]?.image.data ?? new Uint8Array()
   } finally {
     await engine.dispose()
   }

@@ -2,6 +2,7 @@
  * What a GPU computes in `fast`, against diffusers in float32. onnxruntime's CPU provider rounds values to float16 between operators that it computes in
  * float32; where there is a card, DARKROOM_TEST_DEVICE runs the same cases on its kernels.
  */
+
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,6 +20,7 @@ import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.t
 import { textToImage } from '../../src/pipelines/text-to-image.ts'
 import type { FloatTensor } from '../../src/tensor/tensor.ts'
 import { conditioningCases, drawConditioned, expectedLatents } from './conditioning-cases.ts'
+import { finished } from './finished.ts'
 import { controlNetErrors, type GraphErrors, ipAdapterErrors, textEncoderErrors, unetErrors } from './graph-errors.ts'
 import { ModelRunner, readCase, readConfig, relativeError, shapeOf, TEST_DEVICE } from './model-case.ts'
 
@@ -116,10 +118,7 @@ describe('pipelines', () => {
       height: 128,
       adapters: await applyLoras(model, [{ lora }]),
     })
-    for (;;) {
-      const next = await run.next()
-      if (next.done) return next.value[0]?.latents as FloatTensor
-    }
+    return (await finished(run))[0]?.latents as FloatTensor
   }
 
   test('a float16 checkpoint with a LoRA beside it is mapped as it lies, and nothing is prepared', async () => {

@@ -1,4 +1,5 @@
 /** LoRAs beside the weights give what LoRAs merged into them give; the merge is held against peft in lora.test.ts. */
+
 import { fileURLToPath } from 'node:url'
 import { afterAll, expect, test } from 'vitest'
 import { openLora, type ScaledLora } from '../../src/adapters/lora.ts'
@@ -9,6 +10,7 @@ import { openEngine } from '../../src/pipelines/engine.ts'
 import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.ts'
 import type { StableDiffusion } from '../../src/pipelines/stable-diffusion.ts'
 import { textToImage } from '../../src/pipelines/text-to-image.ts'
+import { finished } from './finished.ts'
 import { relativeError } from './model-case.ts'
 
 const models = fileURLToPath(new URL('../../../../models/', import.meta.url))
@@ -30,10 +32,7 @@ async function draw(model: StableDiffusion, adapters: Adapters = {}): Promise<Ge
     height: 256,
     adapters,
   })
-  for (;;) {
-    const next = await run.next()
-    if (next.done) return next.value[0] as GeneratedImage
-  }
+  return (await finished(run))[0] as GeneratedImage
 }
 
 async function branches(model: StableDiffusion, loras: readonly ScaledLora[]): Promise<LoraBranches> {

@@ -1,4 +1,5 @@
 /** Values: scripts/golden/lora.py. */
+
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -16,6 +17,7 @@ import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.t
 import { textToImage } from '../../src/pipelines/text-to-image.ts'
 import { WorkerRuntime } from '../../src/runtime/worker-runtime.ts'
 import { type FloatTensor, float32 } from '../../src/tensor/tensor.ts'
+import { finished } from './finished.ts'
 import { DATA, relativeError } from './model-case.ts'
 
 interface Header {
@@ -153,9 +155,8 @@ test.each(header.latents)('$name: final latents are those of diffusers', async (
     width: 64,
     height: 48,
   })
-  let next = await run.next()
-  while (!next.done) next = await run.next()
-  expect(relativeError(next.value[0]?.latents, expected)).toBeLessThan(header.latentsTolerance)
+  const [image] = await finished(run)
+  expect(relativeError(image?.latents, expected)).toBeLessThan(header.latentsTolerance)
   expect(moved).toBeGreaterThan(100 * header.latentsTolerance)
 })
 

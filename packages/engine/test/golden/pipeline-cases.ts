@@ -9,6 +9,7 @@ import { inpaint } from '../../src/pipelines/inpaint.ts'
 import type { SchedulerChoice, StableDiffusion } from '../../src/pipelines/stable-diffusion.ts'
 import { textToImage } from '../../src/pipelines/text-to-image.ts'
 import { concatenate, type FloatTensor, float32 } from '../../src/tensor/tensor.ts'
+import { finished } from './finished.ts'
 
 /** One request that diffusers answered; written by scripts/golden/pipelines.py. */
 export interface PipelineCase {
@@ -89,10 +90,7 @@ export async function runPipelineCase(model: StableDiffusion, request: PipelineC
             mask: maskImage(width, height),
             strength,
           })
-  for (;;) {
-    const next = await run.next()
-    if (next.done) return next.value
-  }
+  return finished(run)
 }
 
 /** The smooth colour pattern that the script starts image-to-image from. */

@@ -1,4 +1,5 @@
 /** Values: scripts/golden/textual_inversion.py. */
+
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,6 +13,7 @@ import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.t
 import type { StableDiffusion } from '../../src/pipelines/stable-diffusion.ts'
 import { textToImage } from '../../src/pipelines/text-to-image.ts'
 import { type FloatTensor, float32, type Shape } from '../../src/tensor/tensor.ts'
+import { finished } from './finished.ts'
 import { DATA, relativeError } from './model-case.ts'
 
 interface Golden {
@@ -84,10 +86,9 @@ test.each(golden.latents)('$name: final latents are those of diffusers', async (
     height: 48,
     adapters: await applyLoras(model, (await sortLoras(model, loras)).beside),
   })
-  let next = await run.next()
-  while (!next.done) next = await run.next()
+  const [image] = await finished(run)
   const wanted = await readTensor(expected, `${request.name}.latents`)
-  expect(relativeError(next.value[0]?.latents, wanted)).toBeLessThan(golden.latentsTolerance)
+  expect(relativeError(image?.latents, wanted)).toBeLessThan(golden.latentsTolerance)
 })
 
 describe('what comes of files', () => {
