@@ -2,8 +2,8 @@ import { WaitingLine } from '../waiting/waiting-line.ts'
 
 /** A request's turn at the device. Both throw the signal's reason, once it is aborted. */
 export interface Turn {
-  /** Waits for the device; resolves when it is the caller's. */
-  take(signal: AbortSignal): Promise<void>
+  /** Waits for the device; resolves when it is the caller's. @param onWait called where it is not free at once */
+  take(signal: AbortSignal, onWait?: () => void): Promise<void>
   /** Lets the next request draw while this one finishes; waits while as many finish already as may draw. */
   handOn(signal: AbortSignal): Promise<void>
 }
@@ -112,7 +112,7 @@ export class Dispatcher {
   async #run(place: Place, job: Job): Promise<void> {
     this.#places.add(place)
     try {
-      await job({ take: (signal) => this.#takeTurn(place, signal), handOn: (signal) => this.#handOn(place, signal) })
+      await job({ take: (signal, onWait) => this.#takeTurn(place, signal, onWait), handOn: (signal) => this.#handOn(place, signal) })
     } finally {
       clearTimeout(place.patience)
       if (place.hasSlot) this.#busy -= 1
@@ -123,12 +123,13 @@ export class Dispatcher {
     }
   }
 
-  async #takeTurn(place: Place, signal: AbortSignal): Promise<void> {
+  async #takeTurn(place: Place, signal: AbortSignal, onWait?: () => void): Promise<void> {
     signal.throwIfAborted()
     clearTimeout(place.patience)
     if (place.hasSlot) return
     const turn = this.#lines[place.kind].join(place, signal)
     this.#dispatch()
+    if (!place.hasSlot) onWait?.()
     try {
       await turn
     } catch (error) {

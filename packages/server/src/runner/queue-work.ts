@@ -66,7 +66,7 @@ function work(
       streaming: false,
       inlineBytes: false,
       controller,
-      turn: inTime(turn, claimed),
+      turn: saidWhenWaiting(inTime(turn, claimed), requestLog),
       runTimeoutSeconds: claimed.runTimeoutSeconds ?? environment.runTimeoutSeconds,
       onStarted: () => {},
       onFinishing: () => {},
@@ -82,18 +82,24 @@ function inTime(turn: Turn, { startTimeoutSeconds, startWithinMs }: ClaimedReque
   if (startTimeoutSeconds === undefined || startWithinMs === undefined) return turn
   const startBy = performance.now() + startWithinMs
   return {
-    async take(signal) {
+    async take(signal, onWait) {
       const late = new AbortController()
       const abort = () => late.abort(startTimeoutError(startTimeoutSeconds))
       const timer = setTimeout(abort, Math.max(0, startBy - performance.now()))
       try {
-        await turn.take(AbortSignal.any([signal, late.signal]))
+        await turn.take(AbortSignal.any([signal, late.signal]), onWait)
       } finally {
         clearTimeout(timer)
       }
     },
     handOn: (signal) => turn.handOn(signal),
   }
+}
+
+/** It counts as in progress since it began to prepare, and nothing else tells its client that others draw first. */
+function saidWhenWaiting(turn: Turn, log: RequestLog): Turn {
+  const say = () => log.add({ timestamp: new Date(), level: 'INFO', message: 'Ready, waiting for the device' })
+  return { ...turn, take: (signal) => turn.take(signal, say) }
 }
 
 function toOutcome(result: HandlerResult, { log }: QueueWorkEnvironment): Outcome {

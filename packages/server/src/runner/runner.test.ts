@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { anyObject, createGate, echo, FAKE_ENDPOINTS, fakeFiles } from '../../test/fakes/fake-endpoints.ts'
 import { SILENT_LOG } from '../../test/fakes/silent-log.ts'
 import { openTestQueue, submission, type TestQueue } from '../../test/fakes/test-queue.ts'
@@ -196,6 +196,23 @@ describe('startRunner', () => {
     })
     gate.open()
     expect(await queue.outcome('drawing')).toMatchObject({ status: 200 })
+  })
+
+  it('says in the log of a request that is ready that it waits for the device', async () => {
+    const queue = await openQueue()
+    const picture = slowPicture()
+    const gate = createGate()
+    await start(queue, { files: picture.files, patienceMs: 1, endpoints: [...FAKE_ENDPOINTS, gate.endpoint] })
+    await queue.enqueue(submission('ready', 'fake/read', { image_url: 'x' }))
+    await picture.asked
+    await queue.enqueue(submission('drawing', 'fake/gate', {}))
+    await gate.entered
+    picture.arrive()
+    const messages = async (requestId: string) => (await queue.logs(requestId)).map(({ message }) => message)
+    await vi.waitFor(async () => expect(await messages('ready')).toEqual(['Ready, waiting for the device']))
+    gate.open()
+    expect(await queue.outcome('ready')).toMatchObject({ status: 200 })
+    expect(await messages('drawing')).toEqual([])
   })
 
   it('ends the fetch of a request that is cancelled', async () => {
