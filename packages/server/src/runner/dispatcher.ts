@@ -112,7 +112,10 @@ export class Dispatcher {
   async #run(place: Place, job: Job): Promise<void> {
     this.#places.add(place)
     try {
-      await job({ take: (signal, onWait) => this.#takeTurn(place, signal, onWait), handOn: (signal) => this.#handOn(place, signal) })
+      await job({
+        take: (signal, onWait) => this.#takeTurn(place, signal, onWait),
+        handOn: (signal) => this.#handOn(place, signal),
+      })
     } finally {
       clearTimeout(place.patience)
       if (place.hasSlot) this.#busy -= 1
