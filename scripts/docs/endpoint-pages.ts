@@ -47,7 +47,7 @@ export function endpointPage(endpoint: EndpointSchema): string {
 
 ${hasPicture ? `![${example.picture}](${picture.split('/').at(-1)})\n` : 'No picture: nothing that comes with the program draws this.\n'}
 Category \`${endpoint.category}\`. Answers sync runs, the queue and streams${endpoint.realtime ? ', and realtime sockets' : '; no realtime sockets'}.${also === '' ? '' : ` Also called ${also}.`}
-OpenAPI document: \`/api/openapi/queue/openapi.json?endpoint_id=${endpoint.id}\` of the server.
+OpenAPI document: \`/api/openapi/queue/openapi.json?endpoint_id=${endpoint.id}\` of the server; as text for language models: \`/models/${endpoint.id}/llms.txt\`.
 
 ## Example
 

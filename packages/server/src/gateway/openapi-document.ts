@@ -13,7 +13,7 @@ export interface OpenApiUrls {
 
 /** The OpenAPI document of one endpoint, in the shape of those that fal publishes for its queue. */
 export function openApiDocument(endpoint: EndpointSchema, urls: OpenApiUrls): JsonObject {
-  const name = camelCaseOf(endpoint.id)
+  const name = modelName(endpoint.id)
   const components: JsonObject = { QueueStatus: queueStatusSchema() }
   addComponent(components, `${name}Input`, endpoint.input, 'input')
   addComponent(components, `${name}Output`, endpoint.output, 'output')
@@ -42,8 +42,11 @@ export function openApiDocument(endpoint: EndpointSchema, urls: OpenApiUrls): Js
   }
 }
 
-/** `FastLcmDiffusionImageToImage` of `fal-ai/fast-lcm-diffusion/image-to-image`: the owner is left out, as fal does. */
-function camelCaseOf(endpointId: string): string {
+/**
+ * What the components `…Input` and `…Output` of an endpoint's document begin with: `FastLcmDiffusionImageToImage` of
+ * `fal-ai/fast-lcm-diffusion/image-to-image`, the owner left out, as fal does.
+ */
+export function modelName(endpointId: string): string {
   return endpointId
     .split('/')
     .slice(1)

@@ -178,6 +178,7 @@ const PLATFORM: Surface = {
       'GET /api/openapi/queue/openapi.json',
       '/api/openapi/queue/openapi.json?endpoint_id=fake/steps',
     ),
+    http('an endpoint as text (llms.txt)', 'GET /models/:file{.+/llms\\.txt}', '/models/fake/steps/llms.txt'),
   ],
 }
 

@@ -1,10 +1,15 @@
 import { Hono } from 'hono'
 import { stringifyJson } from '../../protocol/json-text.ts'
 import type { GatewayDependencies, GatewayEnv, RouteGroup } from '../dependencies.ts'
+import { requireEndpoint } from '../endpoint-lookup.ts'
+import { llmsText } from '../llms-text.ts'
 import { openApiDocument } from '../openapi-document.ts'
 import { publicUrlsOf } from '../public-urls.ts'
 
-/** `GET /api/openapi/queue/openapi.json?endpoint_id=…`, open to all; an unknown id is answered 404 with `null`. */
+/**
+ * What programs read of an endpoint, open to all: `GET /api/openapi/queue/openapi.json?endpoint_id=…`, which answers an unknown id 404 with
+ * `null`, and `GET /models/{endpoint id}/llms.txt`.
+ */
 export function openApiRoutes({ catalogue, config }: GatewayDependencies): RouteGroup {
   const routes = new Hono<GatewayEnv>()
   routes.get('/api/openapi/queue/openapi.json', (c) => {
@@ -14,6 +19,10 @@ export function openApiRoutes({ catalogue, config }: GatewayDependencies): Route
     const document = found ? openApiDocument(lookup.endpoint, urls) : null
     // The bounds of a seed exceed what c.json() can write.
     return c.body(stringifyJson(document), found ? 200 : 404, { 'content-type': 'application/json' })
+  })
+  routes.get('/models/:file{.+/llms\\.txt}', (c) => {
+    const endpoint = requireEndpoint(catalogue, c.req.param('file').slice(0, -'/llms.txt'.length))
+    return c.text(llmsText(endpoint, publicUrlsOf(c.req, config.publicUrl)))
   })
   return routes
 }
