@@ -19,7 +19,8 @@ export async function main(argv: readonly string[]): Promise<void> {
     await program().parseAsync(argv)
   } catch (error) {
     console.error(await describe(error))
-    process.exitCode = 1
+    // Of a work that Ctrl-C ended it is set already.
+    process.exitCode ??= 1
   }
 }
 

@@ -1,4 +1,7 @@
+import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
@@ -166,4 +169,16 @@ test('what cannot be pulled is one sentence', async () => {
     /^darkroom: There is no model owner\/nothing on the hub, or it is private: check the name, or set HF_TOKEN/,
   )
   expect(await darkroom('pull', '/etc/passwd')).toMatch('nothing to be fetched')
+})
+
+test('a command that Ctrl-C ends has the exit status of that', async () => {
+  const silent = createServer(() => setImmediate(() => process.emit('SIGINT'))).listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  const { port } = silent.address() as AddressInfo
+  vi.stubEnv('HF_ENDPOINT', `http://127.0.0.1:${port}`)
+  await main(['node', 'darkroom', 'pull', 'owner/lora'])
+  expect(process.exitCode).toBe(130)
+  expect(complained.at(-1)).toBe('darkroom: interrupted')
+  silent.closeAllConnections()
+  silent.close()
 })

@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline/promises'
 import type { Config } from '../../config/config.ts'
 import { nearEndpoints } from '../../endpoints/near-endpoints.ts'
 import { knownLicence } from '../../models/known-licences.ts'
@@ -6,6 +5,7 @@ import { ModelError } from '../../models/model-error.ts'
 import type { ModelPulls, PullPlan, PullWish } from '../../models/model-pull.ts'
 import { sizeText } from '../../models/size-text.ts'
 import { createModelStore } from '../../processes/configured-model-store.ts'
+import { confirm } from '../confirm.ts'
 import { UserError } from '../user-error.ts'
 import { BUNDLES, type BundlePart } from './bundles.ts'
 import { downloadBars } from './download-bars.ts'
@@ -91,13 +91,8 @@ function printPlans(plans: readonly NamedPlan[]): void {
 async function requireConsent(bytes: number, isGiven: boolean): Promise<void> {
   if (isGiven) return
   if (!process.stdin.isTTY) throw new UserError(`this fetches ${sizeText(bytes)}; add --yes to agree`)
-  const prompt = createInterface({ input: process.stdin, output: process.stderr })
-  try {
-    const answer = await prompt.question(`Fetch ${sizeText(bytes)} under these licences? [y/N] `)
-    if (!/^y(es)?$/i.test(answer.trim())) throw new UserError('nothing was fetched')
-  } finally {
-    prompt.close()
-  }
+  const question = `Fetch ${sizeText(bytes)} under these licences? [y/N] `
+  if (!(await confirm(question, process.stdin, process.stderr))) throw new UserError('nothing was fetched')
 }
 
 async function fetchAll(pulls: ModelPulls, plans: readonly NamedPlan[], signal: AbortSignal): Promise<void> {
