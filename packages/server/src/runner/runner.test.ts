@@ -241,9 +241,14 @@ describe('startRunner', () => {
     const queue = await openQueue()
     const stuck: string[] = []
     const onStuck = (endpointId: string) => void stuck.push(endpointId)
-    await start(queue, { abortGraceSeconds: 0.01, runTimeoutSeconds: 0.01, onStuck })
+    const { runner } = await start(queue, { abortGraceSeconds: 0.01, runTimeoutSeconds: 0.01, onStuck })
     expect((await answer(queue, 'fake/hang', {})).outcome.status).toBe(504)
     expect(stuck).toEqual(['fake/hang'])
+    // What is claimed by a process that is about to end would be lost with it.
+    await queue.enqueue(submission('next', 'fake/echo', {}))
+    runner.wake()
+    await runner.drain(0)
+    expect(await queue.get('next')).toMatchObject({ state: 'queued', attempt: 0 })
   })
 
   it('renews its leases while it works', async () => {

@@ -247,6 +247,8 @@ class EndpointRunner implements Runner {
   #onStuck(endpointId: string): void {
     const { log, onStuck } = this.#options
     log.error({ endpointId }, 'a handler did not stop after its abort; the process has to be replaced')
+    // What it claimed now would be lost with it, and that counts against the request.
+    this.#dispatcher.stopClaiming()
     if (onStuck !== undefined) onStuck(endpointId)
     // The answer to the stuck request goes out first.
     else setTimeout(() => process.exit(STUCK_EXIT_CODE), 1_000)

@@ -69,7 +69,8 @@ function superviseOne(config: Config, { stores, log, entry, onDeath }: LocalRunn
     onStart(child) {
       // Not an argument, which every user of the machine can read: it holds the passwords of the stores.
       child.send({ config }, () => {})
-      stores.bridge(child)
+      // A process that is gone is told nothing any more, and not kept in memory.
+      child.once('exit', stores.bridge(child))
     },
     onExit({ runnerId, code }) {
       // One that ended in order has withdrawn by itself.

@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import type { Notifications } from '../../db/database.ts'
 import type { Unsubscribe } from '../request-queue.ts'
 import { LocalEvents } from './local-events.ts'
@@ -7,6 +8,17 @@ const CHANNEL = 'darkroom_queue'
 
 /** PostgreSQL refuses payloads of 8,000 bytes and more. */
 const MAX_PAYLOAD_CHARACTERS = 2000
+
+const message = z.object({
+  origin: z.string(),
+  events: z.array(
+    z.discriminatedUnion('type', [
+      z.object({ type: z.literal('work'), endpointId: z.string() }),
+      z.object({ type: z.literal('request'), requestId: z.string() }),
+      z.object({ type: z.literal('webhook') }),
+    ]),
+  ),
+})
 
 /**
  * Events between all processes that share a database that can notify.
@@ -83,8 +95,17 @@ export class DatabaseEvents implements QueueEvents {
   }
 
   #receive(payload: string): void {
-    const message: { origin?: unknown; events?: QueueEvent[] } = JSON.parse(payload)
-    if (message.origin === this.#origin) return
-    for (const event of message.events ?? []) this.#local.publish(event)
+    const received = readMessage(payload)
+    if (received === undefined || received.origin === this.#origin) return
+    for (const event of received.events) this.#local.publish(event)
+  }
+}
+
+/** Whoever may log in to the database may notify what he likes on the channel: what is not ours tells nothing. */
+function readMessage(payload: string): z.infer<typeof message> | undefined {
+  try {
+    return message.parse(JSON.parse(payload))
+  } catch {
+    return undefined
   }
 }
