@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { mkdir, mkdtemp, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
+import { type FileHandle, mkdir, mkdtemp, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setImmediate as yieldToEvents } from 'node:timers/promises'
@@ -34,6 +34,8 @@ export interface Weights {
   locateBlocked(key: string): WeightLocation | undefined
   /** A linear layer's weights in 8 bits (`quantizeMatrix`); undefined where they are kept as they are. */
   locateQuantized(key: string): QuantizedLocation | undefined
+  /** Where the tensors lie that sessions map, in no order. */
+  places(): readonly WeightLocation[]
 }
 
 /** Where the parts of a quantised matrix lie. */
@@ -52,6 +54,7 @@ export const NO_WEIGHTS: Weights = {
   },
   locateBlocked: () => undefined,
   locateQuantized: () => undefined,
+  places: () => [],
 }
 
 /** Changes of some tensors (a merged LoRA), made once when the weights are prepared. */
@@ -287,29 +290,59 @@ function isBlocked({ shape }: { readonly shape: Shape }, block: number | undefin
   return block !== undefined && isBlockable(shape, block)
 }
 
+/** The next tensor is read and the last one written while one is converted: most of the time goes into moving bytes, on other threads than this. */
 async function writeConverted(path: string, tensors: readonly WrittenTensor[], options: PrepareOptions): Promise<void> {
   const plan = planOf(tensors, options)
   const handle = await open(path, 'wx')
+  let writing = writeBytes(handle, plan.header)
   try {
-    await writeBytes(handle, plan.header)
-    for (const [index, { key, stored, shape }] of tensors.entries()) {
+    let done = 0
+    for await (const [written, tensor] of readOneAhead(tensors)) {
       options.signal?.throwIfAborted()
-      const tensor = await readStoredTensor(stored)
-      const edited = options.edits?.keys.has(key) ? await options.edits.apply(key, tensor) : tensor
-      if (String(edited.shape) !== String(shape)) {
-        throw new CheckpointError(
-          `the edit of ${key} made [${edited.shape}] of [${stored.shape}], instead of [${shape}]`,
-        )
-      }
-      for (const data of storedParts(key, edited, options)) await writeBytes(handle, data)
-      options.onProgress?.(index + 1, tensors.length)
+      const parts = storedParts(written.key, await editedTensor(written, tensor, options), options)
+      await writing
+      writing = writeAll(handle, parts)
+      // Awaited at the next turn.
+      writing.catch(() => {})
+      options.onProgress?.(++done, tensors.length)
       await yieldToEvents()
     }
+    await writing
     await handle.sync()
   } finally {
+    await Promise.allSettled([writing])
     await handle.close()
     await options.edits?.release?.()
   }
+}
+
+async function* readOneAhead(
+  tensors: readonly WrittenTensor[],
+): AsyncGenerator<readonly [written: WrittenTensor, tensor: FloatTensor]> {
+  let ahead: Promise<FloatTensor> | undefined
+  for (const [index, written] of tensors.entries()) {
+    const tensor = await (ahead ?? readStoredTensor(written.stored))
+    const next = tensors[index + 1]
+    ahead = next && readStoredTensor(next.stored)
+    // Awaited at the next turn, which does not come when this one fails.
+    ahead?.catch(() => {})
+    yield [written, tensor]
+  }
+}
+
+/** @throws CheckpointError where the edit makes another shape than it said */
+async function editedTensor(
+  { key, stored, shape }: WrittenTensor,
+  tensor: FloatTensor,
+  { edits }: PrepareOptions,
+): Promise<FloatTensor> {
+  const edited = edits?.keys.has(key) ? await edits.apply(key, tensor) : tensor
+  if (String(edited.shape) === String(shape)) return edited
+  throw new CheckpointError(`the edit of ${key} made [${edited.shape}] of [${stored.shape}], instead of [${shape}]`)
+}
+
+async function writeAll(handle: FileHandle, parts: readonly ArrayBufferView[]): Promise<void> {
+  for (const data of parts) await writeBytes(handle, data)
 }
 
 /** A tensor's bytes in the form it is stored in, in the order of `planOf`. */
@@ -359,7 +392,7 @@ function preparedWeights(
       const stored = storedTensor(key)
       if (isBlockedKey(key)) throw new CheckpointError(`${key} is stored for convolutions only`)
       if (quantized?.has(key)) throw new CheckpointError(`${key} is stored for linear layers only`)
-      const place = inPreparedFile(key) ?? { path: stored.file.path, offset: stored.offset, length: stored.length }
+      const place = inPreparedFile(key) ?? placeOf(stored)
       const dtype = FLOAT_TYPES[prepared?.tensors.get(key)?.dtype ?? stored.dtype]
       if (!dtype) throw new CheckpointError(`${key} is ${stored.dtype}; a weight must be a float`)
       return { ...place, dtype }
@@ -370,5 +403,10 @@ function preparedWeights(
       const [values, scales] = [inPreparedFile(key), inPreparedFile(scalesKey(key))]
       return values && scales && { values, scales }
     },
+    places: () => [...weights.tensors].map(([key, stored]) => inPreparedFile(key) ?? placeOf(stored)),
   }
+}
+
+function placeOf({ file, offset, length }: StoredTensor): WeightLocation {
+  return { path: file.path, offset, length }
 }

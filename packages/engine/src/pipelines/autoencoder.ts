@@ -21,13 +21,13 @@ export class Autoencoder {
   readonly config: AutoencoderConfig
   /** Picture pixels per latent pixel along one side. */
   readonly factor: number
-  readonly #weights: Weights
+  readonly weights: Weights
   readonly #sessions: SessionCache
 
   constructor(config: AutoencoderConfig, weights: Weights, sessions: SessionCache) {
     this.config = config
     this.factor = spatialFactor(config)
-    this.#weights = weights
+    this.weights = weights
     this.#sessions = sessions
   }
 
@@ -44,7 +44,7 @@ export class Autoencoder {
   async decode(latents: FloatTensor, signal?: AbortSignal): Promise<FloatTensor> {
     const [batch, , h, w] = dimensions(latents.shape, 4)
     const size = { batch, height: h * this.factor, width: w * this.factor }
-    const session = await this.#sessions.get(this.#weights, `decoder ${batch}x${size.height}x${size.width}`, () =>
+    const session = await this.#sessions.get(this.weights, `decoder ${batch}x${size.height}x${size.width}`, () =>
       buildDecoderGraph(this.config, size),
     )
     return expectFloat32((await session.run({ latents }, undefined, signal)).image)
@@ -55,7 +55,7 @@ export class Autoencoder {
     const [batch, , h, w] = dimensions(latents.shape, 4)
     const size = { batch, height: h * this.factor, width: w * this.factor }
     const key = `decoder to level ${level} ${batch}x${size.height}x${size.width}`
-    const session = await this.#sessions.get(this.#weights, key, () =>
+    const session = await this.#sessions.get(this.weights, key, () =>
       buildDecoderFeaturesGraph(this.config, size, level),
     )
     return expectFloat32((await session.run({ latents }, undefined, signal)).features)
@@ -64,7 +64,7 @@ export class Autoencoder {
   /** Picture [1, 3, H, W] in −1 … 1 → its posterior. */
   async encode(image: FloatTensor): Promise<Posterior> {
     const [batch, , height, width] = dimensions(image.shape, 4)
-    const session = await this.#sessions.get(this.#weights, `encoder ${batch}x${height}x${width}`, () =>
+    const session = await this.#sessions.get(this.weights, `encoder ${batch}x${height}x${width}`, () =>
       buildEncoderGraph(this.config, { batch, height, width }),
     )
     const { mean, logvar } = await session.run({ image })

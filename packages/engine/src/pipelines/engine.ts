@@ -1,5 +1,6 @@
-import { WeightCache } from '../checkpoint/prepared-weights.ts'
+import { WeightCache, type Weights } from '../checkpoint/prepared-weights.ts'
 import type { FastForm } from '../runtime/fast-form.ts'
+import { ReadAhead } from '../runtime/read-ahead.ts'
 import type { ExecutionProvider, Runtime } from '../runtime/session.ts'
 import { SessionCache } from '../runtime/session-cache.ts'
 import { WorkerRuntime } from '../runtime/worker-runtime.ts'
@@ -36,6 +37,8 @@ export interface Engine {
   readonly keepsPreparedWeights: boolean
   /** Starts the thread of sessions and learns what it needs of the processor, so that the first picture does not wait for that. */
   warmUp(): Promise<void>
+  /** Has the system read weights that sessions will map, in this order; a hint that nobody waits for. */
+  readAhead(weights: readonly Weights[]): void
   /** Ends the sessions of every model and removes what was temporary. */
   dispose(): Promise<void>
 }
@@ -54,19 +57,23 @@ export function openEngine(options: EngineOptions = {}): Engine {
     ...(cacheFolder !== undefined && { folder: cacheFolder }),
     ...(maxBytes !== undefined && { maxBytes }),
   })
+  const sessions = new SessionCache(runtime, {
+    keepsIdle,
+    ...(memoryBudgetBytes !== undefined && { budgetBytes: memoryBudgetBytes }),
+    ...(keptBytes !== undefined && { keptBytes }),
+  })
+  const ahead = new ReadAhead(sessions)
   return {
     runtime,
-    sessions: new SessionCache(runtime, {
-      keepsIdle,
-      ...(memoryBudgetBytes !== undefined && { budgetBytes: memoryBudgetBytes }),
-      ...(keptBytes !== undefined && { keptBytes }),
-    }),
+    sessions,
     weightCache,
     keepsPreparedWeights: cacheFolder !== undefined,
     async warmUp() {
       await runtime.convolutionBlock()
     },
+    readAhead: (weights) => void ahead.read(weights),
     async dispose() {
+      await ahead.end()
       await runtime.dispose()
       await weightCache.dispose()
     },

@@ -90,6 +90,9 @@ export async function loadStableDiffusion(
   const previewDecoder =
     (await loadPreviewDecoder(engine, checkpoint.folder, vae)) ??
     (otherVae === undefined ? await loadEarlyDecoder(engine, checkpoint.folder, vae) : undefined)
+  const textEncoders = await loadTextEncoders(engine, checkpoint, kind, prepare)
+  const readAhead = () => engine.readAhead([...textEncoders.weights, unet.weights, vae.weights])
+  readAhead()
   const model: StableDiffusion = {
     kind,
     folder: checkpoint.folder,
@@ -99,7 +102,8 @@ export async function loadStableDiffusion(
     unet,
     vae,
     ...(previewDecoder && { previewDecoder }),
-    textEncoders: await loadTextEncoders(engine, checkpoint, kind, prepare),
+    textEncoders,
+    readAhead,
     zerosForAbsentPrompt:
       kind === 'stable-diffusion-xl' && checkpoint.modelIndex.force_zeros_for_empty_prompt !== false,
     createScheduler: ({ name, overrides }) => createScheduler(name, schedulerConfig, overrides),

@@ -20,6 +20,8 @@ export interface StableDiffusion {
   readonly textEncoders: TextEncoders
   /** SDXL's `force_zeros_for_empty_prompt`: an absent negative prompt is zeros, not an encoded empty string. */
   readonly zerosForAbsentPrompt: boolean
+  /** Has the system read the weights that no session holds, those that are needed first before the others: for a picture that is to be drawn soon. */
+  readAhead(): void
   /** A fresh scheduler: the checkpoint's own, or the named one built from the checkpoint's scheduler config. */
   createScheduler(choice: SchedulerChoice): Scheduler
 }

@@ -30,7 +30,7 @@ export class TextEncoder implements Adaptable {
   readonly tokenizer: ClipTokenizer
   readonly layers: Adaptable['layers']
   readonly parameters: Adaptable['parameters']
-  readonly #weights: Weights
+  readonly weights: Weights
   readonly #sessions: SessionCache
   readonly #learned: LearnedTokens | undefined
   readonly #memory = new EmbeddingMemory()
@@ -50,7 +50,7 @@ export class TextEncoder implements Adaptable {
     this.config = config
     this.layers = layers
     this.parameters = parameters
-    this.#weights = weights
+    this.weights = weights
     this.#sessions = sessions
     this.#learned = learned
   }
@@ -63,7 +63,7 @@ export class TextEncoder implements Adaptable {
     const learned = this.#learned?.and(words) ?? new LearnedTokens(this.tokenizer.vocabSize, words)
     const placeholders = words.map(({ token, vectors }) => ({ token, vectors: defined(vectors.shape[0]) }))
     const tokenizer = this.tokenizer.withPlaceholders(placeholders)
-    return new TextEncoder(tokenizer, this.config, this.#weights, this.#sessions, this, learned)
+    return new TextEncoder(tokenizer, this.config, this.weights, this.#sessions, this, learned)
   }
 
   /** The outputs asked for of a prompt, cut and padded to the encoder's length: each [1, tokens, hidden size], and `text_embeds` [1, projection size]. */
@@ -99,7 +99,7 @@ export class TextEncoder implements Adaptable {
     const tokens = ids.length
     const insertsEmbeddings = this.#learned !== undefined
     const variant = [tokens, ...outputs, lora?.variant ?? '', insertsEmbeddings].join()
-    const session = await this.#sessions.get(this.#weights, variant, () =>
+    const session = await this.#sessions.get(this.weights, variant, () =>
       buildTextEncoderGraph(
         this.config,
         { batch: 1, tokens, outputs, insertsEmbeddings },
@@ -137,6 +137,10 @@ export class TextEncoders {
   constructor(first: TextEncoder, second?: TextEncoder) {
     this.first = first
     this.second = second
+  }
+
+  get weights(): readonly Weights[] {
+    return [this.first, ...(this.second ? [this.second] : [])].map(({ weights }) => weights)
   }
 
   /**

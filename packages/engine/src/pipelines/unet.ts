@@ -13,14 +13,14 @@ export class UNet implements Adaptable {
   readonly config: UNetConfig
   readonly layers: Adaptable['layers']
   readonly parameters: Adaptable['parameters']
-  readonly #weights: Weights
+  readonly weights: Weights
   readonly #sessions: SessionCache
 
   constructor(config: UNetConfig, weights: Weights, sessions: SessionCache, { layers, parameters }: Adaptable) {
     this.config = config
     this.layers = layers
     this.parameters = parameters
-    this.#weights = weights
+    this.weights = weights
     this.#sessions = sessions
   }
 
@@ -61,7 +61,7 @@ export class UNet implements Adaptable {
   #session(shape: UNetShape, adapters: readonly UNetAdapter[]) {
     const { batch, height, width } = shape
     const variant = [`${batch}x${height}x${width}`, ...adapters.map((adapter) => adapter.variant)].join(' ')
-    return this.#sessions.get(this.#weights, variant, () =>
+    return this.#sessions.get(this.weights, variant, () =>
       buildUNetGraph(this.config, shape, (graph) =>
         composeHooks(adapters.flatMap((adapter) => adapter.extend?.(graph, shape) ?? [])),
       ),

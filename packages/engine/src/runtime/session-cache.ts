@@ -60,6 +60,16 @@ export class SessionCache {
     return totalBytes(this.#loaded())
   }
 
+  /** What the budget has left beside the loaded sessions. */
+  get freeBytes(): number {
+    return Math.max(0, this.budgetBytes - this.usedBytes)
+  }
+
+  /** Whether some session of these weights is loaded. */
+  holds({ identity }: Weights): boolean {
+    return this.#loaded().some(({ weightsIdentity }) => weightsIdentity === identity)
+  }
+
   /**
    * The session of a graph, loaded now unless it is. Releasing it unloads it; running it then loads it again.
    * @param variant what tells this graph from others of the component: outputs, sizes

@@ -95,14 +95,15 @@ export class ImageEngine {
   }
 
   /**
-   * The model, loaded on first use and when it was not used for long.
+   * The model, loaded on first use and when it was not used for long. Whatever of its weights no session holds is read from the disk
+   * meanwhile, also while another request draws.
    * @throws the engine's errors, see engine-errors.ts
    */
-  model(choice: ModelChoice, log: EngineLog): Promise<StableDiffusion> {
+  async model(choice: ModelChoice, log: EngineLog): Promise<StableDiffusion> {
     const { folder, label, loras = [], variant, unet, vae, icLight } = choice
     const merged = loras.map(({ path, scale }) => [path, scale])
     const key = JSON.stringify([label, folder, variant, unet, vae, icLight, merged])
-    return this.#models.get(key, async () => {
+    const model = await this.#models.get(key, async () => {
       log(`Loading ${label}${loras.length > 0 ? ' with a LoRA merged in' : ''}`)
       const tokenizer = await clipVocabulary(this.registry, folder)
       return loadStableDiffusion(this.engine, folder, {
@@ -115,6 +116,8 @@ export class ImageEngine {
         onWarning: (message) => log(message, 'WARN'),
       })
     })
+    model.readAhead()
+    return model
   }
 
   async dispose(): Promise<void> {

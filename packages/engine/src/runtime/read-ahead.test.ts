@@ -1,0 +1,106 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { NO_WEIGHTS, type WeightLocation, type Weights } from '../checkpoint/prepared-weights.ts'
+import { mergePlaces, ReadAhead } from './read-ahead.ts'
+
+const MEGABYTE = 2 ** 20
+let folder: string
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'read-ahead-'))
+  await writeFile(join(folder, 'weights'), 'the system reads this, not the test')
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+function weightsAt(identity: string, ...places: readonly (readonly [offset: number, length: number])[]): Weights {
+  const path = join(folder, 'weights')
+  return {
+    ...NO_WEIGHTS,
+    identity,
+    places: () => places.map(([offset, length]): WeightLocation => ({ path, offset, length })),
+  }
+}
+
+/** What would be read, and the reader; `held` are the identities that sessions hold. */
+function reader({ budget = 10 * MEGABYTE, used = 0, held = [] as string[] } = {}) {
+  const advised: (readonly [offset: number, length: number])[] = []
+  const ahead = new ReadAhead(
+    { budgetBytes: budget, freeBytes: budget - used, holds: ({ identity }) => held.includes(identity) },
+    async (_descriptor, offset, length) => advised.push([offset, length]),
+  )
+  return { advised, ahead, held }
+}
+
+test('places are joined across small gaps, file by file', () => {
+  const place = (path: string, offset: number, length: number) => ({ path, offset, length })
+  const places = [
+    place('b', 0, 10),
+    place('a', 900, 100),
+    place('a', 0, 500),
+    place('a', 100, 50),
+    place('a', 1_000 + 2 * MEGABYTE, 7),
+  ]
+  expect(mergePlaces(places)).toEqual([place('a', 0, 1000), place('a', 1_000 + 2 * MEGABYTE, 7), place('b', 0, 10)])
+})
+
+test('reads in pieces that a system takes whole, what was asked first at first', async () => {
+  const { ahead, advised } = reader()
+  void ahead.read([weightsAt('first', [100, 2.5 * MEGABYTE])])
+  await ahead.read([weightsAt('second', [0, 5]), weightsAt('third', [7, 5])])
+  expect(advised).toEqual([
+    [100, MEGABYTE],
+    [100 + MEGABYTE, MEGABYTE],
+    [100 + 2 * MEGABYTE, MEGABYTE / 2],
+    [0, 5],
+    [7, 5],
+  ])
+})
+
+test('does not read what a session holds, nor what the budget has no room for beside the sessions', async () => {
+  const { ahead, advised } = reader({ budget: 4 * MEGABYTE, used: 2 * MEGABYTE, held: ['held'] })
+  await ahead.read([weightsAt('held', [0, 1]), weightsAt('large', [0, 3 * MEGABYTE]), weightsAt('small', [5, 6])])
+  expect(advised).toEqual([[5, 6]])
+})
+
+test('reads once, and again when a session held it meanwhile or more was read than the budget holds', async () => {
+  const { ahead, advised, held } = reader({ budget: 2 * MEGABYTE })
+  const [one, other] = [weightsAt('one', [1, MEGABYTE]), weightsAt('other', [2, 1.5 * MEGABYTE])]
+  const readOne = () => advised.filter(([offset]) => offset === 1).length
+  await Promise.all([ahead.read([one]), ahead.read([one])])
+  await ahead.read([one])
+  expect(readOne()).toBe(1)
+  held.push('one')
+  await ahead.read([one])
+  held.pop()
+  await ahead.read([one])
+  expect(readOne()).toBe(2)
+  await ahead.read([other])
+  await ahead.read([one])
+  expect(readOne()).toBe(3)
+})
+
+test('a file that is gone is no error, and what comes after it is read', async () => {
+  const { ahead, advised } = reader()
+  const gone = { ...NO_WEIGHTS, identity: 'gone', places: () => [{ path: join(folder, 'gone'), offset: 0, length: 1 }] }
+  await ahead.read([gone, weightsAt('there', [3, 4])])
+  expect(advised).toEqual([[3, 4]])
+})
+
+test('ends within a piece', async () => {
+  let advised = 0
+  const sessions = { budgetBytes: 1e12, freeBytes: 1e12, holds: () => false }
+  const ahead: ReadAhead = new ReadAhead(sessions, async () => {
+    advised += 1
+    void ahead.end()
+  })
+  await ahead.read([weightsAt('long', [0, 1_000 * MEGABYTE]), weightsAt('next', [0, 1])])
+  await ahead.end()
+  expect(advised).toBe(1)
+})
+
+test('the system takes the hint where it knows such', async () => {
+  const ahead = new ReadAhead({ budgetBytes: 1e12, freeBytes: 1e12, holds: () => false })
+  await expect(ahead.read([weightsAt('real', [0, 20])])).resolves.toBeUndefined()
+})
