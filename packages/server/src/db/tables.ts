@@ -108,7 +108,7 @@ export interface WebhookDeliveriesTable {
   id: Generated<number>
   request_id: string
   url: string
-  /** The body to send, byte for byte. */
+  /** The body to send, byte for byte; empty once no attempt is left. */
   payload: string
   state: 'pending' | 'delivered' | 'failed'
   attempts: Generated<number>

@@ -39,6 +39,9 @@ export interface LeaseSeconds {
   readonly laterAttempts: number
 }
 
+/** In place of a body that is not sent any more: its output is kept once, with the request, where it can be erased and is counted. */
+const OVER = ''
+
 /**
  * The webhooks that are still to be delivered. A row is written in the transaction that completes its request
  * (`pending`) and ends as `delivered` or `failed`; until then it belongs to whoever leased it last, for as long as the
@@ -126,12 +129,12 @@ export class WebhookOutbox {
 
   /** @returns false when another process has leased it since: nothing was changed */
   async delivered(delivery: LeasedDelivery, result: AttemptResult): Promise<boolean> {
-    return this.#end(delivery, result, { state: 'delivered', delivered_at: this.#now() })
+    return this.#end(delivery, result, { state: 'delivered', delivered_at: this.#now(), payload: OVER })
   }
 
   /** No further attempt is made. @returns false when another process has leased it since */
   async failed(delivery: LeasedDelivery, result: AttemptResult): Promise<boolean> {
-    return this.#end(delivery, result, { state: 'failed' })
+    return this.#end(delivery, result, { state: 'failed', payload: OVER })
   }
 
   /** The next attempt is made after so many seconds. @returns false when another process has leased it since */
@@ -153,6 +156,7 @@ export class WebhookOutbox {
     result: AttemptResult,
     change: {
       readonly state?: 'delivered' | 'failed'
+      readonly payload?: typeof OVER
       readonly delivered_at?: RawBuilder<number>
       readonly next_attempt_at?: RawBuilder<number>
     },

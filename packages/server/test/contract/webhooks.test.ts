@@ -103,6 +103,8 @@ describe.each(BACKENDS)('webhooks on $name', (backend) => {
     expect(message && (await verifies({ ...message, body: Buffer.from('{}') }, keys[0]))).toBe(false)
     const record = await recordOf('r1')
     expect(record).toMatchObject({ attempts: 1, last_status: 200, last_error: null, lease_until: null })
+    // Kept with the request alone, where a budget counts it and its owner can erase it.
+    expect(record.payload).toBe('')
     expect(record.delivered_at).toBeGreaterThanOrEqual(record.created_at)
   })
 
@@ -182,6 +184,7 @@ describe.each(BACKENDS)('webhooks on $name', (backend) => {
     // Long enough for a busy machine to let the request arrive before it is given up.
     deliver({ maxAttempts: 2, firstTimeoutSeconds: 0.5, laterTimeoutSeconds: 0.5 })
     await (await settled(['r1'])).toEqual(['failed'])
+    expect((await recordOf('r1')).payload).toBe('')
     expect(await recordOf('r1')).toMatchObject({ attempts: 2, last_error: expect.stringMatching(/^timeout: /) })
     expect(receiver.received).toHaveLength(2)
   })

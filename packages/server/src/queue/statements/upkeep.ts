@@ -108,7 +108,7 @@ const SWEEP_BATCH = 100
 /** A runner that was not heard of for so long has been replaced, not lost. */
 const RUNNER_MEMORY_SECONDS = 3600
 
-/** Erases requests whose retention is over, with their payloads, logs and finished webhooks; and runners long gone. */
+/** Erases requests whose retention is over and whose webhook is, with their payloads and logs; and runners long gone. */
 export async function sweep(context: QueueContext): Promise<void> {
   while ((await context.database.atomically('relaxed', (query) => eraseBatch(context, query))) === SWEEP_BATCH);
   const forgotten = sql<number>`${context.now()} - ${RUNNER_MEMORY_SECONDS * 1000}`
@@ -123,6 +123,17 @@ async function eraseBatch(context: QueueContext, query: Query): Promise<number> 
     .select('request_id')
     .where('state', '=', sql.lit('completed'))
     .where('expires_at', '<=', context.now())
+    // Its delivery asks whose the request is, and would be left behind.
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('webhook_deliveries')
+            .select('id')
+            .whereRef('webhook_deliveries.request_id', '=', 'requests.request_id')
+            .where('webhook_deliveries.state', '=', sql.lit('pending')),
+        ),
+      ),
+    )
     .limit(SWEEP_BATCH)
     .$if(context.database.capabilities.rowLocks, (select) => select.forUpdate().skipLocked())
     .execute()
@@ -131,7 +142,7 @@ async function eraseBatch(context: QueueContext, query: Query): Promise<number> 
   await query.deleteFrom('logs').where('request_id', 'in', ids).execute()
   await dropPieces(query, ids)
   await query.deleteFrom('payloads').where('request_id', 'in', ids).execute()
-  await query.deleteFrom('webhook_deliveries').where('request_id', 'in', ids).where('state', '!=', 'pending').execute()
+  await query.deleteFrom('webhook_deliveries').where('request_id', 'in', ids).execute()
   await query.deleteFrom('requests').where('request_id', 'in', ids).execute()
   return rows.length
 }
