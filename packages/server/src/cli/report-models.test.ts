@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { storeSettings } from '../../test/fakes/local-models.ts'
 import { SAMPLE_WEIGHTS } from '../../test/fakes/sample-weights.ts'
 import { type OpenedStore, openModelStore } from '../models/open-model-store.ts'
@@ -71,4 +71,10 @@ it('names models of which a part is missing, in the models folder and in the hub
   expect(lines).toContain('darkroom pull stabilityai/stable-diffusion-xl-base-1.0\n')
   expect(lines).toMatch(/in place of:\n {2}stabilityai\/stable-diffusion-xl-base-1\.0\n/)
   expect(lines).not.toContain('acme/words')
+})
+
+it('says after `npm start`, which gives the shell no command of that name, what can be typed', async () => {
+  vi.stubEnv('npm_lifecycle_event', 'start')
+  expect(await report()).toContain('draws with: npx @darkroom/server pull fal-ai/fast-lcm-diffusion')
+  vi.unstubAllEnvs()
 })

@@ -1,3 +1,4 @@
+import { ownCommand } from '../config/started-by-npm.ts'
 import { LCM_BASE_MODELS, LCM_LORAS, type LcmModelName } from '../endpoints/shared/lcm-models.ts'
 import { ModelError } from '../models/model-error.ts'
 import type { FoundModel, OpenedStore } from '../models/open-model-store.ts'
@@ -11,6 +12,7 @@ export async function reportModels(
   { store, inventory }: Pick<OpenedStore, 'store' | 'inventory'>,
   modelsFolder: string,
 ): Promise<string[]> {
+  const command = ownCommand()
   const find = (name: string, kind: WeightsKind): Promise<FoundModel | ModelError | undefined> =>
     store.findLocal(name, { kind }).catch((error) => {
       if (error instanceof ModelError) return error
@@ -34,14 +36,14 @@ export async function reportModels(
     ...(inPart.length > 0
       ? ['Here only in part, so that requests for them fail or are drawn by a stand-in; to fetch the rest:']
       : []),
-    ...indented(inPart.map((name) => `darkroom pull ${name}`)),
+    ...indented(inPart.map((name) => `${command} pull ${name}`)),
     ...(unfinished.length > 0 ? ['Pictures of few steps look unfinished without:'] : []),
-    ...indented(unfinished.map((name) => `darkroom pull ${name}`)),
+    ...indented(unfinished.map((name) => `${command} pull ${name}`)),
     ...(absent.length > 0
       ? [
           'The demo checkpoints Pinhole (512 and 1024) draw in place of:',
           ...indented(absent),
-          'Fetch what an endpoint draws with: darkroom pull fal-ai/fast-lcm-diffusion',
+          `Fetch what an endpoint draws with: ${command} pull fal-ai/fast-lcm-diffusion`,
           `Or put a model into ${modelsFolder}/owner/name.`,
         ]
       : []),

@@ -1,4 +1,5 @@
 import { type Config, type ConfigOverrides, readConfig } from '../config/config.ts'
+import { ownCommand } from '../config/started-by-npm.ts'
 import { FAL_HOSTS } from '../gateway/surface.ts'
 import { createProcessLog } from '../log/process-log.ts'
 import { createModelStore } from '../processes/configured-model-store.ts'
@@ -46,7 +47,7 @@ async function printBanner({ url, authorityFile }: RunningServer, config: Config
     `  open   ${url} in a browser to draw`,
     `  run    ${url}/run/{endpoint id}`,
     `  queue  ${url}/queue/{endpoint id}`,
-    `  keys   ${config.auth === 'none' ? 'none needed: this server listens on loopback only' : 'needed: darkroom keys create'}`,
+    `  keys   ${config.auth === 'none' ? 'none needed: this server listens on loopback only' : `needed: ${ownCommand()} keys create`}`,
     `  data   ${config.dataFolder}`,
     `  memory ${memoryLine(config)}`,
   ]

@@ -4,3 +4,8 @@ import type { Environment } from './config.ts'
 export function isStartedByNpm(environment: Environment = process.env): boolean {
   return environment.npm_lifecycle_event !== undefined
 }
+
+/** What to type for this program: a clone that was started with `npm start` has put no `darkroom` among the shell's commands. */
+export function ownCommand(environment: Environment = process.env): string {
+  return environment.npm_lifecycle_event === 'start' ? 'npx @darkroom/server' : 'darkroom'
+}

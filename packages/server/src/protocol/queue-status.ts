@@ -69,6 +69,10 @@ export function queueStatusCode(state: QueueState): 200 | 202 {
 /** Status and body of the answers to a cancel. */
 export const CANCEL_ANSWERS = {
   requested: { status: 202, body: { status: 'CANCELLATION_REQUESTED' } },
-  already_completed: { status: 400, body: { status: 'ALREADY_COMPLETED' } },
-  not_found: { status: 404, body: { status: 'NOT_FOUND' } },
+  // The JS client shows `message`, which fal's own answers lack.
+  already_completed: {
+    status: 400,
+    body: { status: 'ALREADY_COMPLETED', message: 'The request is completed already' },
+  },
+  not_found: { status: 404, body: { status: 'NOT_FOUND', message: 'There is no such request' } },
 } as const

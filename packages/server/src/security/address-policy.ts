@@ -53,6 +53,12 @@ export function refusalOf(address: string, policy: AddressPolicy): string | unde
   return policy.allowPrivateTargets ? undefined : `is in a private network, which ${PRIVATE_TARGETS_SETTING} allows`
 }
 
+/** Why nothing at a URL's host may be connected to, as far as its name alone tells: another name is judged by its addresses. */
+export function refusalOfHost(host: string, policy: AddressPolicy): string | undefined {
+  if (host === 'localhost' || host.endsWith('.localhost')) return refusalOf('127.0.0.1', policy)
+  return ipaddr.isValid(host) ? refusalOf(host, policy) : undefined
+}
+
 function isMetadata(address: ipaddr.IPv4 | ipaddr.IPv6): boolean {
   if (METADATA_NETWORKS.some(([network, bits]) => network.kind() === address.kind() && address.match(network, bits))) {
     return true

@@ -2,6 +2,7 @@ import { WireError } from '../../errors/errors.ts'
 import { dumpsJson } from '../../protocol/json-text.ts'
 import { queueStatusBody } from '../../protocol/queue-status.ts'
 import { createRequestId } from '../../protocol/request-id.ts'
+import { type AddressPolicy, refusalOfHost } from '../../security/address-policy.ts'
 import { accountOf } from '../authentication.ts'
 import type { GatewayContext, GatewayDependencies } from '../dependencies.ts'
 import { requireRoom } from '../disk-use.ts'
@@ -20,7 +21,7 @@ export async function submit(dependencies: GatewayDependencies, c: GatewayContex
   const { config, queue, catalogue, bounds } = dependencies
   requireRoom(dependencies.disk?.())
   const endpoint = requireEndpoint(catalogue, id)
-  const webhookUrl = readWebhookUrl(c.req.query('fal_webhook'))
+  const webhookUrl = readWebhookUrl(c.req.query('fal_webhook'), config)
   const maxQueueLength = readMaxQueueLength(c.req.query('fal_max_queue_length'))
   const data = await readBody(c.req.raw, config.limits.jsonBodyBytes, c.var.body)
   const received = { data, contentType: c.req.header('content-type'), wanted: 'text' } as const
@@ -44,11 +45,16 @@ export async function submit(dependencies: GatewayDependencies, c: GatewayContex
   return new Response(dumpsJson(body), { headers: { 'content-type': 'application/json; charset=utf-8' } })
 }
 
-function readWebhookUrl(text: string | undefined): string | undefined {
+/** An address that nothing is ever sent to is told now: afterwards only the server's log would tell of it. */
+function readWebhookUrl(text: string | undefined, policy: AddressPolicy): string | undefined {
   if (text === undefined || text === '') return undefined
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url?.protocol === 'https:' || url?.protocol === 'http:') return text
-  throw new WireError(400, `fal_webhook: expected an http or https URL, found ${text.slice(0, 200)}`)
+  if (url?.protocol !== 'https:' && url?.protocol !== 'http:')
+    throw new WireError(400, `fal_webhook: expected an http or https URL, found ${text.slice(0, 200)}`)
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  const refusal = refusalOfHost(host, policy)
+  if (refusal !== undefined) throw new WireError(400, `fal_webhook: ${host} ${refusal}`)
+  return text
 }
 
 function readMaxQueueLength(text: string | undefined): number | undefined {

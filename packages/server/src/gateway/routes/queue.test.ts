@@ -69,6 +69,26 @@ describe('submit', () => {
     expect([await rig.queue.load(), rig.conversations]).toEqual([[], []])
   })
 
+  test.each([
+    ['ftp://a.test/', 'fal_webhook: expected an http or https URL, found ftp://a.test/'],
+    ['http://127.0.0.1:8000/hook', 'fal_webhook: 127.0.0.1 is in a private network, which'],
+    ['http://localhost:8000/hook', 'fal_webhook: localhost is in a private network, which'],
+    ['http://[::1]/hook', 'fal_webhook: ::1 is in a private network, which'],
+    ['http://169.254.169.254/', 'fal_webhook: 169.254.169.254 is linkLocal'],
+  ])('refuses the webhook %s, to which nothing is ever sent', async (url, complaint) => {
+    const { response, text } = await submit('{"prompt":"a"}', `/queue/acme/echo?fal_webhook=${encodeURIComponent(url)}`)
+    expect(response.status).toBe(400)
+    expect(JSON.parse(text).detail).toContain(complaint)
+    expect(await rig.queue.load()).toEqual([])
+  })
+
+  test('takes a webhook of the own network where that is configured', async () => {
+    await rig.close()
+    rig = await createGatewayRig({ config: { allowPrivateTargets: true } })
+    await submit('{"prompt":"a"}', '/queue/acme/echo?fal_webhook=http%3A%2F%2Flocalhost%2Fhook')
+    expect(await rig.claim()).toMatchObject({ webhookUrl: 'http://localhost/hook' })
+  })
+
   test('keeps the body as it came and what the headers and the query ask for', async () => {
     await submit(
       '{"seed": 18446744073709551615, "prompt": "\\ud800"}',
@@ -300,7 +320,10 @@ describe('status', () => {
       expect((await get(`/queue/acme/echo/requests/${id}`)).status).toBe(404)
       expect((await get(`/queue/acme/echo/requests/${id}/status/stream`)).status).toBe(404)
       const cancel = await get(`/queue/acme/echo/requests/${id}/cancel`, { method: 'PUT' })
-      expect([cancel.status, await cancel.text()]).toEqual([404, '{"status": "NOT_FOUND"}'])
+      expect([cancel.status, await cancel.text()]).toEqual([
+        404,
+        '{"status": "NOT_FOUND", "message": "There is no such request"}',
+      ])
     }
   })
 })
@@ -343,7 +366,10 @@ describe('cancel', () => {
     }
     expect(await cancel(waiting, 'PUT')).toEqual([202, '{"status": "CANCELLATION_REQUESTED"}'])
     expect(await cancel(running, 'PUT')).toEqual([202, '{"status": "CANCELLATION_REQUESTED"}'])
-    expect(await cancel(done, 'POST')).toEqual([400, '{"status": "ALREADY_COMPLETED"}'])
+    expect(await cancel(done, 'POST')).toEqual([
+      400,
+      '{"status": "ALREADY_COMPLETED", "message": "The request is completed already"}',
+    ])
     expect((await rig.queue.status(running))?.cancelRequested).toBe(true)
     const result = await get(`/queue/acme/echo/requests/${waiting}`)
     expect(result.status).toBe(499)
