@@ -242,6 +242,7 @@ function addGenerate(darkroom: Command): void {
     .option('--tile <size[:stride]>', 'draw large pictures by tiles of this many pixels', parseTiling)
     .option('--vae <folder>', "autoencoder in place of the checkpoint's own: a folder or a file")
     .option('--variant <name>', 'precision variant of the weight files, e.g. fp16')
+    .option('--gpu <number>', 'which of several GPUs draws, from 0 (cuda, tensorrt, dml)', integer(0, 255))
     .option('--latents <file>', 'also write the final latents (safetensors, float32, key "latents")')
     .action((options) =>
       withInterrupt(async (signal) =>

@@ -33,6 +33,7 @@ export interface GenerateOptions extends AdapterOptions {
   readonly tokenizer?: string
   readonly output: string
   readonly latents?: string
+  readonly gpu?: number
 }
 
 const LARGEST_SEED = 2n ** 64n - 1n

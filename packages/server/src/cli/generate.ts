@@ -19,8 +19,8 @@ import {
   writeSafetensors,
 } from '@darkroom/engine'
 import { type Config, preparedWeightsFolder } from '../config/config.ts'
-import { chooseArithmetic } from '../processes/arithmetic.ts'
 import { readPicture, unetAdapters, withEmbeddings } from './generate-adapters.ts'
+import { generateArithmetic } from './generate-arithmetic.ts'
 import { checkGenerateOptions, type GenerateOptions, outputFormat, parseLora } from './generate-options.ts'
 import { stepBar } from './progress.ts'
 
@@ -37,14 +37,8 @@ const DEFAULT_GUIDANCE: Readonly<Record<StableDiffusion['kind'], number>> = {
 export async function generate(options: GenerateOptions, config: Config, signal: AbortSignal): Promise<void> {
   await checkGenerateOptions(options, [...SCHEDULER_NAMES, ...SCHEDULER_CLASS_NAMES])
   const format = outputFormat(options.output)
-  const { executionProvider, fast } = (await chooseArithmetic(config, (line) => console.error(line))).engine
-  const engine = openEngine({
-    cacheFolder: preparedWeightsFolder(config),
-    keepsIdle: false,
-    ...(config.threads !== undefined && { threads: config.threads }),
-    ...(executionProvider && { executionProvider }),
-    ...(fast && { fast }),
-  })
+  const arithmetic = await generateArithmetic(config, options.gpu, (line) => console.error(line))
+  const engine = openEngine({ ...arithmetic, cacheFolder: preparedWeightsFolder(config), keepsIdle: false })
   try {
     const base = await loadStableDiffusion(engine, options.checkpoint, {
       signal,
