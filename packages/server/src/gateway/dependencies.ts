@@ -55,7 +55,10 @@ export interface GatewayEnv {
     /** Room for the body of a call that is answered with what it asks for. */
     body: BodyLease | undefined
   }
-  Bindings: Partial<HttpBindings>
+  Bindings: Partial<HttpBindings> & {
+    /** The body of a call that came otherwise than by a message of HTTP. */
+    body?: Uint8Array
+  }
 }
 
 export type GatewayContext = Context<GatewayEnv>

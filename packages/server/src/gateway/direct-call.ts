@@ -33,7 +33,7 @@ export async function readDirectCall(
   const { catalogue, config } = dependencies
   requireRoom(dependencies.disk?.())
   const endpoint = requireEndpoint(catalogue, id)
-  const received = await readInput(dependencies, c)
+  const received = await readInput(dependencies, c, endpoint)
   const filesUrl = publicUrlsOf(c.req, config.publicUrl).cdn
   return {
     endpoint,
@@ -51,12 +51,17 @@ export async function readDirectCall(
 type ReceivedInput = Pick<DirectCall, 'input' | 'inputBytes'>
 
 /** The body, or for GET the query, where the JS client puts the input: every value is text there and coerced. */
-async function readInput({ config, bounds }: GatewayDependencies, c: GatewayContext): Promise<ReceivedInput> {
+async function readInput(
+  { config, bounds }: GatewayDependencies,
+  c: GatewayContext,
+  { input: schema }: EndpointSchema,
+): Promise<ReceivedInput> {
   if (c.req.method === 'GET') return { input: parseInput(stringifyJson(c.req.query())) }
-  const data = await readBody(c.req.raw, config.limits.jsonBodyBytes, c.var.body)
+  const data = await readBody(c.req.raw, config.limits.jsonBodyBytes, { lease: c.var.body, env: c.env })
   const bytes = data.byteLength
   const mostText = config.storage.maxRecordedCharacters
-  const body = { data, contentType: c.req.header('content-type'), wanted: 'value', mostText } as const
+  const fields = Object.keys(schema.shape)
+  const body = { data, contentType: c.req.header('content-type'), wanted: 'value', mostText, fields } as const
   const input = await bounds.inputs.readBody(accountOf(c), body, c.req.raw.signal)
   return { input, ...(input.text === '' && { inputBytes: bytes }) }
 }

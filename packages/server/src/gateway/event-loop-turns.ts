@@ -1,28 +1,46 @@
 import { WaitingLine } from '../waiting/waiting-line.ts'
 
+/** Turns of one round, whatever time is left. */
+const MOST_A_ROUND = 16
+
 /**
- * Lets pieces of work into the event loop one a round, accounts in turn. The embedded database answers at once and sockets take what they
+ * Lets pieces of work into the event loop, some a round, clients in turn. The embedded database answers at once and sockets take what they
  * have room for, so that work which only awaits these never lets others in between; nor does a `setImmediate` of each, for all of those
  * run in one round.
  */
 export class EventLoopTurns {
-  readonly #line = new WaitingLine<string>((account) => account)
-  #isScheduled = false
+  readonly #line = new WaitingLine<string>((client) => client)
+  readonly #milliseconds: number
+  /** Callbacks of this round that are still to come. */
+  #scheduled = 0
+  #roundBegan = 0
+
+  /** @param milliseconds in which others are let in, in the same round; one a round when absent */
+  constructor(milliseconds = 0) {
+    this.#milliseconds = milliseconds
+  }
 
   /** Resolves when it is the turn of this piece. @throws the signal's reason */
-  async take(account: string, signal?: AbortSignal): Promise<void> {
-    const turn = this.#line.join(account, signal)
+  async take(client: string, signal?: AbortSignal): Promise<void> {
+    const turn = this.#line.join(client, signal)
     this.#schedule()
     await turn
   }
 
+  /** What was let in does its work behind its callback, before the next one. */
   #schedule(): void {
-    if (this.#isScheduled || this.#line.length === 0) return
-    this.#isScheduled = true
-    setImmediate(() => {
-      this.#isScheduled = false
-      this.#line.admit()
-      this.#schedule()
-    })
+    if (this.#scheduled > 0 || this.#line.length === 0) return
+    this.#scheduled = this.#milliseconds === 0 ? 1 : Math.min(this.#line.length, MOST_A_ROUND)
+    this.#roundBegan = Number.NaN
+    for (let i = 0; i < this.#scheduled; i++) setImmediate(() => this.#admit())
+  }
+
+  #admit(): void {
+    this.#scheduled -= 1
+    const now = performance.now()
+    const isFirst = Number.isNaN(this.#roundBegan)
+    if (isFirst) this.#roundBegan = now
+    if (isFirst || now - this.#roundBegan < this.#milliseconds) this.#line.admit()
+    this.#schedule()
   }
 }

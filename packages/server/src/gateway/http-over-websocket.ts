@@ -2,14 +2,14 @@ import type { WebSocket } from 'ws'
 import { REQUEST_ID } from '../protocol/headers.ts'
 import { DEFAULT_ACCOUNT } from '../queue/request-queue.ts'
 import { verifyKey } from './authentication.ts'
-import type { GatewayDependencies } from './dependencies.ts'
+import type { GatewayDependencies, GatewayEnv } from './dependencies.ts'
 import { MessageMemory } from './message-memory.ts'
 import { hostNameOf, SURFACE_PREFIX, surfaceOfHost } from './surface.ts'
 import type { Handshake, OpenSocket, SocketService } from './web-sockets.ts'
 
 export type HttpOverWebSocketDependencies = Pick<GatewayDependencies, 'keys' | 'tokens' | 'config' | 'bounds' | 'log'>
 /** The gateway's own HTTP API. */
-export type Dispatch = (request: Request) => Response | Promise<Response>
+export type Dispatch = (request: Request, env: GatewayEnv['Bindings']) => Response | Promise<Response>
 
 /** Requests of one connection that may wait; beyond that nothing more is read from it. */
 const MOST_WAITING = 16
@@ -29,7 +29,7 @@ export function httpOverWebSocket(dispatch: Dispatch, dependencies: HttpOverWebS
       // A token of the query is checked by the route, request by request.
       const hasToken = handshake.url.searchParams.has('fal_jwt_token')
       const key = !hasToken || authorization !== undefined ? await verifyKey(dependencies, authorization) : undefined
-      const ask = (body: Buffer, signal: AbortSignal) => dispatch(requestOf(handshake, body, signal))
+      const ask = (body: Buffer, signal: AbortSignal) => dispatch(requestOf(handshake, signal), { body })
       const { bounds, log } = dependencies
       return (socket, connection) => {
         const lease = bounds.bodies.lease(() => key?.account ?? DEFAULT_ACCOUNT)
@@ -39,8 +39,8 @@ export function httpOverWebSocket(dispatch: Dispatch, dependencies: HttpOverWebS
   }
 }
 
-/** The call that a message stands for, as if it had come to the run surface by itself. */
-function requestOf(handshake: Handshake, body: Buffer, signal: AbortSignal): Request {
+/** The call that a message stands for, as if it had come to the run surface by itself; its body goes beside it, for a request would copy it. */
+function requestOf(handshake: Handshake, signal: AbortSignal): Request {
   const host = handshake.headers.host ?? 'localhost'
   const byHostName = surfaceOfHost(hostNameOf(host)) !== undefined
   const id = handshake.path.slice(SURFACE_PREFIX.ws.length)
@@ -52,7 +52,7 @@ function requestOf(handshake: Handshake, body: Buffer, signal: AbortSignal): Req
   headers.set('host', byHostName ? host.replace(/^[^:]*/, 'fal.run') : host)
   headers.set('content-type', 'application/json')
   const url = `${protocol}//${host}${byHostName ? '' : SURFACE_PREFIX.run}${id}${search}`
-  return new Request(url, { method: 'POST', headers, body: new Uint8Array(body), signal })
+  return new Request(url, { method: 'POST', headers, signal })
 }
 
 type Ask = (body: Buffer, signal: AbortSignal) => Response | Promise<Response>

@@ -15,10 +15,13 @@ beforeEach(() => {
 })
 afterEach(() => inputs.close())
 
+const fields = ['__proto__', 'seed', 'float', 'lone', 'pad', 'image_url', 'image_bytes', 'list', 'prompt', 'x']
+
 const body = (text: string, wanted: 'text' | 'value' = 'value', mostText?: number) => ({
   data: new Uint8Array(new TextEncoder().encode(text)),
   contentType: JSON_TYPE,
   wanted,
+  fields,
   ...(mostText !== undefined && { mostText }),
 })
 
@@ -54,6 +57,15 @@ describe('InputThreads', () => {
     expect((await inputs.readBody('a', body(text, 'value', 200_000), NEVER)).text).toBe(text)
   })
 
+  it('leaves members behind that nobody asks for, but in the text', async () => {
+    const text = JSON.stringify({ prompt: PADDING, unknown: [1], seed: 1 })
+    for (const wanted of ['text', 'value'] as const) {
+      const input = await inputs.readBody('a', body(text, wanted), NEVER)
+      expect(Object.keys(input.value as object)).toEqual(['seed', 'prompt'])
+      expect(input.text).toBe(text)
+    }
+  })
+
   it('refuses as without a thread', async () => {
     const broken = body(`{"a": "${PADDING}" x}`)
     await expect(inputs.readBody('a', broken, NEVER)).rejects.toMatchObject({
@@ -66,13 +78,13 @@ describe('InputThreads', () => {
 
   it('reads long frames of both kinds, with their bytes', async () => {
     const value = { image_bytes: new Uint8Array(80_000).fill(7), request_id: 'r' }
-    const binary = await inputs.readFrame('a', { data: new Uint8Array(encode(value)), binary: true }, NEVER)
-    expect(binary).toEqual({ input: value, requestId: 'r' })
+    const binary = await inputs.readFrame('a', { data: new Uint8Array(encode(value)), binary: true, fields }, NEVER)
+    expect(binary).toEqual({ input: { image_bytes: value.image_bytes }, requestId: 'r' })
     const data = new TextEncoder().encode(JSON.stringify({ prompt: PADDING, request_id: 's' }))
-    const text = await inputs.readFrame('a', { data, binary: false }, NEVER)
-    expect(text).toMatchObject({ input: { value: { prompt: PADDING, request_id: 's' } }, requestId: 's' })
+    const text = await inputs.readFrame('a', { data, binary: false, fields }, NEVER)
+    expect(text).toMatchObject({ input: { value: { prompt: PADDING } }, requestId: 's' })
     await expect(
-      inputs.readFrame('a', { data: new Uint8Array(80_000).fill(0xc1), binary: true }, NEVER),
+      inputs.readFrame('a', { data: new Uint8Array(80_000).fill(0xc1), binary: true, fields }, NEVER),
     ).rejects.toMatchObject({ status: 422 })
   })
 

@@ -6,7 +6,10 @@ import { SharedSlots } from '../waiting/shared-slots.ts'
 import { decodeFrame, type Frame, type FrameInput } from './realtime-frames.ts'
 
 /** What is read: a JSON body, or a message of a realtime socket. */
-export type InputTask =
+export type InputTask = {
+  /** Members of the value that anybody looks at: the others do not cross over, which a hundred thousand would take long for. */
+  readonly fields: readonly string[]
+} & (
   | {
       readonly kind: 'body'
       readonly data: Uint8Array
@@ -19,6 +22,7 @@ export type InputTask =
       readonly mostText?: number
     }
   | ({ readonly kind: 'frame' } & Frame)
+)
 
 /** `text` is that of JSON. */
 export interface ReadInput {
@@ -64,16 +68,20 @@ export class InputThreads {
   }
 
   /** As `decodeFrame`; long bytes are gone from this thread. @throws also the signal's reason */
-  async readFrame(account: string, frame: Frame, signal: AbortSignal): Promise<FrameInput> {
+  async readFrame(
+    account: string,
+    { fields, ...frame }: Frame & Pick<InputTask, 'fields'>,
+    signal: AbortSignal,
+  ): Promise<FrameInput> {
     if (frame.data.byteLength <= WITHOUT_THREAD_BYTES) return decodeFrame(frame)
-    const { text, value, requestId } = await this.#read(account, { kind: 'frame', ...frame }, signal)
+    const { text, value, requestId } = await this.#read(account, { kind: 'frame', fields, ...frame }, signal)
     return { input: text === undefined ? value : new JsonInput(text, value as ParsedJson), requestId }
   }
 
   /** Starts a thread, which takes a second in a clone, before somebody has to wait for it. Does nothing once one runs. */
   async warmUp(): Promise<void> {
     if (this.#threads.size > 0) return
-    const body = { data: new TextEncoder().encode('{}'), contentType: undefined, wanted: 'value' } as const
+    const body = { data: new TextEncoder().encode('{}'), contentType: undefined, wanted: 'value', fields: [] } as const
     await this.#read('', { kind: 'body', ...body }, new AbortController().signal)
   }
 

@@ -27,16 +27,21 @@ function answer(task: InputTask): Omit<InputReply, 'id'> {
 function read(task: InputTask): ReadInput {
   if (task.kind === 'frame') {
     const { input, requestId } = decodeFrame(task)
-    return { ...(input instanceof JsonInput ? json(input) : { value: input }), requestId }
+    if (!(input instanceof JsonInput)) return { value: onlyKnown(input, task.fields), requestId }
+    // Frames are not kept.
+    return { text: '', value: onlyKnown(input.value, task.fields), requestId }
   }
-  const input = readJsonBody(task.data, task.contentType)
-  const { text, value } = input
+  const { text, value: whole } = readJsonBody(task.data, task.contentType)
+  const value = onlyKnown(whole, task.fields) as ParsedJson
   if (task.wanted === 'text') return { text, value: cut(value) }
   return { text: text.length > (task.mostText ?? text.length) ? '' : text, value }
 }
 
-function json({ text, value }: JsonInput): ReadInput {
-  return { text, value }
+/** Of a hundred thousand members those that somebody asks for; what has none is left as it is. */
+function onlyKnown(value: unknown, fields: readonly string[]): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Uint8Array) return value
+  const known = fields.filter((field) => Object.hasOwn(value, field))
+  return Object.fromEntries(known.map((field) => [field, Reflect.get(value, field)]))
 }
 
 /** Longer than any URL that is fetched. */

@@ -74,12 +74,13 @@ function converse(
   options: Pick<RealtimeConnectionOptions, 'conversation' | 'memory' | 'maxBuffering' | 'idleSeconds'>,
 ): RealtimeConnection {
   const { channel, metrics, bounds, log } = dependencies
+  const fields = Object.keys(endpoint.input.shape)
   metrics.openStreams.inc({ kind: 'realtime' })
   socket.once('close', () => metrics.openStreams.dec({ kind: 'realtime' }))
   return new RealtimeConnection(socket, channel, {
     ...options,
     endpoint,
-    readFrame: (frame, signal) => bounds.inputs.readFrame(options.conversation.account, frame, signal),
+    readFrame: (frame, signal) => bounds.inputs.readFrame(options.conversation.account, { ...frame, fields }, signal),
     refuseUrls: (input) => refuseUnfetchableUrls(dependencies, endpoint, input),
     onDefect: (err) => log.error({ err, requestId: options.conversation.requestId }, 'a realtime connection failed'),
   })

@@ -6,7 +6,7 @@ import { endsWithin } from '../channel/deadline.ts'
 import { WireError } from '../errors/errors.ts'
 import type { GatewayDependencies } from './dependencies.ts'
 import { unmaskEarly } from './early-unmasking.ts'
-import { errorResponse } from './error-response.ts'
+import { rawErrorResponse } from './error-response.ts'
 import { foreignOrigin, isOriginAllowed } from './origin-policy.ts'
 import { terminateSilent } from './silent-sockets.ts'
 import { routedPath, withoutPrefix } from './surface.ts'
@@ -86,7 +86,8 @@ export function attachWebSockets(
       })
     } catch (err) {
       if (!(err instanceof WireError)) log.error({ err }, 'a websocket handshake failed')
-      await refuse(socket, err)
+      // As any other request.
+      socket.end(rawErrorResponse(err))
     }
   }
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => void open(request, socket, head)
@@ -117,15 +118,4 @@ function readHandshake({ url = '/', headers, socket }: IncomingMessage, publicUr
   const forwarded = headers['x-forwarded-prefix']
   const path = withoutPrefix(asked.pathname, publicUrl, forwarded === undefined ? undefined : String(forwarded))
   return { path: routedPath(headers.host ?? '', path), url: asked, headers }
-}
-
-/** Answers a handshake with an error as any other request, and closes. */
-async function refuse(socket: Duplex, error: unknown): Promise<void> {
-  const response = errorResponse(error)
-  const body = await response.text()
-  const headers = [...response.headers].map(([name, value]) => `${name}: ${value}\r\n`).join('')
-  socket.end(
-    `HTTP/1.1 ${response.status} Refused\r\n${headers}connection: close\r\n` +
-      `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  )
 }

@@ -4,7 +4,7 @@
  * written in are known; any other is an error when the endpoint is loaded.
  */
 import { z } from 'zod'
-import { checked, lengthChecks, numberChecks, type Problem } from './constraints.ts'
+import { type Check, checked, firstProblem, lengthChecks, numberChecks, type Problem } from './constraints.ts'
 import { MISSING, NONE_NOT_ALLOWED, NOT_A_DICT, NOT_A_LIST } from './field-errors.ts'
 import { isDict, type PythonValue, toDictEntries } from './python-value.ts'
 import { boolean, bytes, choice, float, integer, string } from './scalars.ts'
@@ -57,7 +57,7 @@ function compileNonNull(def: Def): Validator {
     case 'enum':
       return choice(Object.values(def.entries).map(String))
     case 'array':
-      return checked(list(compile(def.element)), lengthChecks(def.checks, 'items'))
+      return list(compile(def.element), lengthChecks(def.checks, 'items'))
     case 'object':
       return model(def.shape)
     case 'record':
@@ -91,9 +91,12 @@ function toNumber(inner: Validator): Validator {
   }
 }
 
-function list(element: Validator): Validator {
+/** Its length before its items, as pydantic: of a list that is too long nothing else is looked at. */
+function list(element: Validator, lengths: readonly Check[]): Validator {
   return (value, loc, errors) => {
     if (!Array.isArray(value)) return errors.add(loc, NOT_A_LIST)
+    const problem = firstProblem(lengths, value)
+    if (problem !== undefined) return errors.add(loc, problem)
     const before = errors.count
     const items = value.map((item, index) => element(item, [...loc, index], errors))
     return errors.count > before ? INVALID : items
@@ -192,6 +195,11 @@ function validateField(
   return field.defaultValue?.()
 }
 
+/** A default of each input's own; most are texts and numbers, for which a clone is dear. */
+function copyOf(value: unknown): unknown {
+  return typeof value === 'object' ? structuredClone(value) : value
+}
+
 function describeField(name: string, schema: z.core.$ZodType): Field {
   let required = true
   let defaultValue: Field['defaultValue']
@@ -199,7 +207,7 @@ function describeField(name: string, schema: z.core.$ZodType): Field {
   while (true) {
     const { def } = (inner as z.core.$ZodTypes)._zod
     if (def.type !== 'default' && def.type !== 'optional' && def.type !== 'nullable') break
-    if (def.type === 'default') defaultValue = () => structuredClone(def.defaultValue)
+    if (def.type === 'default') defaultValue = () => copyOf(def.defaultValue)
     if (def.type !== 'nullable') required = false
     inner = def.innerType
   }

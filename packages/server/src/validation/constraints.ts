@@ -4,7 +4,7 @@ import { type ErrorList, INVALID, type Validator } from './validator.ts'
 
 export type Problem = Parameters<ErrorList['add']>[1]
 /** A constraint on a coerced value; the problem it finds, if any. */
-type Check = (value: never) => Problem | undefined
+export type Check = (value: never) => Problem | undefined
 
 /** Applies constraints in order; the first that fails is reported. */
 export function checked(inner: Validator, checks: readonly Check[]): Validator {
@@ -12,12 +12,18 @@ export function checked(inner: Validator, checks: readonly Check[]): Validator {
   return (value, loc, errors) => {
     const result = inner(value, loc, errors)
     if (result === INVALID) return INVALID
-    for (const check of checks) {
-      const problem = check(result as never)
-      if (problem !== undefined) return errors.add(loc, problem)
-    }
-    return result
+    const problem = firstProblem(checks, result)
+    return problem === undefined ? result : errors.add(loc, problem)
   }
+}
+
+/** What the first check says that does not hold for a value. */
+export function firstProblem(checks: readonly Check[], value: unknown): Problem | undefined {
+  for (const check of checks) {
+    const problem = check(value as never)
+    if (problem !== undefined) return problem
+  }
+  return undefined
 }
 
 type Checks = readonly z.core.$ZodCheck[] | undefined

@@ -9,7 +9,7 @@ export const INVALID: unique symbol = Symbol('invalid')
 export type Validator = (value: PythonValue, loc: Location, errors: ErrorList) => unknown
 
 /** More would only be a way to make the answer far larger than the input. */
-const MOST_ERRORS = 10_000
+const MOST_ERRORS = 1_000
 
 /** The items of a 422 in the order pydantic lists them: that of the schema's fields. */
 export class ErrorList {

@@ -2,7 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { awakeInterval } from '../channel/awake-interval.ts'
 import { WireError } from '../errors/errors.ts'
-import { errorResponse } from '../gateway/error-response.ts'
+import { rawErrorResponse } from '../gateway/error-response.ts'
 
 export interface TransferPace {
   /** What a request's body must bring, and an answer's reader must take, on average over a window. */
@@ -48,7 +48,7 @@ export function cutSlowConnections(server: Server, pace: TransferPace): () => vo
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const [status, detail] = BROKEN[error.code ?? ''] ?? [400, 'The request is no HTTP']
     if (exchanges.get(socket)?.[0]?.response.headersSent === true) socket.destroy()
-    else void answerAndClose(socket, status, detail)
+    else answerAndClose(socket, status, detail)
   })
   const timer = awakeInterval((pace.windowSeconds * 1000) / LOOKS, (stoodStill) => {
     for (const [socket, [exchange]] of exchanges) if (exchange) look(socket, exchange, pace, stoodStill)
@@ -75,7 +75,7 @@ function look(socket: Duplex, exchange: Exchange, pace: TransferPace, stoodStill
   }
   if (seconds < pace.windowSeconds) return
   if (response.headersSent) socket.destroy()
-  else void answerAndClose(socket, 408, `The request came slower than ${pace.leastBytesPerSecond} bytes a second`)
+  else answerAndClose(socket, 408, `The request came slower than ${pace.leastBytesPerSecond} bytes a second`)
 }
 
 /** Whose turn it is: the sender of a body that is not all here, the reader of what was written; or this server's own. */
@@ -101,17 +101,9 @@ function unsentBytes(socket: Duplex): number {
   return typeof size === 'number' ? size : 0
 }
 
-async function answerAndClose(socket: Duplex, status: number, detail: string): Promise<void> {
+/** Thousands of connections may break at once. */
+function answerAndClose(socket: Duplex, status: number, detail: string): void {
   socket.on('error', () => {})
-  const response = errorResponse(new WireError(status, detail))
-  const body = await response.text()
-  if (!socket.writable) {
-    socket.destroy()
-    return
-  }
-  socket.end(
-    `HTTP/1.1 ${status} Refused\r\ncontent-type: application/json\r\nconnection: close\r\n` +
-      `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-    () => socket.destroy(),
-  )
+  if (socket.writable) socket.end(rawErrorResponse(new WireError(status, detail)), () => socket.destroy())
+  else socket.destroy()
 }

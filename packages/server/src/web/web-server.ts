@@ -9,6 +9,7 @@ import type { ProcessLog } from '../log/process-log.ts'
 import { certificateNames } from '../tls/certificate-names.ts'
 import { type LocalCertificates, loadLocalCertificates } from '../tls/local-certificates.ts'
 import { oneRequestAtATime } from './pipelined-requests.ts'
+import { requestsInTurn } from './requests-in-turn.ts'
 import { cutSlowConnections } from './slow-connections.ts'
 
 /** An HTTP or HTTPS server that answers with the gateway, not listening yet. */
@@ -46,7 +47,7 @@ export async function createWebServer(
   fetch: FetchCallback,
   log: ProcessLog,
 ): Promise<WebServer> {
-  const listener = oneRequestAtATime(getRequestListener(fetch))
+  const listener = oneRequestAtATime(requestsInTurn(getRequestListener(fetch)))
   const pace = { leastBytesPerSecond: config.limits.leastBytesPerSecond, windowSeconds: PACE_WINDOW_SECONDS }
   if (!config.tls) {
     const server = createHttpServer(HTTP_OPTIONS, listener)

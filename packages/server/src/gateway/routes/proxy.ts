@@ -16,7 +16,11 @@ export function proxyRoutes(app: Hono<GatewayEnv>): RouteGroup {
     const headers = new Headers(c.req.raw.headers)
     headers.delete(TARGET_URL)
     const { body, method, signal } = c.req.raw
-    return app.fetch(new Request(url, { method, headers, body, signal, duplex: 'half' }), c.env)
+    // The new request's body is what reads the message of the one that came.
+    return app.fetch(new Request(url, { method, headers, body, signal, duplex: 'half' }), {
+      ...c.env,
+      incoming: undefined,
+    })
   })
   return routes
 }

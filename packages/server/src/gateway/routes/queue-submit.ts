@@ -23,8 +23,9 @@ export async function submit(dependencies: GatewayDependencies, c: GatewayContex
   const endpoint = requireEndpoint(catalogue, id)
   const webhookUrl = readWebhookUrl(c.req.query('fal_webhook'), config)
   const maxQueueLength = readMaxQueueLength(c.req.query('fal_max_queue_length'))
-  const data = await readBody(c.req.raw, config.limits.jsonBodyBytes, c.var.body)
-  const received = { data, contentType: c.req.header('content-type'), wanted: 'text' } as const
+  const data = await readBody(c.req.raw, config.limits.jsonBodyBytes, { lease: c.var.body, env: c.env })
+  const fields = Object.keys(endpoint.input.shape)
+  const received = { data, contentType: c.req.header('content-type'), wanted: 'text', fields } as const
   const { text, value } = await bounds.inputs.readBody(accountOf(c), received, c.req.raw.signal)
   await refuseUnfetchableUrls(dependencies, endpoint, value)
   const urls = publicUrlsOf(c.req, config.publicUrl)
