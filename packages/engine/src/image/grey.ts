@@ -16,7 +16,12 @@ export function rgbToGrey(image: RgbImage): GreyImage {
 /** The picture with three equal channels. */
 export function greyToRgb(image: GreyImage): RgbImage {
   const data = new Uint8Array(image.data.length * 3)
-  for (let i = 0; i < image.data.length; i++) data.fill(image.data[i] as number, i * 3, i * 3 + 3)
+  for (let i = 0, to = 0; i < image.data.length; i++, to += 3) {
+    const grey = image.data[i] as number
+    data[to] = grey
+    data[to + 1] = grey
+    data[to + 2] = grey
+  }
   return { width: image.width, height: image.height, data }
 }
 

@@ -1,4 +1,7 @@
 import { afterAll, expect, test } from 'vitest'
+import { decodeImage } from '../image/decode.ts'
+import { encodeImage } from '../image/encode.ts'
+import { greyToRgb } from '../image/grey.ts'
 import { resizeRgb } from '../image/resize.ts'
 import type { RgbImage } from '../image/rgb-image.ts'
 import { cannyEdges } from './canny.ts'
@@ -20,7 +23,7 @@ test.each([
   [900, 700],
 ])('%i×%i pictures come out as they do on this thread', async (width, height) => {
   const image = picture(width, height)
-  expect(isSame(await thread.canny(image, 40, 90), cannyEdges(image, 40, 90))).toBe(true)
+  expect(isSame(await thread.canny(image, 40, 90), greyToRgb(cannyEdges(image, 40, 90)))).toBe(true)
   const smaller = await thread.resize(image, 30, 20, 'bilinear')
   expect(smaller).toMatchObject({ width: 30, height: 20 })
   expect(isSame(smaller, resizeRgb(image, 30, 20, 'bilinear'))).toBe(true)
@@ -33,7 +36,7 @@ test('this thread goes on meanwhile', async () => {
   const turning = setInterval(() => turns++, 1)
   const edges = await thread.canny(image)
   clearInterval(turning)
-  expect(edges.data.length).toBe(1500 * 1200)
+  expect(edges.data.length).toBe(1500 * 1200 * 3)
   expect(turns).toBeGreaterThan(1)
 })
 
@@ -48,4 +51,39 @@ test('a thread that is disposed of rejects what it had', async () => {
   const failed = expect(other.canny(picture(900, 700))).rejects.toThrow('was disposed of')
   await other.dispose()
   await failed
+})
+
+test.each([
+  [64, 48],
+  [900, 700],
+])(
+  'files of %i×%i pixels are read as on this thread, and what is read is resampled there too',
+  async (width, height) => {
+    const file = await encodeImage(picture(width, height), 'png')
+    const image = await thread.decode(file)
+    expect(isSame(image, await decodeImage(file))).toBe(true)
+    expect(isSame(await thread.resize(image, 30, 20, 'lanczos'), resizeRgb(image, 30, 20, 'lanczos'))).toBe(true)
+    expect(isSame(await thread.canny(image), greyToRgb(cannyEdges(image)))).toBe(true)
+    expect(file.length).toBeGreaterThan(0)
+  },
+)
+
+test('nothing of a large picture that was read is copied to be worked on', async () => {
+  const image = await thread.decode(await encodeImage(picture(900, 700), 'png'))
+  expect(image.data.buffer).toBeInstanceOf(SharedArrayBuffer)
+})
+
+test('a file that cannot be read is refused as on this thread', async () => {
+  const file = (await encodeImage(picture(900, 700), 'png')).subarray(0, 9_000)
+  await expect(thread.decode(file)).rejects.toMatchObject({ name: 'ImageDecodeError', reason: 'unreadable' })
+  await expect(thread.decode(Uint8Array.from([1, 2, 3]))).rejects.toMatchObject({ reason: 'unreadable' })
+})
+
+test('a picture of the usual size does not wait for the largest', async () => {
+  const largest: RgbImage = { width: 5_000, height: 3_400, data: new Uint8Array(5_000 * 3_400 * 3) }
+  const order: string[] = []
+  const huge = thread.canny(largest).then(() => order.push('largest'))
+  await thread.resize(picture(900, 700), 30, 20, 'lanczos').then(() => order.push('usual'))
+  await huge
+  expect(order).toEqual(['usual', 'largest'])
 })

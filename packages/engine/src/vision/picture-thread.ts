@@ -1,12 +1,15 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
+import { decodeImage, ImageDecodeError, imagePixels } from '../image/decode.ts'
+import { greyToRgb } from '../image/grey.ts'
 import type { ResampleFilter } from '../image/resample-filter.ts'
 import { resizeRgb } from '../image/resize.ts'
-import type { GreyImage, RgbImage } from '../image/rgb-image.ts'
+import type { RgbImage } from '../image/rgb-image.ts'
 import { cannyEdges } from './canny.ts'
 
-/** What is done to one picture; the answer has the same or fewer channels. */
+/** What is done to one picture, or to the file that holds it. */
 export type PictureTask =
+  | { readonly type: 'decode'; readonly file: Uint8Array }
   | { readonly type: 'canny'; readonly image: RgbImage; readonly low: number; readonly high: number }
   | {
       readonly type: 'resize'
@@ -16,59 +19,76 @@ export type PictureTask =
       readonly filter: ResampleFilter
     }
 
-/** The bytes of a task's picture come first, in pieces; the task itself has none of them. */
+/** The bytes of a task's picture come first, in pieces, unless both threads see them; the task itself has none of them then. */
 export type PictureRequest =
   | { readonly piece: Uint8Array; readonly at: number; readonly total: number }
   | { readonly id: number; readonly task: PictureTask }
 
 export type PictureReply =
-  | { readonly id: number; readonly picture: GreyImage | RgbImage }
-  | { readonly id: number; readonly error: string }
+  | { readonly id: number; readonly picture: RgbImage }
+  | { readonly id: number; readonly error: string; readonly unreadable?: ImageDecodeError['reason'] }
 
 /** Pictures up to here take less time than it takes to hand them over: some ten milliseconds. */
 const WITHOUT_THREAD_PIXELS = 512 * 512
 
+/** Work on larger ones takes up to seconds: what a camera makes does not wait for them. */
+const USUAL_PIXELS = 16_000_000
+
 /** Bytes of a picture that are handed over at a time: a millisecond. */
-const PIECE_BYTES = 4 * 1024 * 1024
+const PIECE_BYTES = 1024 * 1024
+
+/**
+ * Work on every pixel of large pictures, on threads of its own: the edges of 48 million pixels take two seconds, in which a process that
+ * answers others must not stand still. There are two threads, one of them for the largest pictures alone, each with one picture at a time:
+ * nobody waits for 64 million pixels but who sends as many. They start with the first large picture and keep no process alive.
+ */
+export class PictureThread {
+  readonly #usual = new Lane()
+  readonly #largest = new Lane()
+
+  /** `decodeImage`, of files of any size; both threads see a large picture, so that nothing of it is ever copied here. */
+  async decode(file: Uint8Array): Promise<RgbImage> {
+    const pixels = await imagePixels(file)
+    if (pixels <= WITHOUT_THREAD_PIXELS) return decodeImage(file)
+    return this.#laneOf(pixels).run({ type: 'decode', file })
+  }
+
+  /** `cannyEdges` in three equal channels, of pictures of any size. */
+  async canny(image: RgbImage, low = 100, high = 200): Promise<RgbImage> {
+    if (isSmall(image)) return greyToRgb(cannyEdges(image, low, high))
+    return this.#laneOf(pixelsOf(image)).run({ type: 'canny', image, low, high })
+  }
+
+  /** `resizeRgb`, of pictures of any size. */
+  async resize(image: RgbImage, width: number, height: number, filter: ResampleFilter): Promise<RgbImage> {
+    if (isSmall(image) && width * height <= WITHOUT_THREAD_PIXELS) return resizeRgb(image, width, height, filter)
+    const lane = this.#laneOf(Math.max(pixelsOf(image), width * height))
+    return lane.run({ type: 'resize', image, width, height, filter })
+  }
+
+  async dispose(): Promise<void> {
+    await Promise.all([this.#usual.dispose(), this.#largest.dispose()])
+  }
+
+  #laneOf(pixels: number): Lane {
+    return pixels <= USUAL_PIXELS ? this.#usual : this.#largest
+  }
+}
 
 interface Pending {
-  resolve(picture: GreyImage | RgbImage): void
+  resolve(picture: RgbImage): void
   reject(error: Error): void
 }
 
-/**
- * Work on every pixel of large pictures, on a thread of its own: the edges of 48 million pixels take two seconds, in which a process
- * that answers others must not stand still. So must it not while a picture is handed over: 64 million pixels are 192 MB, whose copy takes a
- * tenth of a second, and they may not be given away, for others look at them too. The thread starts with the first large picture and keeps
- * no process alive; it has one picture at a time.
- */
-export class PictureThread {
+/** One thread, which has one picture at a time. */
+class Lane {
   readonly #pending = new Map<number, Pending>()
   #worker: Worker | undefined
   #count = 0
   #last: Promise<unknown> = Promise.resolve()
   #disposals = 0
 
-  /** `cannyEdges`, of pictures of any size. */
-  async canny(image: RgbImage, low = 100, high = 200): Promise<GreyImage> {
-    if (isSmall(image)) return cannyEdges(image, low, high)
-    return this.#run({ type: 'canny', image, low, high })
-  }
-
-  /** `resizeRgb`, of pictures of any size. */
-  async resize(image: RgbImage, width: number, height: number, filter: ResampleFilter): Promise<RgbImage> {
-    if (isSmall(image) && width * height <= WITHOUT_THREAD_PIXELS) return resizeRgb(image, width, height, filter)
-    return this.#run({ type: 'resize', image, width, height, filter })
-  }
-
-  async dispose(): Promise<void> {
-    const worker = this.#worker
-    this.#disposals += 1
-    if (worker) this.#lose(worker, 'was disposed of')
-    await worker?.terminate()
-  }
-
-  #run(task: PictureTask): Promise<GreyImage | RgbImage> {
+  run(task: PictureTask): Promise<RgbImage> {
     const disposals = this.#disposals
     const done = this.#last.then(() => {
       if (this.#disposals !== disposals) throw new Error(lost('was disposed of'))
@@ -78,22 +98,33 @@ export class PictureThread {
     return done
   }
 
-  async #handOver(task: PictureTask): Promise<GreyImage | RgbImage> {
+  async dispose(): Promise<void> {
+    const worker = this.#worker
+    this.#disposals += 1
+    if (worker) this.#lose(worker, 'was disposed of')
+    await worker?.terminate()
+  }
+
+  async #handOver(task: PictureTask): Promise<RgbImage> {
     const id = ++this.#count
     this.#worker ??= this.#start()
     const worker = this.#worker
-    const done = new Promise<GreyImage | RgbImage>((resolve, reject) => this.#pending.set(id, { resolve, reject }))
+    const done = new Promise<RgbImage>((resolve, reject) => this.#pending.set(id, { resolve, reject }))
     // The thread may be lost before anybody waits for it below.
     done.catch(() => undefined)
     worker.ref()
-    const { data } = task.image
-    for (let at = 0; at < data.length && this.#pending.has(id); at += PIECE_BYTES) {
-      const piece = new Uint8Array(data.subarray(at, at + PIECE_BYTES))
-      worker.postMessage({ piece, at, total: data.length } satisfies PictureRequest, [piece.buffer])
+    const bytes = task.type === 'decode' ? task.file : task.image.data
+    if (isShared(bytes)) {
+      worker.postMessage({ id, task } satisfies PictureRequest)
+      return done
+    }
+    // They may not be given away, for others look at them too, and are not copied at once: 192 MB take a tenth of a second.
+    for (let at = 0; at < bytes.length && this.#pending.has(id); at += PIECE_BYTES) {
+      const piece = new Uint8Array(bytes.subarray(at, at + PIECE_BYTES))
+      worker.postMessage({ piece, at, total: bytes.length } satisfies PictureRequest, [piece.buffer])
       await nextTurn()
     }
-    const image = { ...task.image, data: new Uint8Array() }
-    worker.postMessage({ id, task: { ...task, image } } satisfies PictureRequest)
+    worker.postMessage({ id, task: withBytes(task, new Uint8Array()) } satisfies PictureRequest)
     return done
   }
 
@@ -111,6 +142,7 @@ export class PictureThread {
     this.#pending.delete(reply.id)
     if (this.#pending.size === 0) this.#worker?.unref()
     if ('picture' in reply) pending?.resolve(reply.picture)
+    else if (reply.unreadable) pending?.reject(new ImageDecodeError(reply.unreadable, reply.error))
     else pending?.reject(new Error(`cannot work on the picture: ${reply.error}`))
   }
 
@@ -127,8 +159,22 @@ function lost(reason: string): string {
   return `the thread that works on pictures ${reason}`
 }
 
-function isSmall({ width, height }: RgbImage): boolean {
-  return width * height <= WITHOUT_THREAD_PIXELS
+function pixelsOf({ width, height }: RgbImage): number {
+  return width * height
+}
+
+function isSmall(image: RgbImage): boolean {
+  return pixelsOf(image) <= WITHOUT_THREAD_PIXELS
+}
+
+/** Whether other threads see the same memory. */
+export function isShared({ buffer }: Uint8Array): boolean {
+  return buffer instanceof SharedArrayBuffer
+}
+
+/** The task with other bytes for its picture or its file. */
+export function withBytes(task: PictureTask, data: Uint8Array): PictureTask {
+  return task.type === 'decode' ? { ...task, file: data } : { ...task, image: { ...task.image, data } }
 }
 
 /** In sources a module that registers tsx first; what is compiled needs none. */

@@ -1,39 +1,59 @@
-/** Entry of the thread that looks at every pixel of large pictures. */
+/** Entry of the threads that look at every pixel of large pictures. */
 import { parentPort } from 'node:worker_threads'
+import { decodeImage, ImageDecodeError } from '../image/decode.ts'
+import { greyToRgb } from '../image/grey.ts'
 import { resizeRgb } from '../image/resize.ts'
+import type { RgbImage } from '../image/rgb-image.ts'
 import { cannyEdges } from './canny.ts'
-import type { PictureReply, PictureRequest, PictureTask } from './picture-thread.ts'
+import { isShared, type PictureReply, type PictureRequest, type PictureTask, withBytes } from './picture-thread.ts'
 
 const port = parentPort
 if (!port) throw new Error('picture-worker.ts is the entry of a worker thread')
 
-/** Of the picture that is coming, or has come. */
+/** Of the picture or file that is coming, or has come. */
 let bytes = new Uint8Array()
 
-port.on('message', (request: PictureRequest) => {
+port.on('message', async (request: PictureRequest) => {
   if ('piece' in request) {
     if (request.at === 0) bytes = new Uint8Array(request.total)
     bytes.set(request.piece, request.at)
     return
   }
   const { id, task } = request
-  const image = { ...task.image, data: bytes }
+  const whole = task.type !== 'decode' && isShared(task.image.data) ? task : withBytes(task, bytes)
   bytes = new Uint8Array()
   try {
-    const { width, height, data } = perform({ ...task, image })
-    // The picture alone crosses over, not what it may be a part of.
-    const own = data.byteLength === data.buffer.byteLength ? data : data.slice()
-    port.postMessage({ id, picture: { width, height, data: own } } satisfies PictureReply, [own.buffer as ArrayBuffer])
+    reply({ id, picture: await perform(whole) })
   } catch (error) {
-    port.postMessage({ id, error: error instanceof Error ? error.message : String(error) } satisfies PictureReply)
+    const unreadable = error instanceof ImageDecodeError ? { unreadable: error.reason } : {}
+    reply({ id, error: error instanceof Error ? error.message : String(error), ...unreadable })
   }
 })
 
-function perform(task: PictureTask) {
+function reply(message: PictureReply): void {
+  const buffer = 'picture' in message ? message.picture.data.buffer : undefined
+  port?.postMessage(message, buffer instanceof ArrayBuffer ? [buffer] : [])
+}
+
+async function perform(task: PictureTask): Promise<RgbImage> {
   switch (task.type) {
+    case 'decode':
+      return inShared(await decodeImage(task.file))
     case 'canny':
-      return cannyEdges(task.image, task.low, task.high)
+      return greyToRgb(cannyEdges(task.image, task.low, task.high))
     case 'resize':
-      return resizeRgb(task.image, task.width, task.height, task.filter)
+      return alone(resizeRgb(task.image, task.width, task.height, task.filter))
   }
+}
+
+/** In memory that both threads see: what is decoded is looked at by several, and comes back here to be resampled. */
+function inShared({ width, height, data }: RgbImage): RgbImage {
+  const shared = new Uint8Array(new SharedArrayBuffer(data.byteLength))
+  shared.set(data)
+  return { width, height, data: shared }
+}
+
+/** The picture alone crosses over, not what it may be a part of. */
+function alone({ width, height, data }: RgbImage): RgbImage {
+  return { width, height, data: data.byteLength === data.buffer.byteLength ? data : data.slice() }
 }

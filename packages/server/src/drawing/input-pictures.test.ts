@@ -1,4 +1,4 @@
-import { encodeImage, type RgbImage } from '@darkroom/engine'
+import { encodeImage, PictureThread, type RgbImage } from '@darkroom/engine'
 import { expect, it } from 'vitest'
 import type { WireError } from '../errors/errors.ts'
 import { readPictures } from './input-pictures.ts'
@@ -34,6 +34,9 @@ function vastBitmap(): Uint8Array {
   return file
 }
 
+/** Starts no thread for pictures as small as these. */
+const reader = { pictures: new PictureThread() }
+
 function contextOf() {
   const fetched: string[] = []
   const reserved: number[] = []
@@ -50,6 +53,7 @@ function contextOf() {
 it('reads each URL once and asks for the memory of all pictures at once', async () => {
   const { context, fetched, reserved } = contextOf()
   const pictures = await readPictures(
+    reader,
     [
       { field: ['image_url'], source: 'grey' },
       { field: ['controlnets', 0, 'image_url'], source: 'white' },
@@ -68,7 +72,7 @@ it('reads each URL once and asks for the memory of all pictures at once', async 
 
 it('names the field of what is no picture, before it asks for memory', async () => {
   const { context, reserved } = contextOf()
-  const reading = readPictures([{ field: ['controlnets', 3, 'image_url'], source: 'text' }], context)
+  const reading = readPictures(reader, [{ field: ['controlnets', 3, 'image_url'], source: 'text' }], context)
   const error = await reading.catch((reason: WireError) => reason)
   expect(error).toMatchObject({
     status: 422,
@@ -83,7 +87,7 @@ it('refuses pictures that are legal alone and too large together', async () => {
     field: ['controlnets', i, 'image_url'],
     source: Uint8Array.from(files.vast ?? []),
   }))
-  const error = await readPictures(vast, context).catch((reason: WireError) => reason)
+  const error = await readPictures(reader, vast, context).catch((reason: WireError) => reason)
   expect(error).toMatchObject({
     status: 422,
     detail: [{ loc: ['body', 'controlnets', 2, 'image_url'], type: 'image_load_error' }],

@@ -1,10 +1,15 @@
-import { decodeImage, imagePixels, type RgbImage } from '@darkroom/engine'
+import { imagePixels, type PictureThread, type RgbImage } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
 import { fieldError } from '../errors/errors.ts'
 import { toWireError } from './engine-errors.ts'
 import type { PictureSize } from './picture-size.ts'
 
 type Field = readonly (string | number)[]
+
+/** Of an engine what reads pictures. */
+export interface PictureReader {
+  readonly pictures: Pick<PictureThread, 'decode'>
+}
 
 /** A picture that an input names, or carries. */
 export interface WantedPicture {
@@ -42,6 +47,7 @@ const BYTES_PER_PIXEL = 3
  * @throws WireError 422 naming the field
  */
 export async function readPictures(
+  { pictures }: PictureReader,
   wanted: readonly WantedPicture[],
   context: Pick<HandlerContext, 'readFile' | 'reserveMemory'>,
 ): Promise<InputPictures> {
@@ -59,7 +65,7 @@ export async function readPictures(
   await context.reserveMemory(pixels * BYTES_PER_PIXEL)
   const decoded = new Map<string | Uint8Array, RgbImage>()
   for (const [source, { field }] of firstNamed(wanted)) {
-    decoded.set(source, await unlessUnreadable(field, () => decodeImage(files.get(source) as Uint8Array)))
+    decoded.set(source, await unlessUnreadable(field, () => pictures.decode(files.get(source) as Uint8Array)))
   }
   return new InputPictures(new Map(wanted.map(({ field, source }) => [nameOf(field), decoded.get(source) as RgbImage])))
 }
@@ -96,11 +102,12 @@ async function unlessUnreadable<T>(field: Field, read: () => Promise<T>): Promis
 
 /** The picture that an input field's URL leads to. */
 export async function pictureFrom(
+  reader: PictureReader,
   url: string,
   field: string,
   context: Pick<HandlerContext, 'readFile' | 'reserveMemory'>,
 ): Promise<RgbImage> {
-  return (await readPictures([{ field: [field], source: url }], context)).at(field)
+  return (await readPictures(reader, [{ field: [field], source: url }], context)).at(field)
 }
 
 export interface PictureInput {
@@ -109,18 +116,23 @@ export interface PictureInput {
 }
 
 /** The input picture: the bytes of a realtime frame, or what the URL leads to. */
-export async function inputPicture(input: PictureInput, context: HandlerContext): Promise<RgbImage> {
+export async function inputPicture(
+  reader: PictureReader,
+  input: PictureInput,
+  context: HandlerContext,
+): Promise<RgbImage> {
   const wanted = wantedInput(input)
-  return (await readPictures([wanted], context)).at(...wanted.field)
+  return (await readPictures(reader, [wanted], context)).at(...wanted.field)
 }
 
 /** The input picture and its mask. */
 export async function maskedPicture(
+  reader: PictureReader,
   input: PictureInput & { readonly mask_url: string },
   context: HandlerContext,
 ): Promise<{ readonly image: RgbImage; readonly mask: RgbImage }> {
   const wanted = wantedInput(input)
-  const pictures = await readPictures([wanted, { field: ['mask_url'], source: input.mask_url }], context)
+  const pictures = await readPictures(reader, [wanted, { field: ['mask_url'], source: input.mask_url }], context)
   return { image: pictures.at(...wanted.field), mask: pictures.at('mask_url') }
 }
 

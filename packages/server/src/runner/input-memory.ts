@@ -8,12 +8,41 @@ export interface MemoryShare {
   release(): void
 }
 
+/** What of all memory is kept for requests of small pictures. */
+const SMALL_PART = 1 / 8
+/** Of small ones that many have room there, whatever their size: with 512 MiB pictures of 2.8 million pixels are small. */
+const MOST_SMALL = 8
+
 /**
- * What the pictures of all requests may take together, accounts in turn and first come, first served. A request reserves once, for all of
- * its pictures: one that holds some and waits for more could wait for another that does the same. More than there is waits until it is
- * alone.
+ * What the pictures of all requests may take together. A request reserves once, for all of its pictures: one that holds some and waits for
+ * more could wait for another that does the same. Small pictures have a part of their own, so that none waits for 64 million pixels.
  */
 export class InputMemory {
+  readonly #small: Pool
+  readonly #large: Pool
+  readonly #mostOfSmall: number
+
+  constructor(totalBytes: number) {
+    const small = totalBytes * SMALL_PART
+    this.#mostOfSmall = small / MOST_SMALL
+    this.#small = new Pool(small)
+    this.#large = new Pool(totalBytes - small)
+  }
+
+  share(account: string, signal: AbortSignal): MemoryShare {
+    const shares = { small: this.#small.share(account, signal), large: this.#large.share(account, signal) }
+    return {
+      reserve: (bytes) => shares[bytes <= this.#mostOfSmall ? 'small' : 'large'].reserve(bytes),
+      release() {
+        shares.small.release()
+        shares.large.release()
+      },
+    }
+  }
+}
+
+/** Memory for some, accounts in turn and first come, first served. More than there is waits until it is alone. */
+class Pool {
   readonly #total: number
   #held = 0
   readonly #line = new WaitingLine<{ readonly account: string; readonly bytes: number }>(({ account }) => account)

@@ -91,6 +91,7 @@ async function readInputs(
 ): Promise<InputsRead> {
   const archived = archive.map((source, i) => ({ field: [ARCHIVE_FIELD, i], source }))
   const pictures = await readPictures(
+    engine,
     [
       { field: ['reference_image_url'], source: input.reference_image_url },
       { field: ['reference_pose_image_url'], source: input.reference_pose_image_url },

@@ -24,13 +24,13 @@ export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[
     ),
     runnable(fastLcmDiffusionImageToImage, async ({ image_size, ...input }, context) => {
       requireSteps(input.num_inference_steps, input.strength)
-      const image = await inputPicture(input, context)
+      const image = await inputPicture(engine, input, context)
       const size = image_size ? resolveImageSize(image_size) : sizeOfInput(image)
       return answer(engine, input, { size, start: { image, strength: input.strength } }, context)
     }),
     runnable(fastLcmDiffusionInpainting, async ({ image_size, ...input }, context) => {
       requireSteps(input.num_inference_steps, input.strength)
-      const { image, mask } = await maskedPicture(input, context)
+      const { image, mask } = await maskedPicture(engine, input, context)
       const size = image_size ? resolveImageSize(image_size) : sizeOfInput(image)
       return answer(engine, input, { size, start: { image, mask, strength: input.strength } }, context)
     }),

@@ -25,14 +25,15 @@ export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[
     }
   return [
     preprocessor(
+      engine,
       canny,
       ({ low_threshold, high_threshold }) =>
         async (picture) =>
-          greyToRgb(await engine.pictures.canny(picture, low_threshold, high_threshold)),
+          engine.pictures.canny(picture, low_threshold, high_threshold),
     ),
-    preprocessor(depthAnything, depth('depth-anything')),
-    preprocessor(midasDepth, depth('dpt')),
-    preprocessor(dwPose, async ({ draw_mode }, context) => {
+    preprocessor(engine, depthAnything, depth('depth-anything')),
+    preprocessor(engine, midasDepth, depth('dpt')),
+    preprocessor(engine, dwPose, async ({ draw_mode }, context) => {
       const detector = await engine.vision.poseDetector(context)
       if (draw_mode !== 'body-pose' && !detector.findsHandsAndFaces) {
         throw fieldError(
@@ -68,12 +69,13 @@ function drawMode(mode: DrawMode, poses: readonly Pose[], size: RgbImage): RgbIm
 }
 
 function preprocessor<I extends z.ZodObject<{ image_url: z.ZodString }>>(
+  engine: ImageEngine,
   schema: EndpointSchema<I>,
   prepare: Preparation<z.output<I>>,
 ): RunnableEndpoint {
   return runnable(schema, async (input, context) => {
     const process = await prepare(input, context)
-    const picture = await pictureFrom(input.image_url, 'image_url', context)
+    const picture = await pictureFrom(engine, input.image_url, 'image_url', context)
     return draw(process, picture, context)
   })
 }

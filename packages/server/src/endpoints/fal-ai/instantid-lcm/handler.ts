@@ -36,7 +36,7 @@ export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[
     runnable(instantIdLcm, async (input, context) => {
       const recipe = engine.recipes['fal-ai/instantid/lcm']
       const sides = { shorter: recipe.shorter_side, longer: recipe.longer_side }
-      const face = await pictureFrom(input.face_image_url, 'face_image_url', context)
+      const face = await pictureFrom(engine, input.face_image_url, 'face_image_url', context)
       const picture = await resizeFacePicture(face, sides, engine.pictures)
       const name = input.model_name ?? recipe.model
       const base = await findBase(engine, { name }, picture, context)
@@ -250,7 +250,7 @@ async function controlPicture(
 ): Promise<RgbImage> {
   switch (selection) {
     case 'canny':
-      return greyToRgb(await engine.pictures.canny(picture))
+      return engine.pictures.canny(picture)
     case 'depth':
       return greyToRgb(await (await engine.vision.depthEstimator('dpt', context)).estimate(picture))
     case 'pose':

@@ -28,12 +28,12 @@ export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[
   return [
     runnable(lcmSd15ImageToImage, async (input, context) => {
       requireSteps(input.num_inference_steps, input.strength)
-      const image = await inputPicture(input, context)
+      const image = await inputPicture(engine, input, context)
       const picture = { size: sizeOfInput(image), start: { image, strength: input.strength } }
       return answer(engine, input, { modelName: SD15, ...picture }, context)
     }),
     runnable(lcm, async (input, context) => {
-      const start = await startOf(input, context)
+      const start = await startOf(engine, input, context)
       const picture = {
         modelName: MODEL_NAMES[input.model],
         size: start && !input.image_size ? sizeOfInput(start.image) : resolveImageSize(input.image_size ?? 'square'),
@@ -46,13 +46,17 @@ export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[
   ]
 }
 
-async function startOf(input: LcmInput, context: HandlerContext): Promise<StartRequest | undefined> {
+async function startOf(
+  engine: ImageEngine,
+  input: LcmInput,
+  context: HandlerContext,
+): Promise<StartRequest | undefined> {
   if (input.image_url || input.image_bytes) {
     requireSteps(input.num_inference_steps, input.strength)
     const picture = { ...input, image_url: input.image_url ?? undefined }
     const read = input.mask_url
-      ? await maskedPicture({ ...picture, mask_url: input.mask_url }, context)
-      : { image: await inputPicture(picture, context) }
+      ? await maskedPicture(engine, { ...picture, mask_url: input.mask_url }, context)
+      : { image: await inputPicture(engine, picture, context) }
     return { ...read, strength: input.strength }
   }
   if (input.mask_url) throw fieldError('image_url', 'value_error', 'the picture that the mask belongs to is missing')

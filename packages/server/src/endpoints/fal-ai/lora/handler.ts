@@ -96,7 +96,7 @@ async function prepare(
 ): Promise<Drawing<Output>> {
   const scheduling = schedulingOf(input)
   const own = Object.entries(start.pictures).map(([name, source]) => ({ field: [name], source }))
-  const pictures = await readPictures([...own, ...adapterPictures(input)], context)
+  const pictures = await readPictures(engine, [...own, ...adapterPictures(input)], context)
   const request: AdaptedRequest = {
     ...start.use(pictures),
     model: {
