@@ -5,7 +5,7 @@ import { type WebSocket, WebSocketServer } from 'ws'
 import { endsWithin } from '../channel/deadline.ts'
 import { WireError } from '../errors/errors.ts'
 import type { GatewayDependencies } from './dependencies.ts'
-import { unmaskEarly } from './early-unmasking.ts'
+import { readFramesEarly } from './early-frames.ts'
 import { rawErrorResponse } from './error-response.ts'
 import { foreignOrigin, isOriginAllowed } from './origin-policy.ts'
 import { terminateSilent } from './silent-sockets.ts'
@@ -78,7 +78,7 @@ export function attachWebSockets(
       const converse = await listener.service.admit(handshake)
       listener.sockets.handleUpgrade(request, socket, head, (webSocket) => {
         webSocket.on('error', () => webSocket.terminate())
-        unmaskEarly(socket)
+        readFramesEarly(socket, listener.service.maxMessageBytes)
         const opened = converse(webSocket, socket)
         if (opened === undefined) return
         openSockets.set(webSocket, opened)

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { MaskedFrames } from './early-unmasking.ts'
+import { MaskedFrames } from './early-frames.ts'
 
 /** One binary frame of a client, RFC 6455, 5.2. */
 function frameOf(payload: Uint8Array, mask: Uint8Array | undefined): Buffer {
@@ -13,6 +13,8 @@ function frameOf(payload: Uint8Array, mask: Uint8Array | undefined): Buffer {
   return Buffer.concat([Buffer.from([0x82, short | (mask ? 0x80 : 0)]), extended, mask ?? Buffer.alloc(0), masked])
 }
 
+/** Of a payload, for these frames. */
+const MOST = 150_000
 const NO_MASK = new Uint8Array(4)
 const LENGTHS = [0, 1, 125, 10, 126, 4099, 65_536, 3, 70_001]
 
@@ -26,9 +28,25 @@ describe('MaskedFrames', () => {
     for (const offset of [0, 1, 2, 3]) {
       // Chunks lie anywhere in their memory.
       const bytes = Buffer.concat([Buffer.alloc(offset), ...sent]).subarray(offset)
-      const frames = new MaskedFrames()
-      for (let at = 0; at < bytes.length; at += size) frames.unmask(bytes.subarray(at, at + size))
-      expect(bytes.equals(Buffer.concat(wanted))).toBe(true)
+      const frames = new MaskedFrames(MOST)
+      const pieces: Buffer[] = []
+      for (let at = 0; at < bytes.length; at += size) pieces.push(...frames.take(bytes.subarray(at, at + size)))
+      expect(Buffer.concat(pieces).equals(Buffer.concat(wanted))).toBe(true)
     }
+  })
+
+  it('hands on a large payload when it is whole, in memory of its own, and what is larger than it may be as it comes', () => {
+    const frames = new MaskedFrames(MOST)
+    const take = (payload: Uint8Array) => {
+      const bytes = frameOf(payload, randomBytes(4))
+      return Array.from({ length: Math.ceil(bytes.length / 50_000) }, (_, i) =>
+        frames.take(bytes.subarray(i * 50_000, (i + 1) * 50_000)).map((piece) => piece.length),
+      )
+    }
+    expect(take(new Uint8Array(120_000))).toEqual([[14], [], [120_000]])
+    expect(take(new Uint8Array(200_000))).toEqual([[50_000], [50_000], [50_000], [50_000], [14]])
+    expect(take(new Uint8Array(60_000))).toEqual([[50_000], [10_008]])
+    const bytes = frameOf(new Uint8Array(120_000), randomBytes(4))
+    expect(frames.take(bytes)[1]?.buffer.byteLength).toBe(120_000)
   })
 })
