@@ -10,6 +10,7 @@ import { prepareTrouble } from './troubles.ts'
 const { values } = parseArgs({
   options: {
     attacks: { type: 'string' },
+    busy: { type: 'boolean', default: false },
     clients: { type: 'string', default: '20' },
     pause: { type: 'string', default: '1000' },
     quiet: { type: 'string', default: '40' },
@@ -35,6 +36,7 @@ try {
       clients: Number(values.clients),
       pauseMs: Number(values.pause),
       quietSeconds: Number(values.quiet),
+      attackerYields: !values.busy,
       attacks: values.attacks?.split(',') ?? Object.keys(ATTACKS),
       ...(trouble && { environment: trouble.environment, strike: trouble.strike }),
       onPhase: printPhase,

@@ -20,6 +20,8 @@ export interface RunOptions {
   readonly pauseMs: number
   /** Seconds without an attack, to compare with. */
   readonly quietSeconds: number
+  /** Whether the attacker takes only what the server and its clients leave of the processors, which on a busy machine is nothing. */
+  readonly attackerYields: boolean
   /** Names of the attacks, in order. */
   readonly attacks: readonly string[]
   readonly environment?: Environment
@@ -78,7 +80,7 @@ async function playAll(folder: string, dataFolder: string, options: RunOptions):
   const log = join(folder, 'log')
   const server = new ManagedProcess({ name: 'server', entry: entry('server'), setup: config, log })
   const target: Target = { url, port, authorization: keys.hostile }
-  const setup: AttackerSetup = { target, scale: options.scale }
+  const setup: AttackerSetup = { target, scale: options.scale, yields: options.attackerYields }
   const attacker = new ManagedProcess({ name: 'attacker', entry: entry('attacker'), setup, log })
   const ended: string[] = []
   for (const each of [server, attacker]) each.onDied = () => ended.push(each.name)

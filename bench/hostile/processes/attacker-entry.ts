@@ -7,11 +7,12 @@ import { endsAfter, type Scale, type Target } from '../target.ts'
 export interface AttackerSetup {
   readonly target: Target
   readonly scale: Scale
+  readonly yields: boolean
 }
 
+const { target, scale, yields } = await receiveSetup<AttackerSetup>()
 // A client is on another machine: what it costs to attack must not be taken from the processor of the server.
-setPriority(constants.priority.PRIORITY_LOW)
-const { target, scale } = await receiveSetup<AttackerSetup>()
+if (yields) setPriority(constants.priority.PRIORITY_LOW)
 const stop = new AbortController()
 stopOnTerm(async () => stop.abort())
 process.on('message', async (message) => {

@@ -7,7 +7,10 @@ interface Gate {
 }
 
 const NEVER = new AbortController().signal
-const tick = () => new Promise((resolve) => setImmediate(resolve))
+/** Some rounds of the event loop: direct works begin one a round. */
+const tick = async () => {
+  for (let round = 0; round < 8; round++) await new Promise((resolve) => setImmediate(resolve))
+}
 
 /** A request that takes its turn at once, notes that it draws, and draws until its gate is opened. */
 function gate(name: string, order: string[], signal = NEVER): Gate {
@@ -62,6 +65,7 @@ describe('Dispatcher', () => {
     const dispatcher = dispatcherOver(jobs.slice(0, 2))
     dispatcher.wake()
     for (const job of jobs.slice(2)) dispatcher.submit(ofDefault(job))
+    await tick()
     for (const { open } of gates) open()
     await dispatcher.idle()
     expect(order).toEqual(['q1', 'd1', 'q2', 'd2', 'd3'])
@@ -77,6 +81,35 @@ describe('Dispatcher', () => {
     for (const { open } of [...gates, late]) open()
     await dispatcher.idle()
     expect(order).toEqual(['g1', 'late', 'g2', 'g3'])
+  })
+
+  it('has an account begin when others had their turn, and no more than stand ready to draw', async () => {
+    const begun: string[] = []
+    const dispatcher = dispatcherOver([])
+    let draw = () => {}
+    const drawn = new Promise<void>((resolve) => {
+      draw = resolve
+    })
+    const submit = (account: string) =>
+      dispatcher.submit({
+        account,
+        job: async (turn) => {
+          begun.push(account)
+          await turn.take(NEVER)
+          await drawn
+        },
+      })
+    for (let i = 0; i < 500; i++) submit('greedy')
+    submit('honest')
+    await expect.poll(() => begun.length).toBeGreaterThan(2)
+    expect(begun.slice(0, 2)).toContain('honest')
+    // One that draws, and those that are ready; the others have not begun.
+    await expect.poll(() => begun.length).toBe(1 + 16 + 1)
+    for (let i = 0; i < 10; i++) await tick()
+    expect(begun).toHaveLength(18)
+    draw()
+    await dispatcher.idle()
+    expect(begun).toHaveLength(501)
   })
 
   it('never lets more draw than its capacity', async () => {

@@ -51,17 +51,28 @@ interface Place {
 
 const newLine = () => new WaitingLine<Place>(({ account }) => account)
 
+/** Direct works of one account that are ready to draw; its next ones begin to prepare when these draw. */
+const MOST_READY = 16
+
 /**
  * Shares the runner's slots between direct work (sync runs, streams, realtime frames) and requests of the queue. Requests prepare outside
  * of the slots, any number at once, and line up when they are ready to draw. When both kinds wait they take turns, so a realtime
  * connection that is always busy cannot starve the queue, nor a full queue the connections. Within a kind accounts take turns, and
  * within an account it is first ready, first served; a connection has one input in line at a time, which makes that a round-robin
  * over its connections.
+ *
+ * Direct works begin one a round of the event loop, accounts in turn, for beginning costs this process milliseconds: who sends five hundred
+ * at once has another wait for one of them.
  */
 export class Dispatcher {
   readonly #options: DispatcherOptions
   readonly #places = new Set<Place>()
   readonly #lines: Readonly<Record<Kind, WaitingLine<Place>>> = { direct: newLine(), queue: newLine() }
+  /** Direct works that have not begun. */
+  readonly #beginning = newLine()
+  #beginsNext = false
+  /** How many direct works of each account stand in line. */
+  readonly #ready = new Map<string, number>()
   /** Those who would hand their slots on. */
   readonly #handingOn = newLine()
   #busy = 0
@@ -89,9 +100,15 @@ export class Dispatcher {
     this.#dispatch()
   }
 
-  /** Runs `job` at once; resolves when it is done. */
+  /** Runs `job` when its account has its turn; resolves when it is done. */
   submit({ account, job }: ClaimedJob): Promise<void> {
-    return this.#run({ kind: 'direct', account, hasSlot: false, finishes: false }, job)
+    const place: Place = { kind: 'direct', account, hasSlot: false, finishes: false }
+    const begun = this.#beginning.join(place)
+    this.#beginLater()
+    return this.#run(place, async (turn) => {
+      await begun
+      await job(turn)
+    })
   }
 
   /** Claims nothing any more. What is here goes on. */
@@ -126,11 +143,30 @@ export class Dispatcher {
     }
   }
 
+  #beginLater(): void {
+    if (this.#beginsNext || this.#beginning.length === 0) return
+    this.#beginsNext = true
+    setImmediate(() => {
+      this.#beginsNext = false
+      const begun = this.#beginning.admit(({ account }) => (this.#ready.get(account) ?? 0) < MOST_READY)
+      if (begun !== undefined) this.#beginLater()
+    })
+  }
+
+  #countReady({ kind, account }: Place, change: 1 | -1): void {
+    if (kind === 'queue') return
+    const ready = (this.#ready.get(account) ?? 0) + change
+    if (ready === 0) this.#ready.delete(account)
+    else this.#ready.set(account, ready)
+    this.#beginLater()
+  }
+
   async #takeTurn(place: Place, signal: AbortSignal, onWait?: () => void): Promise<void> {
     signal.throwIfAborted()
     clearTimeout(place.patience)
     if (place.hasSlot) return
     const turn = this.#lines[place.kind].join(place, signal)
+    this.#countReady(place, 1)
     this.#dispatch()
     if (!place.hasSlot) onWait?.()
     try {
@@ -139,6 +175,8 @@ export class Dispatcher {
       // One that waits is one that is claimed ahead.
       this.#dispatch()
       throw error
+    } finally {
+      this.#countReady(place, -1)
     }
   }
 

@@ -21,6 +21,7 @@ it('answers honest clients while others attack, ends no process and keeps nothin
     clients: 4,
     pauseMs: 100,
     quietSeconds: 2,
+    attackerYields: false,
     attacks: ['all together'],
   })
   const [phase] = attacked
