@@ -8,7 +8,7 @@ import { SiteHeader } from './parts/site-header.tsx'
 
 const RealtimePage = lazy(() => import('./pages/realtime-page.tsx'))
 const HistoryPage = lazy(() => import('./pages/history-page.tsx'))
-const CheckpointsPage = lazy(() => import('./pages/checkpoints-page.tsx'))
+const ModelsPage = lazy(() => import('./pages/models-page.tsx'))
 const DocsPage = lazy(() => import('./pages/docs-page.tsx'))
 const ServerPage = lazy(() => import('./pages/server-page.tsx'))
 
@@ -34,7 +34,7 @@ export function App() {
             <Route path="/models/*" element={<EndpointRoute />} />
             <Route path="/realtime" element={<RealtimePage />} />
             <Route path="/history" element={<HistoryPage />} />
-            <Route path="/checkpoints" element={<CheckpointsPage />} />
+            <Route path="/models" element={<ModelsPage />} />
             <Route path="/docs/*" element={<DocsPage />} />
             <Route path="/server" element={<ServerPage />} />
             <Route path="*" element={<NothingThere text="There is no such page" />} />

@@ -72,7 +72,7 @@ const SHOTS: Readonly<Record<string, Shot>> = {
   },
   'realtime-paint': { path: '/realtime?endpoint=fal-ai/lcm-sd15-i2i' },
   history: { path: '/history' },
-  models: { path: '/checkpoints' },
+  models: { path: '/models' },
   server: { path: '/server' },
   key: { path: '/', prepare: (page) => page.getByRole('button', { name: 'Enter a key' }).click() },
   paint: {

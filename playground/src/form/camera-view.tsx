@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from 'react'
+import { Alert } from '../parts/alert.tsx'
 
 /** What the camera sees, and a button that takes it as a JPEG. */
 export function CameraView({ onPicture }: { readonly onPicture: (blob: Blob) => void }) {
@@ -28,7 +29,7 @@ export function CameraView({ onPicture }: { readonly onPicture: (blob: Blob) => 
     canvas.getContext('2d')?.drawImage(current, 0, 0)
     canvas.toBlob((blob) => blob !== null && onPicture(blob), 'image/jpeg', 0.92)
   }
-  if (problem !== undefined) return <p className="error">The camera cannot be used: {problem}</p>
+  if (problem !== undefined) return <Alert>The camera cannot be used: {problem}</Alert>
   return (
     <>
       {/* Without sound: nothing to caption. */}

@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from 'react'
+import { paintHandlers } from './paint-handlers.ts'
 import { Painter } from './painter.ts'
 
 interface PaintViewProps {
@@ -43,12 +44,7 @@ export function PaintView({ under, isMask, onPicture }: PaintViewProps) {
           ref={canvas}
           className={isMask ? 'mask-canvas' : ''}
           aria-label={isMask ? 'Mask: white is drawn anew' : 'Drawing'}
-          onPointerDown={(event) => {
-            event.currentTarget.setPointerCapture(event.pointerId)
-            painter.current?.begin(event.nativeEvent, { width: brush, colour })
-          }}
-          onPointerMove={(event) => painter.current?.move(event.nativeEvent)}
-          onPointerUp={() => painter.current?.end()}
+          {...paintHandlers(painter, { width: brush, colour })}
         />
       </div>
       <div className="row wrap">

@@ -8,6 +8,7 @@ import { endpointDocAddress } from '../docs/endpoint-page-path.ts'
 import { SchemaForm } from '../form/schema-form.tsx'
 import { showField } from '../form/show-field.ts'
 import { useInput } from '../inputs/input-store.ts'
+import { Alert } from '../parts/alert.tsx'
 import { NothingThere } from '../parts/nothing-there.tsx'
 import { usePageTitle } from '../parts/page-title.ts'
 import { useDrawAtOnce } from '../run/draw-at-once.ts'
@@ -29,7 +30,7 @@ interface EndpointPageProps {
 export function EndpointPage({ endpointId, showsCode }: EndpointPageProps) {
   const { data: endpoints, error } = useCatalogue()
   const endpoint = endpoints?.find(({ id }) => id === endpointId)
-  if (error !== null) return <p className="error">{error.message}</p>
+  if (error !== null) return <Alert>{error.message}</Alert>
   if (endpoints === undefined) return null
   if (endpoint === undefined) return <NothingThere text={`This server has no endpoint “${endpointId}”`} />
   return <Workbench endpoint={endpoint} showsCode={showsCode} />

@@ -2,6 +2,7 @@ import { Image, Layers, PersonStanding } from 'lucide-react'
 import { Link } from 'react-router'
 import { type Endpoint, useCatalogue } from '../api/catalogue.ts'
 import { endpointPicture } from '../docs/doc-library.ts'
+import { Alert } from '../parts/alert.tsx'
 import { usePageTitle } from '../parts/page-title.ts'
 import { RestoreButton } from '../parts/picture-restore.tsx'
 import { PromptStart } from './prompt-start.tsx'
@@ -21,11 +22,7 @@ export function EndpointsPage() {
         <PromptStart endpoint={fromWords} />
         <RestoreButton />
       </div>
-      {error === null ? null : (
-        <p className="error" role="alert">
-          {error.message}
-        </p>
-      )}
+      {error === null ? null : <Alert>{error.message}</Alert>}
       {SECTIONS.map((section) => (
         <EndpointSection
           key={section}

@@ -6,6 +6,7 @@ import { useCatalogue } from '../api/catalogue.ts'
 import { erasePayload, type HistoryFilter, type PastRequest, useHistory } from '../api/history.ts'
 import { picturesOf } from '../api/pictures.ts'
 import { storeInput } from '../inputs/input-store.ts'
+import { Alert } from '../parts/alert.tsx'
 import { usePageTitle } from '../parts/page-title.ts'
 import { DRAW_AT_ONCE } from '../run/draw-at-once.ts'
 import { fieldErrorsOf } from '../schema/field-errors.ts'
@@ -59,11 +60,7 @@ export default function HistoryPage() {
           Words <input type="search" value={words} onChange={(event) => setWords(event.target.value)} />
         </label>
       </search>
-      {history.error === null ? null : (
-        <p className="error" role="alert">
-          {history.error.message}
-        </p>
-      )}
+      {history.error === null ? null : <Alert>{history.error.message}</Alert>}
       {!history.isPending && items.length === 0 ? (
         <NothingHere endpointId={chosen ?? endpoints[0]?.id ?? ''} isFiltered={status !== '' || words !== ''} />
       ) : null}

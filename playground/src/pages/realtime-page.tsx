@@ -2,6 +2,7 @@ import { memo, useCallback, useEffect, useMemo, useState } from 'react'
 import { useSearchParams } from 'react-router'
 import { type Endpoint, useCatalogue } from '../api/catalogue.ts'
 import { SchemaForm } from '../form/schema-form.tsx'
+import { Alert } from '../parts/alert.tsx'
 import { usePageTitle } from '../parts/page-title.ts'
 import { LiveCanvas } from '../realtime/live-canvas.tsx'
 import { LiveOutput } from '../realtime/live-output.tsx'
@@ -19,7 +20,7 @@ export default function RealtimePage() {
   const [search, setSearch] = useSearchParams()
   const live = (endpoints ?? []).filter(({ realtime }) => realtime)
   const endpoint = live.find(({ id }) => id === search.get('endpoint')) ?? live[0]
-  if (error !== null) return <p className="error">{error.message}</p>
+  if (error !== null) return <Alert>{error.message}</Alert>
   return (
     <>
       <div className="page-head">

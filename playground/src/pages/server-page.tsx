@@ -1,6 +1,7 @@
 import { useCatalogue } from '../api/catalogue.ts'
 import { type MetricSample, sumOf } from '../api/metrics-text.ts'
 import { type ServerState, useServerState } from '../api/server-state.ts'
+import { Alert } from '../parts/alert.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { usePageTitle } from '../parts/page-title.ts'
 import { sizeText } from '../parts/size-text.ts'
@@ -12,11 +13,7 @@ export default function ServerPage() {
   return (
     <>
       <h1>Server</h1>
-      {error === null ? null : (
-        <p className="error" role="alert">
-          The server does not answer: {error.message}
-        </p>
-      )}
+      {error === null ? null : <Alert>The server does not answer: {error.message}</Alert>}
       {data === undefined ? null : (
         <>
           <StateFacts state={data} />

@@ -1,6 +1,7 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { useId, useState } from 'react'
 import { isKeyRemembered, readKey, storeKey } from '../api/connection.ts'
+import { Alert } from './alert.tsx'
 import { Modal } from './modal.tsx'
 
 interface KeyDialogProps {
@@ -31,11 +32,11 @@ export function KeyDialog({ wasRefused, onClose }: KeyDialogProps) {
         }}
       >
         {wasRefused ? (
-          <p className="error" role="alert">
+          <Alert>
             {readKey() === undefined
               ? 'This server wants a key.'
               : 'The server knows no such key. It may have been revoked, or mistyped.'}
-          </p>
+          </Alert>
         ) : null}
         <p className="hint">
           Servers on a loopback address need none. Others do: <code>npx @darkroom/server keys create</code> prints one.

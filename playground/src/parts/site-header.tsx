@@ -9,7 +9,7 @@ const PAGES = [
   ['/', 'Draw'],
   ['/realtime', 'Realtime'],
   ['/history', 'History'],
-  ['/checkpoints', 'Models'],
+  ['/models', 'Models'],
   ['/server', 'Server'],
   ['/docs', 'Docs'],
 ] as const
@@ -42,7 +42,7 @@ export function SiteHeader() {
           <NavLink
             key={path}
             to={path}
-            end={path === '/'}
+            end={path !== '/docs'}
             className={({ isActive }) => (isActive || (path === '/' && isDrawing) ? 'active' : '')}
           >
             {name}

@@ -1,4 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from 'react'
+import { paintHandlers } from '../form/paint-handlers.ts'
 import { Swatch } from '../form/paint-view.tsx'
 import { Painter } from '../form/painter.ts'
 
@@ -51,18 +52,7 @@ export function LiveCanvas({ onPainted }: LiveCanvasProps) {
         width={SIDE}
         height={SIDE}
         aria-label="What the picture is made from: paint with the pointer"
-        onPointerDown={(event) => {
-          event.currentTarget.setPointerCapture(event.pointerId)
-          painter.current?.begin(event.nativeEvent, { width: brush, colour })
-          publish()
-        }}
-        onPointerMove={(event) => {
-          if (painter.current?.move(event.nativeEvent)) publish()
-        }}
-        onPointerUp={() => {
-          painter.current?.end()
-          publish()
-        }}
+        {...paintHandlers(painter, { width: brush, colour }, publish)}
       />
       <div className="row wrap">
         {COLOURS.map((choice) => (

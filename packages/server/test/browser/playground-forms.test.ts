@@ -121,12 +121,23 @@ describe.skipIf(CHROMIUM === undefined)('the forms of the playground', { timeout
     const { width = 0, height = 1 } = (await canvas.boundingBox()) ?? {}
     expect(width / height).toBeCloseTo(64 / 48, 2)
     await canvas.click({ position: { x: 10, y: 10 } })
+    await page.getByLabel('Brush').fill('2')
+    const box = (await canvas.boundingBox()) ?? { x: 0, y: 0, width: 0, height: 0 }
+    const bottom = box.y + box.height * 0.95
+    await page.mouse.move(box.x + box.width * 0.9, bottom)
+    await page.mouse.down()
+    // As when a second finger takes the pointer: the stroke ends, though no pointer is lifted.
+    await canvas.dispatchEvent('pointercancel')
+    await page.mouse.move(box.x + box.width * 0.99, bottom)
+    await page.mouse.up()
     await page.getByRole('button', { name: 'Use it' }).click()
     await until('document.querySelector("#field-mask_url").value.includes("/cdn/files/")')
     const { mask_url: url } = await inputAsJson()
     const mask = await decodeImage(new Uint8Array(await (await fetch(String(url))).arrayBuffer()))
     expect([mask.width, mask.height]).toEqual([64, 48])
     expect([Math.min(...mask.data), Math.max(...mask.data)]).toEqual([0, 255])
+    const redAt = (x: number, y: number) => mask.data[(y * mask.width + x) * 3]
+    expect([redAt(57, 45), redAt(62, 45)]).toEqual([255, 0])
   })
 
   it('takes a picture that is pasted, photographed or painted', async () => {
@@ -156,10 +167,12 @@ describe.skipIf(CHROMIUM === undefined)('the forms of the playground', { timeout
   })
 
   it('takes a picture that is dropped, named by its URL, or chosen from the history', async () => {
-    await page.goto(LCM)
-    await page.getByRole('button', { name: 'Draw', exact: true }).click()
-    await page.locator('.facts').waitFor()
-    const drawn = await page.getByAltText('What was drawn').getAttribute('src')
+    const run = await fetch(`${server.url}/run/fal-ai/lora`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"model_name":"x","prompt":"a king"}',
+    })
+    const drawn = ((await run.json()) as { images: [{ url: string }] }).images[0].url
     await page.goto('/models/fal-ai/lcm-sd15-i2i')
     const field = fieldAt('image_url')
     await field.waitFor()

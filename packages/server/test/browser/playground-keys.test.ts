@@ -7,7 +7,7 @@ import { useRealPlayground } from './real-playground.ts'
 
 const BIN = fileURLToPath(new URL('../../bin/darkroom.js', import.meta.url))
 const LCM = '/models/fal-ai/fast-lcm-diffusion'
-const PAGES = ['/', LCM, '/realtime', '/history', '/checkpoints', '/server', '/docs', '/docs/guide/from-fal']
+const PAGES = ['/', LCM, '/realtime', '/history', '/models', '/server', '/docs', '/docs/guide/from-fal']
 const DRAWN = { timeout: 60_000 }
 const STORED = '[localStorage.getItem("darkroom-key"), sessionStorage.getItem("darkroom-key")]'
 
@@ -90,7 +90,7 @@ describe.skipIf(CHROMIUM === undefined)('the playground of a server with keys', 
   it('says to a key of another scope that it may not manage models', async () => {
     const data = `${playground.server.folder}/data`
     const printed = await runCommand(process.execPath, [BIN, 'keys', 'create', '--data', data], { environment: {} })
-    const { page } = await openWithKey(/[0-9a-f-]{36}:\S+/.exec(printed)?.[0] ?? '', '/checkpoints')
+    const { page } = await openWithKey(/[0-9a-f-]{36}:\S+/.exec(printed)?.[0] ?? '', '/models')
     await page.getByText('expected a key of scope ADMIN').waitFor()
     await page.close()
   })

@@ -29,7 +29,7 @@ describe.skipIf(CHROMIUM === undefined)('the page of models', { timeout: 60_000 
       letGo = resolve
     })
     hub.faults = { delay: ({ host }) => (host === 'bytes' ? held : Promise.resolve()) }
-    await page.goto('/checkpoints')
+    await page.goto('/models')
     await page.getByText('Nothing has been fetched yet.').waitFor()
     const status = page.locator('.pull-form [role=status]')
     const fetchIt = page.locator('.pull-form').getByRole('button', { name: 'Fetch', exact: true })
@@ -49,7 +49,7 @@ describe.skipIf(CHROMIUM === undefined)('the page of models', { timeout: 60_000 
 
   it('says which named models are not here, and fetches one with one press', async () => {
     const { page } = playground
-    await page.goto('/checkpoints')
+    await page.goto('/models')
     const row = page.getByRole('row', { name: /stabilityai\/stable-diffusion-xl-base-1\.0/ })
     await row.filter({ hasText: 'not here' }).waitFor()
     await row.getByRole('button', { name: /^Fetch/ }).click()

@@ -22,7 +22,7 @@ const PAGES = [
   LORA,
   '/realtime',
   '/history',
-  '/checkpoints',
+  '/models',
   '/server',
 ]
 

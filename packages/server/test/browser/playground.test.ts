@@ -137,7 +137,7 @@ describe.skipIf(CHROMIUM === undefined)('the playground', { timeout: 120_000 }, 
   })
 
   it('says why a model could not be fetched', async () => {
-    await page.goto('/checkpoints')
+    await page.goto('/models')
     await page.getByLabel('Fetch a model').fill('no such name at all')
     await page.getByRole('button', { name: 'Fetch', exact: true }).click()
     await page.locator('.pull-form [role=status].error').waitFor()

@@ -6,7 +6,7 @@ import type { GatewayContext, GatewayEnv, RouteGroup } from '../dependencies.ts'
 import type { PlaygroundBundle } from '../playground-bundle.ts'
 
 /** Paths that are pages: the bundle's router draws them, so each is answered with the same document. */
-const PAGES = ['/', '/models/*', '/realtime', '/history', '/checkpoints', '/server', '/docs', '/docs/*']
+const PAGES = ['/', '/models/*', '/realtime', '/history', '/server', '/docs', '/docs/*']
 
 const TYPES: Readonly<Record<string, string>> = {
   html: 'text/html; charset=utf-8',

@@ -2,6 +2,7 @@ import { useState } from 'react'
 import { type Endpoint, useCatalogue } from '../api/catalogue.ts'
 import { usePull } from '../api/pull.ts'
 import { useWeights, type Weights } from '../api/weights.ts'
+import { Alert } from '../parts/alert.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { usePageTitle } from '../parts/page-title.ts'
 import { propertiesOf } from '../schema/json-schema.ts'
@@ -9,7 +10,7 @@ import { PullForm } from './pull-form.tsx'
 import { WeightsTable } from './weights-table.tsx'
 
 /** Which models the endpoints draw with, what is here of them, and a way to fetch more. */
-export default function CheckpointsPage() {
+export default function ModelsPage() {
   usePageTitle('Models')
   const { data: endpoints = [] } = useCatalogue()
   const { data: weights, error } = useWeights()
@@ -28,11 +29,7 @@ export default function CheckpointsPage() {
         Pinhole; each result says which model drew it.
       </p>
       <PullForm model={model} pull={pull} onModel={setModel} onFetch={fetchModel} />
-      {error === null ? null : (
-        <p className="error" role="alert">
-          {error.message}
-        </p>
-      )}
+      {error === null ? null : <Alert>{error.message}</Alert>}
       <section className="section">
         <h2>What endpoints draw with</h2>
         <NamedModels endpoints={endpoints} weights={weights} isPulling={pull.isRunning} onFetch={fetchModel} />
