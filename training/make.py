@@ -127,6 +127,16 @@ def lcm_lora(o: Options) -> None:
     train_lcm_lora(o.base, o.data, o.work, o.out / "pinhole-lcm-lora", options)
 
 
+def colours(o: Options) -> None:
+    from pinhole_training.base_folder import write_base
+    from pinhole_training.few_step_colours import train_colours
+    from pinhole_training.networks import open_base
+
+    base, lora = open_base(o.base), o.out / "pinhole-lcm-lora" / "pytorch_lora_weights.safetensors"
+    train_colours(base, lora, o.data, o.work, **o.schedule(300, 20), rate=5e-4, seed=98)
+    write_base(base, o.out / "pinhole-512")
+
+
 def style_lora(o: Options) -> None:
     from pinhole_training.style_lora import STYLES, train_style_lora
 
@@ -215,7 +225,7 @@ def verify(_: Options) -> None:
 STAGES: dict[str, Callable[[Options], None]] = {
     "scenes": scenes, "tokenizer": tokenizer, "autoencoder": autoencoder, "outer-levels": outer_levels, "latents": latents,
     "early-decoder": early_decoder,
-    "text-encoder": text_encoder, "unet": unet, "portraits": portraits, "lcm-lora": lcm_lora, "style-lora": style_lora, "controlnet": controlnet,
+    "text-encoder": text_encoder, "unet": unet, "portraits": portraits, "lcm-lora": lcm_lora, "colours": colours, "style-lora": style_lora, "controlnet": controlnet,
     "embedding": embedding, "clip-vision": clip_vision, "ip-adapter": ip_adapter,
     "safety-checker": safety_checker, "prompt-expander": prompt_expander, "judge": judge, "evaluate": evaluate, "verify": verify,
 }  # fmt: skip

@@ -90,7 +90,7 @@ describe('the demo adapters on the demo checkpoint', { timeout: 120_000 }, () =>
     const controlnets = [{ path: 'pinhole/pose', image_url: await dataUri(bust(across)) }]
     const drawn = middleOf(await draw({ ...input, controlnets }), isNotBlue)
     expect(Math.abs(plain - across)).toBeGreaterThan(0.1)
-    expect(Math.abs(drawn - across)).toBeLessThan(0.06)
+    expect(Math.abs(drawn - across)).toBeLessThan(0.08)
   })
 
   it.each([0.36, 0.64])('a ControlNet draws what is near where a depth map is bright: at %s', async (across) => {
