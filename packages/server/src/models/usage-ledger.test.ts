@@ -21,3 +21,14 @@ it('counts all files of a model that come at once', async () => {
   expect(others).toEqual([])
   expect(record?.fetched).toEqual(files)
 })
+
+it('counts what several processes note at once', async () => {
+  // Locks belong to open files, so that two ledgers are to each other what two processes are.
+  const ledgers = Array.from({ length: 4 }, () => new UsageLedger(folder))
+  const files = ledgers.map((_, i) => ({ path: `file-${i}`, size: 1 }))
+  await Promise.all(
+    ledgers.map((ledger, i) => ledger.addFetched('hub:owner/name', 'owner/name', files.slice(i, i + 1))),
+  )
+  const [record] = await new UsageLedger(folder).records()
+  expect(record?.fetched.toSorted((a, b) => a.path.localeCompare(b.path))).toEqual(files)
+})

@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { withFileLock } from './file-lock.ts'
 
 /** A file that was fetched because a request named it. */
 export interface FetchedFile {
@@ -24,6 +25,8 @@ export interface UsageRecord {
 
 /** Uses closer together than this are one. */
 const TOUCH_MILLISECONDS = 60_000
+/** A change takes milliseconds: a process that holds the lock for longer stands still. */
+const LOCK_WAIT_MILLISECONDS = 10_000
 /** What was used this recently counts as in use. */
 const IN_USE_MILLISECONDS = 10 * 60_000
 
@@ -61,7 +64,7 @@ export class UsageLedger {
 
   async forget(key: string): Promise<void> {
     this.#touched.delete(key)
-    await rm(this.#path(key), { force: true })
+    await this.#alone(() => rm(this.#path(key), { force: true }))
   }
 
   /** All records, least recently used first. */
@@ -106,17 +109,22 @@ export class UsageLedger {
     }
   }
 
-  /** One change after another: of two files of a model that come at once, each is added to what the other has left. */
   #change(
     key: string,
     label: string,
     fetchedNow: (known: readonly FetchedFile[]) => readonly FetchedFile[],
   ): Promise<void> {
-    const changed = this.#lastChange.then(async () => {
+    return this.#alone(async () => {
       const known = await this.#read(this.#path(key))
       const fetched = fetchedNow(known?.fetched ?? [])
       await this.#write({ key, label, lastUsedAt: this.#now().toISOString(), fetched })
     })
+  }
+
+  /** One change after another, of all processes: of two files of a model that come at once, each is added to what the other has left. */
+  #alone(change: () => Promise<void>): Promise<void> {
+    const lock = join(this.#folder, 'changes.lock')
+    const changed = this.#lastChange.then(() => withFileLock(lock, AbortSignal.timeout(LOCK_WAIT_MILLISECONDS), change))
     this.#lastChange = changed.catch(() => {})
     return changed
   }

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, open, readdir, rm, symlink } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -72,6 +72,19 @@ describe('disk: failures', () => {
     expect(await filesBelow(folder)).toEqual(before)
     await store.completeMultipart(key, uploadId, [part])
     expect(String(await bytesOf(await store.get(key)))).toBe('first')
+  })
+
+  it('joins the part that is asked for, where one was uploaded twice at once', async () => {
+    for (const chosen of [0, 1]) {
+      const key = newFileKey('twice.bin')
+      const uploadId = await store.createMultipart(key, TEXT)
+      const put = (text: string) => store.putPart(key, uploadId, 1, streamOf([Buffer.from(text)]))
+      const parts = [await put('first'), await put('second')]
+      // As it is where neither saw the other when it ended.
+      await writeFile(join(folder, 'uploads', uploadId, `part-1-${parts[0]?.etag}`), 'first')
+      await store.completeMultipart(key, uploadId, parts.slice(chosen, chosen + 1))
+      expect(String(await bytesOf(await store.get(key)))).toBe(['first', 'second'][chosen])
+    }
   })
 
   it('removes what a crash left after an hour, and nothing that metadata names', async () => {
