@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer, request } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -135,5 +135,15 @@ describe('loading again', () => {
     const third = await load()
     expect(third.cert).not.toBe(second.cert)
     expect(await ask(third, 'localhost', await authorityOf(first))).toBe(200)
+  })
+
+  test('what cannot be read just now is no reason for another authority', async () => {
+    await load()
+    const key = await readFile(join(folder, 'tls', 'authority-key.pem'), 'utf8')
+    // Any error of the system but that there is no such file: reading a folder is one that every user meets.
+    await rm(join(folder, 'tls', 'authority.pem'))
+    await mkdir(join(folder, 'tls', 'authority.pem'))
+    await expect(load()).rejects.toMatchObject({ code: 'EISDIR' })
+    expect(await readFile(join(folder, 'tls', 'authority-key.pem'), 'utf8')).toBe(key)
   })
 })

@@ -56,13 +56,17 @@ function filesOf(folder: string, name: string): CertificateAndKey {
   return { certificate: join(folder, `${name}.pem`), key: join(folder, `${name}-key.pem`) }
 }
 
-/** `undefined` unless both files are there, can be read as what they should be, and belong together. */
+/**
+ * `undefined` unless both files are there, hold what they should, and belong together.
+ * @throws what the system says of files that are there and cannot be read just now: a new authority in their place would be one that no
+ *   client trusts
+ */
 async function readPair(files: CertificateAndKey): Promise<CertificateAndKey | undefined> {
   try {
     const [certificate, key] = await Promise.all([readFile(files.certificate, 'utf8'), readFile(files.key, 'utf8')])
     return new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key)) ? { certificate, key } : undefined
   } catch (error) {
-    if (isPermissionError(error)) throw error
+    if (isSystemError(error) && error.code !== 'ENOENT') throw error
     return undefined
   }
 }
@@ -98,6 +102,6 @@ function holds({ certificate }: CertificateAndKey, names: readonly string[]): bo
   )
 }
 
-function isPermissionError(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'EACCES' || error.code === 'EPERM')
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error
 }
