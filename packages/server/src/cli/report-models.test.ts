@@ -19,10 +19,12 @@ let folder: string
 let store: OpenedStore
 
 beforeEach(async () => {
+  vi.stubEnv('npm_lifecycle_event', undefined)
   folder = await mkdtemp(join(tmpdir(), 'darkroom-report-'))
   store = openModelStore({ ...storeSettings(folder, 'https://huggingface.co'), downloads: 'never', hubOffline: true })
 })
 afterEach(async () => {
+  vi.unstubAllEnvs()
   await store.close()
   await rm(folder, { recursive: true })
 })
@@ -73,8 +75,7 @@ it('names models of which a part is missing, in the models folder and in the hub
   expect(lines).not.toContain('acme/words')
 })
 
-it('says after `npm start`, which gives the shell no command of that name, what can be typed', async () => {
-  vi.stubEnv('npm_lifecycle_event', 'start')
+it('says what can be typed in a clone that npm started, which gives the shell no command of that name', async () => {
+  vi.stubEnv('npm_lifecycle_event', 'npx')
   expect(await report()).toContain('draws with: npx @darkroom/server pull fal-ai/fast-lcm-diffusion')
-  vi.unstubAllEnvs()
 })

@@ -3,6 +3,7 @@ import { LCM_BASE_MODELS, LCM_LORAS, type LcmModelName } from '../endpoints/shar
 import { ModelError } from '../models/model-error.ts'
 import type { FoundModel, OpenedStore } from '../models/open-model-store.ts'
 import type { WeightsKind } from '../models/weights-kind.ts'
+import { IS_CLONE } from '../processes/installation.ts'
 
 /**
  * What a start says of the models on this machine: those that stand-ins draw in place of, and those that lack a part, with what to
@@ -12,7 +13,7 @@ export async function reportModels(
   { store, inventory }: Pick<OpenedStore, 'store' | 'inventory'>,
   modelsFolder: string,
 ): Promise<string[]> {
-  const command = ownCommand()
+  const command = ownCommand(IS_CLONE)
   const find = (name: string, kind: WeightsKind): Promise<FoundModel | ModelError | undefined> =>
     store.findLocal(name, { kind }).catch((error) => {
       if (error instanceof ModelError) return error

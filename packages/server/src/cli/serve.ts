@@ -4,6 +4,7 @@ import { FAL_HOSTS } from '../gateway/surface.ts'
 import { createProcessLog } from '../log/process-log.ts'
 import { createModelStore } from '../processes/configured-model-store.ts'
 import { ENDPOINT_SCHEMAS } from '../processes/endpoints.ts'
+import { IS_CLONE } from '../processes/installation.ts'
 import { preparePlayground } from '../processes/playground/playground-files.ts'
 import { engineMemory, keptMemory } from '../processes/runners/runner-memory.ts'
 import { type RunningServer, startServer } from '../processes/server-process.ts'
@@ -47,7 +48,7 @@ async function printBanner({ url, authorityFile }: RunningServer, config: Config
     `  open   ${url} in a browser to draw`,
     `  run    ${url}/run/{endpoint id}`,
     `  queue  ${url}/queue/{endpoint id}`,
-    `  keys   ${config.auth === 'none' ? 'none needed: this server listens on loopback only' : `needed: ${ownCommand()} keys create`}`,
+    `  keys   ${config.auth === 'none' ? 'none needed: this server listens on loopback only' : `needed: ${ownCommand(IS_CLONE)} keys create`}`,
     `  data   ${config.dataFolder}`,
     `  memory ${memoryLine(config)}`,
   ]

@@ -5,7 +5,7 @@ export function isStartedByNpm(environment: Environment = process.env): boolean 
   return environment.npm_lifecycle_event !== undefined
 }
 
-/** What to type for this program: a clone that was started with `npm start` has put no `darkroom` among the shell's commands. */
-export function ownCommand(environment: Environment = process.env): string {
-  return environment.npm_lifecycle_event === 'start' ? 'npx @darkroom/server' : 'darkroom'
+/** What to type for this program: a clone that npm started (`npm start`, `npx`) has put no `darkroom` among the shell's commands. */
+export function ownCommand(isClone: boolean, environment: Environment = process.env): string {
+  return isClone && isStartedByNpm(environment) ? 'npx @darkroom/server' : 'darkroom'
 }
