@@ -10,6 +10,7 @@ import { engineMemory, keptMemory } from '../processes/runners/runner-memory.ts'
 import { type RunningServer, startServer } from '../processes/server-process.ts'
 import { clientSettings } from '../tls/client-settings.ts'
 import { reportModels } from './report-models.ts'
+import { shownUrl } from './shown-url.ts'
 import { stopOnSignal } from './stop-on-signal.ts'
 
 /** `darkroom serve`: gateway and runners on this machine, until Ctrl-C. */
@@ -42,9 +43,10 @@ function memoryLine({ runners }: Config): string {
   )
 }
 
-async function printBanner({ url, authorityFile }: RunningServer, config: Config): Promise<void> {
+async function printBanner({ url: listeningAt, authorityFile }: RunningServer, config: Config): Promise<void> {
+  const url = shownUrl(listeningAt)
   const lines = [
-    `Darkroom serves ${ENDPOINT_SCHEMAS.length} endpoints at ${url}`,
+    `Darkroom serves ${ENDPOINT_SCHEMAS.length} endpoints at ${url}${url === listeningAt ? '' : ' and every other address of this machine'}`,
     `  open   ${url} in a browser to draw`,
     `  run    ${url}/run/{endpoint id}`,
     `  queue  ${url}/queue/{endpoint id}`,
