@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url'
 import type { Config } from '../config/config.ts'
 import { createCatalogue } from '../endpoints/catalogue.ts'
 import type { EndpointSchema, HandlerContext, StoredFile } from '../endpoints/endpoint.ts'
+import { nearEndpoints } from '../endpoints/near-endpoints.ts'
 import { fieldError } from '../errors/errors.ts'
 import { createImageEndpoints } from '../processes/image-endpoints.ts'
 import { dumpsJson } from '../protocol/json-text.ts'
@@ -32,11 +33,13 @@ export async function runEndpoint(options: RunOptions, config: Config, signal: A
     const found = createCatalogue(images.endpoints.map(({ schema }) => schema)).find(options.endpointId)
     const endpoint = images.endpoints.find(({ schema }) => found.kind === 'found' && schema.id === found.endpoint.id)
     if (endpoint === undefined) {
-      const ids = images.endpoints.map(({ schema }) => schema.id).join(', ')
-      throw new UserError(`there is no endpoint ${options.endpointId}; expected one of ${ids}`)
+      const ids = images.endpoints.map(({ schema }) => schema.id)
+      const near = nearEndpoints(options.endpointId, ids)
+      const advice = near.length > 0 ? `near it: ${near.join(', ')}` : `expected one of ${ids.join(', ')}`
+      throw new UserError(`there is no endpoint ${options.endpointId}; ${advice}`)
     }
-    await mkdir(options.output, { recursive: true })
     const input = validateInput(endpoint.schema.input, inputFromFields(options.fields, endpoint.schema))
+    await mkdir(options.output, { recursive: true })
     const bar = stepBar()
     const context = handlerContext(options.output, outbound, signal, (message, _level, progress) => {
       if (progress) bar.update(progress.done, progress.total)

@@ -71,7 +71,7 @@ test('a plan says what would be fetched, and fetches nothing', async () => {
   expect(planned).toMatch(/diffusion_pytorch_model\.fp16\.safetensors$/m)
   expect(planned).not.toContain('diffusion_pytorch_model.safetensors')
   expect(planned).toMatch(/^owner\/lora {2}\(3\.\d+ KB, licence mit\)$/m)
-  expect(await darkroom('list')).toBe('NAME  SIZE  KIND  FROM  LAST USED')
+  expect(await darkroom('list')).toBe('')
   expect(hub.requests.filter(({ host }) => host === 'bytes')).toEqual([])
 })
 
@@ -169,6 +169,11 @@ test('what cannot be pulled is one sentence', async () => {
     /^darkroom: There is no model owner\/nothing on the hub, or it is private: check the name, or set HF_TOKEN/,
   )
   expect(await darkroom('pull', '/etc/passwd')).toMatch('nothing to be fetched')
+})
+
+test('a list of nothing says how to come to something', async () => {
+  expect(await darkroom('list')).toBe('')
+  expect(complained.at(-1)).toMatch(/^No models are here but .* pull fetches some\.$/)
 })
 
 test('a command that Ctrl-C ends has the exit status of that', async () => {

@@ -1,7 +1,9 @@
 import type { Config } from '../../config/config.ts'
+import { ownCommand } from '../../config/started-by-npm.ts'
 import type { InventoryItem, ModelDescription } from '../../models/inventory.ts'
 import { sizeText } from '../../models/size-text.ts'
 import { createModelStore } from '../../processes/configured-model-store.ts'
+import { IS_CLONE } from '../../processes/installation.ts'
 
 const FAMILIES = { sd15: 'SD 1.x', sd2: 'SD 2.x', sdxl: 'SDXL' } as const
 
@@ -11,7 +13,9 @@ export async function listModels(config: Config, all: boolean): Promise<void> {
     const items = await inventory.list()
     const shown = all ? items : items.filter(({ kind }) => kind !== undefined)
     const rows = shown.map((item) => [item.name, sizeText(item.bytes), kindText(item), item.source, usedText(item)])
-    printTable([['NAME', 'SIZE', 'KIND', 'FROM', 'LAST USED'], ...rows])
+    if (rows.length > 0) printTable([['NAME', 'SIZE', 'KIND', 'FROM', 'LAST USED'], ...rows])
+    else
+      console.error(`No models are here but those that come with Darkroom; ${ownCommand(IS_CLONE)} pull fetches some.`)
     const hidden = items.length - shown.length
     if (hidden > 0) console.error(`${hidden} more are of kinds that are not drawn with; --all shows them.`)
   })
