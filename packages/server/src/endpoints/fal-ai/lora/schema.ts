@@ -239,31 +239,24 @@ const noiseStrength = z.number().min(0).max(1).default(0.5).meta({
 /** Another name of it, which wins where both are given. */
 const strength = z.number().min(0).max(1).nullish().meta({ title: 'Strength', hidden: true })
 
-const startImage = {
+/** What stands before and behind the mask where a picture is redrawn. */
+const picture = {
+  ...model,
+  ...prompts,
   image_url: z.string().meta({
     title: 'Image Url',
     description: 'URL of the image to start from.',
     ui: { field: 'image' },
   }),
 }
+const redrawing = { noise_strength: noiseStrength, strength, ...adapters, ...sampling, ...results }
 
 export const loraImageToImage = {
   id: 'fal-ai/lora/image-to-image',
   title: 'Stable Diffusion with LoRAs: image to image',
   description: 'Redraw a picture with any Stable Diffusion model and LoRAs, embeddings, ControlNets and IP-Adapters.',
   category: 'image-to-image',
-  input: z
-    .object({
-      ...model,
-      ...prompts,
-      ...startImage,
-      noise_strength: noiseStrength,
-      strength,
-      ...adapters,
-      ...sampling,
-      ...results,
-    })
-    .meta({ title: 'LoraImageToImageInput' }),
+  input: z.object({ ...picture, ...redrawing }).meta({ title: 'LoraImageToImageInput' }),
   output: output.meta({ title: 'LoraImageToImageOutput' }),
   ...LORA,
 } as const satisfies EndpointSchema
@@ -273,19 +266,7 @@ export const loraInpaint = {
   title: 'Stable Diffusion with LoRAs: inpainting',
   description: 'Redraw a part of a picture with any Stable Diffusion model, inpainting models included.',
   category: 'image-to-image',
-  input: z
-    .object({
-      ...model,
-      ...prompts,
-      ...startImage,
-      mask_url: maskUrl(),
-      noise_strength: noiseStrength,
-      strength,
-      ...adapters,
-      ...sampling,
-      ...results,
-    })
-    .meta({ title: 'LoraInpaintInput' }),
+  input: z.object({ ...picture, mask_url: maskUrl(), ...redrawing }).meta({ title: 'LoraInpaintInput' }),
   output: output.meta({ title: 'LoraInpaintOutput' }),
   ...LORA,
 } as const satisfies EndpointSchema
