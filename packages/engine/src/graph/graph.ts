@@ -18,6 +18,17 @@ export interface NodeSpec {
   readonly domain?: Domain
 }
 
+/** A GroupNorm by the names of its values, for back ends that have a form of their own. */
+export interface GroupNorm {
+  /** [B, C, H, W] */
+  readonly x: string
+  readonly groups: number
+  readonly epsilon: number
+  /** [C] */
+  readonly weight: string
+  readonly bias: string
+}
+
 /** Standard ONNX operators (''), and onnxruntime's own, which all its execution providers register. */
 export type Domain = '' | 'com.microsoft'
 
@@ -50,6 +61,8 @@ export class Graph {
   readonly outputs: Value[] = []
   /** Results of nodes, by name. */
   readonly results = new Map<string, Value>()
+  /** By the name of the result. */
+  readonly groupNorms = new Map<string, GroupNorm>()
   readonly #nodes: OnnxNode[] = []
   readonly #constants = new Map<string, { readonly value: Value; readonly tensor: Tensor }>()
   readonly #nameCounts = new Map<string, number>()

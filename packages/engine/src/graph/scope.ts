@@ -109,7 +109,15 @@ export class Scope {
    */
   groupNorm(x: Value, groups: number, epsilon: number): Value {
     const [batch, channels] = dimensions(x.shape, 2)
-    if (elementCount(x.shape) / batch / groups > LARGEST_ROW) return this.#groupNormByLines(x, groups, epsilon)
+    const isLong = elementCount(x.shape) / batch / groups > LARGEST_ROW
+    const result = isLong ? this.#groupNormByLines(x, groups, epsilon) : this.#groupNormByRows(x, groups, epsilon)
+    const [weight, bias] = ['weight', 'bias'].map((name) => this.weight(name, [channels]).name) as [string, string]
+    this.graph.groupNorms.set(result.name, { x: x.name, groups, epsilon, weight, bias })
+    return result
+  }
+
+  #groupNormByRows(x: Value, groups: number, epsilon: number): Value {
+    const [batch, channels] = dimensions(x.shape, 2)
     const rows = reshape(x, [batch, groups, -1])
     const node = {
       opType: 'InstanceNormalization',

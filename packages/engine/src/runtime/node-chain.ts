@@ -1,5 +1,5 @@
 import type { OnnxInitializer, OnnxNode } from '../formats/onnx.ts'
-import { bytesOf, int64 } from '../tensor/tensor.ts'
+import { bytesOf, float32, int64, type Tensor } from '../tensor/tensor.ts'
 
 /** Nodes in place of one, each called after it, and their constants. */
 export class NodeChain {
@@ -39,8 +39,16 @@ export class NodeChain {
 
   /** A constant list of int64. */
   integers(values: readonly number[]): string {
+    return this.#constant(int64([values.length], values))
+  }
+
+  /** A constant number of float32. */
+  scalar(value: number): string {
+    return this.#constant(float32([], Float32Array.of(value)))
+  }
+
+  #constant({ dtype, shape, data }: Tensor): string {
     const name = `${this.#prefix}/constant/${this.initializers.length}`
-    const { dtype, shape, data } = int64([values.length], values)
     this.initializers.push({ name, dtype, shape, data: bytesOf(data) })
     return name
   }

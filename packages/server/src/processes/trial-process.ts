@@ -53,6 +53,7 @@ function runTrial(options: TrialOptions, entry: URL): Promise<TrialEnd> {
 export function answerTrial(): void {
   process.once('message', async (options: TrialOptions) => {
     const trials = await tryFastForms(options)
-    process.send?.(trials, () => process.disconnect())
+    // Whoever asked may be gone meanwhile.
+    process.send?.(trials, () => process.connected && process.disconnect())
   })
 }

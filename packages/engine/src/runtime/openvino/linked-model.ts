@@ -7,6 +7,7 @@ import type { Weights } from '../../checkpoint/prepared-weights.ts'
 import { encodeModel } from '../../formats/onnx.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { foldUpsampling } from '../folded-upsampling.ts'
+import { channelNorms } from './channel-norms.ts'
 import { unfoldConvolutions } from './unfolded-convolutions.ts'
 
 const MODEL_FILE = 'model.onnx'
@@ -45,7 +46,8 @@ export async function writeLinkedModel(graph: Graph, weights: Weights, folder: s
     return { location: links.get(path) ?? '', offset, length }
   })
   const shapeOf = (value: string) => graph.shapeOf(value)
-  const { model } = foldUpsampling(unfoldConvolutions(written, shapeOf), shapeOf, (key) => {
+  const normed = channelNorms(written, graph.groupNorms, shapeOf)
+  const { model } = foldUpsampling(unfoldConvolutions(normed, shapeOf), shapeOf, (key) => {
     const shape = graph.weights.get(key)?.shape
     return shape && { shape, memory: filterMemory(shape, undefined) }
   })
