@@ -7,6 +7,7 @@ import { accountsMigration } from './migrations/0003-accounts.ts'
 import { payloadPiecesMigration } from './migrations/0004-payload-pieces.ts'
 import { webhookHostsMigration } from './migrations/0005-webhook-hosts.ts'
 import { queueTurnsMigration } from './migrations/0006-queue-turns.ts'
+import { webhookLinesMigration } from './migrations/0007-webhook-lines.ts'
 import type { Schema } from './tables.ts'
 
 /**
@@ -26,6 +27,7 @@ export async function migrate(query: Kysely<Schema>, dialect: SqlDialect): Promi
         '0004-payload-pieces': payloadPiecesMigration(dialect),
         '0005-webhook-hosts': webhookHostsMigration,
         '0006-queue-turns': queueTurnsMigration,
+        '0007-webhook-lines': webhookLinesMigration,
       }),
     },
     // Names of our own, and the schema said: the migrator takes a table of this name in any schema for its own.

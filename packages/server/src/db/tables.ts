@@ -111,7 +111,11 @@ export interface WebhookDeliveriesTable {
   /** The body to send, byte for byte; empty once no attempt is left. */
   payload: string
   state: 'pending' | 'delivered' | 'failed'
+  /** Whose it is, and where it goes: each has its own line. */
+  account: Generated<string>
+  host: Generated<string>
   attempts: Generated<number>
+  /** While somebody attempts it, when his lease is over. */
   next_attempt_at: Milliseconds
   lease_until: Milliseconds | null
   last_status: number | null

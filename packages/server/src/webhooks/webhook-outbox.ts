@@ -3,6 +3,7 @@ import { bigint, clockOf, type SqlClock } from '../db/clock.ts'
 import type { Database } from '../db/database.ts'
 import { inState } from '../db/in-state.ts'
 import type { Schema, WebhookDeliveriesTable } from '../db/tables.ts'
+import { accountsWaiting, HOSTS_LOOKED_AT, headsOfLines } from './webhook-lines.ts'
 
 /** A delivery that this process has the right to attempt until its lease is over. */
 export interface LeasedDelivery {
@@ -15,7 +16,7 @@ export interface LeasedDelivery {
   readonly payload: string
   /** Key id of whoever submitted the request; absent in no-key mode, or when the request is already erased. */
   readonly keyId?: string
-  /** Whose it is, and where it goes; empty when the request is already erased. */
+  /** Whose it is, and where it goes. */
   readonly account: string
   readonly host: string
 }
@@ -34,6 +35,9 @@ export interface AttemptResult {
 
 export type DeliveryRecord = Selectable<WebhookDeliveriesTable>
 
+/** Looks at an account's hosts in one lease: some of many, or again where others took what was due. */
+const MOST_TRIES = 8
+
 export interface LeaseSeconds {
   readonly firstAttempt: number
   readonly laterAttempts: number
@@ -51,6 +55,11 @@ const OVER = ''
 export class WebhookOutbox {
   readonly #database: Database
   readonly #now: SqlClock
+  /** By account, in which turn it was served last. */
+  readonly #served = new Map<string, number>()
+  #turn = 0
+  /** By account that has more hosts than are looked at, the last of them. */
+  readonly #lastHosts = new Map<string, string>()
 
   /** @param now replaces the clock in tests */
   constructor(database: Database, now?: () => Date) {
@@ -58,58 +67,64 @@ export class WebhookOutbox {
     this.#now = clockOf(database, now)
   }
 
-  /** Takes the delivery that is due longest, but for those of busy receivers. The attempt counts from here. */
+  /**
+   * Takes a delivery that is due, but for those of busy receivers: of the account that was served longest ago, what is due longest. The
+   * attempt counts from here. What is read are the heads of lines, however many stand in them.
+   */
   async lease(seconds: LeaseSeconds, busy: BusyReceivers): Promise<LeasedDelivery | undefined> {
+    const accounts = await this.#database.read(accountsWaiting)
+    const free = accounts.filter((account) => !busy.accounts.includes(account))
+    // Who was served never comes first, then who was served longest ago; their order in the database is that of their names.
+    const turnOf = (account: string) => this.#served.get(account) ?? 0
+    for (const account of free.toSorted((a, b) => turnOf(a) - turnOf(b))) {
+      const leased = await this.#leaseOf(account, seconds, busy.hosts)
+      if (leased === undefined) continue
+      this.#served.set(account, ++this.#turn)
+      return leased
+    }
+    return undefined
+  }
+
+  async #leaseOf(
+    account: string,
+    seconds: LeaseSeconds,
+    busyHosts: readonly string[],
+  ): Promise<LeasedDelivery | undefined> {
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      const after = this.#lastHosts.get(account)
+      const heads = await this.#database.read((query) => headsOfLines(query, this.#now(), account, after))
+      const last = heads.length < HOSTS_LOOKED_AT ? undefined : heads.at(-1)?.host
+      if (last === undefined) this.#lastHosts.delete(account)
+      else this.#lastHosts.set(account, last)
+      const due = heads.filter(({ host, is_due }) => is_due === 1 && !busyHosts.includes(host))
+      for (const { id } of due.toSorted((a, b) => a.next_attempt_at - b.next_attempt_at || a.id - b.id)) {
+        const leased = await this.#take(id, seconds)
+        if (leased !== undefined) return leased
+      }
+      const hasSeenAll = after === undefined && last === undefined
+      if (due.length === 0 && hasSeenAll) return undefined
+    }
+    return undefined
+  }
+
+  /** @returns undefined where another process has taken it since */
+  async #take(id: number, seconds: LeaseSeconds): Promise<LeasedDelivery | undefined> {
     const now = this.#now()
+    const until = sql<number>`${now} + case attempts when 0 then ${milliseconds(seconds.firstAttempt)} else ${milliseconds(seconds.laterAttempts)} end`
     const row = await this.#database.execute('relaxed', (query) =>
       query
-        // A common table expression, because PostgreSQL may run a plain subquery more than once and lock more rows.
-        .with('due', (cte) => {
-          const due = cte
-            .selectFrom('webhook_deliveries')
-            .leftJoin('requests', 'requests.request_id', 'webhook_deliveries.request_id')
-            .select('id')
-            .where('webhook_deliveries.state', '=', sql.lit('pending'))
-            .where('next_attempt_at', '<=', now)
-            .where((eb) =>
-              eb.or([
-                eb('webhook_deliveries.lease_until', 'is', null),
-                eb('webhook_deliveries.lease_until', '<=', now),
-              ]),
-            )
-            .$if(busy.accounts.length > 0, (select) =>
-              select.where(sql<string>`coalesce(account, '')`, 'not in', busy.accounts),
-            )
-            .$if(busy.hosts.length > 0, (select) =>
-              select.where(sql<string>`coalesce(webhook_host, '')`, 'not in', busy.hosts),
-            )
-            .orderBy('next_attempt_at')
-            .limit(1)
-          return this.#database.capabilities.rowLocks ? due.forUpdate('webhook_deliveries').skipLocked() : due
-        })
         .updateTable('webhook_deliveries')
-        .set((eb) => ({
-          attempts: eb('attempts', '+', 1),
-          lease_until: sql`${now} + case attempts when 0 then ${milliseconds(seconds.firstAttempt)} else ${milliseconds(seconds.laterAttempts)} end`,
-        }))
-        .where('id', 'in', (eb) => eb.selectFrom('due').select('due.id'))
-        .returning(['id', 'attempts', 'request_id', 'url', 'payload'])
-        .returning(ofRequest('key_id'))
-        .returning(ofRequest('account'))
-        .returning(ofRequest('webhook_host'))
+        .set((eb) => ({ attempts: eb('attempts', '+', 1), lease_until: until, next_attempt_at: until }))
+        .where('id', '=', id)
+        .where(inState('pending'))
+        .where('next_attempt_at', '<=', now)
+        .returning(['id', 'attempts', 'request_id', 'url', 'payload', 'account', 'host'])
+        .returning(keyOfRequest)
         .executeTakeFirst(),
     )
     if (row === undefined) return undefined
-    return {
-      id: row.id,
-      attempt: row.attempts,
-      requestId: row.request_id,
-      url: row.url,
-      payload: row.payload,
-      account: row.account ?? '',
-      host: row.webhook_host ?? '',
-      ...(row.key_id !== null && { keyId: row.key_id }),
-    }
+    const { id: _, attempts, request_id, key_id, ...delivery } = row
+    return { id, attempt: attempts, requestId: request_id, ...delivery, ...(key_id !== null && { keyId: key_id }) }
   }
 
   /**
@@ -117,10 +132,11 @@ export class WebhookOutbox {
    * nobody else delivers: those who held them are dead.
    */
   async takeOver(): Promise<void> {
+    const now = this.#now()
     await this.#database.execute('relaxed', (query) =>
       query
         .updateTable('webhook_deliveries')
-        .set({ lease_until: null })
+        .set({ lease_until: null, next_attempt_at: now })
         .where('state', '=', sql.lit('pending'))
         .where('lease_until', 'is not', null)
         .execute(),
@@ -174,15 +190,14 @@ export class WebhookOutbox {
   }
 }
 
-/** What the delivery's request says of itself, while there is one. */
-function ofRequest<C extends 'key_id' | 'account' | 'webhook_host'>(column: C) {
-  return (eb: ExpressionBuilder<Schema, 'webhook_deliveries'>) =>
-    eb
-      .selectFrom('requests')
-      .select(`requests.${column} as ${column}`)
-      .whereRef('requests.request_id', '=', 'webhook_deliveries.request_id')
-      .$asScalar()
-      .as(column)
+/** The key of the delivery's request, while there is one. */
+function keyOfRequest(eb: ExpressionBuilder<Schema, 'webhook_deliveries'>) {
+  return eb
+    .selectFrom('requests')
+    .select('requests.key_id as key_id')
+    .whereRef('requests.request_id', '=', 'webhook_deliveries.request_id')
+    .$asScalar()
+    .as('key_id')
 }
 
 function milliseconds(seconds: number): RawBuilder<number> {

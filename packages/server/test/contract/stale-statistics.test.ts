@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Database, Query } from '../../src/db/database.ts'
 import type { ClaimToken, RequestQueue } from '../../src/queue/request-queue.ts'
 import { createRequestQueue } from '../../src/queue/sql-request-queue.ts'
+import { WebhookOutbox } from '../../src/webhooks/webhook-outbox.ts'
 import { BACKENDS, type Opened } from './backends.ts'
 import { claimed, DONE, ENDPOINT, submission } from './queue-samples.ts'
 
@@ -17,12 +18,17 @@ describe.each(BACKENDS.filter(({ name }) => name !== 'libsql'))(
     let opened: Opened
     let queue: RequestQueue
     let claim: ClaimToken
+    let outbox: WebhookOutbox
 
     beforeAll(async () => {
       opened = await backend.open()
       await insertRequests(opened.database, ENDED, 'completed')
-      await opened.database.execute('relaxed', (query) => sql`vacuum (analyze) requests`.execute(query))
+      await opened.database.execute('relaxed', (query) =>
+        sql`vacuum (analyze) requests, webhook_deliveries`.execute(query),
+      )
       await insertRequests(opened.database, WAITING, 'queued')
+      await insertDeliveries(opened.database, WAITING)
+      outbox = new WebhookOutbox(recording(opened.database, statements))
       queue = createRequestQueue(recording(opened.database, statements))
       claim = await claimed(queue)
     }, 120_000)
@@ -43,6 +49,8 @@ describe.each(BACKENDS.filter(({ name }) => name !== 'libsql'))(
       position: () => queue.position('queued-1000'),
       cancel: () => queue.cancel('queued-1001'),
       complete: () => queue.complete(claim, DONE),
+      'lease a webhook': () =>
+        outbox.lease({ firstAttempt: 45, laterAttempts: 150 }, { accounts: [], hosts: ['host1.test'] }),
     }
 
     it.each(Object.keys(operations))('reads no more of it than it needs: %s', async (name) => {
@@ -60,6 +68,16 @@ async function insertRequests(database: Database, count: number, state: 'queued'
     sql`insert into requests (request_id, endpoint_id, kind, state, files_url, priority, attempt, losses, cancel_requested,
         retry, store_io, accepted_at, not_before, completed_at, expires_at)
       select ${state}::text || '-' || i, ${ENDPOINT}, 'queue', ${state}, '', 1, 0, 0, 0, 1, 1, 0, 0, 0, 0
+      from generate_series(1, ${count}::integer) as i`.execute(query),
+  )
+}
+
+/** Of two accounts, one of which has nearly all, to two hosts each. */
+async function insertDeliveries(database: Database, count: number): Promise<void> {
+  await database.execute('relaxed', (query) =>
+    sql`insert into webhook_deliveries (request_id, url, payload, state, account, host, attempts, next_attempt_at, created_at)
+      select 'ended-' || i, 'http://host' || i % 2 || '.test/', '{}', 'pending',
+        case when i < 10 then 'honest' else 'greedy' end, 'host' || i % 2 || '.test', 0, 0, 0
       from generate_series(1, ${count}::integer) as i`.execute(query),
   )
 }
@@ -110,11 +128,15 @@ async function wholeReads(database: Database, { sql: statement, parameters }: Co
   return plans.flatMap(readWhole)
 }
 
+const TABLES: ReadonlySet<string> = new Set(['requests', 'webhook_deliveries'])
+
 function readWhole(plan: Plan): string[] {
   const below = (plan.Plans ?? []).flatMap(readWhole)
-  if (plan['Node Type'] === 'Seq Scan' && plan['Relation Name'] === 'requests') return ['requests', ...below]
+  if (plan['Node Type'] === 'Seq Scan' && TABLES.has(plan['Relation Name'] ?? ''))
+    return [plan['Relation Name'] ?? '', ...below]
   const index = plan['Index Name']
   // One account's are found by an index, not by a look at everybody's.
-  if (plan.Filter?.includes('account')) return [`${index} of all accounts`, ...below]
+  const isStored = !['CTE Scan', 'WorkTable Scan'].includes(plan['Node Type'])
+  if (isStored && plan.Filter?.includes('account')) return [`${index} of all accounts`, ...below]
   return index === undefined || plan['Index Cond'] !== undefined ? below : [index, ...below]
 }

@@ -45,10 +45,14 @@ describe.each(BACKENDS)('webhooks on $name', (backend) => {
   })
 
   /** Completes one request per id, each with a webhook. */
-  async function complete(ids: readonly string[], url = receiver.url, keyId?: string): Promise<void> {
+  async function complete(
+    ids: readonly string[],
+    url = receiver.url,
+    owner: { readonly keyId?: string; readonly account?: string } = {},
+  ): Promise<void> {
     const queue = createRequestQueue(opened.database)
     for (const id of ids) {
-      await queue.enqueue(submission(id, { webhookUrl: url, ...(keyId !== undefined && { keyId }) }))
+      await queue.enqueue(submission(id, { webhookUrl: url, ...owner }))
       expect(await queue.complete(await claimed(queue), DONE)).toBe(true)
     }
     await queue.close()
@@ -83,7 +87,7 @@ describe.each(BACKENDS)('webhooks on $name', (backend) => {
   }
 
   it('delivers what completing recorded, signed so that the JWKS alone verifies it', async () => {
-    await complete(['r1'], receiver.url, 'ann')
+    await complete(['r1'], receiver.url, { keyId: 'ann' })
     deliver()
     await (await settled(['r1'])).toEqual(['delivered'])
     const [message, ...more] = receiver.received
@@ -208,6 +212,35 @@ describe.each(BACKENDS)('webhooks on $name', (backend) => {
       ['other', 'slow.test:82', 'default'],
     ])
     expect((await leaseUpTo(8)).map(({ requestId }) => requestId).toSorted()).toEqual(['slow1', 'slow2'])
+  })
+
+  it('lets accounts take turns, however much one of them has due before', async () => {
+    await complete(['greedy1', 'greedy2', 'greedy3'], receiver.url, { account: 'greedy' })
+    await complete(['honest'], receiver.url, { account: 'honest' })
+    const order = (await leaseUpTo(8)).map(({ requestId }) => requestId)
+    expect(order.slice(0, 2).toSorted()).toEqual(['greedy1', 'honest'])
+    expect(order.slice(2)).toEqual(['greedy2', 'greedy3'])
+  })
+
+  it('comes to every host of an account that names more than are looked at', async () => {
+    const ids = Array.from({ length: 150 }, (_, i) => `r${i}`)
+    for (const [i, id] of ids.entries()) await complete([id], `http://host${i}.test/hook`)
+    expect((await leaseUpTo(200)).map(({ requestId }) => requestId).toSorted()).toEqual(ids.toSorted())
+    // The hosts of an account that are not due keep none behind them from their turn.
+    await complete(['last'], 'http://z.test/hook')
+    expect((await leaseUpTo(8)).map(({ requestId }) => requestId)).toEqual(['last'])
+  })
+
+  it('hands each delivery to one of several who ask at the same time', async () => {
+    const ids = Array.from({ length: 12 }, (_, i) => `r${i}`)
+    await complete(ids)
+    const all = await Promise.all([1, 2, 3].map(() => leaseUpTo(8, new WebhookOutbox(opened.database))))
+    expect(
+      all
+        .flat()
+        .map(({ requestId }) => requestId)
+        .toSorted(),
+    ).toEqual(ids.toSorted())
   })
 
   it('lets a receiver that never answers keep its own deliveries waiting, and no other', async () => {

@@ -20,7 +20,10 @@ export interface Expected {
 }
 
 /** What the end of a request is announced with. */
-type EndedRow = Pick<Selectable<RequestsTable>, 'request_id' | 'endpoint_id' | 'webhook_url'>
+type EndedRow = Pick<
+  Selectable<RequestsTable>,
+  'request_id' | 'endpoint_id' | 'webhook_url' | 'account' | 'webhook_host'
+>
 
 /**
  * Ends a request with its outcome and puts its webhook in the outbox: part of the caller's unit of work.
@@ -69,9 +72,10 @@ async function finishInTurn(
     .execute()
   if (ended.webhook_url !== null) {
     const payload = webhookPayload(expected.requestId, outcome)
+    const receiver = { url: ended.webhook_url, account: ended.account, host: ended.webhook_host ?? '' }
     await query
       .insertInto('webhook_deliveries')
-      .values({ request_id: expected.requestId, url: ended.webhook_url, payload, ...dueNow(context) })
+      .values({ request_id: expected.requestId, payload, ...receiver, ...dueNow(context) })
       .execute()
   }
   return ended
@@ -99,13 +103,15 @@ function finishAtOnce(
     .with('webhook', (cte) =>
       cte
         .insertInto('webhook_deliveries')
-        .columns(['request_id', 'url', 'payload', 'state', 'next_attempt_at', 'created_at'])
+        .columns(['request_id', 'url', 'account', 'host', 'payload', 'state', 'next_attempt_at', 'created_at'])
         .expression((eb) =>
           eb
             .selectFrom(['ended', 'result'])
             .select([
               'ended.request_id',
               'ended.webhook_url',
+              'ended.account',
+              sql<string>`coalesce(ended.webhook_host, '')`.as('host'),
               sql<string>`${before}::text || result.body || ${after}::text`.as('payload'),
               sql.lit(state).as('state'),
               next_attempt_at.as('next_attempt_at'),
@@ -134,7 +140,7 @@ function endRequest(context: QueueContext, query: Query, expected: Expected, out
     .where('request_id', '=', expected.requestId)
     .where(inState(expected.state))
     .$if(expected.attempt !== undefined, (update) => update.where('attempt', '=', expected.attempt ?? 0))
-    .returning(['request_id', 'endpoint_id', 'webhook_url'])
+    .returning(['request_id', 'endpoint_id', 'webhook_url', 'account', 'webhook_host'])
 }
 
 function dueNow(context: QueueContext) {

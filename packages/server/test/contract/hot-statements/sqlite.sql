@@ -14,7 +14,7 @@ update "requests" set "lease_until" = cast(? as bigint) + ? where state || '' = 
 select "seq" from "requests" where "request_id" = ? and "attempt" = ? and state || '' = ?;
 
 -- complete
-update "requests" set "state" = ?, "completed_at" = cast(? as bigint), "expires_at" = cast(? as bigint) + case store_io when 1 then cast(? as bigint) else cast(? as bigint) end, "lease_until" = ?, "run_deadline" = ?, "status" = ?, "headers" = ?, "error_message" = ?, "error_type" = ?, "inference_seconds" = ? where "request_id" = ? and state || '' = ? and "attempt" = ? returning "request_id", "endpoint_id", "webhook_url";
+update "requests" set "state" = ?, "completed_at" = cast(? as bigint), "expires_at" = cast(? as bigint) + case store_io when 1 then cast(? as bigint) else cast(? as bigint) end, "lease_until" = ?, "run_deadline" = ?, "status" = ?, "headers" = ?, "error_message" = ?, "error_type" = ?, "inference_seconds" = ? where "request_id" = ? and state || '' = ? and "attempt" = ? returning "request_id", "endpoint_id", "webhook_url", "account", "webhook_host";
 
 -- status
 select * from "requests" where "request_id" = ? and "kind" in (?);
