@@ -44,7 +44,7 @@ export interface Submission {
   readonly storeIo: boolean
   /** Lifecycle of generated files, as the header had it (JSON). */
   readonly objectLifecycle?: string
-  /** Refuse when already this many requests of the endpoint wait. */
+  /** Refuse when already this many requests of the endpoint would be taken before it. */
   readonly maxQueueLength?: number
 }
 

@@ -82,6 +82,15 @@ export function describeRequests(fixture: QueueFixture): void {
     expect(await queue.enqueue(submission('d', { maxQueueLength: 2 }))).toBe(1)
   })
 
+  it('counts towards a limit of the queue what is ahead of a request, not what another account has behind it', async () => {
+    const queue = fixture.queue()
+    for (let i = 0; i < 5; i++) await queue.enqueue(submission(`greedy${i}`, { account: 'greedy' }))
+    expect(await queue.enqueue(submission('honest', { account: 'honest', maxQueueLength: 2 }))).toBe(1)
+    const refused = queue.enqueue(submission('one more', { account: 'greedy', maxQueueLength: 5 }))
+    await expect(refused).rejects.toMatchObject({ status: 429 })
+    expect(await queue.get('one more')).toBeUndefined()
+  })
+
   it('offers a runner only its endpoints', async () => {
     const queue = fixture.queue()
     for (const id of ['a', 'b']) await queue.enqueue(submission(id))

@@ -18,18 +18,20 @@ export async function enqueue(context: QueueContext, submission: Submission): Pr
     writingWith && maxQueueLength === undefined && body.pieces === undefined
       ? context.database.execute('synced', (query) => insertBoth(context, query, submission, next))
       : context.database.atomically('synced', async (query) => {
-          if (maxQueueLength !== undefined) await refuseWhenFull(query, submission, maxQueueLength)
+          const place = await insertRequest(context, query, submission, next)
+          if (maxQueueLength !== undefined) await refuseWhenFull(query, submission, place, maxQueueLength)
           await storeInput(query, submission.requestId, body)
-          return insertRequest(context, query, submission, next)
+          return place
         })
   const place = context.database.capabilities.rowLocks
     ? await context.parallelTurns.place(lineOf(submission), store)
     : await store(undefined)
   context.events.publish({ type: 'work', endpointId: submission.endpointId })
-  const { endpointId: endpoint_id } = submission
-  return context.database.read((query) =>
-    countAhead(query, { endpoint_id, priority: priorityOf(submission), ...place }),
-  )
+  return context.database.read((query) => ahead(query, submission, place))
+}
+
+function ahead(query: Query, submission: Submission, place: StoredPlace): Promise<number> {
+  return countAhead(query, { endpoint_id: submission.endpointId, priority: priorityOf(submission), ...place })
 }
 
 type StoredPlace = Pick<Selectable<RequestsTable>, 'seq' | 'turn'>
@@ -83,23 +85,12 @@ function requestRow(context: QueueContext, submission: Submission, next: number 
   } as const
 }
 
-/** Counts at most `limit` entries, so a long queue costs no more than the limit. */
-async function refuseWhenFull(query: Query, submission: Submission, limit: number): Promise<void> {
-  const { waiting } = await query
-    .selectFrom((from) =>
-      from
-        .selectFrom('requests')
-        .select('seq')
-        .where('state', '=', sql.lit('queued'))
-        .where('endpoint_id', '=', submission.endpointId)
-        .limit(limit)
-        .as('waiting'),
-    )
-    .select((eb) => eb.fn.countAll<number>().as('waiting'))
-    .executeTakeFirstOrThrow()
+/** What waits of other accounts behind it keeps no request out: a thousand of one account would refuse everybody's. */
+async function refuseWhenFull(query: Query, submission: Submission, place: StoredPlace, limit: number): Promise<void> {
+  const waiting = await ahead(query, submission, place)
   if (waiting < limit) return
   throw requestError(
     'concurrent_requests_limit',
-    `The queue of ${submission.endpointId} holds ${waiting} requests, and this one asked for at most ${limit}`,
+    `The queue of ${submission.endpointId} holds ${waiting} requests before this one, and it asked for at most ${limit}`,
   )
 }

@@ -1,5 +1,4 @@
 -- enqueue
-insert into "payloads" ("request_id", "input", "output") values (?, ?, ?);
 insert into "requests" ("request_id", "endpoint_id", "priority", "losses", "not_before", "run_timeout_ms", "cancel_requested", "retry", "store_io", "key_id", "account", "files_url", "webhook_url", "webhook_host", "runner_hint", "object_lifecycle", "kind", "state", "attempt", "turn", "accepted_at", "start_deadline") values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (select max(turn) from ( select coalesce(cast(? as bigint), ( select max(turn) + 1 from requests where state || '' = 'queued' and account = ? and endpoint_id = ? and priority = ? )) as turn union all select coalesce( (select coalesce(min(case attempt when 0 then turn end), max(turn)) from ( select turn, attempt from requests where state = 'queued' and endpoint_id = ? and priority = ? order by turn, seq limit 32 ) as first_entries), (select max(turn) from requests where state = 'running' and endpoint_id = ? and priority = ?) ) union all select 0 ) as turns), cast(? as bigint), ?) returning "seq", "turn";
 
 -- claim
