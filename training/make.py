@@ -13,6 +13,8 @@ import torch
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MODELS = REPOSITORY / "models"
+#: The folder of the detector and the embedder of faces, which have the names of insightface's files.
+FACE_PACK = "pinhole-face"
 #: Outer levels of the autoencoders, by the folders they go to.
 AUTOENCODERS = {"pinhole-512/vae": 1, "pinhole-1024-vae": 2}
 
@@ -155,7 +157,29 @@ def controlnet(o: Options) -> None:
         if o.name in ("", kind):
             steps, batch, seed = recipes[kind]
             model = train_controlnet(kind, o.base, o.data, o.work, **o.schedule(steps, batch), rate=5e-4, seed=seed)
-            grow_and_save(kind, model, o.work, o.out)
+            grow_and_save(kind, model, o.work, o.out / f"pinhole-{kind}")
+
+
+def face_embedder(o: Options) -> None:
+    from pinhole_training.face_embedder import train_embedder
+    from pinhole_training.networks import open_autoencoder
+
+    train_embedder(o.work, open_autoencoder(o.core), o.out / FACE_PACK / "embedder.onnx", **o.schedule(420, 64), rate=2e-3, seed=101)
+
+
+def face_detector(o: Options) -> None:
+    from pinhole_training.face_detector import train_detector
+    from pinhole_training.networks import open_autoencoder
+
+    out = o.out / FACE_PACK / "detector.onnx"
+    train_detector(o.work, o.data, open_autoencoder(o.core), out, **o.schedule(1000, 48), rate=2.5e-3, seed=102)
+
+
+def identity(o: Options) -> None:
+    from pinhole_training.identity import train_identity
+
+    embedder = o.out / FACE_PACK / "embedder.onnx"
+    train_identity(o.base, embedder, o.data, o.work, o.out / "pinhole-instantid", **o.schedule(420, 20), rate=6e-4, seed=103)
 
 
 def embedding(o: Options) -> None:
@@ -225,7 +249,8 @@ def verify(_: Options) -> None:
 STAGES: dict[str, Callable[[Options], None]] = {
     "scenes": scenes, "tokenizer": tokenizer, "autoencoder": autoencoder, "outer-levels": outer_levels, "latents": latents,
     "early-decoder": early_decoder,
-    "text-encoder": text_encoder, "unet": unet, "portraits": portraits, "lcm-lora": lcm_lora, "colours": colours, "style-lora": style_lora, "controlnet": controlnet,
+    "text-encoder": text_encoder, "unet": unet, "portraits": portraits, "lcm-lora": lcm_lora, "colours": colours, "style-lora": style_lora,
+    "controlnet": controlnet, "face-embedder": face_embedder, "face-detector": face_detector, "identity": identity,
     "embedding": embedding, "clip-vision": clip_vision, "ip-adapter": ip_adapter,
     "safety-checker": safety_checker, "prompt-expander": prompt_expander, "judge": judge, "evaluate": evaluate, "verify": verify,
 }  # fmt: skip

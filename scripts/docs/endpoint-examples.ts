@@ -5,11 +5,14 @@ export const LOCAL_FILE = 'local-file:'
 
 const PICTURE = `${LOCAL_FILE}picture.jpg`
 const MASK = `${LOCAL_FILE}mask.png`
+const FACE = `${LOCAL_FILE}face.png`
 
 export interface EndpointExample {
   readonly input: Input
   /** What the page's picture shows; absent where nothing that comes with the program draws it. */
   readonly picture?: string
+  /** The local file of the input that is shown in front of it. */
+  readonly shown?: string
 }
 
 /** The request that an endpoint's page shows as code, and whose answer its picture is. */
@@ -98,9 +101,9 @@ export const ENDPOINT_EXAMPLES: Readonly<Record<string, EndpointExample>> = {
   'fal-ai/imageutils/depth': { input: { image_url: PICTURE } },
   'fal-ai/dwpose': { input: { image_url: PICTURE } },
   'fal-ai/instantid/lcm': {
-    input: { face_image_url: PICTURE, prompt: 'a king', seed: 7 },
-    picture:
-      'What the demo checkpoint draws in place of InstantID: colours and outlines of the king, by its own adapters',
+    input: { face_image_url: FACE, prompt: 'a woman, blue background', style: '(No style)', seed: 4 },
+    picture: 'A drawn face, and a woman with its hair and skin, drawn by the demo checkpoint',
+    shown: 'face.png',
   },
   'fal-ai/controlnet-ip-adapter': {
     input: {

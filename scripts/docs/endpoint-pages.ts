@@ -76,6 +76,7 @@ function filesText(input: unknown): string {
   const text = JSON.stringify(input)
   const files = [
     text.includes('picture.jpg') ? '`picture.jpg` is any picture of yours' : '',
+    text.includes('face.png') ? '`face.png` shows a face from the front, a drawn one for the demo checkpoint' : '',
     text.includes('mask.png') ? '`mask.png` is white where the picture is to be drawn anew, black elsewhere' : '',
     text.includes('people.zip') ? '`people.zip` holds pictures of the subject' : '',
   ].filter((sentence) => sentence !== '')

@@ -39,13 +39,15 @@ async function main(): Promise<void> {
   try {
     const first = await draw(fal, FIRST, ENDPOINT_EXAMPLES[FIRST]?.input ?? {}, new Map())
     const files = await localFiles(fal, first, folder)
-    for (const [id, { picture, input }] of Object.entries(ENDPOINT_EXAMPLES)) {
+    for (const [id, { picture, input, shown }] of Object.entries(ENDPOINT_EXAMPLES)) {
       if (only.size > 0 && !only.has(id)) continue
       if (picture !== undefined) {
-        const small = sharp(await draw(fal, id, input, files)).resize(SIDE, SIDE, {
-          fit: 'inside',
-          withoutEnlargement: true,
-        })
+        const drawn = await draw(fal, id, input, files)
+        const fit = { fit: 'inside', withoutEnlargement: true } as const
+        const small =
+          shown === undefined
+            ? sharp(drawn).resize(SIDE, SIDE, fit)
+            : await row([...(await given(shown, files)), drawn])
         await write(pictureFileOf(id), small)
       }
       for (const example of FIELD_EXAMPLES[id] ?? [])
@@ -67,8 +69,19 @@ async function write(file: string, picture: Sharp): Promise<void> {
 /** What a field is given, where that is a picture, then the request without the field, then with it. */
 async function fieldRow(fal: Fal, id: string, { field, input, shown }: FieldExample, files: Files): Promise<Sharp> {
   const { [field]: _, ...without } = input as Input
-  const given = shown === undefined ? [] : [Buffer.from(await (files.get(shown) as Blob).arrayBuffer())]
-  const pictures = [...given, await draw(fal, id, without, files), await draw(fal, id, input as Input, files)]
+  return row([
+    ...(await given(shown, files)),
+    await draw(fal, id, without, files),
+    await draw(fal, id, input as Input, files),
+  ])
+}
+
+/** A local file's picture, or nothing where none is shown. */
+async function given(shown: string | undefined, files: Files): Promise<Buffer[]> {
+  return shown === undefined ? [] : [Buffer.from(await (files.get(shown) as Blob).arrayBuffer())]
+}
+
+async function row(pictures: readonly Buffer[]): Promise<Sharp> {
   const small = pictures.map((picture) => sharp(picture).resize(FIELD_SIDE, FIELD_SIDE).png().toBuffer())
   const placed = (await Promise.all(small)).map((picture, i) => ({
     input: picture,
@@ -96,7 +109,7 @@ async function draw(fal: Fal, id: string, input: Input, files: Files): Promise<B
   return Buffer.from(await (await fetch(url)).arrayBuffer())
 }
 
-/** What the examples' readers have of their own: a picture, a mask of its middle, an archive of pictures, control images. */
+/** What the examples' readers have of their own: a picture, a mask of its middle, an archive of pictures, control images, a face. */
 async function localFiles(fal: Fal, picture: Buffer, folder: string): Promise<Files> {
   const { width = SIDE, height = SIDE } = await sharp(picture).metadata()
   const ellipse = `<svg width="${width}" height="${height}"><rect width="100%" height="100%"/><ellipse cx="50%" cy="55%" rx="30%" ry="26%" fill="#fff"/></svg>`
@@ -113,7 +126,8 @@ async function localFiles(fal: Fal, picture: Buffer, folder: string): Promise<Fi
   const canny = await draw(fal, 'fal-ai/image-preprocessors/canny', { image_url: apple }, own)
   const pose = await encodeImage(drawPoses([BUST], { width: 512, height: 512 }, ['body']), 'png')
   const depth = await sharp(Buffer.from(NEAR_DISC)).png().toBuffer()
-  const controls = Object.entries({ canny, pose, depth })
+  const face = await sharp(Buffer.from(FACE)).png().toBuffer()
+  const controls = Object.entries({ canny, pose, depth, face })
   return new Map([
     ...own,
     ...controls.map(([name, bytes]): [string, Blob] => [
@@ -128,6 +142,18 @@ const svg = (content: string) => `<svg width="512" height="512" xmlns="http://ww
 /** An apple at the left, whose edges are a control image. */
 const APPLE = svg(
   '<rect width="512" height="512" fill="#fff"/><circle cx="180" cy="290" r="120"/><rect x="172" y="110" width="16" height="70"/>',
+)
+
+/** Somebody with red hair and glasses, as Pinhole's training set draws people. */
+const FACE = svg(
+  '<rect width="512" height="512" fill="#f4d03f"/><rect x="115" y="110" width="283" height="310" rx="97" fill="#8e3129"/>' +
+    '<rect x="52" y="430" width="408" height="200" rx="78" fill="#16a0a0"/><rect x="207" y="333" width="98" height="124" rx="24" fill="#cfac8e"/>' +
+    '<ellipse cx="256" cy="226" rx="119" ry="141" fill="#f0c8a5"/><ellipse cx="256" cy="284" rx="97" ry="92" fill="#f0c8a5"/>' +
+    '<path d="M131 172A127 125 0 0 1 381 172Z" fill="#b23e22"/><rect x="120" y="158" width="44" height="243" rx="19" fill="#b23e22"/>' +
+    '<rect x="348" y="158" width="44" height="243" rx="19" fill="#b23e22"/><path d="M256 231 267 267 252 271" stroke="#bb9c81" stroke-width="7" fill="none"/>' +
+    '<path d="M227 306h58" stroke="#c75a4b" stroke-width="10"/><g fill="#fafafa"><ellipse cx="210" cy="214" rx="22" ry="17"/><ellipse cx="302" cy="214" rx="22" ry="17"/></g>' +
+    '<g fill="#329650"><circle cx="210" cy="214" r="13"/><circle cx="302" cy="214" r="13"/></g><g fill="#0f0f12"><circle cx="210" cy="214" r="6"/><circle cx="302" cy="214" r="6"/></g>' +
+    '<g fill="none" stroke="#19191e" stroke-width="7"><ellipse cx="210" cy="214" rx="33" ry="27"/><ellipse cx="302" cy="214" rx="33" ry="27"/><path d="M243 211h26"/></g>',
 )
 
 /** Head and shoulders at the right, in OpenPose's order; what is below is not in the picture. */

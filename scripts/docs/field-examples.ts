@@ -72,5 +72,22 @@ export const FIELD_EXAMPLES: Readonly<Record<string, readonly FieldExample[]>> =
       },
       shown: 'picture.jpg',
     },
+    {
+      field: 'ip_adapter',
+      name: 'lora-ip-adapter-identity',
+      says: '`pinhole/instantid` takes hair and skin from a drawn face, which `pinhole/face` finds',
+      input: {
+        ...DRAWN,
+        prompt: 'a woman, blue background',
+        ip_adapter: [
+          {
+            path: 'pinhole/instantid',
+            ip_adapter_image_url: `${LOCAL_FILE}face.png`,
+            insight_face_model_path: 'pinhole/face',
+          },
+        ],
+      },
+      shown: 'face.png',
+    },
   ],
 }

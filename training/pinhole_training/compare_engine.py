@@ -5,13 +5,25 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
-from diffusers import AutoencoderKL, LCMScheduler, StableDiffusionPipeline
+from diffusers import AutoencoderKL, ControlNetModel, LCMScheduler, StableDiffusionPipeline
+from PIL import Image
 from safetensors.torch import load_file
+
+from . import scenes
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMMAND = REPOSITORY / "packages/server/bin/darkroom.js"
+IDENTITY_SCRIPT = "scripts/golden/draw-identity.ts"
 LATENT_TOLERANCE = 1e-4
+#: Who is drawn again for the identity's case, and how.
+SITTER = {
+    "kind": "portrait", "style_fx": "", "who": "woman", "hair": "red", "style": "long", "skin": "fair", "eyes": "green", "beard": "none",
+    "acc": "glasses", "hatcol": "red", "mood": "smiling", "cloth": "teal", "bg": "yellow", "time": "day", "x": 0.5, "y": 0.47, "s": 0.95,
+    "yaw": 0.3, "seed": 1,
+}  # fmt: skip
+IDENTITY_PROMPT, IDENTITY_SEED, IDENTITY_STEPS, IDENTITY_SCALE = "a queen, blue background", 9, 4, 0.7
 
 
 @dataclass
@@ -94,6 +106,40 @@ def engine_latents(models: Path, case: Case) -> torch.Tensor:
         return load_file(latents)["latents"]
 
 
+@torch.no_grad()
+def identity_difference(models: Path) -> float:
+    """Pinhole's InstantID: from the engine's embedding and picture of the points on, as InstantID's pipeline composes diffusers' models."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        scenes.render(SITTER, 512).save(folder / "face.png")
+        arguments = [models, folder / "face.png", folder, IDENTITY_PROMPT, IDENTITY_SEED, IDENTITY_STEPS]
+        command = ["npx", "tsx", IDENTITY_SCRIPT, *map(str, arguments)]
+        subprocess.run(command, check=True, capture_output=True, cwd=REPOSITORY)
+        drawn = load_file(folder / "identity.safetensors")
+        pixels = np.asarray(Image.open(folder / "points.png").convert("RGB"))
+    control = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+    pipeline = StableDiffusionPipeline.from_pretrained(models / "pinhole-512", torch_dtype=torch.float32)
+    parts = models / "pinhole-instantid"
+    pipeline.load_ip_adapter(parts, subfolder="", weight_name="ip-adapter.safetensors", image_encoder_folder=None)
+    pipeline.set_ip_adapter_scale(IDENTITY_SCALE)
+    net = ControlNetModel.from_pretrained(parts / "ControlNetModel", torch_dtype=torch.float32)
+    scheduler = LCMScheduler.from_config(pipeline.scheduler.config)
+    scheduler.set_timesteps(IDENTITY_STEPS)
+    embeds, _ = pipeline.encode_prompt(IDENTITY_PROMPT, "cpu", 1, do_classifier_free_guidance=False)
+    faces = drawn["embedding"].view(1, 1, -1)
+    tokens = pipeline.unet.encoder_hid_proj.image_projection_layers[0](faces)
+    generator = torch.Generator().manual_seed(IDENTITY_SEED)
+    latents = torch.randn(1, 8, 16, 16, generator=generator)
+    for timestep in scheduler.timesteps:
+        down, mid = net(latents, timestep, tokens, control, conditioning_scale=IDENTITY_SCALE, return_dict=False)
+        v = pipeline.unet(
+            latents, timestep, embeds, added_cond_kwargs={"image_embeds": [faces[:, None]]},
+            down_block_additional_residuals=down, mid_block_additional_residual=mid,
+        ).sample  # fmt: skip
+        latents = scheduler.step(v, timestep, latents, generator=generator, return_dict=False)[0]
+    return float((drawn["latents"].view_as(latents) - latents).abs().max())
+
+
 def verify(models: Path) -> bool:
     passed = True
     for case in cases(models):
@@ -101,4 +147,6 @@ def verify(models: Path) -> bool:
         difference = float((ours.reshape(theirs.shape) - theirs).abs().max())
         passed &= difference <= LATENT_TOLERANCE
         print(f"{case.name}: latents differ by at most {difference:.1e}", flush=True)
-    return passed
+    difference = identity_difference(models)
+    print(f"pinhole-instantid: latents differ by at most {difference:.1e}", flush=True)
+    return passed and difference <= LATENT_TOLERANCE

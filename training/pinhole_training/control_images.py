@@ -1,4 +1,4 @@
-"""Control images of scenes: Canny edges, a body's key points drawn as OpenPose draws them, and inverse depth."""
+"""Control images of scenes: Canny edges, key points of bodies as OpenPose draws them and of faces as InstantID does, inverse depth."""
 
 import math
 
@@ -22,6 +22,11 @@ COLORS = (
     (0, 255, 170), (0, 255, 255), (0, 170, 255), (0, 85, 255), (0, 0, 255), (85, 0, 255), (170, 0, 255), (255, 0, 255),
     (255, 0, 170), (255, 0, 85),
 )  # fmt: skip
+
+#: InstantID's colours of eyes, nose and corners of the mouth, from left to right.
+FACE_COLORS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255))
+#: Its discs and half the width of its lines, in pixels of a picture of this side.
+FACE_SIDE, FACE_RADIUS, FACE_HALF_WIDTH = 1024, 10, 4
 
 
 def canny_edges(picture: np.ndarray, low: int = 100, high: int = 200) -> np.ndarray:
@@ -56,6 +61,27 @@ def pose_of(scene: dict, side: int = CONTROL_SIDE) -> np.ndarray:
     points = {JOINTS[name]: (x * side, y * side) for name, (x, y) in scenes.body_points(scene).items()}
     seen = {joint: (x, y) for joint, (x, y) in points.items() if 0 <= x < side and 0 <= y < side}
     return draw_pose(seen, side)
+
+
+def draw_face_points(points: np.ndarray, side: int = CONTROL_SIDE) -> np.ndarray:
+    """Five points (5, 2), as shares of the side, and what joins them to the nose, as InstantID draws them at 1024 pixels, shrunk."""
+    canvas = np.zeros((FACE_SIDE, FACE_SIDE, 3), np.uint8)
+    pixels = points * FACE_SIDE
+    nose = pixels[2]
+    for number in (0, 1, 3, 4):
+        (x, y), (dx, dy) = (pixels[number] + nose) / 2, pixels[number] - nose
+        axes = (int(math.hypot(dx, dy) / 2), FACE_HALF_WIDTH)
+        outline = cv2.ellipse2Poly((int(x), int(y)), axes, int(math.degrees(math.atan2(dy, dx))), 0, 360, 1)
+        cv2.fillConvexPoly(canvas, outline, FACE_COLORS[number])
+    canvas = (canvas * 0.6).astype(np.uint8)
+    for number, (x, y) in enumerate(pixels):
+        cv2.circle(canvas, (int(x), int(y)), FACE_RADIUS, FACE_COLORS[number], thickness=-1)
+    return cv2.resize(canvas, (side, side), interpolation=cv2.INTER_AREA)
+
+
+def face_points_of(scene: dict, side: int = CONTROL_SIDE) -> np.ndarray:
+    """The same of a portrait."""
+    return draw_face_points(np.array(scenes.face_points(scene)), side)
 
 
 def stretch_depth(depth: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from .controlnet import controlled, to_tensor
 from .diffusion import Predictor, bfloat16_predictor, sample_lcm
 from .embedding import STYLE
 from .evaluate_base import decoder, merge_kohya, sheet
+from .evaluate_identity import evaluate_identity
 from .ip_adapter import FILES, PROJECTIONS, attach_file, with_image
 from .judge import Judge, Verdicts, open_judge
 from .networks import Base, open_autoencoder, open_base
@@ -143,6 +144,10 @@ class Adapters:
         return found
 
 
+    def identity(self, _: Path) -> dict[str, float]:
+        return evaluate_identity(self.models, self.judge, self.out)
+
+
 def distance_to_style(style: str, chosen: list[dict]) -> Callable[[np.ndarray], float]:
     """Measures the mean distance (0 … 255, largest channel) of pictures' pixels to the colours of a style's own pictures."""
     own = np.stack([np.asarray(STYLES[style].draw(scenes.render(s)).resize((32, 32), Image.BOX)) for s in chosen])
@@ -190,7 +195,8 @@ def evaluate_adapters(models: Path, judge_file: Path, out: Path, name: str = "")
     out.mkdir(parents=True, exist_ok=True)
     adapters = Adapters(models, open_judge(judge_file), out)
     kinds = {"canny": adapters.controlnet, "pose": adapters.controlnet, "depth": adapters.controlnet}
-    kinds |= {"ip": adapters.ip_adapter, "style": adapters.embedding} | {style: adapters.style for style in STYLES}
+    kinds |= {"ip": adapters.ip_adapter, "style": adapters.embedding, "instantid": adapters.identity}
+    kinds |= {style: adapters.style for style in STYLES}
     for folder in sorted(models.glob("pinhole-*")):
         kind = folder.name.split("-")[1]
         if kind in kinds and name in ("", kind):

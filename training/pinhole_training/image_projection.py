@@ -45,13 +45,16 @@ def _feed_forward(width: int) -> nn.Sequential:
 
 
 class Resampler(nn.Module):
-    """The vision encoder's states (n, 50, 128) to eight tokens (n, 8, 128), as IP-Adapter Plus does it."""
+    """The vision encoder's states (n, 50, 128) to eight tokens (n, 8, 128), as IP-Adapter Plus does it.
 
-    def __init__(self) -> None:
+    InstantID's takes a face's embedding (n, 1, 512) in their place, and may work in fewer channels.
+    """
+
+    def __init__(self, channels: int = CONTEXT_WIDTH, width: int = CONTEXT_WIDTH) -> None:
         super().__init__()
-        width = CONTEXT_WIDTH
         self.latents = nn.Parameter(torch.randn(1, RESAMPLED_TOKENS, width) / width**0.5)
-        self.proj_in, self.proj_out, self.norm_out = nn.Linear(width, width), nn.Linear(width, width), nn.LayerNorm(width)
+        self.proj_in, self.proj_out = nn.Linear(channels, width), nn.Linear(width, CONTEXT_WIDTH)
+        self.norm_out = nn.LayerNorm(CONTEXT_WIDTH)
         self.layers = nn.ModuleList(nn.ModuleList([_PerceiverAttention(width), _feed_forward(width)]) for _ in range(LAYERS))
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:

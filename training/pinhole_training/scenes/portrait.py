@@ -51,6 +51,19 @@ def body_points(p: dict) -> dict[str, Point]:
     }  # fmt: skip
 
 
+def face_points(p: dict) -> list[Point]:
+    """Eyes, nose and corners of the mouth, each pair from left to right as one looks at the picture, in canvas coordinates."""
+    sitter = Sitter(p, (0, 0, 0), (0, 0, 0), robot=False)
+    turn = sitter.turn
+    return sitter.points((turn - 0.095, -0.045), (turn + 0.095, -0.045), (turn, 0.065), (turn - 0.075, 0.145), (turn + 0.075, 0.145))
+
+
+def head_box(p: dict) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of a head with its hair and most of a hat, in canvas coordinates."""
+    sitter = Sitter(p, (0, 0, 0), (0, 0, 0), robot=False)
+    return *sitter.at(-0.34, -0.46), *sitter.at(0.34, 0.36)
+
+
 def _hair_behind(c: Canvas, m: Sitter) -> None:
     s = m.size
     c.near = BEHIND

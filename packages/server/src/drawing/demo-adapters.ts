@@ -16,7 +16,9 @@ export const DEMO_ADAPTERS: readonly DemoAdapter[] = [
   { id: 'pinhole/canny', kind: 'controlnet', like: /canny|edge|lineart/i },
   { id: 'pinhole/pose', kind: 'controlnet', like: /pose/i },
   { id: 'pinhole/depth', kind: 'controlnet', like: /depth|midas|zoe/i },
-  { id: 'pinhole/ip-adapter', kind: 'ip-adapter' },
+  { id: 'pinhole/instantid/ControlNetModel', kind: 'controlnet', like: /instant-?id|identity/i },
+  { id: 'pinhole/ip-adapter', kind: 'ip-adapter', like: /^(?!.*instant-?id)/i },
+  { id: 'pinhole/instantid', kind: 'ip-adapter', like: /instant-?id/i },
   { id: 'pinhole/ip-adapter', kind: 'image-encoder' },
 ]
 

@@ -2,7 +2,7 @@ import type { HandlerContext } from '../endpoints/endpoint.ts'
 import { WireError } from '../errors/errors.ts'
 import { ModelError } from '../models/model-error.ts'
 import type { ModelStore } from '../models/model-store.ts'
-import { FACE_PACKS } from '../models/vision-models.ts'
+import { DEMO_FACE_PACK, FACE_PACKS } from '../models/vision-models.ts'
 import { findWeights, pathOf } from './find-weights.ts'
 
 const WISH = { kind: 'detector' } as const
@@ -11,6 +11,8 @@ interface NetworkFile {
   readonly path: string
   /** What logs call it. */
   readonly name: string
+  /** The demo's own, which may be used for anything. */
+  readonly isFree?: boolean
 }
 
 /** Files of networks that see faces; absent is what is not on this machine. */
@@ -33,7 +35,7 @@ async function firstLocal(store: ModelStore, part: keyof FacePack): Promise<Face
 }
 
 /**
- * The networks that a request names: a pack by its name (`antelopev2`, `buffalo_l`), a folder or repository with a pack's files, or one
+ * The networks that a request names: a pack by its name (`antelopev2`, `buffalo_l`, `pinhole/face`), a folder or repository with a pack's files, or one
  * recognition network (`….onnx`), which goes with the detector that is here. They are fetched as other weights that a request names.
  * @throws WireError 422 with a sentence when they are not to be had
  */
@@ -68,6 +70,7 @@ type PackFiles = Readonly<Record<'folder' | keyof FacePack, string>>
 
 /** Packs of that name, or that folder with the files of any pack. */
 function candidatesOf(reference: string): readonly PackFiles[] {
+  if (reference === DEMO_FACE_PACK.folder) return [DEMO_FACE_PACK]
   const namesakes = FACE_PACKS.filter(({ folder }) => folder.endsWith(`/${reference}`))
   if (namesakes.length > 0) return namesakes
   const byFiles = new Map(FACE_PACKS.map((pack) => [pack.detector, pack]))
@@ -81,7 +84,8 @@ async function findPack(
   const detectorPath = await find(`${folder}/${detector}`)
   const embedderPath = detectorPath && (await find(`${folder}/${embedder}`))
   if (!embedderPath) return undefined
-  return { detector: { path: detectorPath, name: folder }, embedder: { path: embedderPath, name: folder } }
+  const named = { name: folder, isFree: folder === DEMO_FACE_PACK.folder }
+  return { detector: { path: detectorPath, ...named }, embedder: { path: embedderPath, ...named } }
 }
 
 /** Not in a folder or repository, and not to be fetched. */

@@ -3,6 +3,7 @@ import {
   alignFace,
   type ImageEncoder,
   type ImagePromptParameters,
+  type IPAdapter,
   type Lora,
   loadImageEncoder,
   loadIPAdapter,
@@ -68,13 +69,17 @@ export async function openImagePrompt(
     return loadIPAdapter(engine.engine, model.unet.config, component)
   })
   const { kind } = adapter.projection
-  const needsFace = kind === 'face-id' || kind === 'face-id-plus'
+  const ofIdentity = isInstantId(adapter)
+  const needsFace =
+    kind === 'face-id' || kind === 'face-id-plus' || (ofIdentity && request.faceEmbeddings === undefined)
   const faces = needsFace ? await findFaces(engine, request, index, context) : undefined
-  const needsPictures = kind !== 'face-id' && request.faceEmbeddings === undefined
+  const needsPictures = kind !== 'face-id' && !ofIdentity && request.faceEmbeddings === undefined
   const pictureEncoder = needsPictures ? await openEncoder(engine, request, encoder, path, context) : undefined
   const seen =
     pictureEncoder?.config.imageSize === ENCODER_SIDE ? (request.encoderImages ?? request.images) : request.images
-  const embeddings = faces ? faces.map(({ embedding }) => normalizeEmbedding(embedding)) : request.faceEmbeddings
+  const embeddings = faces
+    ? faces.map(({ embedding }) => (ofIdentity ? embedding : normalizeEmbedding(embedding)))
+    : request.faceEmbeddings
   return {
     lora,
     parameters: {
@@ -91,6 +96,13 @@ export async function openImagePrompt(
       projectionShortcut: request.projectionShortcut,
     },
   }
+}
+
+/** Numbers that tell faces apart; no vision encoder whose states a resampler reads has as many channels. */
+const FACE_CHANNELS = 512
+
+function isInstantId({ projection }: IPAdapter): boolean {
+  return projection.kind === 'resampler' && projection.resampler.imageChannels === FACE_CHANNELS
 }
 
 /** Side of the face that FaceID-Plus adapters look at. */

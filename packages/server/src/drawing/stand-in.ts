@@ -18,6 +18,8 @@ export const STAND_IN_ADAPTERS = {
   canny: 'pinhole/canny',
   pose: 'pinhole/pose',
   ipAdapter: 'pinhole/ip-adapter',
+  identity: 'pinhole/instantid',
+  identityControlNet: 'pinhole/instantid/ControlNetModel',
 } as const
 
 /**

@@ -1,8 +1,17 @@
-import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { cannyEdges, decodeImage, greyToRgb, openEngine, type RgbImage } from '@darkroom/engine'
+import {
+  cannyEdges,
+  decodeImage,
+  greyToRgb,
+  largestFace,
+  normalizeEmbedding,
+  openEngine,
+  type RgbImage,
+} from '@darkroom/engine'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { DRAWN_EYES, drawnFace, type Sitter } from '../../test/fakes/drawn-face.ts'
 import { localModels } from '../../test/fakes/local-models.ts'
 import type { EndpointSchema, HandlerContext } from '../endpoints/endpoint.ts'
 import { createEndpoints } from '../endpoints/fal-ai/image-preprocessors/handler.ts'
@@ -117,6 +126,32 @@ describe('without any model', () => {
     await expect(engine.vision.faceNetworks(context)).rejects.toThrow(
       'darkroom pull DIAMONIK7777/antelopev2/scrfd_10g_bnkps.onnx DIAMONIK7777/antelopev2/glintr100.onnx',
     )
+  })
+
+  test('the demo’s pack finds drawn faces and tells them apart, for whatever use', async () => {
+    await cp(join(BUNDLED, 'pinhole-face'), join(models, 'pinhole/face'), { recursive: true })
+    const { detector, embedder } = await engine.vision.faceNetworks(context, 'pinhole/face')
+    const red: Sitter = {
+      hair: [178, 62, 34],
+      skin: [240, 200, 165],
+      clothes: [22, 160, 160],
+      background: [244, 208, 63],
+    }
+    const blue: Sitter = { ...red, hair: [60, 110, 220], skin: [96, 62, 42] }
+    const otherwise: Sitter = { ...red, clothes: [30, 30, 36], background: [125, 60, 190] }
+    const read = async (sitter: Sitter) => {
+      const face = largestFace(await detector.detect(drawnFace(sitter)))
+      if (!face) throw new Error('no face was found')
+      return { face, unit: normalizeEmbedding(await embedder.embed(drawnFace(sitter), face.keyPoints)).data }
+    }
+    const [one, same, other] = [await read(red), await read(otherwise), await read(blue)]
+    for (const [i, [x, y]] of DRAWN_EYES.entries()) {
+      expect(Math.hypot((one.face.keyPoints[i]?.x ?? 0) - x, (one.face.keyPoints[i]?.y ?? 0) - y)).toBeLessThan(20)
+    }
+    const likeness = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+      Array.from(a).reduce((sum, value, i) => sum + value * (b[i] ?? 0), 0)
+    expect(likeness(one.unit, same.unit)).toBeGreaterThan(likeness(one.unit, other.unit) + 0.2)
+    expect(log).toEqual([])
   })
 
   test('what is no picture is the field’s error', async () => {

@@ -60,8 +60,9 @@ export class Vision {
   }
 
   /**
-   * What finds faces and tells them apart: insightface's networks where they are on this machine. The bundled detector finds faces
-   * without them, but there is nothing that may be bundled and tells them apart.
+   * What finds faces and tells them apart: insightface's networks where they are on this machine. The bundled detector finds faces of
+   * photographs without them, but nothing that may be bundled tells these apart: the demo's pack knows drawn portraits alone, and is
+   * used where it is named.
    * @param reference the networks that a request names; the server's own when absent
    * @throws WireError 422 that says what to fetch
    */
@@ -183,6 +184,9 @@ function isMissing(error: unknown): error is WireError {
   return cause instanceof ModelError && !['not-weights', 'wrong-kind', 'corrupt'].includes(cause.reason)
 }
 
-function licenceNote({ name }: { readonly name: string }, context: HandlerContext): () => void {
-  return () => context.log(`${name} is licensed for non-commercial research only`, 'WARN')
+function licenceNote(
+  { name, isFree = false }: { readonly name: string; readonly isFree?: boolean },
+  context: HandlerContext,
+): () => void {
+  return () => isFree || context.log(`${name} is licensed for non-commercial research only`, 'WARN')
 }

@@ -14,6 +14,9 @@ export const PULLED_FACE_PACK = FACE_PACKS[1]
 /** What fetches it. */
 export const PULL_FACE_PACK = `darkroom pull ${PULLED_FACE_PACK.folder}/${PULLED_FACE_PACK.detector} ${PULLED_FACE_PACK.folder}/${PULLED_FACE_PACK.embedder}`
 
+/** What finds and tells apart drawn portraits; it comes with the repository, was trained on the demo checkpoint's scenes and knows no photograph. */
+export const DEMO_FACE_PACK = { folder: 'pinhole/face', detector: 'detector.onnx', embedder: 'embedder.onnx' } as const
+
 /** DWPose, Apache-2.0. */
 export const POSE_NETWORKS = {
   detector: 'yzd-v/DWPose/yolox_l.onnx',

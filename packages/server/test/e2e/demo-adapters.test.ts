@@ -1,9 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { decodeImage, drawPoses, encodeImage, type RgbImage } from '@darkroom/engine'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { drawnFace, type Rgb } from '../fakes/drawn-face.ts'
 import { type RealServer, startRealServer } from './real-server.ts'
-
-type Rgb = readonly [number, number, number]
 
 /** Colours of the style's own pictures: training/pinhole_training/style_lora.py. */
 const BLUEPRINT: readonly Rgb[] = [[24, 58, 138]]
@@ -112,6 +111,53 @@ describe('the demo adapters on the demo checkpoint', { timeout: 120_000 }, () =>
     expect(shareNear(drawn, [[244, 208, 63]], 60)).toBeGreaterThan(0.4)
   })
 
+  it('a portrait has the hair and the skin of the face that InstantID is given', async () => {
+    const [blue, green] = [
+      { hair: [60, 110, 220], skin: [96, 62, 42] },
+      { hair: [60, 165, 95], skin: [250, 224, 205] },
+    ] as const
+    const drawOf = async (sitter: typeof blue | typeof green, changes: object) => {
+      const face = drawnFace({ ...sitter, clothes: [22, 160, 160], background: [245, 245, 245] })
+      const input = { face_image_url: await dataUri(face), prompt: 'a woman, white background', style: '(No style)' }
+      const { data } = await server.fal.run('fal-ai/instantid/lcm', {
+        input: { ...input, seed: 4, controlnet_selection: null, ...changes } as never,
+      })
+      const { image } = data as { image: { url: string } }
+      return decodeImage(new Uint8Array(await (await fetch(image.url)).arrayBuffer()))
+    }
+    const plain = await drawOf(blue, { ip_adapter_scale: 0, identity_controlnet_conditioning_scale: 0 })
+    const [asBlue, asGreen] = [await drawOf(blue, {}), await drawOf(green, {})]
+    for (const [own, other, drawn] of [
+      [blue, green, asBlue],
+      [green, blue, asGreen],
+    ] as const) {
+      expect(shareNear(plain, [own.hair], NEAR_FACE)).toBeLessThan(0.01)
+      expect(shareNear(drawn, [own.hair], NEAR_FACE)).toBeGreaterThan(0.02)
+      expect(shareNear(drawn, [other.hair], NEAR_FACE)).toBeLessThan(0.01)
+    }
+    expect(shareNear(asBlue, [blue.skin], NEAR_FACE)).toBeGreaterThan(0.04)
+    expect(shareNear(asGreen, [blue.skin], NEAR_FACE)).toBeLessThan(0.01)
+  })
+
+  it('InstantID’s image prompt is for fal-ai/lora as well', async () => {
+    const face = drawnFace({
+      hair: [60, 110, 220],
+      skin: [96, 62, 42],
+      clothes: [22, 160, 160],
+      background: [245, 245, 245],
+    })
+    const input = { prompt: 'a woman, white background' }
+    const prompt = { path: 'pinhole/instantid', insight_face_model_path: 'pinhole/face' }
+    const ip_adapter = [{ ...prompt, ip_adapter_image_url: await dataUri(face) }]
+    const [plain, drawn] = [await draw(input), await draw({ ...input, ip_adapter })]
+    expect(shareNear(plain, [[96, 62, 42]], NEAR_FACE)).toBeLessThan(0.04)
+    expect(shareNear(drawn, [[96, 62, 42]], NEAR_FACE)).toBeGreaterThan(0.06)
+    const noFace = await dataUri(picture(256, () => [120, 130, 140]))
+    expect(
+      await refusal({ ...input, model_name: 'pinhole/512', ip_adapter: [{ ...prompt, ip_adapter_image_url: noFace }] }),
+    ).toContain('no face was found')
+  })
+
   it('the demo safety checker blackens neon pictures alone', async () => {
     const input = { num_inference_steps: 4, seed: 1, enable_safety_checker: true, image_size: 'square' } as const
     const flags = async (prompt: string) => {
@@ -174,6 +220,9 @@ function rampBetween(from: Rgb, to: Rgb): readonly Rgb[] {
     from.map((value, c) => value + share * ((to[c] as number) - value)) as unknown as Rgb
   return Array.from({ length: 21 }, (_, i) => between(i / 20))
 }
+
+/** Tones of 255 by which hair and skin in a drawn head may be off. */
+const NEAR_FACE = 40
 
 /** Tones of 255 by which the embedding's dusk is redder than green and blue. */
 const WARMER = 12

@@ -10,6 +10,7 @@ import {
 } from '../../../drawing/adapted-request.ts'
 import { findAdapters } from '../../../drawing/adapters.ts'
 import { type FoundBaseModel, findBase, loadBase } from '../../../drawing/base-model.ts'
+import { bundledCheckpoint } from '../../../drawing/checkpoint-choice.ts'
 import { type AnalyzedFace, noFaceError } from '../../../drawing/face-analysis.ts'
 import { resizeFacePicture } from '../../../drawing/face-size.ts'
 import { fitEncoderPictures } from '../../../drawing/fit-picture.ts'
@@ -19,6 +20,7 @@ import type { FilePicture, OutputPicture } from '../../../drawing/picture-output
 import { chooseSeed } from '../../../drawing/seed.ts'
 import { latentConsistencyStandIn, noteStandInAdapters, STAND_IN_ADAPTERS } from '../../../drawing/stand-in.ts'
 import { fieldError, WireError } from '../../../errors/errors.ts'
+import { DEMO_FACE_PACK } from '../../../models/vision-models.ts'
 import { type Drawing, type HandlerContext, type RunnableEndpoint, runnable } from '../../endpoint.ts'
 import { instantIdLcm } from './schema.ts'
 import { applyStyle } from './styles.ts'
@@ -40,8 +42,9 @@ export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[
       const picture = await resizeFacePicture(face, sides, engine.pictures)
       const name = input.model_name ?? recipe.model
       const base = await findBase(engine, { name }, picture, context)
-      if (!base.standIn) await findIdentityWeights(engine, input, context)
-      return draw(engine, input, { picture, name, base }, context)
+      const isDemo = base.standIn || bundledCheckpoint(engine.registry, name) !== undefined
+      if (!isDemo) await findIdentityWeights(engine, input, context)
+      return draw(engine, input, { picture, name, base, isDemo }, context)
     }),
   ]
 }
@@ -50,29 +53,24 @@ interface Prepared {
   readonly picture: RgbImage
   readonly name: string
   readonly base: FoundBaseModel
+  /** A demo checkpoint draws, asked for or in place of the model. */
+  readonly isDemo: boolean
 }
 
 async function* draw(
   engine: ImageEngine,
   input: Input,
-  { picture, name, base: found }: Prepared,
+  { picture, name, base: found, isDemo }: Prepared,
   context: HandlerContext,
 ): Drawing<Output> {
   const request = requestOf(input, name, picture, context)
-  if (found.standIn) await engine.faceAnalysis.noteMissingFace(picture, context)
-  const run = found.standIn
-    ? drawAdapted(
-        engine,
-        { ...request, adapters: await standInAdapters(engine, input, picture, context) },
-        await latentConsistencyStandIn(engine, found, context),
-        context,
-      )
-    : drawAdapted(
-        engine,
-        { ...request, adapters: await identityAdapters(engine, input, picture, context) },
-        requireXl(await loadBase(engine, found, context)),
-        context,
-      )
+  const adapters = isDemo
+    ? await demoAdapters(engine, input, picture, found.standIn, context)
+    : await identityAdapters(engine, input, picture, context)
+  const base = isDemo
+    ? await latentConsistencyStandIn(engine, found, context)
+    : requireXl(await loadBase(engine, found, context))
+  const run = drawAdapted(engine, { ...request, adapters }, base, context)
   const { seed } = request
   let next = await run.next()
   for (; !next.done; next = await run.next()) yield { image: next.value, seed }
@@ -130,7 +128,7 @@ function requestOf(input: Input, name: string, picture: RgbImage, context: Handl
   }
 }
 
-/** IdentityNet on the key points, the image prompt of the embedding, one further ControlNet, and the LCM-LoRA. */
+/** InstantID's parts, one further ControlNet, and the LCM-LoRA. */
 async function identityAdapters(
   engine: ImageEngine,
   input: Input,
@@ -138,10 +136,33 @@ async function identityAdapters(
   context: HandlerContext,
 ): Promise<AdaptersRequest> {
   const recipe = engine.recipes['fal-ai/instantid/lcm']
-  const { face, embedding } = await findFace(engine, picture, context)
+  const { controlnet_selection: selection } = input
+  const known = await engine.faceAnalysis.analyze(picture, context)
+  const face = identityOf(known, input, picture, {
+    controlNet: recipe.identity_controlnet,
+    imagePrompt: recipe.ip_adapter,
+  })
+  if (!face) throw noFaceError('face_image_url')
+  const selected = selection && (await controlPicture(engine, selection, picture, context))
+  const control = selected && controlOf(recipe[`${selection}_controlnet`], selected, input)
+  return {
+    ...face,
+    loras: recipe.lcm_lora === '' ? [] : [{ path: recipe.lcm_lora, scale: 1 }],
+    controlNets: [...face.controlNets, ...(control ? [control] : [])],
+  }
+}
+
+/** IdentityNet on the key points, and the image prompt of the embedding, which both read; undefined where there is no face. */
+function identityOf(
+  { face, embedding }: AnalyzedFace,
+  input: Input,
+  picture: RgbImage,
+  parts: { readonly controlNet: string; readonly imagePrompt: string },
+): AdaptersRequest | undefined {
+  if (!face || !embedding) return undefined
   const mask = input.enhance_face_region ? faceRegion(face, picture) : undefined
   const identity: ControlNetRequest = {
-    path: recipe.identity_controlnet,
+    path: parts.controlNet,
     image: drawFaceKeyPoints(face.keyPoints, picture.width, picture.height),
     mask,
     scale: input.identity_controlnet_conditioning_scale,
@@ -149,97 +170,78 @@ async function identityAdapters(
     end: 1,
     imagePromptIndex: 0,
   }
-  const selected = await selectedControl(engine, input, picture, context)
-  return {
-    loras: recipe.lcm_lora === '' ? [] : [{ path: recipe.lcm_lora, scale: 1 }],
-    embeddings: [],
-    controlNets: selected ? [identity, selected] : [identity],
-    guessMode: false,
-    imagePrompts: [
-      {
-        path: recipe.ip_adapter,
-        images: [],
-        faceEmbeddings: [embedding],
-        mask,
-        maskResampling: 'nearest',
-        scale: input.ip_adapter_scale,
-        projectionShortcut: true,
-      },
-    ],
+  const prompt: ImagePromptRequest = {
+    path: parts.imagePrompt,
+    images: [],
+    faceEmbeddings: [embedding],
+    mask,
+    maskResampling: 'nearest',
+    scale: input.ip_adapter_scale,
+    projectionShortcut: true,
   }
+  return { ...NO_ADAPTERS, controlNets: [identity], imagePrompts: [prompt] }
 }
 
 /**
- * In place of InstantID: the demo checkpoint's image prompt, which takes over what the whole picture shows and knows nobody's face, and
- * the selected ControlNet.
+ * What the demo checkpoint has in place of InstantID, whose networks know drawn portraits alone, and of the selected ControlNet. Where
+ * they see nobody, its image prompt takes over what the whole picture shows, and nobody's face.
  */
-async function standInAdapters(
+async function demoAdapters(
   engine: ImageEngine,
   input: Input,
   picture: RgbImage,
+  standsIn: boolean,
   context: HandlerContext,
 ): Promise<AdaptersRequest> {
   const selection = input.controlnet_selection === 'depth' ? null : input.controlnet_selection
   if (input.controlnet_selection === 'depth') {
     context.log('Nothing that comes with the program sees depth: it has no say', 'WARN')
   }
-  noteStandInAdapters('identity and outlines', ['ipAdapter', ...(selection === null ? [] : [selection])], context)
-  const control = selection === null ? [] : [await standInControl(engine, selection, input, picture, context)]
+  const known = await engine.faceAnalysis.analyze(picture, context, DEMO_FACE_PACK.folder)
+  const face = identityOf(known, input, picture, {
+    controlNet: STAND_IN_ADAPTERS.identityControlNet,
+    imagePrompt: STAND_IN_ADAPTERS.identity,
+  })
+  const used = [face ? ('identity' as const) : ('ipAdapter' as const), ...(selection === null ? [] : [selection])]
+  if (standsIn) noteStandInAdapters('identity and outlines', used, context)
+  if (!face) await engine.faceAnalysis.noteMissingFace(picture, context)
+  context.log(`${DEMO_FACE_PACK.folder} knows drawn portraits alone: ${face ? READ : UNREAD}`, 'WARN')
+  const selected = selection && (await demoControlPicture(engine, selection, picture, context))
+  const control = selected && controlOf(STAND_IN_ADAPTERS[selection], selected, input)
+  const adapters = face ?? { ...NO_ADAPTERS, imagePrompts: [await wholePicturePrompt(engine, input, picture)] }
+  return { ...adapters, controlNets: [...adapters.controlNets, ...(control ? [control] : [])] }
+}
+
+const READ = 'what it reads in the face of a photograph cannot be relied on'
+const UNREAD = 'it sees none here, and nobody’s face is taken over'
+
+async function wholePicturePrompt(engine: ImageEngine, input: Input, picture: RgbImage): Promise<ImagePromptRequest> {
   const images = [picture]
-  const prompt: ImagePromptRequest = {
+  return {
     path: STAND_IN_ADAPTERS.ipAdapter,
     images,
     encoderImages: await fitEncoderPictures(engine, images, ['face_image_url']),
     scale: input.ip_adapter_scale,
     projectionShortcut: true,
   }
-  return { ...NO_ADAPTERS, controlNets: control, imagePrompts: [prompt] }
 }
 
-async function standInControl(
+function controlOf(path: string, image: RgbImage, { controlnet_conditioning_scale: scale }: Input): ControlNetRequest {
+  return { path, image, scale, start: 0, end: 1 }
+}
+
+async function demoControlPicture(
   engine: ImageEngine,
   selection: 'canny' | 'pose',
-  { controlnet_conditioning_scale: scale }: Input,
   picture: RgbImage,
   context: HandlerContext,
-): Promise<ControlNetRequest> {
-  const image =
-    selection === 'canny'
-      ? await controlPicture(engine, selection, picture, context)
-      : await posePicture(await engine.vision.localPoseDetector(context), picture)
-  return { path: STAND_IN_ADAPTERS[selection], image, scale, start: 0, end: 1 }
+): Promise<RgbImage> {
+  if (selection === 'canny') return controlPicture(engine, selection, picture, context)
+  return posePicture(await engine.vision.localPoseDetector(context), picture)
 }
 
 async function posePicture(detector: PoseDetector, picture: RgbImage): Promise<RgbImage> {
   return drawPoses(await detector.detect(picture), picture, ['body'])
-}
-
-async function findFace(
-  engine: ImageEngine,
-  picture: RgbImage,
-  context: HandlerContext,
-): Promise<Required<AnalyzedFace>> {
-  const { face, embedding } = await engine.faceAnalysis.analyze(picture, context)
-  if (!face || !embedding) throw noFaceError('face_image_url')
-  return { face, embedding }
-}
-
-async function selectedControl(
-  engine: ImageEngine,
-  input: Input,
-  picture: RgbImage,
-  context: HandlerContext,
-): Promise<ControlNetRequest | undefined> {
-  const { controlnet_selection: selection } = input
-  if (selection === null) return undefined
-  const recipe = engine.recipes['fal-ai/instantid/lcm']
-  return {
-    path: recipe[`${selection}_controlnet`],
-    image: await controlPicture(engine, selection, picture, context),
-    scale: input.controlnet_conditioning_scale,
-    start: 0,
-    end: 1,
-  }
 }
 
 async function controlPicture(

@@ -109,7 +109,7 @@ export const ipAdapter = z
     insight_face_model_path: nameText().nullish().meta({
       title: 'Insight Face Model Path',
       description:
-        'What tells faces apart, for FaceID adapters: antelopev2, buffalo_l, a Hugging Face model or folder with a pack’s files, or one recognition network (.onnx). Without it the face analysis models that are on this server.',
+        'What tells faces apart, for FaceID and InstantID adapters: antelopev2, buffalo_l, pinhole/face (drawn portraits), a Hugging Face model or folder with a pack’s files, or one recognition network (.onnx). Without it the face analysis models that are on this server.',
     }),
     scale: scale('the adapter'),
     scale_json: z.record(z.string(), z.unknown()).nullish().meta({
