@@ -89,7 +89,8 @@ async function exportNetwork(): Promise<PartAnswer & { readonly model: string }>
 
 async function measurePicture(): Promise<PartAnswer> {
   const before = process.cpuUsage()
-  const engine = openEngine({ threads, cacheFolder: cache, keepsIdle: false, ...(fast && { fast }) })
+  // Sessions stay loaded as in a server, and as the peers have it.
+  const engine = openEngine({ threads, cacheFolder: cache, ...(fast && { fast }) })
   const [model, load] = await timed(() => loadStableDiffusion(engine, checkpoint))
   const [, drawing] = await timed(async () => {
     const run = textToImage(model, {

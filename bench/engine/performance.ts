@@ -17,6 +17,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { FastForm } from '../../packages/engine/src/runtime/fast-form.ts'
 import { median } from '../statistics.ts'
+import { withMeasured } from './measured-page.ts'
 import type { Measurement, PartAnswer } from './performance-part.ts'
 import { measureLoss } from './precision-loss.ts'
 
@@ -175,22 +176,21 @@ function processor(): string {
   return `${cpus()[0]?.model ?? 'unknown processor'}, ${cpus().length} cores (${found.join(', ')})`
 }
 
-const sections = [
-  `Measured on ${new Date().toISOString().slice(0, 10)}: ${processor()}; ${versions()}; ${threads} threads; rounds: ${rounds}, of ${runs} runs each; medians.`,
-]
-for (const model of flags.models.split(',')) {
+const measuredOn = `Measured on ${new Date().toISOString().slice(0, 10)}: ${processor()}; ${versions()}; ${threads} threads; rounds: ${rounds}, of ${runs} runs each; medians.`
+const sections = new Map<string, string>()
+for (const model of flags.models.split(',').filter((each) => each !== '')) {
   const tables = flags.parts.split(',').map((part) => {
     const known = part as Measurement['part']
     return table(known, measurePart(model, known))
   })
-  sections.push(`### ${MODELS[model]?.title ?? model}`, ...tables)
+  sections.set(MODELS[model]?.title ?? model, [measuredOn, ...tables].join('\n\n'))
 }
 const prompts = Number(flags.prompts)
-if (prompts > 0) sections.push('### Fidelity of `fast`', await measureLoss({ prompts, threads, cache, libraries }))
-const text = sections.join('\n\n')
-console.log(text)
+if (prompts > 0) {
+  const loss = await measureLoss({ prompts, threads, cache, libraries })
+  sections.set('Fidelity of `fast`', [measuredOn, loss].join('\n\n'))
+}
+for (const [title, text] of sections) console.log(`### ${title}\n\n${text}\n`)
 if (flags.output !== undefined) {
-  const page = readFileSync(flags.output, 'utf8')
-  const [before, after] = [page.split('<!-- measured -->')[0], page.split('<!-- end of measured -->')[1]]
-  writeFileSync(flags.output, `${before}<!-- measured -->\n\n${text}\n\n<!-- end of measured -->${after}`)
+  writeFileSync(flags.output, withMeasured(readFileSync(flags.output, 'utf8'), sections))
 }
