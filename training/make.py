@@ -135,7 +135,7 @@ def colours(o: Options) -> None:
     from pinhole_training.networks import open_base
 
     base, lora = open_base(o.base), o.out / "pinhole-lcm-lora" / "pytorch_lora_weights.safetensors"
-    train_colours(base, lora, o.data, o.work, **o.schedule(300, 20), rate=5e-4, seed=98)
+    train_colours(base, lora, o.data, o.work, **o.schedule(450, 20), rate=5e-4, seed=98)
     write_base(base, o.out / "pinhole-512")
 
 
@@ -222,7 +222,7 @@ def prompt_expander(o: Options) -> None:
 def judge(o: Options) -> None:
     from pinhole_training.judge import train_judge
 
-    train_judge(o.data, o.work, o.judge, **o.schedule(700, 64), rate=3e-3, seed=80)
+    train_judge(o.data, o.work, o.judge, **o.schedule(1700, 32), rate=3e-3, seed=80)
 
 
 def evaluate(o: Options) -> None:
@@ -234,7 +234,7 @@ def evaluate(o: Options) -> None:
     out = o.work / "evaluation"
     if o.name in ("", "base"):
         evaluate_base(o.base, o.base, MODELS / "pinhole-lcm-lora" / "pytorch_lora_weights.safetensors", out)
-        evaluate_subjects(MODELS, o.judge)
+        evaluate_subjects(MODELS, o.judge, out)
         evaluate_inpainting(MODELS, out)
     evaluate_adapters(MODELS, o.judge, out, o.name)
 

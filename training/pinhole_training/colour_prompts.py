@@ -42,7 +42,7 @@ def _portrait(scene: dict, rng: random.Random) -> str:
 
 
 def _thing(scene: dict, rng: random.Random) -> str:
-    where = rng.choice((" on {} background", " on {} background", ", {} background", "")).format(_a(scene["bg"]))
+    where = rng.choice((" on {} background", " on {} background", ", {} background", "", "")).format(_a(scene["bg"]))
     return _a(f"{scene['col']} {scene['thing']}") + where.replace(", a ", ", ").replace(", an ", ", ")
 
 

@@ -31,7 +31,7 @@ _PLACES = {
 }  # fmt: skip
 WEIGHTS = {"hair": 2.2, "cloth": 1.0, "bg": 1.0, "col": 1.2, "hatcol": 1.0, "time": 0.3}
 #: What a backdrop that the prompt leaves open counts where it takes a colour that is named of something else.
-SPILT_WEIGHT, SPILT_DISTANCE = 3.2, 0.5
+SPILT_WEIGHT, SPILT_DISTANCE = 8.0, 0.5
 #: Squared distance of colours (−1 … 1) over which a colour is told from its neighbours, and that is near enough.
 SOFTNESS, NEAR_ENOUGH = 0.12, 0.03
 #: A confused place counts no more than this, and nothing where the colour is all but sure.

@@ -1,6 +1,7 @@
 """Do the pictures show what the prompt names? By the judge, which had no part in training; beside it, what it says of drawn scenes."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,72 +10,98 @@ import torch
 from . import scenes
 from .colours import NAMES
 from .diffusion import Predictor, bfloat16_predictor, guided, sample_lcm, solve
-from .evaluate_base import decoder, merge_kohya
-from .judge import Verdicts, open_judge, set_distance
-from .networks import open_autoencoder, open_base
+from .evaluate_base import decoder, merge_kohya, sheet
+from .judge import Judge, Verdicts, open_judge, set_distance
+from .networks import Base, open_autoencoder, open_base
 
-EACH, FIRST_SEED = 32, 9_500_000
-WITH_HAIR = ("man", "woman", "boy", "girl", "queen")
+#: Pictures of each group. Their scenes and noise have seeds that nothing was trained, chosen or watched with.
+EACH, FIRST_SEED = 128, 9_700_000
+AT_ONCE = 64
+#: Whose hair nothing covers.
+BARE_HEADED = ("man", "woman", "boy", "girl")
+TIMES = {"day": "sunny day", "sunset": "at sunset", "night": "at night", "dawn": "at dawn"}
 #: What each group of prompts names, and so is asked of its pictures.
 ASKED = {
-    "portrait": ("kind", "who", "hair", "cloth", "bg"), "thing": ("kind", "thing", "col", "bg"), "landscape": ("kind", "place", "time"),
-    "style": ("style_fx",),
+    "portrait": ("kind", "hair", "cloth", "bg"), "subject": ("who",), "thing": ("thing", "col", "bg"),
+    "landscape": ("kind", "place", "time"), "style": ("style_fx",),
 }  # fmt: skip
+
+
+def _prompt(group: str, scene: dict, rng: random.Random) -> str | None:
+    """A prompt that names all that is asked of a group's pictures; none where the scene does not fit the group."""
+    if group == "style":
+        return f"{scenes.caption(scene | {'style_fx': ''}, rng)}, {scene['style_fx']}" if scene["style_fx"] else None
+    if scene["kind"] != {"subject": "portrait"}.get(group, group) or scene["style_fx"]:
+        return None
+    if group == "subject":
+        return f"portrait of a {scene['who']}"
+    if group == "landscape":
+        return f"{scene['place']}, {TIMES[scene['time']]}"
+    named = [scene[key] for key in ASKED[group] if key in ("cloth", "col", "bg")]
+    if any(name not in NAMES for name in named):
+        return None
+    if group == "thing":
+        return f"a {scene['col']} {scene['thing']} on a {scene['bg']} background"
+    if scene["who"] not in BARE_HEADED or scene["style"] == "bald" or scene["acc"] not in ("none", "glasses"):
+        return None
+    return f"portrait of a {scene['who']}, {scene['hair']} hair, wearing a {scene['cloth']} shirt, {scene['bg']} background"
 
 
 def described(group: str, rng: random.Random) -> tuple[dict, str]:
     """A scene of a group, and a prompt that names all that is asked of it."""
     while True:
         scene = scenes.sample(rng)
-        scene["style_fx"] = ""
-        if group == "style":
-            style = rng.choice([s for s in scenes.STYLES if s])
-            return scene | {"style_fx": style}, f"{scenes.caption(scene, rng)}, {style}"
-        if scene["kind"] != group:
-            continue
-        if group == "landscape":
-            when = {"day": "sunny day", "sunset": "at sunset", "night": "at night", "dawn": "at dawn"}[scene["time"]]
-            return scene, f"{scene['place']}, {when}"
-        if scene["bg"] not in NAMES:
-            continue
-        if group == "thing" and scene["col"] in NAMES:
-            return scene, f"a {scene['col']} {scene['thing']} on a {scene['bg']} background"
-        if group == "portrait" and scene["who"] in WITH_HAIR and scene["style"] != "bald" and scene["cloth"] in NAMES:
-            if scene["acc"] in ("none", "glasses"):
-                worn = f"wearing a {scene['cloth']} shirt"
-                return scene, f"portrait of a {scene['who']}, {scene['hair']} hair, {worn}, {scene['bg']} background"
+        prompt = _prompt(group, scene, rng)
+        if prompt is not None:
+            return scene, prompt
+
+
+class Questions:
+    """The same prompts, noise and fresh scenes for every sampler."""
+
+    def __init__(self, judge: Judge, each: int, seed: int):
+        rng = random.Random(seed)
+        self.judge, self.each = judge, each
+        pairs = [described(group, rng) for group in ASKED for _ in range(each)]
+        self.wanted, self.prompts = [scene for scene, _ in pairs], [prompt for _, prompt in pairs]
+        self.fresh = Verdicts(judge, self.drawn([described(group, rng)[0] for group in ASKED for _ in range(each)])).features
+        self.noise = torch.randn(len(pairs), 8, 16, 16, generator=torch.Generator().manual_seed(seed))
+
+    def drawn(self, wanted: list[dict]) -> np.ndarray:
+        return np.stack([np.asarray(scenes.render(scene)) for scene in wanted])
+
+    def answered(self, pictures: np.ndarray) -> dict[str, float]:
+        """Shares of right answers, and the distance to the fresh scenes."""
+        shares = {}
+        for number, group in enumerate(ASKED):
+            part = slice(number * self.each, (number + 1) * self.each)
+            verdicts = Verdicts(self.judge, pictures[part])
+            shares |= {f"{group} {key}": verdicts.agreement(self.wanted[part], key) for key in ASKED[group]}
+        return shares | {"distance": set_distance(Verdicts(self.judge, pictures).features, self.fresh)}
+
+    def draw(self, base: Base, sample: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], decode: Callable) -> np.ndarray:
+        parts = zip(self.noise.split(AT_ONCE), base.embed(self.prompts).split(AT_ONCE), strict=True)
+        return np.concatenate([decode(sample(noise, embeds)) for noise, embeds in parts])
 
 
 @torch.no_grad()
-def evaluate_subjects(models: Path, judge_file: Path) -> None:
-    """Prints shares of right answers and distances to fresh scenes, a line for each sampler."""
-    judge = open_judge(judge_file)
-    rng = random.Random(FIRST_SEED)
-    groups = {group: [described(group, rng) for _ in range(EACH)] for group in ASKED}
-    wanted = [scene for pairs in groups.values() for scene, _ in pairs]
-    drawn = np.stack([np.asarray(scenes.render(scene)) for scene in wanted])
-    fresh = np.stack([np.asarray(scenes.render(described(g, rng)[0])) for g in ASKED for _ in range(EACH)])
-    features = Verdicts(judge, fresh).features
+def evaluate_subjects(models: Path, judge_file: Path, out: Path, each: int = EACH, seed: int = FIRST_SEED) -> None:
+    """Prints shares of right answers and distances to fresh scenes, a line for each sampler, and writes contact sheets."""
+    questions = Questions(open_judge(judge_file), each, seed)
 
     def report(name: str, pictures: np.ndarray) -> None:
-        shares = {}
-        for number, group in enumerate(ASKED):
-            part = slice(number * EACH, (number + 1) * EACH)
-            verdicts = Verdicts(judge, pictures[part])
-            shares |= {f"{group} {key}": verdicts.agreement(wanted[part], key) for key in ASKED[group]}
-        distance = set_distance(Verdicts(judge, pictures).features, features)
-        print(name, {k: round(v, 2) for k, v in shares.items()}, "distance", round(distance, 2), flush=True)
+        print(name, {k: round(v, 2) for k, v in questions.answered(pictures).items()}, flush=True)
+        rows = [pictures[number * each :][: min(each, 12)] for number in range(len(ASKED))]
+        sheet(rows, out / f"subjects-{name.replace(' ', '-').replace(',', '')}.png")
 
-    report("drawn scenes", drawn)
+    report("drawn scenes", questions.drawn(questions.wanted))
     base = open_base(models / "pinhole-512")
     decode = decoder(open_autoencoder(models / "pinhole-512"), base.scaling_factor)
-    embeds = base.embed([prompt for pairs in groups.values() for _, prompt in pairs])
-    noise = torch.randn(len(embeds), 8, 16, 16, generator=torch.Generator().manual_seed(21))
     plain: Predictor = bfloat16_predictor(base.unet)
     strong = guided(plain, 3, base.embed([""]))
-    parts = [solve(strong, x, torch.full((len(x),), 999), y, 20) for x, y in zip(noise.split(64), embeds.split(64), strict=True)]
-    report("20 steps, guidance 3", decode(torch.cat(parts)))
-    report("LCM, 6 steps, no LoRA", decode(sample_lcm(plain, noise, embeds, 6, seed=0)))
+    report("25 steps, guidance 3", questions.draw(base, lambda x, y: solve(strong, x, torch.full((len(x),), 999), y, 25), decode))
+    report("LCM, 6 steps, no LoRA", questions.draw(base, lambda x, y: sample_lcm(plain, x, y, 6, seed=0), decode))
     merge_kohya(base, models / "pinhole-lcm-lora" / "pytorch_lora_weights.safetensors")
     for steps in (6, 4):
-        report(f"LCM, {steps} steps, LCM-LoRA", decode(sample_lcm(plain, noise, embeds, steps, seed=0)))
+        sample = lambda x, y, steps=steps: sample_lcm(plain, x, y, steps, seed=0)
+        report(f"LCM-LoRA, {steps} steps", questions.draw(base, sample, decode))

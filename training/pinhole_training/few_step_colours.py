@@ -27,8 +27,8 @@ from .portraits import ATTENTION, SceneLoss, attention_run
 #: Share of steps with the LCM-LoRA, and of the steps that the loss flows through: first, second, last.
 WITH_LORA, STEP_SHARES = 0.6, (0.58, 0.3, 0.12)
 #: Scenes a step from the training set, and prompts of which nothing is asked in every second step.
-SCENES, HELD = 7, 6
-REWARD_WEIGHT, FINE_WEIGHT, HELD_WEIGHT = 0.15, 2.0, 0.8
+SCENES, HELD = 10, 6
+REWARD_WEIGHT, FINE_WEIGHT, HELD_WEIGHT = 0.15, 2.0, 1.6
 
 
 class _Drawing:

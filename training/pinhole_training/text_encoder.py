@@ -64,16 +64,21 @@ def new_text_encoder(vocabulary: int) -> CLIPTextModel:
     return CLIPTextModel(config)
 
 
-def attribute_loss(
-    heads: torch.nn.ModuleDict, features: torch.Tensor, answers: torch.Tensor, weights: Mapping[str, float] = WEIGHTS
-) -> torch.Tensor:
-    """Cross entropy summed over attributes; features (n, width), answers (n, attributes)."""
+def said_loss(said: Mapping[str, torch.Tensor], answers: torch.Tensor, weights: Mapping[str, float] = WEIGHTS) -> torch.Tensor:
+    """Cross entropy summed over attributes; for each attribute logits (n, values), answers (n, attributes)."""
     losses = []
     for column, name in enumerate(ATTRIBUTES):
         if (answers[:, column] != UNSEEN).any():
-            loss = F.cross_entropy(heads[name](features), answers[:, column], ignore_index=UNSEEN)
+            loss = F.cross_entropy(said[name], answers[:, column], ignore_index=UNSEEN)
             losses.append(weights.get(name, 1) * loss)
     return torch.stack(losses).sum()
+
+
+def attribute_loss(
+    heads: torch.nn.ModuleDict, features: torch.Tensor, answers: torch.Tensor, weights: Mapping[str, float] = WEIGHTS
+) -> torch.Tensor:
+    """`said_loss` of what the heads say of features (n, width)."""
+    return said_loss({name: heads[name](features) for name in ATTRIBUTES}, answers, weights)
 
 
 def attribute_heads(width: int) -> torch.nn.ModuleDict:
