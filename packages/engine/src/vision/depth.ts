@@ -1,20 +1,23 @@
 import { dirname, join } from 'node:path'
 import { type JsonObject, readJsonObject } from '../checkpoint/json-file.ts'
 import { ConfigFields, isFiniteNumber } from '../config/config-fields.ts'
-import { resizeBicubic } from '../image/bicubic.ts'
 import { type PixelValuesOptions, pixelValues, type Size } from '../image/pixel-values.ts'
 import type { ResampleFilter } from '../image/resample-filter.ts'
-import type { GreyImage, RgbImage } from '../image/rgb-image.ts'
+import type { RgbImage } from '../image/rgb-image.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
 import { defined } from '../tensor/defined.ts'
 import { roundHalfEven } from '../tensor/round-half-even.ts'
 import type { FloatTensor } from '../tensor/tensor.ts'
 import { type OnnxNetwork, openOnnxNetwork } from './onnx-network.ts'
+import type { PictureThread } from './picture-thread.ts'
+
+/** Where pictures are shrunk for the network, and its maps enlarged: both take time by the size of the picture. */
+export type DepthPictures = Pick<PictureThread, 'resize' | 'depthImage'>
 
 /** Tells how near each pixel is. */
 export interface DepthEstimator {
-  /** Of the picture's size: white where it is nearest, black where it is farthest. */
-  estimate(image: RgbImage): Promise<GreyImage>
+  /** Of the picture's size, in three equal channels: white where it is nearest, black where it is farthest. */
+  estimate(image: RgbImage, pictures: DepthPictures): Promise<RgbImage>
 }
 
 /** How pictures are prepared; transformers' DPTImageProcessor. */
@@ -71,7 +74,7 @@ export async function openDepthEstimator(
   const json =
     (await readJsonObject(join(folder, CONFIG_NAME))) ?? (await readJsonObject(join(dirname(folder), CONFIG_NAME)))
   const processor = json ? parseProcessor(json) : DEFAULTS[kind]
-  return { estimate: (image) => estimate(network, processor, image) }
+  return { estimate: (image, pictures) => estimate(network, processor, image, pictures) }
 }
 
 function parseProcessor(json: JsonObject): DepthProcessor {
@@ -95,13 +98,18 @@ function parseSize(value: unknown): Size {
   return { width: size.size('width', DEFAULTS.dpt.size.width), height: size.size('height', DEFAULTS.dpt.size.height) }
 }
 
-async function estimate(network: OnnxNetwork, processor: DepthProcessor, image: RgbImage): Promise<GreyImage> {
+async function estimate(
+  network: OnnxNetwork,
+  processor: DepthProcessor,
+  image: RgbImage,
+  pictures: DepthPictures,
+): Promise<RgbImage> {
   const fitted = preparedSize(processor, image)
   const size = { width: network.width ?? fitted.width, height: network.height ?? fitted.height }
-  const [output] = await network.run(pixelValues(image, { ...processor, size }))
+  const small = await pictures.resize(image, size.width, size.height, processor.filter)
+  const [output] = await network.run(pixelValues(small, { ...processor, size }))
   const { data, shape } = output as FloatTensor
-  const from = { width: defined(shape.at(-1)), height: defined(shape.at(-2)) }
-  return { width: image.width, height: image.height, data: toGrey(resizeBicubic(data, from, image)) }
+  return pictures.depthImage({ width: defined(shape.at(-1)), height: defined(shape.at(-2)), data }, image)
 }
 
 /** The size whose scale changes least fits both sides; each is then rounded to the multiple. */
@@ -113,16 +121,4 @@ function preparedSize({ size, keepsProportions, multiple }: DepthProcessor, imag
   }
   const side = (pixels: number) => Math.max(multiple, roundHalfEven(pixels / multiple) * multiple)
   return { width: side(horizontal * image.width), height: side(vertical * image.height) }
-}
-
-/** From the smallest to the largest value, truncated to whole numbers; a flat map is black. */
-function toGrey(depth: Float32Array): Uint8Array {
-  let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
-  for (const value of depth) {
-    low = Math.min(low, value)
-    high = Math.max(high, value)
-  }
-  const range = Math.fround(high - low)
-  if (!(range > 0)) return new Uint8Array(depth.length)
-  return Uint8Array.from(depth, (value) => Math.fround(Math.fround(Math.fround(value - low) / range) * 255))
 }

@@ -5,7 +5,10 @@ import { greyToRgb } from '../image/grey.ts'
 import { resizeRgb } from '../image/resize.ts'
 import type { RgbImage } from '../image/rgb-image.ts'
 import { cannyEdges } from './canny.ts'
+import { depthImage } from './depth-image.ts'
 import { PictureThread } from './picture-thread.ts'
+import type { Pose } from './pose.ts'
+import { drawPoseMask, drawPoses } from './pose-drawing.ts'
 
 const thread = new PictureThread()
 afterAll(() => thread.dispose())
@@ -30,12 +33,34 @@ test.each([
   expect(image.data.length).toBe(width * height * 3)
 })
 
+test.each([
+  [64, 48],
+  [900, 700],
+])('depth maps and poses of %i×%i pixels are drawn as on this thread', async (width, height) => {
+  const size = { width, height }
+  const map = { width: 24, height: 16, data: Float32Array.from({ length: 24 * 16 }, (_, i) => (i * i) % 101) }
+  const points = (count: number) => Array.from({ length: count }, (_, i) => ({ x: 5 + 2 * i, y: 40 - i }))
+  const pose: Pose = { body: points(18), leftHand: points(21), rightHand: [], face: [undefined, ...points(20)] }
+  const depth = await thread.depthImage(map, size)
+  expect(depth).toMatchObject(size)
+  expect(isSame(depth, depthImage(map, size))).toBe(true)
+  const drawn = await thread.drawPoses([pose], size, ['body', 'face'])
+  expect(isSame(drawn, drawPoses([pose], size, ['body', 'face']))).toBe(true)
+  expect(drawn.data.some((byte) => byte > 0)).toBe(true)
+  const mask = await thread.drawPoseMask([pose], size, ['hands'])
+  expect(isSame(mask, drawPoseMask([pose], size, ['hands']))).toBe(true)
+  expect(mask.data.some((byte) => byte > 0)).toBe(true)
+  // As shared as what is decoded: they are resampled and written to files without a copy here.
+  expect(isSame(await decodeImage(await encodeImage(depth, 'png')), depth)).toBe(true)
+})
+
 test('this thread goes on meanwhile', async () => {
   const image = picture(1500, 1200)
   let turns = 0
   const turning = setInterval(() => turns++, 1)
   const edges = await thread.canny(image)
   clearInterval(turning)
+  expect(edges.data.buffer).toBeInstanceOf(SharedArrayBuffer)
   expect(edges.data.length).toBe(1500 * 1200 * 3)
   expect(turns).toBeGreaterThan(1)
 })

@@ -2,10 +2,14 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { decodeImage, ImageDecodeError, imagePixels } from '../image/decode.ts'
 import { greyToRgb } from '../image/grey.ts'
+import type { Size } from '../image/pixel-values.ts'
 import type { ResampleFilter } from '../image/resample-filter.ts'
 import { resizeRgb } from '../image/resize.ts'
 import type { RgbImage } from '../image/rgb-image.ts'
 import { cannyEdges } from './canny.ts'
+import { type DepthMap, depthImage } from './depth-image.ts'
+import type { Pose } from './pose.ts'
+import { drawPoseMask, drawPoses, type MaskPart, type PosePart } from './pose-drawing.ts'
 
 /** What is done to one picture, or to the file that holds it. */
 export type PictureTask =
@@ -17,6 +21,19 @@ export type PictureTask =
       readonly width: number
       readonly height: number
       readonly filter: ResampleFilter
+    }
+  | { readonly type: 'depth'; readonly map: DepthMap; readonly size: Size }
+  | {
+      readonly type: 'poses'
+      readonly poses: readonly Pose[]
+      readonly size: Size
+      readonly parts: readonly PosePart[]
+    }
+  | {
+      readonly type: 'pose-mask'
+      readonly poses: readonly Pose[]
+      readonly size: Size
+      readonly parts: readonly MaskPart[]
     }
 
 /** The bytes of a task's picture come first, in pieces, unless both threads see them; the task itself has none of them then. */
@@ -66,6 +83,27 @@ export class PictureThread {
     return lane.run({ type: 'resize', image, width, height, filter })
   }
 
+  /** `depthImage`, of any size. */
+  async depthImage(map: DepthMap, { width, height }: Size): Promise<RgbImage> {
+    const size = { width, height }
+    if (isSmall(size)) return depthImage(map, size)
+    return this.#laneOf(pixelsOf(size)).run({ type: 'depth', map, size })
+  }
+
+  /** `drawPoses`, on a canvas of any size. */
+  async drawPoses(poses: readonly Pose[], { width, height }: Size, parts: readonly PosePart[]): Promise<RgbImage> {
+    const size = { width, height }
+    if (isSmall(size)) return drawPoses(poses, size, parts)
+    return this.#laneOf(pixelsOf(size)).run({ type: 'poses', poses, size, parts })
+  }
+
+  /** `drawPoseMask`, on a canvas of any size. */
+  async drawPoseMask(poses: readonly Pose[], { width, height }: Size, parts: readonly MaskPart[]): Promise<RgbImage> {
+    const size = { width, height }
+    if (isSmall(size)) return drawPoseMask(poses, size, parts)
+    return this.#laneOf(pixelsOf(size)).run({ type: 'pose-mask', poses, size, parts })
+  }
+
   async dispose(): Promise<void> {
     await Promise.all([this.#usual.dispose(), this.#largest.dispose()])
   }
@@ -113,8 +151,8 @@ class Lane {
     // The thread may be lost before anybody waits for it below.
     done.catch(() => undefined)
     worker.ref()
-    const bytes = task.type === 'decode' ? task.file : task.image.data
-    if (isShared(bytes)) {
+    const bytes = bytesOf(task)
+    if (bytes === undefined || isShared(bytes)) {
       worker.postMessage({ id, task } satisfies PictureRequest)
       return done
     }
@@ -159,12 +197,12 @@ function lost(reason: string): string {
   return `the thread that works on pictures ${reason}`
 }
 
-function pixelsOf({ width, height }: RgbImage): number {
+function pixelsOf({ width, height }: Size): number {
   return width * height
 }
 
-function isSmall(image: RgbImage): boolean {
-  return pixelsOf(image) <= WITHOUT_THREAD_PIXELS
+function isSmall(size: Size): boolean {
+  return pixelsOf(size) <= WITHOUT_THREAD_PIXELS
 }
 
 /** Whether other threads see the same memory. */
@@ -172,9 +210,16 @@ export function isShared({ buffer }: Uint8Array): boolean {
   return buffer instanceof SharedArrayBuffer
 }
 
+/** Of the picture or the file that a task works on; what makes a new picture has none. */
+export function bytesOf(task: PictureTask): Uint8Array | undefined {
+  if (task.type === 'decode') return task.file
+  return 'image' in task ? task.image.data : undefined
+}
+
 /** The task with other bytes for its picture or its file. */
 export function withBytes(task: PictureTask, data: Uint8Array): PictureTask {
-  return task.type === 'decode' ? { ...task, file: data } : { ...task, image: { ...task.image, data } }
+  if (task.type === 'decode') return { ...task, file: data }
+  return 'image' in task ? { ...task, image: { ...task.image, data } } : task
 }
 
 /** In sources a module that registers tsx first; what is compiled needs none. */

@@ -5,7 +5,16 @@ import { greyToRgb } from '../image/grey.ts'
 import { resizeRgb } from '../image/resize.ts'
 import type { RgbImage } from '../image/rgb-image.ts'
 import { cannyEdges } from './canny.ts'
-import { isShared, type PictureReply, type PictureRequest, type PictureTask, withBytes } from './picture-thread.ts'
+import { depthImage } from './depth-image.ts'
+import {
+  bytesOf,
+  isShared,
+  type PictureReply,
+  type PictureRequest,
+  type PictureTask,
+  withBytes,
+} from './picture-thread.ts'
+import { drawPoseMask, drawPoses } from './pose-drawing.ts'
 
 const port = parentPort
 if (!port) throw new Error('picture-worker.ts is the entry of a worker thread')
@@ -20,7 +29,8 @@ port.on('message', async (request: PictureRequest) => {
     return
   }
   const { id, task } = request
-  const whole = task.type !== 'decode' && isShared(task.image.data) ? task : withBytes(task, bytes)
+  const own = bytesOf(task)
+  const whole = own !== undefined && isShared(own) ? task : withBytes(task, bytes)
   bytes = new Uint8Array()
   try {
     reply({ id, picture: await perform(whole) })
@@ -40,13 +50,19 @@ async function perform(task: PictureTask): Promise<RgbImage> {
     case 'decode':
       return inShared(await decodeImage(task.file))
     case 'canny':
-      return greyToRgb(cannyEdges(task.image, task.low, task.high))
+      return inShared(greyToRgb(cannyEdges(task.image, task.low, task.high)))
     case 'resize':
       return alone(resizeRgb(task.image, task.width, task.height, task.filter))
+    case 'depth':
+      return inShared(depthImage(task.map, task.size))
+    case 'poses':
+      return inShared(drawPoses(task.poses, task.size, task.parts))
+    case 'pose-mask':
+      return inShared(drawPoseMask(task.poses, task.size, task.parts))
   }
 }
 
-/** In memory that both threads see: what is decoded is looked at by several, and comes back here to be resampled. */
+/** In memory that both threads see: such pictures are looked at by several, and come back here to be resampled. */
 function inShared({ width, height, data }: RgbImage): RgbImage {
   const shared = new Uint8Array(new SharedArrayBuffer(data.byteLength))
   shared.set(data)

@@ -20,6 +20,9 @@ interface CanvasSize {
 
 export type PosePart = 'body' | 'hands' | 'face'
 
+/** What a mask may show. */
+export type MaskPart = Exclude<PosePart, 'body'>
+
 const JOINT_COLOURS: readonly Colour[] = [
   [255, 0, 0],
   [255, 85, 0],
@@ -159,11 +162,7 @@ function wholePixels(point: KeyPoint | undefined): Point | undefined {
 }
 
 /** Where hands and faces are, white on black: for each the convex hull of its points. */
-export function drawPoseMask(
-  poses: readonly Pose[],
-  size: CanvasSize,
-  parts: readonly Exclude<PosePart, 'body'>[],
-): RgbImage {
+export function drawPoseMask(poses: readonly Pose[], size: CanvasSize, parts: readonly MaskPart[]): RgbImage {
   const canvas = blackImage(size.width, size.height)
   for (const { leftHand, rightHand, face } of poses) {
     const regions = [

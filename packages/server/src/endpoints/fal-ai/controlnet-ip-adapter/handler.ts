@@ -1,4 +1,4 @@
-import { ArchiveError, drawPoses, type RgbImage, readPictureArchive } from '@darkroom/engine'
+import { ArchiveError, type RgbImage, readPictureArchive } from '@darkroom/engine'
 import type { z } from 'zod'
 import { drawAdapted } from '../../../drawing/adapted-drawing.ts'
 import { type AdaptedRequest, type AdaptersRequest, NO_ADAPTERS } from '../../../drawing/adapted-request.ts'
@@ -227,7 +227,7 @@ async function adaptersOf(
     controlNets: [
       {
         path: recipe.pose_controlnet,
-        image: drawPoses(poses, pose, ['body']),
+        image: await engine.pictures.drawPoses(poses, pose, ['body']),
         scale: recipe.pose_controlnet_scale,
         start: 0,
         end: 1,

@@ -1,4 +1,4 @@
-import { type DepthNetwork, drawPoseMask, drawPoses, greyToRgb, type Pose, type RgbImage } from '@darkroom/engine'
+import type { DepthNetwork, PictureThread, Pose, RgbImage } from '@darkroom/engine'
 import type { z } from 'zod'
 import { toWireError } from '../../../drawing/engine-errors.ts'
 import type { ImageEngine } from '../../../drawing/image-engine.ts'
@@ -10,7 +10,7 @@ import { type EndpointSchema, type HandlerContext, type RunnableEndpoint, runnab
 import { canny, depthAnything, dwPose, midasDepth } from './schema.ts'
 
 /** What makes a control image of a picture. */
-type Preprocessor = (picture: RgbImage) => RgbImage | Promise<RgbImage>
+type Preprocessor = (picture: RgbImage) => Promise<RgbImage>
 
 /** Refuses what can be refused without the picture, and finds what looks at it. */
 type Preparation<I> = (input: I, context: HandlerContext) => Preprocessor | Promise<Preprocessor>
@@ -21,7 +21,7 @@ export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[
     (network: DepthNetwork): Preparation<unknown> =>
     async (_, context) => {
       const estimator = await engine.vision.depthEstimator(network, context)
-      return async (picture) => greyToRgb(await estimator.estimate(picture))
+      return (picture) => estimator.estimate(picture, engine.pictures)
     }
   return [
     preprocessor(
@@ -42,29 +42,29 @@ export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[
           `hands and faces are found by DWPose, which is not on this server; its operator can fetch it with: ${PULL_POSE_NETWORKS}`,
         )
       }
-      return async (picture) => drawMode(draw_mode, await detector.detect(picture), picture)
+      return async (picture) => drawMode(engine.pictures, draw_mode, await detector.detect(picture), picture)
     }),
   ]
 }
 
 type DrawMode = z.output<typeof dwPose.input>['draw_mode']
 
-function drawMode(mode: DrawMode, poses: readonly Pose[], size: RgbImage): RgbImage {
+function drawMode(pictures: PictureThread, mode: DrawMode, poses: readonly Pose[], size: RgbImage): Promise<RgbImage> {
   switch (mode) {
     case 'full-pose':
-      return drawPoses(poses, size, ['body', 'hands', 'face'])
+      return pictures.drawPoses(poses, size, ['body', 'hands', 'face'])
     case 'body-pose':
-      return drawPoses(poses, size, ['body'])
+      return pictures.drawPoses(poses, size, ['body'])
     case 'face-pose':
-      return drawPoses(poses, size, ['face'])
+      return pictures.drawPoses(poses, size, ['face'])
     case 'hand-pose':
-      return drawPoses(poses, size, ['hands'])
+      return pictures.drawPoses(poses, size, ['hands'])
     case 'face-hand-mask':
-      return drawPoseMask(poses, size, ['hands', 'face'])
+      return pictures.drawPoseMask(poses, size, ['hands', 'face'])
     case 'face-mask':
-      return drawPoseMask(poses, size, ['face'])
+      return pictures.drawPoseMask(poses, size, ['face'])
     case 'hand-mask':
-      return drawPoseMask(poses, size, ['hands'])
+      return pictures.drawPoseMask(poses, size, ['hands'])
   }
 }
 

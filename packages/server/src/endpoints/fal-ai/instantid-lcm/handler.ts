@@ -1,4 +1,4 @@
-import { drawFaceKeyPoints, drawPoses, type Face, greyToRgb, type PoseDetector, type RgbImage } from '@darkroom/engine'
+import { drawFaceKeyPoints, type Face, type PoseDetector, type RgbImage } from '@darkroom/engine'
 import type { z } from 'zod'
 import { drawAdapted } from '../../../drawing/adapted-drawing.ts'
 import {
@@ -237,11 +237,11 @@ async function demoControlPicture(
   context: HandlerContext,
 ): Promise<RgbImage> {
   if (selection === 'canny') return controlPicture(engine, selection, picture, context)
-  return posePicture(await engine.vision.localPoseDetector(context), picture)
+  return posePicture(engine, await engine.vision.localPoseDetector(context), picture)
 }
 
-async function posePicture(detector: PoseDetector, picture: RgbImage): Promise<RgbImage> {
-  return drawPoses(await detector.detect(picture), picture, ['body'])
+async function posePicture(engine: ImageEngine, detector: PoseDetector, picture: RgbImage): Promise<RgbImage> {
+  return engine.pictures.drawPoses(await detector.detect(picture), picture, ['body'])
 }
 
 async function controlPicture(
@@ -254,9 +254,9 @@ async function controlPicture(
     case 'canny':
       return engine.pictures.canny(picture)
     case 'depth':
-      return greyToRgb(await (await engine.vision.depthEstimator('dpt', context)).estimate(picture))
+      return (await engine.vision.depthEstimator('dpt', context)).estimate(picture, engine.pictures)
     case 'pose':
-      return posePicture(await engine.vision.poseDetector(context), picture)
+      return posePicture(engine, await engine.vision.poseDetector(context), picture)
   }
 }
 
