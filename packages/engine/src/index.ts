@@ -57,6 +57,7 @@ export { chooseDeviceNumber, chooseExecutionProvider } from './runtime/execution
 export type { FastForm, OpenVinoFolders } from './runtime/fast-form.ts'
 export { type FormTrial, fastestForm, type TrialOptions, tryFastForms } from './runtime/fast-trial.ts'
 export { OPENVINO_VERSION, openVinoLibraries } from './runtime/openvino/openvino-release.ts'
+export { wholeFile } from './runtime/read-ahead.ts'
 export { type ExecutionProvider, OutOfMemoryError, SessionLostError } from './runtime/session.ts'
 export { SCHEDULER_CLASS_NAMES, SCHEDULER_NAMES, type SchedulerName } from './schedulers/from-config.ts'
 export { SchedulerError } from './schedulers/scheduler.ts'

@@ -76,6 +76,17 @@ test('a second preparation, of this process or another, reads what the first wro
   expect((await stat(path)).ino).toBe(before.ino)
 })
 
+test('foresees what will be read where nothing is prepared yet, without writing, and what was prepared once it is', async () => {
+  const cache = new WeightCache({ folder })
+  const foreseen = await cache.foresee(weights)
+  expect(new Set(foreseen.places().map(({ path }) => basename(path)))).toEqual(new Set(['model.safetensors']))
+  expect(await readdir(folder)).toEqual([])
+  const prepared = await cache.prepare(weights)
+  expect(foreseen.identity).not.toBe(prepared.identity)
+  const again = await cache.foresee(weights)
+  expect([again.identity, again.places()]).toEqual([prepared.identity, prepared.places()])
+})
+
 test('preparations at the same time write once', async () => {
   const cache = new WeightCache({ folder })
   const edits = doubled('x2')

@@ -44,6 +44,9 @@ export interface QuantizedLocation {
   readonly scales: WeightLocation
 }
 
+/** Weights to read ahead: what tells them from others, and where they lie. */
+export type ReadableWeights = Pick<Weights, 'identity' | 'places'>
+
 /** The weights of a graph that has none. */
 export const NO_WEIGHTS: Weights = {
   name: 'nothing',
@@ -123,32 +126,26 @@ export class WeightCache {
    * @throws CheckpointError when the cache folder cannot be written or an edit names a tensor that is not there
    */
   async prepare(weights: ComponentWeights, options: PrepareOptions = {}): Promise<Weights> {
-    const { edits, convolutionBlock, quantized, float16 } = options
-    for (const key of edits?.keys ?? []) {
-      if (!weights.tensors.has(key)) throw new CheckpointError(`${weights.name} has no tensor ${key} to edit`)
-    }
-    for (const key of edits?.shapes?.keys() ?? []) {
-      if (!edits?.keys.has(key)) throw new CheckpointError(`the new shape of ${key} is of no edit`)
-    }
-    const shapeOf = (key: string, stored: StoredTensor): Shape => edits?.shapes?.get(key) ?? stored.shape
-    const converted = [...weights.tensors].flatMap(([key, stored]) => {
-      const tensor = { key, stored, shape: shapeOf(key, stored) }
-      const isWritten =
-        edits?.keys.has(key) ||
-        needsConversion(stored, float16) ||
-        isBlocked(tensor, convolutionBlock) ||
-        quantized?.has(key)
-      return isWritten ? [tensor] : []
-    })
-    const identity = createHash('sha256')
-      .update(JSON.stringify([FORMAT, weights.identity, edits?.identity, convolutionBlock, [...(edits?.shapes ?? [])]]))
-      .update(quantized === undefined ? '' : JSON.stringify([...quantized]))
-      .update(float16 === undefined ? '' : `float16 ${float16}`)
-      .digest('hex')
+    const form = preparedForm(weights, options)
+    const { identity, converted } = form
     const file = converted.length > 0 ? await this.#file(identity, weights.name, converted, options) : undefined
-    const prepared = preparedWeights(weights, identity, file, { convolutionBlock, quantized, shapeOf })
+    const prepared = preparedWeights(weights, identity, file, { ...options, ...form })
     if (file) this.#held.set(file.path, new WeakRef(prepared))
     return prepared
+  }
+
+  /**
+   * What `prepare` would give where it has written its file before; else the weights as they lie in the checkpoint, which it will read. Writes
+   * nothing: these are to be read ahead, not to be mapped.
+   * @throws CheckpointError as `prepare`
+   */
+  async foresee(weights: ComponentWeights, options: PrepareOptions = {}): Promise<Weights> {
+    const form = preparedForm(weights, options)
+    const path = this.#path(await this.#openFolder(), weights.name, form.identity)
+    const file = form.converted.length > 0 ? await readSafetensors(path).catch(() => undefined) : undefined
+    const isAsStored = form.converted.length > 0 && file === undefined
+    const identity = isAsStored ? `${form.identity} as stored` : form.identity
+    return preparedWeights(weights, identity, file, { ...options, ...form })
   }
 
   /** Removes the private folder, if it is one. Sessions that map its files must be released before. */
@@ -184,6 +181,10 @@ export class WeightCache {
     return made
   }
 
+  #path(folder: string, name: string, identity: string): string {
+    return join(folder, `${name.replace(/[^\w.-]/g, '_')}-${identity.slice(0, 32)}.safetensors`)
+  }
+
   async #openOrWrite(
     identity: string,
     name: string,
@@ -191,7 +192,7 @@ export class WeightCache {
     options: PrepareOptions,
   ): Promise<WeightFile> {
     const folder = await this.#openFolder()
-    const path = join(folder, `${name.replace(/[^\w.-]/g, '_')}-${identity.slice(0, 32)}.safetensors`)
+    const path = this.#path(folder, name, identity)
     const kept = await readSafetensors(path).catch(() => undefined)
     if (kept) {
       const now = new Date()
@@ -248,6 +249,42 @@ interface WrittenTensor {
   readonly stored: StoredTensor
   /** After the edits. */
   readonly shape: Shape
+}
+
+/** What of the weights a prepared file holds, and what tells that file from others. */
+interface PreparedForm {
+  readonly identity: string
+  readonly converted: readonly WrittenTensor[]
+  shapeOf(key: string, stored: StoredTensor): Shape
+}
+
+/** @throws CheckpointError when an edit names a tensor that is not there */
+function preparedForm(
+  weights: ComponentWeights,
+  { edits, convolutionBlock, quantized, float16 }: PrepareOptions,
+): PreparedForm {
+  for (const key of edits?.keys ?? []) {
+    if (!weights.tensors.has(key)) throw new CheckpointError(`${weights.name} has no tensor ${key} to edit`)
+  }
+  for (const key of edits?.shapes?.keys() ?? []) {
+    if (!edits?.keys.has(key)) throw new CheckpointError(`the new shape of ${key} is of no edit`)
+  }
+  const shapeOf = (key: string, stored: StoredTensor): Shape => edits?.shapes?.get(key) ?? stored.shape
+  const converted = [...weights.tensors].flatMap(([key, stored]) => {
+    const tensor = { key, stored, shape: shapeOf(key, stored) }
+    const isWritten =
+      edits?.keys.has(key) ||
+      needsConversion(stored, float16) ||
+      isBlocked(tensor, convolutionBlock) ||
+      quantized?.has(key)
+    return isWritten ? [tensor] : []
+  })
+  const identity = createHash('sha256')
+    .update(JSON.stringify([FORMAT, weights.identity, edits?.identity, convolutionBlock, [...(edits?.shapes ?? [])]]))
+    .update(quantized === undefined ? '' : JSON.stringify([...quantized]))
+    .update(float16 === undefined ? '' : `float16 ${float16}`)
+    .digest('hex')
+  return { identity, converted, shapeOf }
 }
 
 function planOf(tensors: readonly WrittenTensor[], { quantized, float16 }: PrepareOptions): SafetensorsPlan {
@@ -367,11 +404,7 @@ function preparedWeights(
     convolutionBlock,
     quantized,
     shapeOf,
-  }: {
-    readonly convolutionBlock: number | undefined
-    readonly quantized: ReadonlySet<string> | undefined
-    readonly shapeOf: (key: string, stored: StoredTensor) => Shape
-  },
+  }: Pick<PrepareOptions, 'convolutionBlock' | 'quantized'> & Pick<PreparedForm, 'shapeOf'>,
 ): Weights {
   const storedTensor = (key: string): StoredTensor => {
     const stored = weights.tensors.get(key)

@@ -1,4 +1,4 @@
-import { WeightCache, type Weights } from '../checkpoint/prepared-weights.ts'
+import { type ReadableWeights, WeightCache, type Weights } from '../checkpoint/prepared-weights.ts'
 import type { FastForm } from '../runtime/fast-form.ts'
 import { ReadAhead } from '../runtime/read-ahead.ts'
 import type { ExecutionProvider, Runtime } from '../runtime/session.ts'
@@ -32,13 +32,20 @@ export interface EngineOptions {
 export interface Engine {
   readonly runtime: Runtime
   readonly sessions: SessionCache
-  readonly weightCache: WeightCache
+  readonly weightCache: Pick<WeightCache, 'prepare'>
   /** Whether prepared weights outlive the process, so that making the fastest form of them pays. */
   readonly keepsPreparedWeights: boolean
   /** Starts the thread of sessions and learns what it needs of the processor, so that the first picture does not wait for that. */
   warmUp(): Promise<void>
   /** Has the system read weights that sessions will map, in this order; a hint that nobody waits for. */
-  readAhead(weights: readonly Weights[]): void
+  readAhead(weights: readonly ReadableWeights[]): void
+  /**
+   * Has the system read what `open` opens, the models of a picture that may be drawn next, as far as the memory budget has room beside the
+   * present ones. The engine that `open` is given prepares no weights: what it opens is not to be run. Resolves when all is read.
+   * @param signal ends it
+   * @throws what `open` throws
+   */
+  foresee(open: (engine: Engine) => Promise<unknown>, signal: AbortSignal): Promise<void>
   /** Ends the sessions of every model and removes what was temporary. */
   dispose(): Promise<void>
 }
@@ -63,7 +70,7 @@ export function openEngine(options: EngineOptions = {}): Engine {
     ...(keptBytes !== undefined && { keptBytes }),
   })
   const ahead = new ReadAhead(sessions)
-  return {
+  const engine: Engine = {
     runtime,
     sessions,
     weightCache,
@@ -72,10 +79,23 @@ export function openEngine(options: EngineOptions = {}): Engine {
       await runtime.convolutionBlock()
     },
     readAhead: (weights) => void ahead.read(weights),
+    async foresee(open, signal) {
+      const found: Weights[] = []
+      const inOrder: ReadableWeights[] = []
+      const prepare: WeightCache['prepare'] = async (stored, options) => {
+        signal.throwIfAborted()
+        const weights = await weightCache.foresee(stored, options)
+        found.push(weights)
+        return weights
+      }
+      await open({ ...engine, weightCache: { prepare }, readAhead: (weights) => void inOrder.push(...weights) })
+      await ahead.foresee([...new Set([...inOrder, ...found])], signal)
+    },
     async dispose() {
       await ahead.end()
       await runtime.dispose()
       await weightCache.dispose()
     },
   }
+  return engine
 }

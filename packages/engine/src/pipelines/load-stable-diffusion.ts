@@ -91,8 +91,8 @@ export async function loadStableDiffusion(
     (await loadPreviewDecoder(engine, checkpoint.folder, vae)) ??
     (otherVae === undefined ? await loadEarlyDecoder(engine, checkpoint.folder, vae) : undefined)
   const textEncoders = await loadTextEncoders(engine, checkpoint, kind, prepare)
-  const readAhead = () => engine.readAhead([...textEncoders.weights, unet.weights, vae.weights])
-  readAhead()
+  const weights = [...textEncoders.weights, unet.weights, vae.weights]
+  engine.readAhead(weights)
   const model: StableDiffusion = {
     kind,
     folder: checkpoint.folder,
@@ -103,7 +103,7 @@ export async function loadStableDiffusion(
     vae,
     ...(previewDecoder && { previewDecoder }),
     textEncoders,
-    readAhead,
+    weights,
     zerosForAbsentPrompt:
       kind === 'stable-diffusion-xl' && checkpoint.modelIndex.force_zeros_for_empty_prompt !== false,
     createScheduler: ({ name, overrides }) => createScheduler(name, schedulerConfig, overrides),

@@ -1,3 +1,4 @@
+import type { Weights } from '../checkpoint/prepared-weights.ts'
 import type { SchedulerName } from '../schedulers/from-config.ts'
 import type { Scheduler, SchedulerClassName } from '../schedulers/scheduler.ts'
 import type { Autoencoder } from './autoencoder.ts'
@@ -20,8 +21,8 @@ export interface StableDiffusion {
   readonly textEncoders: TextEncoders
   /** SDXL's `force_zeros_for_empty_prompt`: an absent negative prompt is zeros, not an encoded empty string. */
   readonly zerosForAbsentPrompt: boolean
-  /** Has the system read the weights that no session holds, those that are needed first before the others: for a picture that is to be drawn soon. */
-  readAhead(): void
+  /** Its weights, those that a picture needs first before the others: to be read ahead. */
+  readonly weights: readonly Weights[]
   /** A fresh scheduler: the checkpoint's own, or the named one built from the checkpoint's scheduler config. */
   createScheduler(choice: SchedulerChoice): Scheduler
 }

@@ -81,6 +81,36 @@ test('reads once, and again when a session held it meanwhile or more was read th
   expect(readOne()).toBe(3)
 })
 
+test('foresees only what there is room for beside what was read and waits for its session', async () => {
+  const { ahead, advised, held } = reader({ budget: 4 * MEGABYTE })
+  const { signal } = new AbortController()
+  await ahead.read([weightsAt('drawn', [0, 2.5 * MEGABYTE])])
+  await ahead.foresee([weightsAt('large', [1, 2 * MEGABYTE]), weightsAt('small', [2, 1])], signal)
+  expect(advised.map(([offset]) => offset)).toEqual([0, MEGABYTE, 2 * MEGABYTE, 2])
+  held.push('drawn')
+  await ahead.foresee([weightsAt('large', [1, 2 * MEGABYTE])], signal)
+  expect(advised.slice(4)).toEqual([
+    [1, MEGABYTE],
+    [1 + MEGABYTE, MEGABYTE],
+  ])
+})
+
+test('what was foreseen and is not wanted any more ends, and leaves its room to others', async () => {
+  const advised: number[] = []
+  const controller = new AbortController()
+  const ahead = new ReadAhead(
+    { budgetBytes: 4 * MEGABYTE, freeBytes: 4 * MEGABYTE, holds: () => false },
+    async (_descriptor, offset) => {
+      advised.push(offset)
+      if (offset === MEGABYTE) controller.abort()
+    },
+  )
+  await ahead.foresee([weightsAt('cancelled', [0, 3 * MEGABYTE]), weightsAt('too', [5, 1])], controller.signal)
+  expect(advised).toEqual([0, MEGABYTE])
+  await ahead.foresee([weightsAt('wanted', [7, 3 * MEGABYTE])], new AbortController().signal)
+  expect(advised.slice(2)).toEqual([7, 7 + MEGABYTE, 7 + 2 * MEGABYTE])
+})
+
 test('a file that is gone is no error, and what comes after it is read', async () => {
   const { ahead, advised } = reader()
   const gone = { ...NO_WEIGHTS, identity: 'gone', places: () => [{ path: join(folder, 'gone'), offset: 0, length: 1 }] }

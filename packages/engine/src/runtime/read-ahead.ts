@@ -1,6 +1,6 @@
-import { open } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import koffi from 'koffi'
-import type { WeightLocation, Weights } from '../checkpoint/prepared-weights.ts'
+import type { ReadableWeights, WeightLocation } from '../checkpoint/prepared-weights.ts'
 import type { SessionCache } from './session-cache.ts'
 
 /** `POSIX_FADV_WILLNEED` of Linux. */
@@ -14,6 +14,12 @@ const SMALL_GAP = 2 ** 20
 export type Advise = (descriptor: number, offset: number, length: number) => Promise<unknown>
 
 type SessionMemory = Pick<SessionCache, 'holds' | 'freeBytes' | 'budgetBytes'>
+
+/** A file that is read whole, a LoRA's. */
+export async function wholeFile(path: string): Promise<ReadableWeights> {
+  const { size, mtimeMs } = await stat(path)
+  return { identity: JSON.stringify([path, size, mtimeMs]), places: () => [{ path, offset: 0, length: size }] }
+}
 
 /**
  * Brings weights from the disk into the system's memory before sessions map them: while the text encoder runs, or another picture is
@@ -39,15 +45,33 @@ export class ReadAhead {
    * Reads in order what no session holds and the budget has room for, behind what was asked before, once. Resolves, never rejects, when it is
    * done; nobody needs to wait.
    */
-  read(all: readonly Weights[]): Promise<void> {
-    const held = all.filter((weights) => this.#sessions.holds(weights))
+  read(all: readonly ReadableWeights[]): Promise<void> {
+    return this.#readEach(all, (weights) => this.#readOne(weights, this.#sessions.freeBytes))
+  }
+
+  /**
+   * As `read`, for what may be drawn when the present picture is done: only what there is room for beside all that was read and waits for its
+   * session. When the signal is aborted it ends after the part that is under way, and what was read counts no more.
+   */
+  foresee(all: readonly ReadableWeights[], signal: AbortSignal): Promise<void> {
+    const asked: string[] = []
+    signal.addEventListener('abort', () => asked.forEach((identity) => void this.#read.delete(identity)), {
+      once: true,
+    })
+    return this.#readEach(all, async (weights) => {
+      if (!this.#read.has(weights.identity)) asked.push(weights.identity)
+      await this.#readOne(weights, this.#sessions.freeBytes - this.#waitingBytes(), signal)
+    })
+  }
+
+  #readEach(all: readonly ReadableWeights[], readOne: (weights: ReadableWeights) => Promise<void>): Promise<void> {
     // Once their session is gone they may be gone, too.
-    for (const { identity } of held) this.#read.delete(identity)
-    const asked = all.filter((weights) => !held.includes(weights) && !this.#asked.has(weights.identity))
+    for (const identity of this.#read.keys()) if (this.#sessions.holds({ identity })) this.#read.delete(identity)
+    const asked = all.filter((weights) => !this.#sessions.holds(weights) && !this.#asked.has(weights.identity))
     for (const { identity } of asked) this.#asked.add(identity)
     for (const weights of asked) {
       this.#reading = this.#reading
-        .then(() => this.#readOne(weights))
+        .then(() => readOne(weights))
         .catch(() => {})
         .finally(() => this.#asked.delete(weights.identity))
     }
@@ -60,15 +84,20 @@ export class ReadAhead {
     await this.#reading
   }
 
-  async #readOne(weights: Weights): Promise<void> {
+  async #readOne(weights: ReadableWeights, roomBytes: number, signal?: AbortSignal): Promise<void> {
     const { identity } = weights
-    if (this.#advise === undefined || this.#read.has(identity)) return
+    if (this.#advise === undefined || this.#read.has(identity) || signal?.aborted) return
     const extents = mergePlaces(weights.places())
     const bytes = extents.reduce((sum, { length }) => sum + length, 0)
     // More than that would push out what a picture is being drawn with.
-    if (bytes > this.#sessions.freeBytes) return
+    if (bytes > roomBytes) return
     this.#remember(identity, bytes)
-    for (const extent of extents) await this.#readExtent(extent, this.#advise)
+    for (const extent of extents) await this.#readExtent(extent, this.#advise, signal)
+  }
+
+  #waitingBytes(): number {
+    const waiting = [...this.#read].filter(([identity]) => !this.#sessions.holds({ identity }))
+    return waiting.reduce((sum, [, bytes]) => sum + bytes, 0)
   }
 
   #remember(identity: string, bytes: number): void {
@@ -81,13 +110,17 @@ export class ReadAhead {
     }
   }
 
-  async #readExtent({ path, offset, length }: WeightLocation, advise: Advise): Promise<void> {
-    if (this.#isEnded) return
+  async #readExtent(
+    { path, offset, length }: WeightLocation,
+    advise: Advise,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const isOver = () => this.#isEnded || signal?.aborted === true
+    if (isOver()) return
     const handle = await open(path, 'r')
     try {
       const end = offset + length
-      for (let at = offset; at < end && !this.#isEnded; at += STEP)
-        await advise(handle.fd, at, Math.min(STEP, end - at))
+      for (let at = offset; at < end && !isOver(); at += STEP) await advise(handle.fd, at, Math.min(STEP, end - at))
     } finally {
       await handle.close()
     }

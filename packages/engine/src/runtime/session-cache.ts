@@ -66,7 +66,7 @@ export class SessionCache {
   }
 
   /** Whether some session of these weights is loaded. */
-  holds({ identity }: Weights): boolean {
+  holds({ identity }: Pick<Weights, 'identity'>): boolean {
     return this.#loaded().some(({ weightsIdentity }) => weightsIdentity === identity)
   }
 

@@ -26,7 +26,7 @@ const NORMALIZATION = { mean: [128, 128, 128], std: [256, 256, 256], channels: '
 /** What a network with weights of its own needs of the engine. */
 export interface NetworkHost {
   readonly sessions: SessionCache
-  readonly weightCache: WeightCache
+  readonly weightCache: Pick<WeightCache, 'prepare'>
   readonly runtime: Runtime
 }
 
