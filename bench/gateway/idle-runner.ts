@@ -17,6 +17,7 @@ const never = () => Promise.reject(new Error('this bench has no queue'))
 const queue: RunnerQueue = {
   leaseSeconds: 6,
   claim: async () => undefined,
+  peek: async () => undefined,
   heartbeat: async () => [],
   appendLogs: never,
   complete: never,

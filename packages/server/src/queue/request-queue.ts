@@ -59,6 +59,12 @@ export interface ClaimedRequest extends Submission, ClaimToken {
   readonly startWithinMs?: number
 }
 
+/** A request that waits, seen without being taken. */
+export interface UpcomingRequest extends Pick<Submission, 'requestId' | 'endpointId'> {
+  /** Absent where it is long. */
+  readonly input?: string
+}
+
 /** What the request ended with: an HTTP answer, kept as the result call will give it. */
 export interface Outcome {
   readonly status: number
@@ -222,6 +228,9 @@ export interface RequestQueue {
 
   /** Takes the best waiting request (priority, then age; warm endpoints first among equals), or nothing. */
   claim(runnerId: string, endpointIds: readonly string[], warm: readonly string[]): Promise<ClaimedRequest | undefined>
+
+  /** What `claim` would take now, or nothing. Takes and writes nothing, so another runner may have it before. */
+  peek(runnerId: string, endpointIds: readonly string[], warm: readonly string[]): Promise<UpcomingRequest | undefined>
 
   /** A claim not renewed for so long is lost: send three heartbeats in this time. */
   readonly leaseSeconds: number

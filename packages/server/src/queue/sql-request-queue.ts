@@ -25,12 +25,13 @@ import type {
   StoredPayloads,
   Submission,
   Unsubscribe,
+  UpcomingRequest,
   UsageFilter,
   UsageRow,
 } from './request-queue.ts'
 import { RunRecorder } from './run-recorder.ts'
 import { ServedAccounts } from './served-accounts.ts'
-import { claim } from './statements/claim.ts'
+import { type ClaimOffer, claim, peek } from './statements/claim.ts'
 import { enqueue } from './statements/enqueue.ts'
 import { cancel, complete } from './statements/finish.ts'
 import { release, retry } from './statements/give-back.ts'
@@ -98,12 +99,24 @@ class SqlRequestQueue implements RequestQueue {
     endpointIds: readonly string[],
     warm: readonly string[],
   ): Promise<ClaimedRequest | undefined> {
-    const deferred = await this.#warmRunners.deferred(runnerId, endpointIds, warm)
-    const offer = { runnerId, endpointIds, warm, deferred, served: this.#served }
+    const offer = await this.#offer(runnerId, endpointIds, warm)
     const claimed = await claim(this.#context, offer)
     // What was left to another runner is offered again once that runner had its chance.
-    if (claimed === undefined && deferred.size > 0) this.#offerAgain()
+    if (claimed === undefined && offer.deferred.size > 0) this.#offerAgain()
     return claimed
+  }
+
+  async peek(
+    runnerId: string,
+    endpointIds: readonly string[],
+    warm: readonly string[],
+  ): Promise<UpcomingRequest | undefined> {
+    return peek(this.#context, await this.#offer(runnerId, endpointIds, warm))
+  }
+
+  async #offer(runnerId: string, endpointIds: readonly string[], warm: readonly string[]): Promise<ClaimOffer> {
+    const deferred = await this.#warmRunners.deferred(runnerId, endpointIds, warm)
+    return { runnerId, endpointIds, warm, deferred, served: this.#served }
   }
 
   heartbeat(runnerId: string, claims: readonly ClaimToken[]): Promise<readonly string[]> {

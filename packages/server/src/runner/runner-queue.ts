@@ -5,6 +5,7 @@ export type RunnerQueue = Pick<
   RequestQueue,
   | 'leaseSeconds'
   | 'claim'
+  | 'peek'
   | 'heartbeat'
   | 'appendLogs'
   | 'complete'

@@ -22,6 +22,7 @@ describe('hot statements', () => {
     const calls: Record<string, () => Promise<unknown>> = {
       enqueue: () => queue.enqueue(submission('r')),
       claim: () => queue.claim('runner', [ENDPOINT, 'fal-ai/lora'], [ENDPOINT]),
+      peek: () => queue.peek('runner', [ENDPOINT, 'fal-ai/lora'], [ENDPOINT]),
       heartbeat: () => queue.heartbeat('runner', [claim]),
       'append logs': () => queue.appendLogs(claim, [{ timestamp: new Date(0), level: 'INFO', message: 'step' }]),
       complete: () => queue.complete(claim, DONE),

@@ -57,6 +57,36 @@ export function describeTurns(fixture: QueueFixture): void {
     )
   })
 
+  it('sees what it will take, takes and writes nothing by looking', async () => {
+    const queue = fixture.queue({ warmAdvantageSeconds: 10 })
+    await enqueueAll(queue, 'a', 4)
+    fixture.pass(1)
+    await enqueueAll(queue, 'b', 3, { endpointId: OTHER })
+    await queue.enqueue(submission('low', { account: 'b', priority: 'low', input: '{"seed":7}' }))
+    const warm = [OTHER]
+    const seen = []
+    const taken = []
+    for (let i = 0; i < 9; i++) {
+      fixture.pass(1)
+      const before = await rows()
+      const next = await queue.peek('runner-1', BOTH, warm)
+      expect(await queue.peek('runner-1', BOTH, warm)).toEqual(next)
+      expect(await rows()).toEqual(before)
+      const claim = await queue.claim('runner-1', BOTH, warm)
+      seen.push(next)
+      taken.push(claim && { requestId: claim.requestId, endpointId: claim.endpointId, input: claim.input })
+    }
+    expect(seen).toEqual(taken)
+    expect(seen.slice(-2)).toEqual([{ requestId: 'low', endpointId: ENDPOINT, input: '{"seed":7}' }, undefined])
+    expect(await queue.peek('runner-1', [], warm)).toBeUndefined()
+  })
+
+  it('sees a long input without reading it', async () => {
+    const queue = fixture.queue()
+    await queue.enqueue(submission('long', { input: JSON.stringify({ image_url: 'x'.repeat(100_000) }) }))
+    expect(await queue.peek('runner-1', [ENDPOINT], [])).toEqual({ requestId: 'long', endpointId: ENDPOINT })
+  })
+
   it('keeps turns apart that are submitted at the same time', async () => {
     const queue = fixture.queue()
     await Promise.all(names('a', 40).map((id) => queue.enqueue(submission(id, { account: 'a' }))))
@@ -122,6 +152,10 @@ export function describeTurns(fixture: QueueFixture): void {
     expect(order.indexOf('b0')).toBeGreaterThan(5)
     expect(order.indexOf('b0')).toBeLessThan(13)
   })
+
+  function rows() {
+    return fixture.database.read((query) => query.selectFrom('requests').selectAll().orderBy('seq').execute())
+  }
 
   /** Has so many of account a wait, as if they had been submitted one after the other. */
   async function fill(count: number): Promise<void> {

@@ -4,7 +4,7 @@ import type { Query } from '../../db/database.ts'
 import { inState } from '../../db/in-state.ts'
 import type { RequestsTable } from '../../db/tables.ts'
 import type { QueueContext } from '../context.ts'
-import type { ClaimedRequest } from '../request-queue.ts'
+import type { ClaimedRequest, UpcomingRequest } from '../request-queue.ts'
 import { toSubmission } from '../rows.ts'
 import type { ServedAccounts } from '../served-accounts.ts'
 import { payloads, payloadText } from './payloads.ts'
@@ -38,6 +38,26 @@ export async function claim(context: QueueContext, offer: ClaimOffer): Promise<C
   const claimed = await takeAny(context, offer)
   if (claimed !== undefined) context.events.publish({ type: 'request', requestId: claimed.requestId })
   return claimed
+}
+
+/**
+ * What `claim` would take, read on the same indexes without a lock. Entries that others are taking just now are seen as waiting, so there is
+ * no reason to look further than the first.
+ */
+export async function peek(context: QueueContext, offer: ClaimOffer): Promise<UpcomingRequest | undefined> {
+  if (offer.endpointIds.length === 0) return undefined
+  const row = await context.database.read((query) =>
+    query
+      .selectFrom('requests')
+      .innerJoin('payloads', 'payloads.request_id', 'requests.request_id')
+      .select(['requests.request_id', 'requests.endpoint_id', 'payloads.input'])
+      .where('requests.seq', '=', inOrder(context, query, offer, ENTRIES[0]))
+      .executeTakeFirst(),
+  )
+  if (row === undefined) return undefined
+  const { request_id: requestId, endpoint_id: endpointId, input } = row
+  // One of some length lies in pieces, and its column is empty.
+  return { requestId, endpointId, ...(input && { input }) }
 }
 
 async function takeAny(context: QueueContext, offer: ClaimOffer): Promise<ClaimedRequest | undefined> {
@@ -98,10 +118,16 @@ async function toClaimed(context: QueueContext, row: TakenRow): Promise<ClaimedR
   }
 }
 
-/** The request to take, of the first entries of each endpoint's queue. */
+/** The request to take, locked where databases lock rows. */
 function best(context: QueueContext, query: Query, offer: ClaimOffer, entries: number) {
+  const chosen = inOrder(context, query, offer, entries)
+  return context.database.capabilities.rowLocks ? chosen.forUpdate('requests').skipLocked() : chosen
+}
+
+/** The first request of the first entries of each endpoint's queue. */
+function inOrder(context: QueueContext, query: Query, offer: ClaimOffer, entries: number) {
   const line = isOneQueue(offer) ? queueInOrder(context, offer, entries) : inLine(context, offer, entries)
-  const chosen = query
+  return query
     .selectFrom('requests')
     .innerJoin(line.as('line'), 'line.seq', 'requests.seq')
     .select('requests.seq')
@@ -111,7 +137,6 @@ function best(context: QueueContext, query: Query, offer: ClaimOffer, entries: n
     .orderBy('line.turn')
     .orderBy('line.seq')
     .limit(1)
-  return context.database.capabilities.rowLocks ? chosen.forUpdate('requests').skipLocked() : chosen
 }
 
 /** Whether there is nothing to compare: one endpoint, and no hint that could let a request overtake another. */
