@@ -2,9 +2,9 @@ import type { StableDiffusion } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
 import type { FoundModel } from '../models/model-store.ts'
 import type { BaseModelRequest } from './adapted-request.ts'
-import { bundledCheckpoint, standInFor } from './checkpoint-choice.ts'
+import { bundledCheckpoint, type ModelSources, standInFor } from './checkpoint-choice.ts'
 import { toWireError } from './engine-errors.ts'
-import { findBaseModel, findWeights, pathOf } from './find-weights.ts'
+import { type FindContext, findBaseModel, findWeights, pathOf } from './find-weights.ts'
 import type { ImageEngine, ModelChoice } from './image-engine.ts'
 import type { PictureSize } from './picture-size.ts'
 
@@ -26,28 +26,28 @@ export interface BaseModel extends FoundBaseModel {
  * @throws WireError 422 when the reference leads to something that is no base model
  */
 export async function findBase(
-  engine: ImageEngine,
+  sources: ModelSources,
   asked: BaseModelRequest,
   size: PictureSize,
-  context: HandlerContext,
+  context: FindContext,
 ): Promise<FoundBaseModel> {
-  const { choice: own, standIn } = await findOwn(engine, asked, size, context)
-  const choice = await withIcLight(engine, own, asked, context)
+  const { choice: own, standIn } = await findOwn(sources, asked, size, context)
+  const choice = await withIcLight(sources, own, asked, context)
   context.setHeader('x-darkroom-model', choice.label)
   return { choice, standIn }
 }
 
 async function findOwn(
-  engine: ImageEngine,
+  sources: ModelSources,
   asked: BaseModelRequest,
   size: PictureSize,
-  context: HandlerContext,
+  context: FindContext,
 ): Promise<FoundBaseModel> {
-  const bundled = bundledCheckpoint(engine.registry, asked.name)
-  if (bundled !== undefined) return { choice: await withUNet(engine, bundled, asked, context), standIn: false }
-  const found = await findBaseModel(engine.store, asked, context)
-  if (found.type === 'absent') return { choice: standInFor(engine.registry, size, found, context), standIn: true }
-  return { choice: await withUNet(engine, choiceOf(found), asked, context), standIn: false }
+  const bundled = bundledCheckpoint(sources.registry, asked.name)
+  if (bundled !== undefined) return { choice: await withUNet(sources, bundled, asked, context), standIn: false }
+  const found = await findBaseModel(sources.store, asked, context)
+  if (found.type === 'absent') return { choice: standInFor(sources.registry, size, found, context), standIn: true }
+  return { choice: await withUNet(sources, choiceOf(found), asked, context), standIn: false }
 }
 
 /** @throws WireError 422 when it cannot be loaded */
@@ -68,23 +68,23 @@ function choiceOf(found: FoundModel): ModelChoice {
 }
 
 async function withUNet(
-  engine: ImageEngine,
+  sources: ModelSources,
   choice: ModelChoice,
   { unetName, variant }: BaseModelRequest,
-  context: HandlerContext,
+  context: FindContext,
 ): Promise<ModelChoice> {
   if (!unetName) return choice
-  const found = await findWeights(engine.store, unetName, { kind: 'unet', ...(variant && { variant }) }, context)
+  const found = await findWeights(sources.store, unetName, { kind: 'unet', ...(variant && { variant }) }, context)
   return { ...choice, label: `${choice.label} with the UNet of ${found.label}`, unet: pathOf(found) }
 }
 
 async function withIcLight(
-  engine: ImageEngine,
+  sources: ModelSources,
   choice: ModelChoice,
   { icLight }: BaseModelRequest,
-  context: HandlerContext,
+  context: FindContext,
 ): Promise<ModelChoice> {
   if (!icLight) return choice
-  const found = await findWeights(engine.store, icLight, { kind: 'ic-light' }, context)
+  const found = await findWeights(sources.store, icLight, { kind: 'ic-light' }, context)
   return { ...choice, label: `${choice.label} with ${found.label}`, icLight: pathOf(found) }
 }

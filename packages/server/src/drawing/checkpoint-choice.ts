@@ -1,8 +1,13 @@
 import { join } from 'node:path'
-import type { HandlerContext } from '../endpoints/endpoint.ts'
 import type { ModelRegistry } from '../models/model-registry.ts'
-import type { ModelStore } from '../models/model-store.ts'
-import { type AbsentModel, findBaseModel, findLcmLora, pathOf } from './find-weights.ts'
+import {
+  type AbsentModel,
+  type FindContext,
+  findBaseModel,
+  findLcmLora,
+  pathOf,
+  type WeightsFinder,
+} from './find-weights.ts'
 import type { ModelChoice } from './image-engine.ts'
 import type { PictureSize } from './picture-size.ts'
 
@@ -19,6 +24,12 @@ export interface LocalCheckpoint {
   readonly lcmLora: string | undefined
   /** True when a bundled demo checkpoint stands in for the model that was asked for. */
   readonly standIn: boolean
+}
+
+/** Where models are looked for. */
+export interface ModelSources {
+  readonly store: WeightsFinder
+  readonly registry: ModelRegistry
 }
 
 const LCM_LORA_FILE = 'pytorch_lora_weights.safetensors'
@@ -47,11 +58,11 @@ const BUNDLED: readonly BundledCheckpoint[] = [
  * @throws WireError 422 where the model is here and cannot be used
  */
 export async function chooseCheckpoint(
-  { store, registry }: { readonly store: ModelStore; readonly registry: ModelRegistry },
+  { store, registry }: ModelSources,
   name: string,
   lcmLoraName: string,
   size: PictureSize,
-  context: HandlerContext,
+  context: FindContext,
 ): Promise<LocalCheckpoint> {
   const bundled = bundledCheckpoint(registry, name)
   if (bundled !== undefined) return bundled
@@ -83,7 +94,7 @@ export function standInFor(
   registry: ModelRegistry,
   { width, height }: PictureSize,
   absent: AbsentModel,
-  context: HandlerContext,
+  context: FindContext,
 ): LocalCheckpoint {
   const side = Math.sqrt(width * height)
   const distance = (nativeSize: number) => Math.abs(Math.log(side / nativeSize))

@@ -1,18 +1,18 @@
-import { type ControlNetParameters, loadControlNet, openComponent } from '@darkroom/engine'
+import { type Component, type ControlNetParameters, loadControlNet, openComponent } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
 import { fieldError } from '../errors/errors.ts'
 import type { FoundModel } from '../models/model-store.ts'
 import type { ControlNetRequest } from './adapted-request.ts'
-import { findWeights, pathOf } from './find-weights.ts'
+import { type FindContext, findWeights, pathOf, type WeightsFinder } from './find-weights.ts'
 import type { ImageEngine } from './image-engine.ts'
 
 /** The weights of a ControlNet. @throws WireError 422 */
 export function findControlNet(
-  engine: ImageEngine,
+  { store }: { readonly store: WeightsFinder },
   { path, variant }: Pick<ControlNetRequest, 'path' | 'variant'>,
-  context: HandlerContext,
+  context: FindContext,
 ): Promise<FoundModel> {
-  return findWeights(engine.store, path, { kind: 'controlnet', ...(variant !== undefined && { variant }) }, context)
+  return findWeights(store, path, { kind: 'controlnet', ...(variant !== undefined && { variant }) }, context)
 }
 
 /**
@@ -25,16 +25,12 @@ export async function openControlNet(
   context: HandlerContext,
 ): Promise<ControlNetParameters> {
   const { config } = request
-  const variant = request.variant === undefined ? {} : { variant: request.variant }
   const found = await findControlNet(engine, request, context)
   const path = pathOf(found)
   const key = JSON.stringify([path, request.variant, config])
   const model = await engine.controlNets.get(key, async () => {
     context.log(`Loading the ControlNet ${found.label}`)
-    const component = await openComponent(path, 'controlnet', {
-      ...(found.type !== 'file' && found.variant !== undefined ? { variant: found.variant } : variant),
-      ...(config && { configs: { controlnet: config } }),
-    })
+    const component = await openFound(found, request)
     // A folder has a config of its own, which is not the one that was asked for.
     const asked = config && found.type !== 'file' ? { ...component, config: async () => config } : component
     return loadControlNet(engine.engine, asked)
@@ -47,6 +43,18 @@ export async function openControlNet(
     startPercentage: request.start,
     endPercentage: request.end,
   }
+}
+
+/** The component of a ControlNet that was found. */
+export function openFound(
+  found: FoundModel,
+  { variant, config }: Pick<ControlNetRequest, 'variant' | 'config'>,
+): Promise<Component> {
+  const used = (found.type === 'file' ? undefined : found.variant) ?? variant
+  return openComponent(pathOf(found), 'controlnet', {
+    ...(used !== undefined && { variant: used }),
+    ...(config && { configs: { controlnet: config } }),
+  })
 }
 
 const LARGEST_CONFIG = 1_000_000

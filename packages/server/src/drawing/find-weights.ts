@@ -7,18 +7,24 @@ import { demoAdapterHint } from './demo-adapters.ts'
 /** What is wanted of a reference. */
 export type WeightsWish = Omit<FindOptions, 'signal' | 'log' | 'openOwnFile'>
 
+/** Where weights are looked for. */
+export type WeightsFinder = Pick<ModelStore, 'find'>
+
+/** The part of a request that looking for weights needs. */
+export type FindContext = Pick<HandlerContext, 'signal' | 'log' | 'openOwnFile' | 'setHeader'>
+
 /** What a request has found stays found while it lasts: weights are fetched before it draws, and opened when it does. */
-const foundFor = new WeakMap<HandlerContext, Map<string, Promise<FoundModel>>>()
+const foundFor = new WeakMap<FindContext, Map<string, Promise<FoundModel>>>()
 
 /**
  * The weights that a request names, fetched where that is allowed, with a line of the request's log for what takes time.
  * @throws WireError 422 with a sentence, as the live service answers unusable weights
  */
 export function findWeights(
-  store: ModelStore,
+  store: WeightsFinder,
   reference: string,
   wish: WeightsWish,
-  context: HandlerContext,
+  context: FindContext,
 ): Promise<FoundModel> {
   const found = foundFor.get(context) ?? new Map<string, Promise<FoundModel>>()
   foundFor.set(context, found)
@@ -29,10 +35,10 @@ export function findWeights(
 }
 
 async function find(
-  store: ModelStore,
+  store: WeightsFinder,
   reference: string,
   wish: WeightsWish,
-  { signal, log, openOwnFile }: HandlerContext,
+  { signal, log, openOwnFile }: FindContext,
 ): Promise<FoundModel> {
   try {
     return await store.find(reference, { ...wish, signal, log: (message) => log(message), openOwnFile })
@@ -56,9 +62,9 @@ export interface AbsentModel {
  * @throws WireError 422 when the reference leads to something that is no base model
  */
 export async function findBaseModel(
-  store: ModelStore,
+  store: WeightsFinder,
   { name, variant }: { readonly name: string; readonly variant?: string | undefined },
-  context: HandlerContext,
+  context: FindContext,
 ): Promise<FoundModel | AbsentModel> {
   try {
     return await findWeights(store, name, { kind: 'base', ...(variant && { variant }) }, context)
@@ -77,9 +83,9 @@ function isNotFetched(cause: unknown): boolean {
  * @returns undefined, and a warning in the request's log, where it cannot be had: pictures are drawn without
  */
 export async function findLcmLora(
-  store: ModelStore,
+  store: WeightsFinder,
   name: string,
-  context: HandlerContext,
+  context: FindContext,
 ): Promise<string | undefined> {
   try {
     return pathOf(await findWeights(store, name, { kind: 'lora' }, context))

@@ -100,28 +100,49 @@ export class ImageEngine {
    * @throws the engine's errors, see engine-errors.ts
    */
   async model(choice: ModelChoice, log: EngineLog): Promise<StableDiffusion> {
-    const { folder, label, loras = [], variant, unet, vae, icLight } = choice
-    const merged = loras.map(({ path, scale }) => [path, scale])
-    const key = JSON.stringify([label, folder, variant, unet, vae, icLight, merged])
-    const model = await this.#models.get(key, async () => {
-      log(`Loading ${label}${loras.length > 0 ? ' with a LoRA merged in' : ''}`)
-      const tokenizer = await clipVocabulary(this.registry, folder)
-      return loadStableDiffusion(this.engine, folder, {
-        loras,
-        ...(tokenizer !== undefined && { tokenizer }),
-        ...(variant !== undefined && { variant }),
-        ...(unet !== undefined && { unet }),
-        ...(vae !== undefined && { vae }),
-        ...(icLight !== undefined && { icLight }),
-        onWarning: (message) => log(message, 'WARN'),
-      })
+    const model = await this.#models.get(keyOf(choice), async () => {
+      log(`Loading ${choice.label}${choice.loras?.length ? ' with a LoRA merged in' : ''}`)
+      return this.#load(this.engine, choice, log)
     })
-    model.readAhead()
+    this.engine.readAhead(model.weights)
     return model
+  }
+
+  /**
+   * Has what a model would be drawn with read from the disk, as far as there is room beside what is in use; loads and keeps nothing.
+   * @param also what is opened with it, with the engine that is given
+   * @throws the engine's errors
+   */
+  async readAhead(choice: ModelChoice, also: (engine: Engine) => Promise<unknown>, signal: AbortSignal): Promise<void> {
+    const open = async (engine: Engine) => {
+      const model = await this.#models.peek(keyOf(choice))
+      if (model) engine.readAhead(model.weights)
+      else await this.#load(engine, choice, () => {})
+      await also(engine)
+    }
+    await this.engine.foresee(open, signal)
+  }
+
+  async #load(engine: Engine, choice: ModelChoice, log: EngineLog): Promise<StableDiffusion> {
+    const { folder, loras = [], variant, unet, vae, icLight } = choice
+    const tokenizer = await clipVocabulary(this.registry, folder)
+    return loadStableDiffusion(engine, folder, {
+      loras,
+      ...(tokenizer !== undefined && { tokenizer }),
+      ...(variant !== undefined && { variant }),
+      ...(unet !== undefined && { unet }),
+      ...(vae !== undefined && { vae }),
+      ...(icLight !== undefined && { icLight }),
+      onWarning: (message) => log(message, 'WARN'),
+    })
   }
 
   async dispose(): Promise<void> {
     await this.pictures.dispose()
     await this.engine.dispose()
   }
+}
+
+function keyOf({ label, folder, variant, unet, vae, icLight, loras = [] }: ModelChoice): string {
+  return JSON.stringify([label, folder, variant, unet, vae, icLight, loras.map(({ path, scale }) => [path, scale])])
 }

@@ -16,6 +16,11 @@ export class LeastRecentlyUsed<T> {
     return [...this.#values.keys()]
   }
 
+  /** The value of a key where it is here or being made; its turn to go stays what it was. */
+  peek(key: string): Promise<T> | undefined {
+    return this.#values.get(key)
+  }
+
   /** The value of a key. What could not be made is tried again by the next call. */
   get(key: string, make: () => Promise<T>): Promise<T> {
     const value = this.#values.get(key) ?? this.#make(key, make)

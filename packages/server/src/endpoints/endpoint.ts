@@ -104,17 +104,31 @@ export type EndpointHandler<Input = unknown, Output = unknown> = (
   context: HandlerContext,
 ) => Drawing<Output> | Promise<Drawing<Output>>
 
+/**
+ * Has the weights that an input names read from the disk, for a request that may be drawn next while another is drawn: what is not on this
+ * machine is left alone. May throw; resolves when all is read, and nobody needs to wait.
+ * @param signal ends it
+ */
+export type ReadWeightsAhead<Input = unknown> = (input: Input, signal: AbortSignal) => Promise<void>
+
 /** An endpoint that this runner can answer. */
 export interface RunnableEndpoint {
   readonly schema: EndpointSchema
   readonly handler: EndpointHandler
+  /** Absent where an endpoint has no weights to speak of. */
+  readonly readWeightsAhead?: ReadWeightsAhead
 }
 
 /** An endpoint whose handler is given what its schema makes of an input. */
 export function runnable<I extends z.ZodObject>(
   schema: EndpointSchema<I>,
   handler: EndpointHandler<z.output<I>>,
+  readWeightsAhead?: ReadWeightsAhead<z.output<I>>,
 ): RunnableEndpoint {
-  // Inputs are validated against the schema before any handler is called.
-  return { schema, handler: handler as EndpointHandler }
+  // Inputs are validated against the schema before either is called.
+  return {
+    schema,
+    handler: handler as EndpointHandler,
+    ...(readWeightsAhead && { readWeightsAhead: readWeightsAhead as ReadWeightsAhead }),
+  }
 }

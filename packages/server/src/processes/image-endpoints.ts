@@ -66,9 +66,10 @@ export async function createImageEndpoints(config: Config, onNotice: (line: stri
 }
 
 /** An endpoint that has answered once has its model loaded: queue and gateway offer its requests here first. */
-function notingAnswers({ schema, handler }: RunnableEndpoint, answered: Set<string>): RunnableEndpoint {
+function notingAnswers(endpoint: RunnableEndpoint, answered: Set<string>): RunnableEndpoint {
+  const { schema, handler } = endpoint
   return {
-    schema,
+    ...endpoint,
     async handler(input, context) {
       return noting(await handler(input, context), () => answered.add(schema.id))
     },

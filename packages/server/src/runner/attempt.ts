@@ -40,6 +40,8 @@ export interface AttemptEnvironment {
   readonly recordsRequests: boolean
   /** Seconds that an aborted handler may take to stop before it counts as stuck. */
   readonly abortGraceSeconds: number
+  /** Called when a request begins to draw. */
+  readonly onDrawing: () => void
   /** A handler did not stop: what it holds (a native call, memory) is only got back by ending the process. */
   readonly onStuck: (endpointId: string) => void
   readonly log: ProcessLog
@@ -78,6 +80,7 @@ export async function answerAttempt(attempt: Attempt, environment: AttemptEnviro
       limit.pause()
       await attempt.turn.take(controller.signal)
       limit.restart()
+      environment.onDrawing()
     }
     limit.restart()
     const result = await Promise.race([runHandler({ ...run, takeTurn }), watch.stuck])

@@ -94,6 +94,11 @@ export class Dispatcher {
     return this.#busy
   }
 
+  /** Whether nothing could be claimed now: each slot has its request, not only a claim that is being asked for. */
+  get isFull(): boolean {
+    return this.#busy >= this.#options.capacity && !this.#claiming
+  }
+
   /** Says that the queue may hold work. Costs nothing while every slot is taken. */
   wake(): void {
     this.#queueMayHoldWork = true

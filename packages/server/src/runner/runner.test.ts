@@ -99,6 +99,28 @@ describe('startRunner', () => {
     expect(outcome.inferenceSeconds).toBeGreaterThanOrEqual(0)
   })
 
+  it('has the weights of the next request read while it draws, and not those of what it draws', async () => {
+    const queue = await openQueue()
+    const gate = createGate()
+    const read: unknown[] = []
+    let sawNext = () => {}
+    const seen = new Promise<void>((resolve) => {
+      sawNext = resolve
+    })
+    const readWeightsAhead = async (input: unknown) => {
+      read.push(input)
+      sawNext()
+    }
+    await start(queue, { endpoints: [{ ...gate.endpoint, readWeightsAhead }], lookAheadMs: 1 })
+    await queue.enqueue(submission('drawn', gate.endpoint.schema.id, { tag: 'drawn' }))
+    await gate.entered
+    await queue.enqueue(submission('next', gate.endpoint.schema.id, { tag: 'next' }))
+    await seen
+    gate.open()
+    await Promise.all([queue.outcome('drawn'), queue.outcome('next')])
+    expect(read).toEqual([{ tag: 'next' }])
+  })
+
   it('answers without the members that have no value', async () => {
     const queue = await openQueue()
     await start(queue)

@@ -11,6 +11,7 @@ import { Claims } from './claims.ts'
 import { runDirectWork } from './direct-work.ts'
 import { type ClaimedJob, Dispatcher } from './dispatcher.ts'
 import { InputMemory } from './input-memory.ts'
+import { NextWeights } from './next-weights.ts'
 import { holdQueueWork, type QueueWorkEnvironment } from './queue-work.ts'
 import type { RunnerQueue } from './runner-queue.ts'
 import { StopReason } from './stop-reason.ts'
@@ -51,6 +52,8 @@ export interface RunnerOptions extends Partial<InputValidation> {
   readonly advertiseMs?: number
   /** Milliseconds after which the queue is asked although no wake-up came (one may be lost); 5000 when absent. */
   readonly checkQueueMs?: number
+  /** Milliseconds within which a runner that draws looks once at what it will claim next; 2000 when absent. */
+  readonly lookAheadMs?: number
   /** Milliseconds that log entries are collected for; 100 when absent. */
   readonly logFlushMs?: number
 }
@@ -74,6 +77,9 @@ const STUCK_EXIT_CODE = 70
 /** Requests of the queue that are held here without drawing: more than one client's slow pictures can keep (see `inputFetches`). */
 const CLAIMS_AHEAD = 64
 
+/** Weights are read in seconds; looking more often would find nothing new for short pictures. */
+const LOOK_AHEAD_MS = 2_000
+
 const DEFAULT_INPUT_MEMORY = 512 * 1024 ** 2
 
 /** Starts working: claims from the queue, answers the direct channel, advertises itself. */
@@ -90,6 +96,7 @@ class EndpointRunner implements Runner {
   readonly #environment: QueueWorkEnvironment
   readonly #claims: Claims
   readonly #dispatcher: Dispatcher
+  readonly #nextWeights: NextWeights
   readonly #channelToken = randomBytes(32).toString('hex')
   /** Every attempt that is running, to stop them all at the end of a drain. */
   readonly #controllers = new Set<AbortController>()
@@ -127,8 +134,15 @@ class EndpointRunner implements Runner {
       abortGraceSeconds: options.abortGraceSeconds ?? 120,
       arithmetic: options.arithmetic,
       recordsRequests: options.recordsRequests ?? false,
+      onDrawing: () => this.#lookAhead(),
       onStuck: (endpointId) => this.#onStuck(endpointId),
     }
+    this.#nextWeights = new NextWeights({
+      peek: () => queue.peek(this.runnerId, this.#endpointIds, this.#warm()),
+      endpoints,
+      validation: this.#environment.validation,
+      intervalMs: options.lookAheadMs ?? LOOK_AHEAD_MS,
+    })
     this.#dispatcher = new Dispatcher({
       capacity: options.capacity ?? 1,
       claim: () => this.#claim(),
@@ -153,6 +167,7 @@ class EndpointRunner implements Runner {
     await this.#advertise()
     this.#every(this.#options.advertiseMs ?? 2_000, () => this.#advertise())
     this.#every(this.#options.checkQueueMs ?? 5_000, () => this.wake())
+    this.#every(this.#options.lookAheadMs ?? LOOK_AHEAD_MS, () => this.#lookAhead())
     this.#unsubscribe = queue.onWork(() => this.wake())
     this.wake()
   }
@@ -171,6 +186,7 @@ class EndpointRunner implements Runner {
     this.#unsubscribe()
     for (const timer of this.#timers) clearInterval(timer)
     this.#dispatcher.stopClaiming()
+    this.#nextWeights.end()
     const idle = this.#dispatcher.idle().then(() => this.#claims.empty())
     await endsWithin(Promise.all([this.#channel?.drain(seconds), idle]), seconds)
     const stop = new StopReason('shutdown', 'The runner was shut down before the request was done')
@@ -185,6 +201,7 @@ class EndpointRunner implements Runner {
   async #claim(): Promise<ClaimedJob | undefined> {
     const { queue } = this.#options
     const claimed = await queue.claim(this.runnerId, this.#endpointIds, this.#warm())
+    this.#nextWeights.claimed(claimed?.requestId)
     if (claimed === undefined) return undefined
     if (this.#drained !== undefined) {
       await queue.release({ requestId: claimed.requestId, attempt: claimed.attempt })
@@ -199,6 +216,11 @@ class EndpointRunner implements Runner {
       this.wake()
     })
     return { account: claimed.account, job }
+  }
+
+  /** A runner that is free claims instead. */
+  #lookAhead(): void {
+    if (this.#dispatcher.isFull) void this.#nextWeights.look()
   }
 
   async #runDirect(work: DirectWork): Promise<void> {

@@ -11,6 +11,7 @@ import { readPictures, sizeOfInput } from '../../../drawing/input-pictures.ts'
 import type { FilePicture, OutputPicture } from '../../../drawing/picture-output.ts'
 import { chooseSeed } from '../../../drawing/seed.ts'
 import { noteStandInAdapters, STAND_IN_ADAPTERS } from '../../../drawing/stand-in.ts'
+import { readAdaptedAhead } from '../../../drawing/weights-ahead.ts'
 import { errorPage, fieldError, type WireError } from '../../../errors/errors.ts'
 import { type Drawing, type HandlerContext, type RunnableEndpoint, runnable } from '../../endpoint.ts'
 import { controlNetIpAdapter } from './schema.ts'
@@ -26,14 +27,21 @@ interface Output {
 /** The subject of an archive of pictures, in the pose of one picture, starting from another. */
 export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[] {
   return [
-    runnable(controlNetIpAdapter, async (input, context) => {
-      const timings: Record<string, number> = {}
-      const timed = timer(timings)
-      const archive = await timed('archive', () => archivedPictures(input.ip_archive_url, context))
-      const read = await timed('reference', () => readInputs(engine, input, archive, context))
-      const base = await timed('model', () => findBaseAndAdapters(engine, read, context))
-      return draw(engine, { input, read, base, timings }, context)
-    }),
+    runnable(
+      controlNetIpAdapter,
+      async (input, context) => {
+        const timings: Record<string, number> = {}
+        const timed = timer(timings)
+        const archive = await timed('archive', () => archivedPictures(input.ip_archive_url, context))
+        const read = await timed('reference', () => readInputs(engine, input, archive, context))
+        const base = await timed('model', () => findBaseAndAdapters(engine, read, context))
+        return draw(engine, { input, read, base, timings }, context)
+      },
+      (_, signal) => {
+        const { model: name, pose_controlnet: path } = engine.recipes['fal-ai/controlnet-ip-adapter']
+        return readAdaptedAhead(engine, { model: { name }, controlNets: [{ path }] }, signal)
+      },
+    ),
   ]
 }
 

@@ -10,6 +10,7 @@ import {
 import type { OutputPicture } from '../../../drawing/picture-output.ts'
 import { chooseSeed } from '../../../drawing/seed.ts'
 import { requireSteps } from '../../../drawing/strength.ts'
+import { readLatentConsistencyAhead } from '../../../drawing/weights-ahead.ts'
 import { type Drawing, type HandlerContext, type RunnableEndpoint, runnable } from '../../endpoint.ts'
 import { resolveImageSize } from '../../shared/image-size.ts'
 import { fastLcmDiffusion, fastLcmDiffusionImageToImage, fastLcmDiffusionInpainting } from './schema.ts'
@@ -18,22 +19,34 @@ type TextInput = z.output<typeof fastLcmDiffusion.input>
 
 /** Text to image in a few steps, and the same from a picture or a part of one. */
 export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[] {
+  const readAhead = ({ model_name: modelName }: Pick<TextInput, 'model_name'>, signal: AbortSignal) =>
+    readLatentConsistencyAhead(engine, { modelName }, signal)
   return [
-    runnable(fastLcmDiffusion, ({ image_size, ...input }, context) =>
-      answer(engine, input, { size: resolveImageSize(image_size) }, context),
+    runnable(
+      fastLcmDiffusion,
+      ({ image_size, ...input }, context) => answer(engine, input, { size: resolveImageSize(image_size) }, context),
+      readAhead,
     ),
-    runnable(fastLcmDiffusionImageToImage, async ({ image_size, ...input }, context) => {
-      requireSteps(input.num_inference_steps, input.strength)
-      const image = await inputPicture(engine, input, context)
-      const size = image_size ? resolveImageSize(image_size) : sizeOfInput(image)
-      return answer(engine, input, { size, start: { image, strength: input.strength } }, context)
-    }),
-    runnable(fastLcmDiffusionInpainting, async ({ image_size, ...input }, context) => {
-      requireSteps(input.num_inference_steps, input.strength)
-      const { image, mask } = await maskedPicture(engine, input, context)
-      const size = image_size ? resolveImageSize(image_size) : sizeOfInput(image)
-      return answer(engine, input, { size, start: { image, mask, strength: input.strength } }, context)
-    }),
+    runnable(
+      fastLcmDiffusionImageToImage,
+      async ({ image_size, ...input }, context) => {
+        requireSteps(input.num_inference_steps, input.strength)
+        const image = await inputPicture(engine, input, context)
+        const size = image_size ? resolveImageSize(image_size) : sizeOfInput(image)
+        return answer(engine, input, { size, start: { image, strength: input.strength } }, context)
+      },
+      readAhead,
+    ),
+    runnable(
+      fastLcmDiffusionInpainting,
+      async ({ image_size, ...input }, context) => {
+        requireSteps(input.num_inference_steps, input.strength)
+        const { image, mask } = await maskedPicture(engine, input, context)
+        const size = image_size ? resolveImageSize(image_size) : sizeOfInput(image)
+        return answer(engine, input, { size, start: { image, mask, strength: input.strength } }, context)
+      },
+      readAhead,
+    ),
   ]
 }
 

@@ -4,6 +4,7 @@ import { drawAdapted } from '../../../drawing/adapted-drawing.ts'
 import {
   type AdaptedRequest,
   type AdaptersRequest,
+  type BaseModelRequest,
   type ControlNetRequest,
   type ImagePromptRequest,
   NO_ADAPTERS,
@@ -19,6 +20,7 @@ import { pictureFrom } from '../../../drawing/input-pictures.ts'
 import type { FilePicture, OutputPicture } from '../../../drawing/picture-output.ts'
 import { chooseSeed } from '../../../drawing/seed.ts'
 import { latentConsistencyStandIn, noteStandInAdapters, STAND_IN_ADAPTERS } from '../../../drawing/stand-in.ts'
+import { readAdaptedAhead } from '../../../drawing/weights-ahead.ts'
 import { fieldError, WireError } from '../../../errors/errors.ts'
 import { DEMO_FACE_PACK } from '../../../models/vision-models.ts'
 import { type Drawing, type HandlerContext, type RunnableEndpoint, runnable } from '../../endpoint.ts'
@@ -35,18 +37,26 @@ interface Output {
 /** The person of a photograph in other scenes (InstantID, arXiv 2401.07519) with latent consistency steps. */
 export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[] {
   return [
-    runnable(instantIdLcm, async (input, context) => {
-      const recipe = engine.recipes['fal-ai/instantid/lcm']
-      const sides = { shorter: recipe.shorter_side, longer: recipe.longer_side }
-      const face = await pictureFrom(engine, input.face_image_url, 'face_image_url', context)
-      const picture = await resizeFacePicture(face, sides, engine.pictures)
-      const name = input.model_name ?? recipe.model
-      const base = await findBase(engine, { name }, picture, context)
-      const isDemo = base.standIn || bundledCheckpoint(engine.registry, name) !== undefined
-      if (!isDemo) await findIdentityWeights(engine, input, context)
-      return draw(engine, input, { picture, name, base, isDemo }, context)
-    }),
+    runnable(
+      instantIdLcm,
+      async (input, context) => {
+        const recipe = engine.recipes['fal-ai/instantid/lcm']
+        const sides = { shorter: recipe.shorter_side, longer: recipe.longer_side }
+        const face = await pictureFrom(engine, input.face_image_url, 'face_image_url', context)
+        const picture = await resizeFacePicture(face, sides, engine.pictures)
+        const { name } = modelOf(engine, input)
+        const base = await findBase(engine, { name }, picture, context)
+        const isDemo = base.standIn || bundledCheckpoint(engine.registry, name) !== undefined
+        if (!isDemo) await findIdentityWeights(engine, input, context)
+        return draw(engine, input, { picture, name, base, isDemo }, context)
+      },
+      (input, signal) => readAdaptedAhead(engine, { model: modelOf(engine, input) }, signal),
+    ),
   ]
+}
+
+function modelOf({ recipes }: ImageEngine, { model_name: name }: Input): BaseModelRequest {
+  return { name: name ?? recipes['fal-ai/instantid/lcm'].model }
 }
 
 interface Prepared {

@@ -11,6 +11,7 @@ import {
 import type { OutputPicture } from '../../../drawing/picture-output.ts'
 import { chooseSeed } from '../../../drawing/seed.ts'
 import { requireSteps } from '../../../drawing/strength.ts'
+import { readLatentConsistencyAhead } from '../../../drawing/weights-ahead.ts'
 import { fieldError } from '../../../errors/errors.ts'
 import { type Drawing, type HandlerContext, type RunnableEndpoint, runnable } from '../../endpoint.ts'
 import { resolveImageSize } from '../../shared/image-size.ts'
@@ -26,24 +27,39 @@ const MODEL_NAMES = { sdxl: SDXL, 'sdv1-5': SD15 } as const
 /** Latent consistency pictures from a prompt, a picture, or a part of one. */
 export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[] {
   return [
-    runnable(lcmSd15ImageToImage, async (input, context) => {
-      requireSteps(input.num_inference_steps, input.strength)
-      const image = await inputPicture(engine, input, context)
-      const picture = { size: sizeOfInput(image), start: { image, strength: input.strength } }
-      return answer(engine, input, { modelName: SD15, ...picture }, context)
-    }),
-    runnable(lcm, async (input, context) => {
-      const start = await startOf(engine, input, context)
-      const picture = {
-        modelName: MODEL_NAMES[input.model],
-        size: start && !input.image_size ? sizeOfInput(start.image) : resolveImageSize(input.image_size ?? 'square'),
-        ...(start && { start }),
-        keepsUnmasked: input.inpaint_mask_only,
-        loras: input.lora_url ? [{ path: input.lora_url, scale: input.lora_scale }] : [],
-      }
-      return answer(engine, input, picture, context)
-    }),
+    runnable(
+      lcmSd15ImageToImage,
+      async (input, context) => {
+        requireSteps(input.num_inference_steps, input.strength)
+        const image = await inputPicture(engine, input, context)
+        const picture = { size: sizeOfInput(image), start: { image, strength: input.strength } }
+        return answer(engine, input, { modelName: SD15, ...picture }, context)
+      },
+      (_, signal) => readLatentConsistencyAhead(engine, { modelName: SD15 }, signal),
+    ),
+    runnable(
+      lcm,
+      async (input, context) => {
+        const start = await startOf(engine, input, context)
+        const picture = {
+          ...modelOf(input),
+          size: start && !input.image_size ? sizeOfInput(start.image) : resolveImageSize(input.image_size ?? 'square'),
+          ...(start && { start }),
+          keepsUnmasked: input.inpaint_mask_only,
+        }
+        return answer(engine, input, picture, context)
+      },
+      (input, signal) => readLatentConsistencyAhead(engine, modelOf(input), signal),
+    ),
   ]
+}
+
+function modelOf({
+  model,
+  lora_url: path,
+  lora_scale: scale,
+}: LcmInput): Required<Pick<LcmRequest, 'modelName' | 'loras'>> {
+  return { modelName: MODEL_NAMES[model], loras: path ? [{ path, scale }] : [] }
 }
 
 async function startOf(

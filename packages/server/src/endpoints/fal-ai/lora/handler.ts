@@ -3,6 +3,7 @@ import { drawAdapted } from '../../../drawing/adapted-drawing.ts'
 import type {
   AdaptedRequest,
   AdaptersRequest,
+  BaseModelRequest,
   ControlNetRequest,
   ImagePromptRequest,
 } from '../../../drawing/adapted-request.ts'
@@ -16,6 +17,7 @@ import type { FilePicture, OutputPicture } from '../../../drawing/picture-output
 import { drawableSize, type PictureSize } from '../../../drawing/picture-size.ts'
 import { chooseSeed } from '../../../drawing/seed.ts'
 import { requireStepsOfAnyModel } from '../../../drawing/strength.ts'
+import { readAdaptedAhead } from '../../../drawing/weights-ahead.ts'
 import { fieldError } from '../../../errors/errors.ts'
 import { type Drawing, type HandlerContext, type RunnableEndpoint, runnable, type StoredFile } from '../../endpoint.ts'
 import { resolveImageSize } from '../../shared/image-size.ts'
@@ -26,28 +28,44 @@ type CommonInput = Omit<z.output<typeof lora.input>, 'image_size'>
 
 /** Text to image, and the same from a picture or a part of one. */
 export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[] {
+  const readAhead = (input: CommonInput, signal: AbortSignal) => {
+    const controlNets = input.controlnets.map(({ path, variant }) => ({ path, variant: variant ?? undefined }))
+    return readAdaptedAhead(engine, { model: modelOf(input), loras: input.loras, controlNets }, signal)
+  }
   return [
-    runnable(lora, ({ image_size, ...input }, context) => {
-      const size = multiplesOf8(resolveImageSize(image_size))
-      return prepare(engine, input, { pictures: {}, use: () => ({ size }) }, context)
-    }),
-    runnable(loraImageToImage, async (input, context) => {
-      const strength = strengthOf(input)
-      const use = (pictures: InputPictures) => {
-        const image = pictures.at('image_url')
-        return { size: sizeOfInput(image), start: { image, strength } }
-      }
-      return prepare(engine, input, { pictures: { image_url: input.image_url }, use }, context)
-    }),
-    runnable(loraInpaint, async (input, context) => {
-      const strength = strengthOf(input)
-      const use = (pictures: InputPictures) => {
-        const image = pictures.at('image_url')
-        return { size: sizeOfInput(image), start: { image, mask: pictures.at('mask_url'), strength } }
-      }
-      const pictures = { image_url: input.image_url, mask_url: input.mask_url }
-      return prepare(engine, input, { pictures, use }, context)
-    }),
+    runnable(
+      lora,
+      ({ image_size, ...input }, context) => {
+        const size = multiplesOf8(resolveImageSize(image_size))
+        return prepare(engine, input, { pictures: {}, use: () => ({ size }) }, context)
+      },
+      readAhead,
+    ),
+    runnable(
+      loraImageToImage,
+      async (input, context) => {
+        const strength = strengthOf(input)
+        const use = (pictures: InputPictures) => {
+          const image = pictures.at('image_url')
+          return { size: sizeOfInput(image), start: { image, strength } }
+        }
+        return prepare(engine, input, { pictures: { image_url: input.image_url }, use }, context)
+      },
+      readAhead,
+    ),
+    runnable(
+      loraInpaint,
+      async (input, context) => {
+        const strength = strengthOf(input)
+        const use = (pictures: InputPictures) => {
+          const image = pictures.at('image_url')
+          return { size: sizeOfInput(image), start: { image, mask: pictures.at('mask_url'), strength } }
+        }
+        const pictures = { image_url: input.image_url, mask_url: input.mask_url }
+        return prepare(engine, input, { pictures, use }, context)
+      },
+      readAhead,
+    ),
   ]
 }
 
@@ -88,6 +106,15 @@ interface Start {
   readonly use: (pictures: InputPictures) => Pick<AdaptedRequest, 'size' | 'start'>
 }
 
+function modelOf(input: CommonInput): BaseModelRequest {
+  return {
+    name: input.model_name,
+    unetName: input.unet_name ?? undefined,
+    variant: input.variant ?? undefined,
+    icLight: input.ic_light_model_url ?? undefined,
+  }
+}
+
 async function prepare(
   engine: ImageEngine,
   input: CommonInput,
@@ -99,12 +126,7 @@ async function prepare(
   const pictures = await readPictures(engine, [...own, ...adapterPictures(input)], context)
   const request: AdaptedRequest = {
     ...start.use(pictures),
-    model: {
-      name: input.model_name,
-      unetName: input.unet_name ?? undefined,
-      variant: input.variant ?? undefined,
-      icLight: input.ic_light_model_url ?? undefined,
-    },
+    model: modelOf(input),
     adapters: await adaptersOf(input, pictures, context),
     tiling: {
       tileWidth: input.tile_width,
