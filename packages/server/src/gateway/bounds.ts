@@ -1,6 +1,8 @@
 import type { Limits } from '../config/configuration.ts'
+import type { SharedSlots } from '../waiting/shared-slots.ts'
 import { type AnswersUnderway, answersUnderway } from './answers-underway.ts'
 import { BodiesInFlight } from './bodies-in-flight.ts'
+import { frameSlots } from './early-frames.ts'
 import { EventLoopTurns } from './event-loop-turns.ts'
 import { InputThreads } from './input-thread.ts'
 
@@ -10,6 +12,8 @@ export interface GatewayBounds {
   readonly answers: AnswersUnderway
   readonly bodies: BodiesInFlight
   readonly inputs: InputThreads
+  /** Large messages of sockets that are coming. */
+  readonly frames: SharedSlots<'account'>
 }
 
 export function createGatewayBounds({ bodiesBytes, jsonBodyBytes }: Limits): GatewayBounds {
@@ -18,5 +22,6 @@ export function createGatewayBounds({ bodiesBytes, jsonBodyBytes }: Limits): Gat
     answers: answersUnderway(),
     bodies: new BodiesInFlight(bodiesBytes, jsonBodyBytes),
     inputs: new InputThreads(),
+    frames: frameSlots(),
   }
 }

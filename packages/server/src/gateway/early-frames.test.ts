@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { PassThrough } from 'node:stream'
 import { describe, expect, it } from 'vitest'
-import { MaskedFrames } from './early-frames.ts'
+import { SharedSlots } from '../waiting/shared-slots.ts'
+import { MaskedFrames, readFramesEarly } from './early-frames.ts'
 
 /** One binary frame of a client, RFC 6455, 5.2. */
 function frameOf(payload: Uint8Array, mask: Uint8Array | undefined): Buffer {
@@ -48,5 +50,58 @@ describe('MaskedFrames', () => {
     expect(take(new Uint8Array(60_000))).toEqual([[50_000], [10_008]])
     const bytes = frameOf(new Uint8Array(120_000), randomBytes(4))
     expect(frames.take(bytes)[1]?.buffer.byteLength).toBe(120_000)
+  })
+})
+
+describe('readFramesEarly', () => {
+  const LARGE = 2_000_000
+  const frame = frameOf(new Uint8Array(LARGE), randomBytes(4))
+  const [first, rest] = [frame.subarray(0, 60_000), frame.subarray(60_000)]
+
+  function connect(slots: SharedSlots<'account'>, account: string, patienceMs = 60_000) {
+    const connection = new PassThrough()
+    const received: number[] = []
+    connection.on('data', (piece: Buffer) => received.push(piece.length))
+    readFramesEarly(connection, { account, slots, mostBytes: LARGE, isPaused: () => false, patienceMs })
+    return { connection, received }
+  }
+
+  const oneEach = () => new SharedSlots({ total: 2, shares: { account: 1 }, turnsOf: 'account' })
+  const whole = [14, LARGE]
+
+  it('reads one account’s large payloads after one another, and small ones and those of others at once', async () => {
+    const slots = oneEach()
+    const [a, b, small, other] = [connect(slots, 'A'), connect(slots, 'A'), connect(slots, 'A'), connect(slots, 'B')]
+    a.connection.write(first)
+    await expect.poll(() => a.received).toEqual([14])
+    b.connection.write(first)
+    b.connection.write(rest)
+    await expect.poll(() => b.connection.isPaused()).toBe(true)
+    small.connection.write(frameOf(new Uint8Array(70_000), randomBytes(4)))
+    other.connection.write(first)
+    other.connection.write(rest)
+    await expect.poll(() => small.received).toEqual([14, 70_000])
+    await expect.poll(() => other.received).toEqual(whole)
+    expect(b.received).toEqual([14])
+    a.connection.write(rest)
+    await expect.poll(() => a.received).toEqual(whole)
+    await expect.poll(() => b.received).toEqual(whole)
+  })
+
+  it('lets the next one go on when a connection is gone, and when its sender is slow', async () => {
+    for (const patienceMs of [60_000, 1]) {
+      const slots = oneEach()
+      const [a, b] = [connect(slots, 'A', patienceMs), connect(slots, 'A')]
+      a.connection.write(first)
+      await expect.poll(() => a.received).toEqual([14])
+      b.connection.write(first)
+      b.connection.write(rest)
+      if (patienceMs > 1) {
+        await expect.poll(() => b.connection.isPaused()).toBe(true)
+        expect(b.received).toEqual([14])
+        a.connection.destroy()
+      }
+      await expect.poll(() => b.received).toEqual(whole)
+    }
   })
 })

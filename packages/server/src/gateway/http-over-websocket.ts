@@ -31,9 +31,13 @@ export function httpOverWebSocket(dispatch: Dispatch, dependencies: HttpOverWebS
       const key = !hasToken || authorization !== undefined ? await verifyKey(dependencies, authorization) : undefined
       const ask = (body: Buffer, signal: AbortSignal) => dispatch(requestOf(handshake, signal), { body })
       const { bounds, log } = dependencies
-      return (socket, connection) => {
-        const lease = bounds.bodies.lease(() => key?.account ?? DEFAULT_ACCOUNT)
-        return new Connection(socket, { ask, log, memory: new MessageMemory(socket, connection, lease) })
+      const account = key?.account ?? DEFAULT_ACCOUNT
+      return {
+        account,
+        converse: (socket, connection) => {
+          const lease = bounds.bodies.lease(() => account)
+          return new Connection(socket, { ask, log, memory: new MessageMemory(socket, connection, lease) })
+        },
       }
     },
   }

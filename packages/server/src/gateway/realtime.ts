@@ -49,20 +49,24 @@ export function realtimeService(dependencies: RealtimeDependencies, settings: Re
     async admit(handshake) {
       const target = requireRealtimeTarget(dependencies.catalogue, handshake.path)
       const holder = await authenticate(dependencies, handshake, target)
-      if (holder === undefined) return refuseAccess
+      if (holder === undefined) return { account: DEFAULT_ACCOUNT, converse: refuseAccess }
+      const { account } = holder
       const conversation = conversationOptions(dependencies, handshake, target, holder)
       const maxBuffering = bufferingOf(handshake.url) ?? settings.defaultBuffering ?? 2
-      return (socket, connection) =>
-        converse(dependencies, socket, target, {
-          conversation,
-          memory: new MessageMemory(
-            socket,
-            connection,
-            dependencies.bounds.bodies.lease(() => holder.account),
-          ),
-          maxBuffering,
-          idleSeconds: settings.idleSeconds ?? 300,
-        })
+      return {
+        account,
+        converse: (socket, connection) =>
+          converse(dependencies, socket, target, {
+            conversation,
+            memory: new MessageMemory(
+              socket,
+              connection,
+              dependencies.bounds.bodies.lease(() => account),
+            ),
+            maxBuffering,
+            idleSeconds: settings.idleSeconds ?? 300,
+          }),
+      }
     },
   }
 }

@@ -26,6 +26,14 @@ export interface OpenSocket {
   drain(): Promise<void>
 }
 
+/** A handshake that is accepted. */
+export interface Admission {
+  /** Whose socket it is. */
+  readonly account: string
+  /** Takes the open socket over; returns nothing when it has closed it. */
+  readonly converse: (socket: WebSocket, connection: Duplex) => OpenSocket | undefined
+}
+
 /** One protocol over WebSockets. */
 export interface SocketService {
   /** Largest message of a client. */
@@ -33,10 +41,9 @@ export interface SocketService {
   serves(path: string): boolean
   /**
    * Checks a handshake.
-   * @returns what takes the open socket over; it returns nothing when it has closed the socket
    * @throws WireError that refuses the handshake
    */
-  admit(handshake: Handshake): Promise<(socket: WebSocket, connection: Duplex) => OpenSocket | undefined>
+  admit(handshake: Handshake): Promise<Admission>
 }
 
 export interface WebSockets {
@@ -56,7 +63,7 @@ const GOODBYE_SECONDS = 2
 export function attachWebSockets(
   server: Pick<Server, 'on' | 'off'>,
   services: readonly SocketService[],
-  { config, log }: Pick<GatewayDependencies, 'config' | 'log'>,
+  { config, log, bounds }: Pick<GatewayDependencies, 'config' | 'log' | 'bounds'>,
   { pingSeconds = 20 }: { readonly pingSeconds?: number | undefined } = {},
 ): WebSockets {
   const openSockets = new Map<WebSocket, OpenSocket>()
@@ -75,10 +82,15 @@ export function attachWebSockets(
       const handshake = readHandshake(request, config.publicUrl)
       const listener = listeners.find(({ service }) => service.serves(handshake.path))
       if (listener === undefined) throw new WireError(404, 'Not Found')
-      const converse = await listener.service.admit(handshake)
+      const { account, converse } = await listener.service.admit(handshake)
       listener.sockets.handleUpgrade(request, socket, head, (webSocket) => {
         webSocket.on('error', () => webSocket.terminate())
-        readFramesEarly(socket, listener.service.maxMessageBytes)
+        readFramesEarly(socket, {
+          account,
+          slots: bounds.frames,
+          mostBytes: listener.service.maxMessageBytes,
+          isPaused: () => webSocket.isPaused,
+        })
         const opened = converse(webSocket, socket)
         if (opened === undefined) return
         openSockets.set(webSocket, opened)
