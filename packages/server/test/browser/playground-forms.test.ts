@@ -4,7 +4,7 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type RunnableEndpoint, runnable } from '../../src/endpoints/endpoint.ts'
 import { loraInpaint } from '../../src/endpoints/fal-ai/lora/schema.ts'
-import { DRAWING_ENDPOINTS } from '../fakes/drawing-endpoints.ts'
+import { drawingEndpoints } from '../fakes/drawing-endpoints.ts'
 import { FAKE_ENDPOINTS } from '../fakes/fake-endpoints.ts'
 import { runCommand } from '../fakes/run-command.ts'
 import { startWholeServer, type WholeServer } from '../fakes/whole-server.ts'
@@ -18,6 +18,7 @@ const PRINT = 'console.log(JSON.stringify(data))'
 const hasPython = ['/usr/bin/python3', '/usr/local/bin/python3'].some((path) => existsSync(path))
 
 const HELD = 'held'
+/** What a held request and the last step of every picture wait for. */
 let held: Promise<void> = Promise.resolve()
 
 /** The endpoint with the largest schema, which answers without drawing; a held request when the test lets it go. */
@@ -27,7 +28,7 @@ const inpaint: RunnableEndpoint = runnable(loraInpaint, async function* ({ seed,
   return { images: [], seed: seed ?? 1n, has_nsfw_concepts: [] }
 })
 
-const ENDPOINTS = [...DRAWING_ENDPOINTS, inpaint, ...FAKE_ENDPOINTS]
+const ENDPOINTS = [...drawingEndpoints(() => held), inpaint, ...FAKE_ENDPOINTS]
 
 /** Forms, pictures and keys, against the whole server with endpoints that paint instead of drawing. */
 describe.skipIf(CHROMIUM === undefined)('the forms of the playground', { timeout: 60_000 }, () => {
@@ -59,6 +60,15 @@ describe.skipIf(CHROMIUM === undefined)('the forms of the playground', { timeout
     const text = await page.getByLabel('Input as JSON').inputValue()
     await page.getByRole('tab', { name: 'Form' }).click()
     return JSON.parse(text)
+  }
+
+  /** Holds until the function it returns is called. */
+  function hold(): () => void {
+    let letGo = () => {}
+    held = new Promise((resolve) => {
+      letGo = resolve
+    })
+    return letGo
   }
 
   /** The page's policy forbids what `page.waitForFunction` does. */
@@ -214,6 +224,7 @@ describe.skipIf(CHROMIUM === undefined)('the forms of the playground', { timeout
   })
 
   it('cancels a request that is being drawn', async () => {
+    const letGo = hold()
     await page.goto(LCM)
     await page.getByLabel('Num Inference Steps', { exact: true }).fill('50')
     await page.getByRole('button', { name: 'Draw', exact: true }).click()
@@ -221,14 +232,12 @@ describe.skipIf(CHROMIUM === undefined)('the forms of the playground', { timeout
     await page.getByRole('button', { name: 'Cancel' }).click()
     await page.getByRole('link', { name: 'History' }).click()
     await page.getByText('Cancelled').first().waitFor()
+    letGo()
   })
 
   it('says what a request in the queue waits for, and shows its log while it is drawn', async () => {
     await page.goto(LCM)
-    let letGo = () => {}
-    held = new Promise((resolve) => {
-      letGo = resolve
-    })
+    const letGoOfQueue = hold()
     // The runner takes four at a time; these keep it busy until the test lets them go.
     const input = { model_name: 'x', prompt: HELD, image_url: 'data:,', mask_url: 'data:,' }
     await Promise.all(
@@ -243,14 +252,15 @@ describe.skipIf(CHROMIUM === undefined)('the forms of the playground', { timeout
     await page.getByLabel('Num Inference Steps', { exact: true }).fill('50')
     await page.getByRole('button', { name: 'Draw', exact: true }).click()
     await page.getByText(/In the queue behind \d+|Next in the queue/).waitFor()
-    letGo()
+    const letGoOfPicture = hold()
+    letGoOfQueue()
     await page.getByText(/Drawing: step \d+ of 50/).waitFor()
-    // In one go: a picture takes a second, and a click would wait until the page stands still.
-    await page.waitForFunction(`(() => {
-      const log = [...document.querySelectorAll('summary')].find((each) => each.textContent === 'Log')?.closest('details')
-      if (log) log.open = true
-      return /Step \\d+\\/50/.test(log?.innerText ?? '')
-    })()`)
+    await page.getByText('Log', { exact: true }).click()
+    await page
+      .getByText(/Step \d+\/50/)
+      .first()
+      .waitFor()
+    letGoOfPicture()
     await page.locator('.facts').waitFor()
   })
 

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { decodeImage, type RgbImage } from '@darkroom/engine'
 import { filePicture, outputPicture, previewPicture } from '../../src/drawing/picture-output.ts'
@@ -21,7 +22,6 @@ interface DrawingInput {
   readonly request_id: string
 }
 
-/** Milliseconds of a step: long enough for a poll to see it. */
 const STEP_MILLISECONDS = 3
 const SMALL_SEED = 42n
 
@@ -37,23 +37,30 @@ async function sizeOf(input: DrawingInput, context: HandlerContext): Promise<Pic
 }
 
 /** An endpoint under its own id, with its own schema and its answers' form, that paints one colour instead of drawing. */
-function painting(schema: EndpointSchema): RunnableEndpoint {
+function painting(schema: EndpointSchema, beforeLastStep: () => Promise<void>): RunnableEndpoint {
   return {
     schema,
     async handler(rawInput, context) {
       const input = rawInput as DrawingInput
-      return paint(input, await sizeOf(input, context), context)
+      return paint(input, await sizeOf(input, context), context, beforeLastStep)
     },
   }
 }
 
-async function* paint(input: DrawingInput, { width, height }: PictureSize, context: HandlerContext): Drawing<object> {
+async function* paint(
+  input: DrawingInput,
+  { width, height }: PictureSize,
+  context: HandlerContext,
+  beforeLastStep: () => Promise<void>,
+): Drawing<object> {
   const seed = input.seed ?? SMALL_SEED
   const echo = { prompt: input.prompt, ...(input.request_id !== '' && { request_id: input.request_id }) }
   for (let step = 1; step <= input.num_inference_steps; step++) {
     const progress = { done: step, total: input.num_inference_steps }
     context.log(`Step ${step}/${input.num_inference_steps}`, 'INFO', progress)
     await sleep(STEP_MILLISECONDS, undefined, { signal: context.signal })
+    if (step === input.num_inference_steps) await Promise.race([beforeLastStep(), once(context.signal, 'abort')])
+    context.signal.throwIfAborted()
     if (context.streaming) yield { images: [await previewPicture(plainImage(8, 8, seed))], timings: {}, ...echo }
   }
   const images = []
@@ -90,9 +97,13 @@ export function paintingWithLoras(schema: EndpointSchema, onInput?: (input: unkn
   }
 }
 
-export const DRAWING_ENDPOINTS: readonly RunnableEndpoint[] = [
-  painting(fastLcmDiffusion),
-  painting(fastLcmDiffusionImageToImage),
-  painting(lcmSd15ImageToImage),
+/**
+ * Endpoints under their own ids that paint instead of drawing.
+ * @param beforeLastStep holds a picture at its last step for a test that has to see it being drawn; a cancelled one is not held
+ */
+export const drawingEndpoints = (beforeLastStep = () => Promise.resolve()): readonly RunnableEndpoint[] => [
+  painting(fastLcmDiffusion, beforeLastStep),
+  painting(fastLcmDiffusionImageToImage, beforeLastStep),
+  painting(lcmSd15ImageToImage, beforeLastStep),
   paintingWithLoras(lora),
 ]

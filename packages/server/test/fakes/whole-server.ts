@@ -9,7 +9,7 @@ import { startGateway } from '../../src/processes/gateway-process.ts'
 import { type BackingStores, openBackingStores } from '../../src/processes/stores.ts'
 import { startRunner } from '../../src/runner/runner.ts'
 import { OutboundHttp } from '../../src/security/outbound-http.ts'
-import { DRAWING_ENDPOINTS } from './drawing-endpoints.ts'
+import { drawingEndpoints } from './drawing-endpoints.ts'
 import { FAKE_ENDPOINTS } from './fake-endpoints.ts'
 import { SILENT_LOG } from './silent-log.ts'
 
@@ -35,7 +35,7 @@ export interface WholeServerOptions extends Pick<ConfigOverrides, 'tls' | 'auth'
  * the runner is in this process, and its endpoints paint or play instead of drawing.
  */
 export async function startWholeServer(options: WholeServerOptions = {}): Promise<WholeServer> {
-  const { endpoints = [...DRAWING_ENDPOINTS, ...FAKE_ENDPOINTS], tls = false, auth = 'keys' } = options
+  const { endpoints = [...drawingEndpoints(), ...FAKE_ENDPOINTS], tls = false, auth = 'keys' } = options
   const dataFolder = await mkdtemp(join(tmpdir(), 'darkroom-whole-'))
   const config = readConfig({ port: 0, dataFolder, tls, auth, logLevel: 'silent' }, {})
   const log = SILENT_LOG
