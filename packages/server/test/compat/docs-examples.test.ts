@@ -42,8 +42,8 @@ beforeAll(async () => {
   server = await startWholeServer({ endpoints: echoing, auth: 'none' })
   folder = await mkdtemp(join(tmpdir(), 'darkroom-examples-'))
   const picture = { width: 300, height: 200, data: new Uint8Array(300 * 200 * 3).map((_, i) => (i * 7919) % 256) }
-  await writeFile(join(folder, 'picture.jpg'), await encodeImage(picture, 'png'))
-  await writeFile(join(folder, 'mask.png'), await encodeImage(picture, 'png'))
+  const file = await encodeImage(picture, 'png')
+  for (const name of ['picture.jpg', 'mask.png', 'face.png']) await writeFile(join(folder, name), file)
   await writeFile(join(folder, 'people.zip'), 'any bytes')
 })
 
