@@ -1,6 +1,6 @@
 /**
  * One measurement of the engine in a process of its own, so that its memory is its own: started by performance.ts, answers with one line
- * of JSON. Argument: a `Measurement`.
+ * of JSON, a `ProcessAnswer`. Argument: a `Measurement`.
  */
 import { readFileSync } from 'node:fs'
 import { openCheckpoint } from '../../packages/engine/src/checkpoint/checkpoint.ts'
@@ -12,15 +12,16 @@ import { buildUNetGraph } from '../../packages/engine/src/models/unet-2d-conditi
 import { parseUNetConfig } from '../../packages/engine/src/models/unet-2d-condition-config.ts'
 import { openEngine } from '../../packages/engine/src/pipelines/engine.ts'
 import { loadStableDiffusion } from '../../packages/engine/src/pipelines/load-stable-diffusion.ts'
+import type { StableDiffusion } from '../../packages/engine/src/pipelines/stable-diffusion.ts'
 import { textToImage } from '../../packages/engine/src/pipelines/text-to-image.ts'
 import { writeLinkedModel } from '../../packages/engine/src/runtime/openvino/linked-model.ts'
 import { WorkerRuntime } from '../../packages/engine/src/runtime/worker-runtime.ts'
 import { DYNAMIC, elementCount, float32, type Shape } from '../../packages/engine/src/tensor/tensor.ts'
 import { timed } from '../statistics.ts'
-import type { Measurement, PartAnswer } from './performance-part.ts'
+import type { Component, Measurement, ProcessAnswer, QuantityAnswer } from './performance-part.ts'
 
 const measurement = JSON.parse(process.argv[2] ?? '') as Measurement
-const { checkpoint, part, size, threads, runs, steps, cache, fast } = measurement
+const { checkpoint, part, size, threads, runs, steps, prompts, cache, fast } = measurement
 
 /** The same values in every program. */
 function wave(shape: Shape) {
@@ -46,7 +47,7 @@ async function networkOf() {
   }
 }
 
-async function measureNetwork(): Promise<PartAnswer> {
+async function measureNetwork(): Promise<QuantityAnswer> {
   const { weights, build } = await networkOf()
   const weightCache = new WeightCache({ folder: cache })
   const runtime = new WorkerRuntime({ threads, ...(fast && { fast }) })
@@ -67,55 +68,99 @@ async function measureNetwork(): Promise<PartAnswer> {
   for (let run = 0; run <= runs; run++) {
     const before = process.cpuUsage()
     const [, wall] = await timed(() => session.run(feeds))
-    const { user, system } = process.cpuUsage(before)
     if (run === 0) continue
     seconds.push(wall)
-    processor.push((user + system) / 1e6)
+    processor.push(secondsSince(before))
   }
   return { load, seconds, processor, ...memory() }
 }
 
-async function exportNetwork(): Promise<PartAnswer & { readonly model: string }> {
+async function exportNetwork(): Promise<{ readonly model: string }> {
   const { weights, build } = await networkOf()
   const prepared = await new WeightCache({ folder: cache }).prepare(weights)
-  return {
-    load: 0,
-    seconds: [],
-    processor: [],
-    ...memory(),
-    model: (await writeLinkedModel(build(), prepared, `${cache}/peer`)).path,
-  }
+  return { model: (await writeLinkedModel(build(), prepared, `${cache}/peer`)).path }
 }
 
-async function measurePicture(): Promise<PartAnswer> {
+/** The first picture of a process, which opens all that it needs, and those that follow, as a server draws them: each of another prompt. */
+async function measurePictures(): Promise<ProcessAnswer> {
   const before = process.cpuUsage()
   // Sessions stay loaded as in a server, and as the peers have it.
   const engine = openEngine({ threads, cacheFolder: cache, ...(fast && { fast }) })
   const [model, load] = await timed(() => loadStableDiffusion(engine, checkpoint))
-  const [, drawing] = await timed(async () => {
-    const run = textToImage(model, {
-      prompt: 'an island in the ocean at sunset',
-      scheduler: { name: 'LCM' },
-      schedule: { numInferenceSteps: steps },
-      guidanceScale: 1,
-      seed: 1n,
-      width: size,
-      height: size,
-    })
-    for (let next = await run.next(); !next.done; ) next = await run.next()
-  })
-  const { user, system } = process.cpuUsage(before)
+  const spent = watchComponents(model)
+  const opening = secondsSince(before)
+  const drawn = []
+  for (let index = 0; index <= runs; index++) {
+    for (const component of Object.keys(spent) as Component[]) spent[component] = 0
+    const started = process.cpuUsage()
+    const [, seconds] = await timed(() => draw(model, prompts[index % prompts.length] ?? ''))
+    drawn.push({ seconds, processor: secondsSince(started), spent: { ...spent }, memory: memory() })
+  }
   await engine.dispose()
-  return { load, seconds: [load + drawing], processor: [(user + system) / 1e6], ...memory() }
+  const [first, ...following] = drawn
+  if (first === undefined) throw new Error('nothing was drawn')
+  const of = (component: Component) => following.map((picture) => picture.spent[component])
+  return {
+    first: {
+      load,
+      seconds: [load + first.seconds],
+      processor: [opening + first.processor],
+      ...first.memory,
+    },
+    following: {
+      seconds: following.map(({ seconds }) => seconds),
+      processor: following.map(({ processor }) => processor),
+      components: { 'text encoder': of('text encoder'), UNet: of('UNet'), 'VAE decoder': of('VAE decoder') },
+      ...(following.at(-1) ?? first).memory,
+    },
+  }
+}
+
+async function draw(model: StableDiffusion, prompt: string): Promise<void> {
+  const run = textToImage(model, {
+    prompt,
+    scheduler: { name: 'LCM' },
+    schedule: { numInferenceSteps: steps },
+    guidanceScale: 1,
+    seed: 1n,
+    width: size,
+    height: size,
+  })
+  for (let next = await run.next(); !next.done; ) next = await run.next()
+}
+
+/** Has a model's components add the seconds that are spent in them to what is returned. */
+function watchComponents({ textEncoders, unet, vae }: StableDiffusion): Record<Component, number> {
+  const spent = { 'text encoder': 0, UNet: 0, 'VAE decoder': 0 }
+  const watched =
+    <Inputs extends unknown[], T>(component: Component, work: (...inputs: Inputs) => Promise<T>) =>
+    async (...inputs: Inputs): Promise<T> => {
+      const [result, seconds] = await timed(() => work(...inputs))
+      spent[component] += seconds
+      return result
+    }
+  textEncoders.encode = watched('text encoder', textEncoders.encode.bind(textEncoders))
+  unet.predict = watched('UNet', unet.predict.bind(unet))
+  vae.decode = watched('VAE decoder', vae.decode.bind(vae))
+  return spent
+}
+
+/** Of the processor. */
+function secondsSince(before: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / 1e6
 }
 
 /** Linux's account of this process at its peak, and of what is its own now. */
-function memory(): Pick<PartAnswer, 'peakBytes' | 'ownBytes'> {
+function memory(): Pick<QuantityAnswer, 'peakBytes' | 'ownBytes'> {
   const status = readFileSync('/proc/self/status', 'utf8')
   const bytes = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]) * 1024
   return { peakBytes: bytes('VmHWM'), ownBytes: bytes('RssAnon') }
 }
 
-const measure = { unet: measureNetwork, vae: measureNetwork, picture: measurePicture }
-const answer = measurement.isExport === true ? await exportNetwork() : await measure[part]()
+async function measure(): Promise<ProcessAnswer> {
+  return part === 'picture' ? measurePictures() : { [part]: await measureNetwork() }
+}
+
+const answer = measurement.isExport === true ? await exportNetwork() : await measure()
 process.stdout.write(`${JSON.stringify(answer)}\n`, () => process.exit(0))

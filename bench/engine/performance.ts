@@ -1,7 +1,7 @@
 /**
- * How fast the engine draws on this machine, beside its peers in the same run: UNet step, VAE decode and a whole LCM picture of SD1.5, SDXL and
- * Pinhole sizes, in every arithmetic that is there; load and memory; what `fast` costs in fidelity. Each measurement is a process of its own,
- * in turns over the rounds.
+ * How fast the engine draws on this machine, beside its peers in the same run: UNet step, VAE decode and whole LCM pictures, the first of a process
+ * and following ones, of SD1.5, SDXL and Pinhole sizes, in every arithmetic that is there; load and memory; what `fast` costs in fidelity. Each
+ * measurement is a process of its own, in turns over the rounds.
  *
  * Usage: npx tsx bench/engine/performance.ts --work FOLDER [--models sd15,sdxl,pinhole] [--python PYTHON] [--libraries FOLDER]
  *        [--rounds 3] [--runs 3] [--steps 4] [--threads 2] [--prompts 20] [--output docs/guide/performance.md]
@@ -18,8 +18,15 @@ import { parseArgs } from 'node:util'
 import type { FastForm } from '../../packages/engine/src/runtime/fast-form.ts'
 import { median } from '../statistics.ts'
 import { withMeasured } from './measured-page.ts'
-import type { Measurement, PartAnswer } from './performance-part.ts'
+import {
+  COMPONENTS,
+  type Measurement,
+  type ProcessAnswer,
+  type Quantity,
+  type QuantityAnswer,
+} from './performance-part.ts'
 import { measureLoss } from './precision-loss.ts'
+import { PROMPTS } from './prompts.ts'
 
 const { values: flags } = parseArgs({
   options: {
@@ -51,10 +58,11 @@ const MODELS: Readonly<Record<string, { readonly title: string; readonly size: n
   pinhole: { title: 'Pinhole, 512×512', size: 512 },
 }
 
-const PARTS: Readonly<Record<Measurement['part'], string>> = {
-  unet: 'UNet step',
-  vae: 'VAE decode',
-  picture: 'LCM picture',
+/** The tables of each part, with their titles. */
+const TABLES: Readonly<Record<Measurement['part'], Readonly<Partial<Record<Quantity, string>>>>> = {
+  unet: { unet: 'UNet step' },
+  vae: { vae: 'VAE decode' },
+  picture: { first: 'First LCM picture of a process', following: 'Following LCM picture' },
 }
 
 interface Contender {
@@ -92,7 +100,7 @@ const here = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 const askEngine = <T>(measurement: Measurement) =>
   ask<T>(process.execPath, ['--import', 'tsx', here('performance-process.ts'), JSON.stringify(measurement)])
 
-function measure({ fast, peer }: Contender, measurement: Measurement): PartAnswer | undefined {
+function measure({ fast, peer }: Contender, measurement: Measurement): ProcessAnswer | undefined {
   if (peer === undefined) return askEngine({ ...measurement, ...(fast && { fast }) })
   if (peer.library === 'torch')
     return ask(python ?? '', [here('performance_process.py'), JSON.stringify({ ...measurement, ...peer })])
@@ -111,12 +119,13 @@ function checkpointOf(model: string): string {
 }
 
 /** Answers by contender's name, one for each round. */
-type Answers = Map<string, PartAnswer[]>
+type Answers = ReadonlyMap<string, readonly ProcessAnswer[]>
 
 function measurePart(model: string, part: Measurement['part']): Answers {
-  const answers: Answers = new Map()
+  const answers = new Map<string, ProcessAnswer[]>()
   const { size = 512 } = MODELS[model] ?? {}
-  const measurement: Measurement = { checkpoint: checkpointOf(model), part, size, threads, runs, steps, cache }
+  const checkpoint = checkpointOf(model)
+  const measurement: Measurement = { checkpoint, part, size, threads, runs, steps, prompts: PROMPTS, cache }
   for (let round = 0; round < rounds; round++) {
     for (const contender of contenders) {
       const answer = measure(contender, measurement)
@@ -128,33 +137,63 @@ function measurePart(model: string, part: Measurement['part']): Answers {
   return answers
 }
 
+function of(quantity: Quantity, answers: readonly ProcessAnswer[] = []): QuantityAnswer[] {
+  return answers.flatMap((answer) => answer[quantity] ?? [])
+}
+
 /** Seconds, with the digits that a short time needs. */
 function seconds(value: number): string {
   return value.toFixed(value < 1 ? 3 : 2)
 }
 
 /** A row for each contender: median by the clock, its ratio to both torches, processor time, load, memory. */
-function table(part: Measurement['part'], answers: Answers): string {
+function table(title: string, quantity: Quantity, answers: Answers): string {
   const middle = (name: string, field: 'seconds' | 'processor') =>
-    median((answers.get(name) ?? []).flatMap((answer) => answer[field]))
+    median(of(quantity, answers.get(name)).flatMap((answer) => answer[field]))
   const ratio = (name: string, field: 'seconds' | 'processor', to: string) => {
     const value = middle(name, field) / middle(to, field)
     return Number.isFinite(value) ? value.toFixed(2) : ''
   }
-  const rows = [...answers].map(([name, all]) => {
+  const hasLoad = quantity !== 'following'
+  const rows = [...answers].map(([name, processes]) => {
+    const all = of(quantity, processes)
     const gigabytes = (field: 'peakBytes' | 'ownBytes') =>
       (Math.max(...all.map((each) => each[field])) / 1e9).toFixed(2)
-    const load = median(all.map((each) => each.load)).toFixed(2)
+    const load = hasLoad ? [median(all.flatMap((each) => each.load ?? [])).toFixed(2)] : []
     const [wall, processor] = [seconds(middle(name, 'seconds')), seconds(middle(name, 'processor'))]
     const to = (field: 'seconds' | 'processor') =>
       ['torch, float32', 'torch, bfloat16'].map((torch) => ratio(name, field, torch))
-    return `| ${[name, wall, ...to('seconds'), processor, ...to('processor'), load, gigabytes('peakBytes'), gigabytes('ownBytes')].join(' | ')} |`
+    return [
+      name,
+      wall,
+      ...to('seconds'),
+      processor,
+      ...to('processor'),
+      ...load,
+      gigabytes('peakBytes'),
+      gigabytes('ownBytes'),
+    ]
   })
-  return [
-    `| ${PARTS[part]} | s | to torch float32 | to torch bfloat16 | processor s | to float32 | to bfloat16 | load s | peak GB | own GB |`,
-    '|---|---|---|---|---|---|---|---|---|---|',
-    ...rows,
-  ].join('\n')
+  const load = quantity === 'first' ? 'of it opening, s' : 'load s'
+  const columns = ['s', 'to torch float32', 'to torch bfloat16', 'processor s', 'to float32', 'to bfloat16']
+  return inMarkdown([[title, ...columns, ...(hasLoad ? [load] : []), 'peak GB', 'own GB'], ...rows])
+}
+
+/** Where the time of pictures goes, by the clock. */
+function componentsTable(answers: Answers): string {
+  const rows = [...answers].map(([name, processes]) => {
+    const following = of('following', processes)
+    const parts = COMPONENTS.map((component) => median(following.flatMap((each) => each.components?.[component] ?? [])))
+    const whole = median(following.flatMap((each) => each.seconds))
+    return [name, ...[...parts, whole - parts.reduce((sum, part) => sum + part, 0)].map(seconds)]
+  })
+  const columns = [...COMPONENTS, 'the rest'].map((column) => `${column}, s`)
+  return inMarkdown([['Following LCM picture, where its time goes', ...columns], ...rows])
+}
+
+function inMarkdown([head = [], ...rows]: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+  return [line(head), `|${'---|'.repeat(head.length)}`, ...rows.map(line)].join('\n')
 }
 
 function versions(): string {
@@ -179,9 +218,11 @@ function processor(): string {
 const measuredOn = `Measured on ${new Date().toISOString().slice(0, 10)}: ${processor()}; ${versions()}; ${threads} threads; rounds: ${rounds}, of ${runs} runs each; medians.`
 const sections = new Map<string, string>()
 for (const model of flags.models.split(',').filter((each) => each !== '')) {
-  const tables = flags.parts.split(',').map((part) => {
-    const known = part as Measurement['part']
-    return table(known, measurePart(model, known))
+  const tables = (flags.parts.split(',') as Measurement['part'][]).flatMap((part) => {
+    const answers = measurePart(model, part)
+    const quantities = Object.entries(TABLES[part]) as [Quantity, string][]
+    const found = quantities.map(([quantity, title]) => table(title, quantity, answers))
+    return part === 'picture' ? [...found, componentsTable(answers)] : found
   })
   sections.set(MODELS[model]?.title ?? model, [measuredOn, ...tables].join('\n\n'))
 }

@@ -1,6 +1,7 @@
 """Peers of performance-process.ts: torch with diffusers, and OpenVINO's own Python on the graph that the engine writes.
 
-Usage: started by performance.ts; argument: JSON with checkpoint, part, size, threads, runs, steps, library and dtype, or model.
+Usage: started by performance.ts; argument: JSON of a `Measurement` with library and dtype, or model; answers with one
+line of JSON, a `ProcessAnswer`.
 """
 
 import json
@@ -19,22 +20,22 @@ def wave(shape):
     return (np.sin(np.arange(count, dtype=np.float64) * 12.9898) * 1.2).astype(np.float32).reshape(shape)
 
 
-def answer(load, run, count):
+def measured(load, run):
     seconds, processor = [], []
-    for index in range(count + 1):
+    for index in range(runs + 1):
         started, used = time.perf_counter(), time.process_time()
         run()
+        # The first run touches the weights for the first time.
         if index > 0:
             seconds.append(time.perf_counter() - started)
             processor.append(time.process_time() - used)
-    report(load, seconds, processor)
+    return {part: {"load": load, "seconds": seconds, "processor": processor, **memory()}}
 
 
-def report(load, seconds, processor):
+def memory():
     status = open("/proc/self/status").read()
     in_bytes = lambda name: int(re.search(name + r":\s+(\d+)", status)[1]) * 1024
-    found = {"load": load, "seconds": seconds, "processor": processor}
-    print(json.dumps({**found, "peakBytes": in_bytes("VmHWM"), "ownBytes": in_bytes("RssAnon")}), flush=True)
+    return {"peakBytes": in_bytes("VmHWM"), "ownBytes": in_bytes("RssAnon")}
 
 
 def openvino_part():
@@ -53,7 +54,7 @@ def openvino_part():
         feeds[port.get_any_name()] = wave(shape)
     if "timestep" in feeds:
         feeds["timestep"][:] = 500
-    answer(time.perf_counter() - started, lambda: request.infer(feeds), runs)
+    return measured(time.perf_counter() - started, lambda: request.infer(feeds))
 
 
 def torch_part():
@@ -81,10 +82,10 @@ def torch_part():
         sample, states = tensor(1, config.in_channels, side, side), tensor(1, 77, config.cross_attention_dim)
         run = lambda: model(sample, 500, encoder_hidden_states=states, added_cond_kwargs=added).sample
     with torch.inference_mode():
-        answer(load, run, runs)
+        return measured(load, run)
 
 
-def torch_picture():
+def torch_pictures():
     import torch
     from diffusers import DiffusionPipeline, LCMScheduler
 
@@ -95,18 +96,51 @@ def torch_picture():
     )
     pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config)
     pipe.set_progress_bar_config(disable=True)
-    load = time.perf_counter() - started
-    with torch.inference_mode():
-        pipe(
-            "an island in the ocean at sunset", num_inference_steps=asked["steps"], guidance_scale=1.0,
-            width=size, height=size,
-        )  # fmt: skip
-    report(load, [time.perf_counter() - started], [time.process_time() - used])
+    load, opening = time.perf_counter() - started, time.process_time() - used
+    spent = {}
+    watch(spent, "text encoder", pipe, "encode_prompt")
+    watch(spent, "UNet", pipe.unet, "forward")
+    watch(spent, "VAE decoder", pipe.vae, "decode")
+    drawn = []
+    for index in range(runs + 1):
+        spent.update({"text encoder": 0, "UNet": 0, "VAE decoder": 0})
+        used, started = time.process_time(), time.perf_counter()
+        with torch.inference_mode():
+            pipe(
+                asked["prompts"][index % len(asked["prompts"])], num_inference_steps=asked["steps"],
+                guidance_scale=1.0, width=size, height=size,
+            )  # fmt: skip
+        drawn.append((time.perf_counter() - started, time.process_time() - used, dict(spent), memory()))
+    (seconds, processor, _, of_first), *following = drawn
+    first = {"load": load, "seconds": [load + seconds], "processor": [opening + processor], **of_first}
+    return {
+        "first": first,
+        "following": {
+            "seconds": [seconds for seconds, *_ in following],
+            "processor": [processor for _, processor, *_ in following],
+            "components": {name: [spent[name] for _, _, spent, _ in following] for name in spent},
+            **drawn[-1][3],
+        },
+    }
+
+
+def watch(spent, component, owner, method):
+    """Has a method add the seconds that are spent in it to its component's."""
+    work = getattr(owner, method)
+
+    def watched(*args, **kwargs):
+        started = time.perf_counter()
+        result = work(*args, **kwargs)
+        spent[component] += time.perf_counter() - started
+        return result
+
+    setattr(owner, method, watched)
 
 
 if asked["library"] == "openvino":
-    openvino_part()
+    found = openvino_part()
 elif part == "picture":
-    torch_picture()
+    found = torch_pictures()
 else:
-    torch_part()
+    found = torch_part()
+print(json.dumps(found), flush=True)
