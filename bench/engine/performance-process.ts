@@ -78,7 +78,9 @@ async function measureNetwork(): Promise<QuantityAnswer> {
 async function exportNetwork(): Promise<{ readonly model: string }> {
   const { weights, build } = await networkOf()
   const prepared = await new WeightCache({ folder: cache }).prepare(weights)
-  return { model: (await writeLinkedModel(build(), prepared, `${cache}/peer`)).path }
+  return {
+    model: (await writeLinkedModel(build(), prepared, { folder: `${cache}/peer`, convolutions: 'direct' })).path,
+  }
 }
 
 /** The first picture of a process, which opens all that it needs, and those that follow, as a server draws them: each of another prompt. */

@@ -15,7 +15,11 @@ import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import type { FastForm } from '../../packages/engine/src/runtime/fast-form.ts'
+import {
+  type FastForm,
+  OPENVINO_ARITHMETIC,
+  type OpenVinoArithmetic,
+} from '../../packages/engine/src/runtime/fast-form.ts'
 import { median } from '../statistics.ts'
 import { withMeasured } from './measured-page.ts'
 import {
@@ -71,16 +75,20 @@ interface Contender {
   readonly peer?: { readonly library: 'torch' | 'openvino'; readonly dtype: string }
 }
 
+function titleOf({ precision, convolutions }: OpenVinoArithmetic): string {
+  const type = precision === 'bf16' ? 'bfloat16' : 'float32'
+  return convolutions === 'winograd' ? `${type}, Winograd` : type
+}
+
 const cache = join(work, 'prepared')
 const contenders: Contender[] = [{ name: 'Darkroom, exact (onnxruntime, float32)' }]
 contenders.push({ name: 'Darkroom, fast (linear layers in 8 bits)', fast: { kind: 'int8' } })
 if (libraries !== undefined) {
   const folders = { libraries, work: join(cache, 'openvino') }
-  contenders.push({ name: 'Darkroom, fast (OpenVINO, float32)', fast: { kind: 'openvino', precision: 'f32', folders } })
-  contenders.push({
-    name: 'Darkroom, fast (OpenVINO, bfloat16)',
-    fast: { kind: 'openvino', precision: 'bf16', folders },
-  })
+  for (const arithmetic of OPENVINO_ARITHMETIC) {
+    const name = `Darkroom, fast (OpenVINO, ${titleOf(arithmetic)})`
+    contenders.push({ name, fast: { kind: 'openvino', ...arithmetic, folders } })
+  }
 }
 if (python !== undefined) {
   contenders.push({ name: 'torch, float32', peer: { library: 'torch', dtype: 'float32' } })

@@ -47,7 +47,14 @@ export async function measureLoss(options: LossOptions): Promise<string> {
   const contenders = [await open(options, 'exact'), await open(options, 'linear layers in 8 bits', { kind: 'int8' })]
   if (libraries !== undefined) {
     const folders = { libraries, work: `${cache}/openvino` }
-    contenders.push(await open(options, 'OpenVINO, bfloat16', { kind: 'openvino', precision: 'bf16', folders }))
+    contenders.push(
+      await open(options, 'OpenVINO, bfloat16', {
+        kind: 'openvino',
+        precision: 'bf16',
+        convolutions: 'direct',
+        folders,
+      }),
+    )
   }
   const rows = []
   for (const sampler of SAMPLERS) rows.push(...(await rowsOf(sampler, contenders, options)))

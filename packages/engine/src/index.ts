@@ -54,7 +54,12 @@ export type { SchedulerChoice, StableDiffusion } from './pipelines/stable-diffus
 export { type TextToImageParameters, textToImage } from './pipelines/text-to-image.ts'
 export type { Tiling } from './pipelines/tiling.ts'
 export { chooseDeviceNumber, chooseExecutionProvider } from './runtime/execution-provider.ts'
-export type { FastForm, OpenVinoFolders } from './runtime/fast-form.ts'
+export {
+  type FastForm,
+  OPENVINO_ARITHMETIC,
+  type OpenVinoArithmetic,
+  type OpenVinoFolders,
+} from './runtime/fast-form.ts'
 export { type FormTrial, fastestForm, type TrialOptions, tryFastForms } from './runtime/fast-trial.ts'
 export { OPENVINO_VERSION, openVinoLibraries } from './runtime/openvino/openvino-release.ts'
 export { wholeFile } from './runtime/read-ahead.ts'

@@ -9,13 +9,32 @@ export interface OpenVinoFolders {
 /** Arithmetic inside a graph; inputs and results stay float32. */
 export type OpenVinoPrecision = 'bf16' | 'f32'
 
+/** Whether large 3×3 convolutions are written as they are or as Winograd's (`winogradConvolutions`). */
+export type OpenVinoConvolutions = 'direct' | 'winograd'
+
+/** What OpenVINO can be asked for, the most exact first. */
+export const OPENVINO_ARITHMETIC: readonly OpenVinoArithmetic[] = [
+  { precision: 'f32', convolutions: 'direct' },
+  { precision: 'f32', convolutions: 'winograd' },
+  { precision: 'bf16', convolutions: 'direct' },
+  { precision: 'bf16', convolutions: 'winograd' },
+]
+
+export interface OpenVinoArithmetic {
+  readonly precision: OpenVinoPrecision
+  readonly convolutions: OpenVinoConvolutions
+}
+
 /**
  * How graphs that tolerate reduced precision run where speed counts more than the last digits:
- * - `openvino`: all of them in OpenVINO, in bfloat16 or, where the processor gains nothing from that, in float32;
+ * - `openvino`: all of them in OpenVINO, in bfloat16 or, where the processor gains nothing from that, in float32,
+ *   with Winograd's convolutions where it gains from them;
  * - `int8`: in onnxruntime, linear layers with weights of 8 bits and activations quantised as they come, convolutions in float32;
  * - `float16`: in onnxruntime on a GPU, every graph that fits into float16's range; its CPU kernels are float32, between casts.
  */
-export type FastForm =
-  | { readonly kind: 'openvino'; readonly precision: OpenVinoPrecision; readonly folders: OpenVinoFolders }
-  | { readonly kind: 'int8' }
-  | { readonly kind: 'float16' }
+export type FastForm = OpenVinoFastForm | { readonly kind: 'int8' } | { readonly kind: 'float16' }
+
+export interface OpenVinoFastForm extends OpenVinoArithmetic {
+  readonly kind: 'openvino'
+  readonly folders: OpenVinoFolders
+}

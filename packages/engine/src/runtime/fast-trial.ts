@@ -8,7 +8,7 @@ import { Graph } from '../graph/graph.ts'
 import { reshape, silu, transpose } from '../graph/ops.ts'
 import { Scope } from '../graph/scope.ts'
 import { elementCount, type FloatTensor, float32, type Shape } from '../tensor/tensor.ts'
-import type { FastForm, OpenVinoFolders } from './fast-form.ts'
+import { type FastForm, OPENVINO_ARITHMETIC, type OpenVinoFolders } from './fast-form.ts'
 import type { ExecutionProvider, Session } from './session.ts'
 import { WorkerRuntime } from './worker-runtime.ts'
 
@@ -41,7 +41,6 @@ const LEAST_GAIN = 0.95
 const LARGEST_ERROR = 0.05
 
 const ROUNDS = 4
-const PRECISIONS = ['f32', 'bf16'] as const
 const CHANNELS = 320
 const SIZE = 48
 const FEATURES = 1280
@@ -73,7 +72,8 @@ export async function tryFastForms(options: TrialOptions): Promise<FormTrial[]> 
 function formsFor({ executionProvider = 'cpu', openVino }: TrialOptions): (FastForm | undefined)[] {
   if (executionProvider !== 'cpu') return [undefined, { kind: 'float16' }]
   const forms: (FastForm | undefined)[] = [undefined, { kind: 'int8' }]
-  if (openVino) for (const precision of PRECISIONS) forms.push({ kind: 'openvino', precision, folders: openVino })
+  if (openVino)
+    forms.push(...OPENVINO_ARITHMETIC.map((each) => ({ kind: 'openvino', ...each, folders: openVino }) as const))
   return forms
 }
 

@@ -1,5 +1,5 @@
 import type { OnnxInitializer, OnnxNode } from '../formats/onnx.ts'
-import { bytesOf, float32, int64, type Tensor } from '../tensor/tensor.ts'
+import { bytesOf, float32, int64, type Shape, type Tensor } from '../tensor/tensor.ts'
 
 /** Nodes in place of one, each called after it, and their constants. */
 export class NodeChain {
@@ -45,6 +45,11 @@ export class NodeChain {
   /** A constant number of float32. */
   scalar(value: number): string {
     return this.#constant(float32([], Float32Array.of(value)))
+  }
+
+  /** A constant of float32. */
+  floats(shape: Shape, values: readonly number[]): string {
+    return this.#constant(float32(shape, Float32Array.from(values)))
   }
 
   #constant({ dtype, shape, data }: Tensor): string {

@@ -3,9 +3,9 @@ import type { ExternalData, OnnxNode } from '../formats/onnx.ts'
 import type { OnnxFile } from '../formats/onnx-file.ts'
 import type { Graph } from '../graph/graph.ts'
 import { BYTES_PER_ELEMENT, type DType, DYNAMIC, elementCount, type Shape } from '../tensor/tensor.ts'
-
-import type { OpenVinoPrecision } from './fast-form.ts'
+import type { OpenVinoArithmetic } from './fast-form.ts'
 import { foldUpsampling } from './folded-upsampling.ts'
+import { openVinoForm } from './openvino/openvino-form.ts'
 
 /** Bytes of memory that a session takes. */
 export interface SessionCost {
@@ -32,7 +32,7 @@ export interface CostOptions {
  */
 export function estimateCost(graph: Graph, { foldsUpsampling = false }: CostOptions = {}): SessionCost {
   const live = peakActivationBytes(graph)
-  const filters = foldsUpsampling ? foldedFilters(graph).madeBytes : 0
+  const filters = foldsUpsampling ? foldedFilterBytes(graph) : 0
   return {
     weightBytes: weightBytesOf(graph),
     workBytes: Math.ceil(1.3 * live + Math.min(2 * live, 256e6)) + filters,
@@ -44,7 +44,7 @@ function weightBytesOf(graph: Graph): number {
 }
 
 /** Four filters of 2×2 in place of one of 3×3: 235 MB in place of 132 in SD1.5's UNet. */
-function foldedFilters(graph: Graph): { readonly madeBytes: number; readonly replacedBytes: number } {
+function foldedFilterBytes(graph: Graph): number {
   const { made } = foldUpsampling(
     graph.model(() => NOWHERE),
     (name) => graph.shapeOf(name),
@@ -53,24 +53,21 @@ function foldedFilters(graph: Graph): { readonly madeBytes: number; readonly rep
       return shape && { shape, memory: filterMemory(shape, undefined) }
     },
   )
-  const filters = [...made.values()]
-  const replaced = new Set(filters.map(({ from }) => from))
-  const sum = (shapes: readonly Shape[]) =>
-    shapes.reduce((total, shape) => total + bytesOf({ dtype: 'float32', shape }), 0)
-  return {
-    madeBytes: sum(filters.map(({ shape }) => shape)),
-    replacedBytes: sum([...replaced].map((name) => graph.shapeOf(name))),
-  }
+  return [...made.values()].reduce((total, { shape }) => total + bytesOf({ dtype: 'float32', shape }), 0)
 }
 
 /**
  * The same in OpenVINO, which maps the weights while it loads and keeps a packed copy of its own in the precision it computes in: SD1.5's
  * UNet at 512×512 takes 1.88 GB of its own in bfloat16 beside 3.44 GB of mapped files, which the system drops when it needs the room.
  */
-export function estimateOpenVinoCost(graph: Graph, precision: OpenVinoPrecision): SessionCost {
+export function estimateOpenVinoCost(graph: Graph, { precision, convolutions }: OpenVinoArithmetic): SessionCost {
   const { weightBytes, workBytes } = estimateCost(graph)
-  const { madeBytes, replacedBytes } = foldedFilters(graph)
-  const packed = (precision === 'bf16' ? 0.5 : 1) * (weightBytes - replacedBytes + madeBytes)
+  const { filters } = openVinoForm(
+    graph,
+    graph.model(() => NOWHERE),
+    convolutions,
+  )
+  const packed = (precision === 'bf16' ? 0.5 : 1) * (weightBytes - filters.replacedBytes + filters.madeBytes)
   return { weightBytes: 0, workBytes: Math.ceil(packed + workBytes) }
 }
 

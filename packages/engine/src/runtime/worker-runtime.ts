@@ -6,7 +6,7 @@ import type { Graph } from '../graph/graph.ts'
 import type { LastingFeeds } from '../tensor/lasting-feeds.ts'
 import type { FloatTensor, Tensor } from '../tensor/tensor.ts'
 import { findConvolutionBlock } from './convolution-block.ts'
-import type { FastForm } from './fast-form.ts'
+import type { OpenVinoFastForm } from './fast-form.ts'
 import { checkFeeds, type FeedInfo } from './feeds.ts'
 import { RunCancelledError } from './native-session.ts'
 import { sweepLinkedModels, writeLinkedModel } from './openvino/linked-model.ts'
@@ -94,7 +94,7 @@ export class WorkerRuntime implements Runtime {
 
   costOf(graph: Graph): SessionCost {
     const openVino = this.#openVinoFor(graph)
-    if (openVino) return estimateOpenVinoCost(graph, openVino.precision)
+    if (openVino) return estimateOpenVinoCost(graph, openVino)
     const isHalved = this.#options.fast?.kind === 'float16' && graph.fitsFloat16
     return isHalved
       ? estimateFloat16Cost(graph)
@@ -129,7 +129,7 @@ export class WorkerRuntime implements Runtime {
   }
 
   /** How OpenVINO runs this graph, if it does. */
-  #openVinoFor(graph: Graph): (FastForm & { readonly kind: 'openvino' }) | undefined {
+  #openVinoFor(graph: Graph): OpenVinoFastForm | undefined {
     const { fast } = this.#options
     return graph.toleratesReducedPrecision && fast?.kind === 'openvino' ? fast : undefined
   }
@@ -137,7 +137,7 @@ export class WorkerRuntime implements Runtime {
   async #loadInOpenVino(
     graph: Graph,
     weights: Weights,
-    { precision, folders }: FastForm & { readonly kind: 'openvino' },
+    { precision, convolutions, folders }: OpenVinoFastForm,
   ): Promise<Session> {
     if (weights.convolutionBlock !== undefined) {
       throw new Error(
@@ -147,7 +147,7 @@ export class WorkerRuntime implements Runtime {
     this.#swept ??= sweepLinkedModels(folders.work)
     await this.#swept
     const { threads } = this.#options
-    const { path, cacheFolder } = await writeLinkedModel(graph, weights, folders.work)
+    const { path, cacheFolder } = await writeLinkedModel(graph, weights, { folder: folders.work, convolutions })
     const openVino = {
       folder: folders.libraries,
       precision,

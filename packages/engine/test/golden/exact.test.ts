@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openEngine } from '../../src/pipelines/engine.ts'
 import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.ts'
 import { textToImage } from '../../src/pipelines/text-to-image.ts'
-import type { FastForm } from '../../src/runtime/fast-form.ts'
+import { type FastForm, OPENVINO_ARITHMETIC } from '../../src/runtime/fast-form.ts'
 import { finished } from './finished.ts'
 
 const PINHOLE = new URL('../../../../models/pinhole-512', import.meta.url).pathname
@@ -51,7 +51,7 @@ test('draws the same bits after every fast form of this machine drew from the sa
   const forms: FastForm[] = [{ kind: 'int8' }]
   if (libraries !== undefined) {
     const folders = { libraries, work: join(shared, 'openvino') }
-    for (const precision of ['f32', 'bf16'] as const) forms.push({ kind: 'openvino', precision, folders })
+    forms.push(...OPENVINO_ARITHMETIC.map((each) => ({ kind: 'openvino', ...each, folders }) as const))
   }
   for (const form of forms) expect((await draw(shared, form)).latents).not.toBe(before.latents)
   expect(await draw(shared)).toEqual(before)

@@ -8,7 +8,7 @@ import { removeLibraries } from '../acceleration/installed-libraries.ts'
 import type { LibraryPackage } from '../acceleration/openvino-package.ts'
 import { type Config, librariesFolder } from '../config/config.ts'
 import { sizeText } from '../models/size-text.ts'
-import { forgetTrial, openVino, openVinoFolders } from '../processes/arithmetic.ts'
+import { forgetTrial, formLabel, openVino, openVinoFolders } from '../processes/arithmetic.ts'
 import { tryFormsApart } from '../processes/trial-process.ts'
 import { OutboundHttp } from '../security/outbound-http.ts'
 import { downloadBars } from './models/download-bars.ts'
@@ -77,21 +77,13 @@ async function accelerateCuda(): Promise<void> {
   console.log(device === 'cuda' ? 'CUDA draws here: it is taken by itself, or with --device cuda.' : 'The CPU goes on.')
 }
 
-const LABELS = {
-  int8: 'linear layers in 8 bits',
-  bf16: 'OpenVINO in bfloat16',
-  f32: 'OpenVINO in float32',
-  float16: 'float16',
-}
-
 /** A line for each form: its time as a share of onnxruntime's in float32. */
 function report(trials: readonly FormTrial[]): string {
   const exact = trials[0]?.seconds
   const lines = trials.map(({ form, seconds, problem }) => {
-    const label =
-      form === undefined ? 'onnxruntime in float32' : LABELS[form.kind === 'openvino' ? form.precision : form.kind]
-    if (seconds === undefined || exact === undefined) return `  ${label.padEnd(26)} ${problem ?? 'not tried'}`
-    return `  ${label.padEnd(26)} ${(seconds * 1000).toFixed(0).padStart(6)} ms  ${(seconds / exact).toFixed(2)}`
+    const label = formLabel(form).padEnd(32)
+    if (seconds === undefined || exact === undefined) return `  ${label} ${problem ?? 'not tried'}`
+    return `  ${label} ${(seconds * 1000).toFixed(0).padStart(6)} ms  ${(seconds / exact).toFixed(2)}`
   })
   return [...lines, 'The fastest draws with: darkroom serve --precision fast (or DARKROOM_PRECISION=fast)'].join('\n')
 }

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { FormTrial } from '@darkroom/engine'
+import { type FormTrial, OPENVINO_ARITHMETIC } from '@darkroom/engine'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { installedFolder } from '../acceleration/installed-libraries.ts'
 import { type Config, librariesFolder } from '../config/config.ts'
@@ -133,14 +133,14 @@ test('libraries that this processor cannot run are one line, and the CPU goes on
   const folders = { libraries: dataFolder, work: dataFolder }
   const crash = async (): Promise<FormTrial[]> => [
     ...(await trial({ exact: 1, int8: 0.5 }).run()),
-    ...(['f32', 'bf16'] as const).map((precision) => ({
-      form: { kind: 'openvino' as const, precision, folders },
+    ...OPENVINO_ARITHMETIC.map((each) => ({
+      form: { kind: 'openvino' as const, ...each, folders },
       problem: 'its libraries ended the process that tried them (SIGILL)',
     })),
   ]
   expect((await choose('fast', 'cpu', crash)).engine.fast).toEqual({ kind: 'int8' })
   expect(notices).toEqual([
-    'fast: OpenVINO in float32 and fast: OpenVINO in bfloat16 are not available (its libraries ended the process that tried them (SIGILL))',
+    'fast: OpenVINO in float32, fast: OpenVINO in float32 (Winograd), fast: OpenVINO in bfloat16, and fast: OpenVINO in bfloat16 (Winograd) are not available (its libraries ended the process that tried them (SIGILL))',
   ])
 })
 

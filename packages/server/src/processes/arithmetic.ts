@@ -9,7 +9,9 @@ import {
   type FastForm,
   type FormTrial,
   fastestForm,
+  OPENVINO_ARITHMETIC,
   OPENVINO_VERSION,
+  type OpenVinoArithmetic,
   type OpenVinoFolders,
   openVinoLibraries,
   type TrialOptions,
@@ -33,15 +35,32 @@ type ArithmeticConfig = Pick<Config, 'precision' | 'device' | 'threads' | 'dataF
 /** What a trial found, and on what, so that it is not made again at every start. */
 interface KnownForm {
   readonly machine: string
-  readonly form: 'exact' | 'int8' | 'bf16' | 'f32' | 'float16'
+  readonly form: FormName
 }
 
-const NAMES: Readonly<Record<KnownForm['form'], string>> = {
-  exact: 'exact',
-  int8: 'fast: linear layers in 8 bits',
-  bf16: 'fast: OpenVINO in bfloat16',
-  f32: 'fast: OpenVINO in float32',
-  float16: 'fast: float16',
+type OpenVinoName = OpenVinoArithmetic['precision'] | `${OpenVinoArithmetic['precision']}-winograd`
+type FormName = 'exact' | 'int8' | 'float16' | OpenVinoName
+
+const LABELS: Readonly<Record<FormName, string>> = {
+  exact: 'onnxruntime in float32',
+  int8: 'linear layers in 8 bits',
+  f32: 'OpenVINO in float32',
+  'f32-winograd': 'OpenVINO in float32 (Winograd)',
+  bf16: 'OpenVINO in bfloat16',
+  'bf16-winograd': 'OpenVINO in bfloat16 (Winograd)',
+  float16: 'float16',
+}
+
+const LIST = new Intl.ListFormat('en')
+
+/** How a form computes, as people read it. */
+export function formLabel(form: FastForm | undefined): string {
+  return LABELS[nameOf(form)]
+}
+
+/** The same as answers, logs and records of pictures have it. */
+function precisionName(form: FastForm | undefined): string {
+  return form === undefined ? 'exact' : `fast: ${formLabel(form)}`
 }
 
 /** How devices and forms are tried; a test gives its own. */
@@ -74,7 +93,7 @@ export async function chooseArithmetic(
   const device = deviceNumber === 0 ? executionProvider : `${executionProvider}:${deviceNumber}`
   const engine = { threads, executionProvider, ...(deviceNumber > 0 && { deviceNumber }), ...(form && { fast: form }) }
   return {
-    name: { device, precision: NAMES[nameOf(form)] },
+    name: { device, precision: precisionName(form) },
     engine,
   }
 }
@@ -95,8 +114,8 @@ async function chooseForm(
   if (known !== undefined) return formNamed(known, openVino)
   const trials = await tryForms({ threads, executionProvider, ...(openVino && { openVino }) })
   for (const problem of new Set(trials.flatMap((each) => each.problem ?? []))) {
-    const names = trials.flatMap((each) => (each.problem === problem ? [NAMES[nameOf(each.form)]] : []))
-    onNotice(`${names.join(' and ')} ${names.length > 1 ? 'are' : 'is'} not available (${problem})`)
+    const names = trials.flatMap((each) => (each.problem === problem ? [precisionName(each.form)] : []))
+    onNotice(`${LIST.format(names)} ${names.length > 1 ? 'are' : 'is'} not available (${problem})`)
   }
   const form = fastestForm(trials)
   if (form === undefined) onNotice('nothing draws faster than exact here')
@@ -124,14 +143,19 @@ export async function openVinoFolders(
   return { libraries: installed.folder, work: join(preparedWeightsFolder(config), 'openvino') }
 }
 
-function nameOf(form: FastForm | undefined): KnownForm['form'] {
+function nameOf(form: FastForm | undefined): FormName {
   if (form === undefined) return 'exact'
-  return form.kind === 'openvino' ? form.precision : form.kind
+  return form.kind === 'openvino' ? openVinoName(form) : form.kind
 }
 
-function formNamed(name: KnownForm['form'], folders: OpenVinoFolders | undefined): FastForm | undefined {
+function openVinoName({ precision, convolutions }: OpenVinoArithmetic): OpenVinoName {
+  return convolutions === 'winograd' ? `${precision}-winograd` : precision
+}
+
+function formNamed(name: FormName, folders: OpenVinoFolders | undefined): FastForm | undefined {
   if (name === 'int8' || name === 'float16') return { kind: name }
-  return name === 'exact' || folders === undefined ? undefined : { kind: 'openvino', precision: name, folders }
+  const arithmetic = OPENVINO_ARITHMETIC.find((each) => openVinoName(each) === name)
+  return arithmetic && folders && { kind: 'openvino', ...arithmetic, folders }
 }
 
 /** Tells apart what a trial's result depends on. */
@@ -148,11 +172,11 @@ function machineName({
   return [executionProvider, processor, `${threads} threads`, hasOpenVino ? OPENVINO_VERSION : '-'].join(', ')
 }
 
-async function readKnownForm(config: ArithmeticConfig, machine: string): Promise<KnownForm['form'] | undefined> {
+async function readKnownForm(config: ArithmeticConfig, machine: string): Promise<FormName | undefined> {
   const text = await readFile(trialFile(config), 'utf8').catch(() => '')
   try {
     const known = JSON.parse(text) as Partial<KnownForm>
-    return known.machine === machine && known.form !== undefined && known.form in NAMES ? known.form : undefined
+    return known.machine === machine && known.form !== undefined && known.form in LABELS ? known.form : undefined
   } catch {
     return undefined
   }

@@ -1,6 +1,12 @@
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { type FormTrial, type OpenVinoFolders, type TrialOptions, tryFastForms } from '@darkroom/engine'
+import {
+  type FormTrial,
+  OPENVINO_ARITHMETIC,
+  type OpenVinoFolders,
+  type TrialOptions,
+  tryFastForms,
+} from '@darkroom/engine'
 import { entryModule, nodeOptionsOf } from './installation.ts'
 
 /**
@@ -21,7 +27,7 @@ export async function tryFormsApart(
 }
 
 function failedForms(folders: OpenVinoFolders, problem: string): FormTrial[] {
-  return (['f32', 'bf16'] as const).map((precision) => ({ form: { kind: 'openvino', precision, folders }, problem }))
+  return OPENVINO_ARITHMETIC.map((each) => ({ form: { kind: 'openvino', ...each, folders }, problem }))
 }
 
 /** What the process found, or how it ended. */

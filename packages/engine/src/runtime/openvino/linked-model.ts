@@ -2,13 +2,11 @@ import { createHash, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { copyFile, link, mkdir, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { filterMemory } from '../../checkpoint/blocked-filter.ts'
 import type { Weights } from '../../checkpoint/prepared-weights.ts'
 import { encodeModel } from '../../formats/onnx.ts'
 import type { Graph } from '../../graph/graph.ts'
-import { foldUpsampling } from '../folded-upsampling.ts'
-import { channelNorms } from './channel-norms.ts'
-import { unfoldConvolutions } from './unfolded-convolutions.ts'
+import type { OpenVinoConvolutions } from '../fast-form.ts'
+import { openVinoForm } from './openvino-form.ts'
 
 const MODEL_FILE = 'model.onnx'
 
@@ -37,7 +35,11 @@ export interface LinkedModel {
  * @param folder of all such folders
  * @returns the model's path, the same for the same graph on the same weights
  */
-export async function writeLinkedModel(graph: Graph, weights: Weights, folder: string): Promise<LinkedModel> {
+export async function writeLinkedModel(
+  graph: Graph,
+  weights: Weights,
+  { folder, convolutions }: { readonly folder: string; readonly convolutions: OpenVinoConvolutions },
+): Promise<LinkedModel> {
   const paths = [...new Set([...graph.weights.keys()].map((key) => weights.locate(key).path))]
   const isOnly = paths.length === 1
   const links = new Map(paths.map((path, i) => [path, isOnly ? ONLY_WEIGHTS_FILE : `weights-${i}`]))
@@ -45,12 +47,7 @@ export async function writeLinkedModel(graph: Graph, weights: Weights, folder: s
     const { path, offset, length } = weights.locate(key)
     return { location: links.get(path) ?? '', offset, length }
   })
-  const shapeOf = (value: string) => graph.shapeOf(value)
-  const normed = channelNorms(written, graph.groupNorms, shapeOf)
-  const { model } = foldUpsampling(unfoldConvolutions(normed, shapeOf), shapeOf, (key) => {
-    const shape = graph.weights.get(key)?.shape
-    return shape && { shape, memory: filterMemory(shape, undefined) }
-  })
+  const { model } = openVinoForm(graph, written, convolutions)
   const bytes = encodeModel(model)
   const name = createHash('sha256').update(weights.identity).update(bytes).digest('hex').slice(0, 32)
   const own = join(folder, name)

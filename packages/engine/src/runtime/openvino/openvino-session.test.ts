@@ -2,17 +2,21 @@ import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { relativeError } from '../../../test/fixtures/relative-error.ts'
 import { wave } from '../../../test/fixtures/wave.ts'
 import { type ComponentWeights, openWeightFile } from '../../checkpoint/component-weights.ts'
 import { WeightCache } from '../../checkpoint/prepared-weights.ts'
 import { writeSafetensors } from '../../formats/safetensors.ts'
 import { Graph } from '../../graph/graph.ts'
-import { silu } from '../../graph/ops.ts'
+import { silu, upsampleNearest } from '../../graph/ops.ts'
 import { Scope } from '../../graph/scope.ts'
-import { float32 } from '../../tensor/tensor.ts'
-import type { OpenVinoPrecision } from '../fast-form.ts'
+import { type FloatTensor, float32 } from '../../tensor/tensor.ts'
+import { OPENVINO_ARITHMETIC, type OpenVinoArithmetic } from '../fast-form.ts'
 import { WorkerRuntime } from '../worker-runtime.ts'
 import { writeLinkedModel } from './linked-model.ts'
+
+/** Channels from which convolutions can be Winograd's. */
+const WIDE = 256
 
 let folder: string
 let weights: ComponentWeights
@@ -20,7 +24,12 @@ const cache = new WeightCache()
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'openvino-'))
   const path = join(folder, 'model.safetensors')
-  await writeSafetensors(path, { 'conv.weight': wave([64, 64, 3, 3], 0.05), 'conv.bias': wave([64]) })
+  await writeSafetensors(path, {
+    'conv.weight': wave([64, 64, 3, 3], 0.05),
+    'conv.bias': wave([64]),
+    'wide.weight': wave([WIDE, WIDE, 3, 3], 0.03),
+    'wide.bias': wave([WIDE]),
+  })
   weights = await openWeightFile('unet', path)
 })
 afterAll(async () => {
@@ -37,15 +46,27 @@ function graphOf(layers: number, size: number): Graph {
   return graph
 }
 
-function openVino(libraries: string, precision: OpenVinoPrecision): WorkerRuntime {
+/** Two convolutions of maps as they are and one of doubled maps. */
+function wideGraph(): Graph {
+  const graph = new Graph('vae', { toleratesReducedPrecision: true })
+  const root = new Scope(graph)
+  let x = graph.input('x', 'float32', [1, WIDE, 32, 32])
+  for (let i = 0; i < 2; i++) x = silu(root.child('wide').conv2d(x, WIDE))
+  graph.output('y', root.child('wide').conv2d(upsampleNearest(x, 64, 64), WIDE))
+  return graph
+}
+
+const EXACT: OpenVinoArithmetic = { precision: 'f32', convolutions: 'direct' }
+
+function openVino(libraries: string, arithmetic = EXACT): WorkerRuntime {
   return new WorkerRuntime({
     threads: 1,
-    fast: { kind: 'openvino', precision, folders: { libraries, work: join(folder, 'work') } },
+    fast: { kind: 'openvino', ...arithmetic, folders: { libraries, work: join(folder, 'work') } },
   })
 }
 
 test('libraries that are not there are an error of one sentence, and the thread goes on', async () => {
-  const runtime = openVino(join(folder, 'nowhere'), 'f32')
+  const runtime = openVino(join(folder, 'nowhere'))
   const prepared = await cache.prepare(weights, await runtime.weightForm([graphOf(1, 8)]))
   await expect(runtime.createSession(graphOf(1, 8), prepared)).rejects.toThrow(
     /^cannot load unet: (.*nowhere lacks lib.*|there is no OpenVINO for [^.]*)$/,
@@ -58,7 +79,7 @@ test('libraries that are not there are an error of one sentence, and the thread 
 })
 
 test('weights in the blocks of onnxruntime are refused', async () => {
-  const runtime = openVino(folder, 'f32')
+  const runtime = openVino(folder)
   const blocked = await cache.prepare(weights, { convolutionBlock: 16 })
   await expect(runtime.createSession(graphOf(1, 8), blocked)).rejects.toThrow(
     'are in blocks of 16, OpenVINO has its own',
@@ -70,35 +91,36 @@ describe.skipIf(libraries === undefined)('with the libraries that DARKROOM_TEST_
   const exact = new WorkerRuntime({ threads: 1 })
   afterAll(() => exact.dispose())
 
-  test.each<[OpenVinoPrecision, number]>([
-    ['f32', 1e-5],
-    ['bf16', 2e-2],
-  ])('computes in %s what onnxruntime computes', async (precision, tolerance) => {
-    const runtime = openVino(String(libraries), precision)
-    const results = []
-    for (const each of [exact, runtime]) {
-      const prepared = await cache.prepare(weights, await each.weightForm([graphOf(2, 16)]))
-      const session = await each.createSession(graphOf(2, 16), prepared)
-      results.push((await session.run({ x: wave([1, 64, 16, 16]) })).y?.data ?? [])
-      await session.release()
-    }
-    const [expected = [], found = []] = results
-    const largest = Math.max(...[...expected].map((value) => Math.abs(Number(value))))
-    const furthest = Math.max(...[...found].map((value, i) => Math.abs(Number(value) - Number(expected[i]))))
-    expect(furthest / largest).toBeLessThan(tolerance)
-    await runtime.dispose()
-  })
+  test.each(OPENVINO_ARITHMETIC)(
+    'computes in $precision, $convolutions, what onnxruntime computes',
+    async (arithmetic) => {
+      const runtime = openVino(String(libraries), arithmetic)
+      const results = []
+      for (const each of [exact, runtime]) {
+        const prepared = await cache.prepare(weights, await each.weightForm([wideGraph()]))
+        const session = await each.createSession(wideGraph(), prepared)
+        results.push((await session.run({ x: wave([1, WIDE, 32, 32]) })).y as FloatTensor)
+        await session.release()
+      }
+      const [expected, found] = results as [FloatTensor, FloatTensor]
+      expect(relativeError(found, expected)).toBeLessThan(arithmetic.precision === 'f32' ? 1e-5 : 2e-2)
+      await runtime.dispose()
+    },
+  )
 
   test('what was compiled is read again by the next process’s first session, and computes the same', async () => {
     const graph = graphOf(3, 24)
     const [results, written]: [unknown[], number[]] = [[], []]
     for (let round = 0; round < 2; round++) {
-      const runtime = openVino(String(libraries), 'f32')
+      const runtime = openVino(String(libraries))
       const prepared = await cache.prepare(weights, await runtime.weightForm([graph]))
       const session = await runtime.createSession(graph, prepared)
       results.push((await session.run({ x: wave([1, 64, 24, 24]) })).y)
       await runtime.dispose()
-      const { path } = await writeLinkedModel(graph, prepared, join(folder, 'work'))
+      const { path } = await writeLinkedModel(graph, prepared, {
+        folder: join(folder, 'work'),
+        convolutions: 'direct',
+      })
       const blobs = (await readdir(dirname(path))).filter((name) => name.endsWith('.blob'))
       expect(blobs).toHaveLength(1)
       written.push((await stat(join(dirname(path), String(blobs[0])))).mtimeMs)
@@ -109,7 +131,7 @@ describe.skipIf(libraries === undefined)('with the libraries that DARKROOM_TEST_
   })
 
   test('a run is ended in its middle, and before its turn comes; the next one runs', async () => {
-    const runtime = openVino(String(libraries), 'f32')
+    const runtime = openVino(String(libraries))
     const graph = graphOf(60, 160)
     const session = await runtime.createSession(graph, await cache.prepare(weights, await runtime.weightForm([graph])))
     const feeds = { x: wave([1, 64, 160, 160]) }
