@@ -144,6 +144,20 @@ test('libraries that this processor cannot run are one line, and the CPU goes on
   ])
 })
 
+test('how OpenVINO computes is in the name, and is what is kept of the trial', async () => {
+  const form = { kind: 'openvino', precision: 'bf16', convolutions: 'winograd' } as const
+  const folders = { libraries: dataFolder, work: dataFolder }
+  const tryForms = async (): Promise<FormTrial[]> => [
+    ...(await trial({ exact: 1, int8: 0.5 }).run()),
+    { form: { ...form, convolutions: 'direct', folders }, seconds: 0.4, error: 0.004 },
+    { form: { ...form, folders }, seconds: 0.3, error: 0.006 },
+  ]
+  const { name, engine } = await choose('fast', 'cpu', tryForms)
+  expect(name.precision).toBe('fast: OpenVINO in bfloat16 (Winograd)')
+  expect(engine.fast).toEqual({ ...form, folders })
+  expect(JSON.parse(await readFile(join(dataFolder, 'fast-trial.json'), 'utf8')).form).toBe('bf16-winograd')
+})
+
 test('libraries that are damaged are a line, and the CPU draws without them', async (context) => {
   const library = openVino()
   if (library === undefined) return context.skip('there is no OpenVINO for this platform')

@@ -54,8 +54,8 @@ function compileProperties({ precision, threads, cacheFolder }: OpenVinoSessionO
     ...(threads !== undefined && { INFERENCE_NUM_THREADS: String(threads) }),
     // Each process pins its threads to the same first cores, and runners share a machine.
     ENABLE_CPU_PINNING: 'NO',
-    // The compiled model without its weights, which are read from where they lie: 238 MB in place of 3.4 GB for an SD1.5 UNet, nearly all of it
-    // the filters that `foldUpsampling` makes.
+    // The compiled model without its weights, which are read from where they lie: 238 MB in place of 3.4 GB for an SD1.5 UNet (677 MB with Winograd's
+    // convolutions), nearly all of it filters that are made when it is compiled (`openVinoForm`).
     ...(cacheFolder !== undefined && { CACHE_DIR: cacheFolder, CACHE_MODE: 'OPTIMIZE_SIZE' }),
   }
 }
