@@ -1,129 +1,104 @@
 /**
- * How long somebody waits who starts a server and draws with a checkpoint that is on the disk: until the server answers, until the first picture has
- * come, and what the next one takes. Cold: nothing was prepared before (an empty data folder). Warm: the same folder again.
+ * How long somebody waits who starts a server and draws with a checkpoint that is on the disk: from `darkroom serve` to its first line, to the first
+ * picture and to its parts, and what a picture takes after that. Three starts: nothing is prepared (an empty data folder); all is prepared, and the system
+ * holds no file of it in memory, as after a start of the machine; the same with the files in memory.
  *
- *   npx tsx bench/engine/cold-start.ts --checkpoint FOLDER [--work FOLDER] [--size 512] [--steps 4] [--rounds 1] [--precision exact] [--libraries FOLDER]
+ *   npx tsx bench/engine/cold-start.ts --checkpoint FOLDER [--work FOLDER] [--size 512] [--steps 4] [--rounds 1] [--precisions exact,fast] [--libraries FOLDER]
  */
-import { once } from 'node:events'
-import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises'
-import { type IncomingMessage, request } from 'node:http'
 import { tmpdir } from 'node:os'
-import { basename, join, resolve } from 'node:path'
-import { text } from 'node:stream/consumers'
-import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { readConfig } from '../../packages/server/src/config/config.ts'
-import { createProcessLog } from '../../packages/server/src/log/process-log.ts'
-import { startServer } from '../../packages/server/src/processes/server-process.ts'
 import { processTreeSeconds } from '../process-tree-time.ts'
 import { median } from '../statistics.ts'
+import { Ground } from './served-darkroom.ts'
 
 const { values } = parseArgs({
   options: {
     checkpoint: { type: 'string', default: 'models/pinhole-512' },
-    /** On the disk that is to be measured; 3 GB for SD1.5. */
+    /** On the disk that is to be measured; 3 GB for SD1.5 and each precision. */
     work: { type: 'string', default: tmpdir() },
     size: { type: 'string', default: '512' },
     steps: { type: 'string', default: '4' },
     rounds: { type: 'string', default: '1' },
-    precision: { type: 'string', default: 'exact' },
+    precisions: { type: 'string', default: 'exact,fast' },
     /** OpenVINO's, for `fast`: `~/.darkroom/libraries/openvino-…` of a machine where `darkroom accelerate` was run. */
     libraries: { type: 'string' },
   },
 })
+const [side, steps, rounds] = [Number(values.size), Number(values.steps), Number(values.rounds)]
+const CHECKPOINT = 'checkpoint'
 
-/** Seconds. */
+/** Seconds of the clock, but for `processor`: of the server and its runner up to the first picture, steady where other programs run. */
 interface Start {
-  readonly ready: number
+  readonly banner: number
+  /** The parts of what follows until the first picture is there. */
+  readonly untilOpening: number
+  readonly opening: number
+  readonly furtherSteps: number
+  readonly decoding: number
+  /** From the start. */
   readonly first: number
-  readonly next: number
-  /** Processor time of the server and its runner up to the first picture, in whole seconds: steady where other programs run. */
-  readonly processorTime: number
+  readonly processor: number
+  readonly following: number
 }
 
-const OWNER = 'bench'
-const NAME = 'checkpoint'
-
-async function main(): Promise<void> {
-  const cold: Start[] = []
-  const warm: Start[] = []
-  for (let round = 0; round < Number(values.rounds); round++) {
-    const folder = await mkdtemp(join(values.work, 'darkroom-first-'))
-    try {
-      await mkdir(join(folder, 'models', OWNER), { recursive: true })
-      await symlink(resolve(values.checkpoint), join(folder, 'models', OWNER, NAME))
-      if (values.libraries !== undefined) await linkLibraries(folder, values.libraries)
-      cold.push(await measure(folder))
-      warm.push(await measure(folder))
-    } finally {
-      await rm(folder, { recursive: true, force: true })
-    }
-  }
-  console.log('| start | server ready, s | first picture, s | next picture, s | processor time to the first, s |')
-  console.log('|---|---|---|---|---|')
-  for (const [name, starts] of [['cold', cold] as const, ['warm', warm] as const]) {
-    const of = (key: keyof Start) => median(starts.map((start) => start[key])).toFixed(1)
-    console.log(`| ${name} | ${of('ready')} | ${of('first')} | ${of('next')} | ${of('processorTime')} |`)
-  }
+const COLUMNS: Readonly<Record<keyof Start, string>> = {
+  banner: 'to the first line, s',
+  untilOpening: 'until a runner has the request, s',
+  opening: 'opening to first step, s',
+  furtherSteps: 'further steps, s',
+  decoding: 'decoder to picture, s',
+  first: '**first picture in all, s**',
+  processor: 'processor to there, s',
+  following: 'following picture, s',
 }
 
-async function linkLibraries(folder: string, libraries: string): Promise<void> {
-  const target = join(folder, 'data', 'libraries')
-  await mkdir(target, { recursive: true })
-  await symlink(resolve(libraries), join(target, basename(libraries)))
-}
-
-/** One server from its start to its second picture. All are counted from the moment before: the start, the server's readiness, the first picture. */
-async function measure(folder: string): Promise<Start> {
-  const environment = {
-    DARKROOM_MODELS: join(folder, 'models'),
-    HF_HUB_CACHE: join(folder, 'hub'),
-    DARKROOM_PRECISION: values.precision,
-  }
-  const config = readConfig({ port: 0, dataFolder: join(folder, 'data'), logLevel: 'silent' }, environment)
-  const [usedBefore, startedAt] = [processTreeSeconds(), performance.now()]
-  const server = await startServer(config, createProcessLog('silent'))
+/** One server from its start to its second picture. */
+async function measure(ground: Ground, precision: string): Promise<Start> {
+  const server = await ground.serve(precision)
   try {
-    const readyAt = performance.now()
-    // A runner that still tries what draws fastest here is not there yet.
-    while (!(await draw(server.url, 1))) await delay(100)
-    const firstAt = performance.now()
-    const processorTime = processTreeSeconds() - usedBefore
-    if (!(await draw(server.url, 2))) throw new Error('the runner ended after its first picture')
-    const nextAt = performance.now()
+    const wish = { checkpoint: CHECKPOINT, side, steps }
+    const first = await (await server.submit({ ...wish, seed: 1 })).drawn
+    // What a measuring process uses itself is little, and in it.
+    const processor = processTreeSeconds(server.process.pid)
+    const following = await (await server.submit({ ...wish, seed: 2 })).drawn
     const seconds = (from: number, to: number) => (to - from) / 1000
+    const { startedAt, bannerAt } = server
+    const { submittedAt, openingAt = submittedAt, firstStepAt, lastStepAt, completedAt } = first
     return {
-      ready: seconds(startedAt, readyAt),
-      first: seconds(readyAt, firstAt),
-      next: seconds(firstAt, nextAt),
-      processorTime,
+      banner: seconds(startedAt, bannerAt),
+      untilOpening: seconds(bannerAt, openingAt),
+      opening: seconds(openingAt, firstStepAt),
+      furtherSteps: seconds(firstStepAt, lastStepAt),
+      decoding: seconds(lastStepAt, completedAt),
+      first: seconds(startedAt, completedAt),
+      processor,
+      following: seconds(following.submittedAt, following.completedAt),
     }
   } finally {
     await server.stop()
   }
 }
 
-/** @returns whether there was a runner */
-async function draw(url: string, seed: number): Promise<boolean> {
-  const side = Number(values.size)
-  const body = JSON.stringify({
-    model_name: `${OWNER}/${NAME}`,
-    prompt: 'an island in the ocean at sunset',
-    image_size: { width: side, height: side },
-    num_inference_steps: Number(values.steps),
-    scheduler: 'LCM',
-    guidance_scale: 1,
-    enable_safety_checker: false,
-    seed,
-  })
-  const sent = request(new URL('/run/fal-ai/lora', url), { method: 'POST', agent: false }).end(body)
-  const [answer] = (await once(sent, 'response')) as [IncomingMessage]
-  const answered = await text(answer)
-  if (answer.statusCode === 503) return false
-  if (answer.statusCode !== 200) throw new Error(`the server answered ${answer.statusCode}: ${answered}`)
-  return true
+function row(name: string, starts: readonly Start[]): string {
+  const keys = Object.keys(COLUMNS) as (keyof Start)[]
+  return `| ${[name, ...keys.map((key) => median(starts.map((start) => start[key])).toFixed(1))].join(' | ')} |`
 }
 
-// What a server waits for while it stops does not keep a process alive by itself.
-const alive = setInterval(() => {}, 60_000)
-await main().finally(() => clearInterval(alive))
+console.log(`| start | ${Object.values(COLUMNS).join(' | ')} |\n|${'---|'.repeat(Object.keys(COLUMNS).length + 1)}`)
+for (const precision of values.precisions.split(',')) {
+  const [unprepared, fromDisk, fromMemory]: [Start[], Start[], Start[]] = [[], [], []]
+  for (let round = 0; round < rounds; round++) {
+    const ground = await Ground.make(values.work, { [CHECKPOINT]: values.checkpoint }, values.libraries)
+    try {
+      unprepared.push(await measure(ground, precision))
+      await ground.forget()
+      fromDisk.push(await measure(ground, precision))
+      fromMemory.push(await measure(ground, precision))
+    } finally {
+      await ground.remove()
+    }
+  }
+  console.log(row(`${precision}, nothing prepared`, unprepared))
+  console.log(row(`${precision}, prepared, files on the disk`, fromDisk))
+  console.log(row(`${precision}, prepared, files in memory`, fromMemory))
+}
