@@ -60,6 +60,15 @@ export async function openComponent(path: string, name: string, options: Checkpo
   })
 }
 
+/**
+ * A component that diffusers has no place for and a checkpoint's folder may hold all the same: a decoder for previews.
+ * @throws CheckpointError for a config.json that is none
+ */
+export async function findOwnComponent(checkpoint: string, name: string): Promise<Component | undefined> {
+  const folder = join(checkpoint, name)
+  return (await isFile(join(folder, 'config.json'))) ? openComponent(folder, name) : undefined
+}
+
 async function isFile(path: string): Promise<boolean> {
   return stat(path).then(
     (found) => found.isFile(),

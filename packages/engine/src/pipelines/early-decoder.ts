@@ -1,7 +1,5 @@
-import { join } from 'node:path'
-import { openComponent } from '../checkpoint/checkpoint.ts'
+import { findOwnComponent } from '../checkpoint/checkpoint.ts'
 import { CheckpointError } from '../checkpoint/checkpoint-error.ts'
-import { readJsonObject } from '../checkpoint/json-file.ts'
 import type { Weights } from '../checkpoint/prepared-weights.ts'
 import { buildEarlyHeadGraph, type EarlyHeadConfig, earlyFactor, parseEarlyHeadConfig } from '../models/early-head.ts'
 import type { SessionCache } from '../runtime/session-cache.ts'
@@ -47,16 +45,15 @@ export async function loadEarlyDecoder(
   checkpoint: string,
   vae: Autoencoder,
 ): Promise<EarlyDecoder | undefined> {
-  const folder = join(checkpoint, FOLDER)
-  if ((await readJsonObject(join(folder, 'config.json'))) === undefined) return undefined
-  const component = await openComponent(folder, FOLDER)
+  const component = await findOwnComponent(checkpoint, FOLDER)
+  if (component === undefined) return undefined
   const config = parseEarlyHeadConfig(await component.config())
   const { blockOutChannels, normGroups } = vae.config
   const channels = blockOutChannels.at(-1 - config.level)
   if (channels === undefined || earlyFactor(config) !== vae.factor) {
     throw new CheckpointError(
       `${FOLDER} makes ${earlyFactor(config)} pixels of a latent pixel, its checkpoint's autoencoder ${vae.factor}`,
-      { path: folder },
+      { path: component.folder },
     )
   }
   const smallest = buildEarlyHeadGraph(config, { shape: [1, channels, 1, 1], normGroups })

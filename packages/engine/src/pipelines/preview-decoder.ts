@@ -1,6 +1,4 @@
-import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
-import { openComponent } from '../checkpoint/checkpoint.ts'
+import { findOwnComponent } from '../checkpoint/checkpoint.ts'
 import { CheckpointError } from '../checkpoint/checkpoint-error.ts'
 import type { Weights } from '../checkpoint/prepared-weights.ts'
 import {
@@ -52,17 +50,16 @@ export class PreviewDecoder {
  */
 export async function loadPreviewDecoder(
   engine: Engine,
-  folder: string,
+  checkpoint: string,
   vae: Autoencoder,
 ): Promise<PreviewDecoder | undefined> {
-  const own = join(folder, FOLDER)
-  if (!(await stat(join(own, 'config.json')).catch(() => undefined))?.isFile()) return undefined
-  const component = await openComponent(own, FOLDER)
+  const component = await findOwnComponent(checkpoint, FOLDER)
+  if (component === undefined) return undefined
   const config = parseTinyDecoderConfig(await component.config())
   if (config.latentChannels !== vae.latentChannels || tinyFactor(config) !== vae.factor) {
     throw new CheckpointError(
       `the decoder for previews draws ${tinyFactor(config)} pixels of ${config.latentChannels} channels, the autoencoder beside it ${vae.factor} of ${vae.latentChannels}: they do not belong together`,
-      { path: own },
+      { path: component.folder },
     )
   }
   const smallest = buildTinyDecoderGraph(config, { batch: 1, height: vae.factor, width: vae.factor })
