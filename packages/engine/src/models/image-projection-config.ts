@@ -36,6 +36,34 @@ export type ImageProjectionConfig =
       readonly tokens: number
     }
 
+/**
+ * Numbers that tell faces apart (ArcFace). InstantID's file has the keys of IP-Adapter Plus's, whose resampler reads the states of a vision encoder: that these
+ * are fewer than any CLIP vision encoder has (ViT-L 1024, ViT-H 1280, ViT-bigG 1664) is what tells one from the other.
+ */
+const FACE_CHANNELS = 512
+
+/** What of a picture a projection is made of: what an image encoder sees in it, whose face it shows, or both. */
+export interface ProjectionSources {
+  readonly pictures: boolean
+  readonly faces: boolean
+}
+
+export function projectionSources(config: ImageProjectionConfig): ProjectionSources {
+  switch (config.kind) {
+    case 'linear':
+    case 'full':
+      return { pictures: true, faces: false }
+    case 'resampler': {
+      const faces = config.resampler.imageChannels === FACE_CHANNELS
+      return { pictures: !faces, faces }
+    }
+    case 'face-id':
+      return { pictures: false, faces: true }
+    case 'face-id-plus':
+      return { pictures: true, faces: true }
+  }
+}
+
 /** Tokens of IP-Adapter's linear projection; its file does not tell them from their channels. */
 const LINEAR_TOKENS = 4
 

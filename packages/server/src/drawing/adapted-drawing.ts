@@ -54,15 +54,15 @@ export async function* drawAdapted(
   const recorder = new LatentsRecorder()
   const start = request.start && (await fitStart(engine, request.start, request.size, base.model.vae.factor))
   const run = recording(startRun(model, { ...request, ...(start && { start }) }, adapters, size, context), recorder)
-  const options = { numImages: request.numImages, fields: FIELDS, mayShow: safety.mayShow }
+  const options = { numImages: request.generation.numImages ?? 1, fields: FIELDS, mayShow: safety.mayShow }
   const drawn = yield* runSteps(model, run, options, context)
   const { pictures, nsfwFlags } = await safety.screen(drawn.map(({ image }) => atSize(image, request.size)))
   const images = await Promise.all(pictures.map((image) => filePicture(image, request, context)))
   return {
     images,
     nsfwFlags,
-    ...(request.debug.final && { debugLatents: await recorder.saveFinal(context) }),
-    ...(request.debug.passes && { debugPerPassLatents: await recorder.saveAll(context) }),
+    ...(request.debug?.final && { debugLatents: await recorder.saveFinal(context) }),
+    ...(request.debug?.passes && { debugPerPassLatents: await recorder.saveAll(context) }),
   }
 }
 
@@ -73,21 +73,8 @@ function startRun(
   { width, height }: PictureSize,
   { signal, log }: HandlerContext,
 ): AsyncGenerator<DenoiseStep, GeneratedImage[]> {
-  const parameters: GenerationParameters = {
-    prompt: request.prompt,
-    negativePrompt: request.negativePrompt,
-    promptWeighting: request.promptWeighting,
-    clipSkip: request.clipSkip,
-    scheduler: request.scheduler,
-    schedule: request.schedule,
-    guidanceScale: request.guidanceScale,
-    eta: request.eta,
-    seed: request.seed,
-    numImages: request.numImages,
-    adapters,
-    ...(request.tiling && { tiling: request.tiling }),
-    onWarning: (message) => log(message, 'WARN'),
-  }
+  const onWarning = (message: string) => log(message, 'WARN')
+  const parameters: GenerationParameters = { ...request.generation, adapters, onWarning }
   if (request.start === undefined) return textToImage(model, { ...parameters, width, height }, signal)
   const { image, strength, mask } = request.start
   if (mask === undefined) return imageToImage(model, { ...parameters, image, strength }, signal)

@@ -1,4 +1,5 @@
-import type { FloatTensor, GenerationParameters, RgbImage, SchedulerChoice, Tiling } from '@darkroom/engine'
+import type { FloatTensor, GenerationParameters, RgbImage } from '@darkroom/engine'
+import type { HandlerContext } from '../endpoints/endpoint.ts'
 import type { PictureFormat } from './picture-output.ts'
 import type { PictureSize } from './picture-size.ts'
 import type { SafetyRequest } from './safety.ts'
@@ -63,6 +64,9 @@ export interface ImagePromptRequest {
   readonly projectionShortcut: boolean
 }
 
+/** Where the weights of an IP-Adapter are, and what tells faces apart for it. */
+export type ImagePromptReference = Pick<ImagePromptRequest, 'path' | 'subfolder' | 'weightName' | 'faceNetworks'>
+
 /** Where the CLIP image encoder of the image prompts is. */
 export interface ImageEncoderRequest {
   readonly path: string
@@ -75,7 +79,7 @@ export interface AdapterReferences {
   readonly loras: readonly Pick<LoraRequest, 'path'>[]
   readonly embeddings: readonly Pick<EmbeddingRequest, 'path'>[]
   readonly controlNets: readonly Pick<ControlNetRequest, 'path' | 'variant'>[]
-  readonly imagePrompts: readonly Pick<ImagePromptRequest, 'path' | 'subfolder' | 'weightName'>[]
+  readonly imagePrompts: readonly ImagePromptReference[]
   readonly imageEncoder?: ImageEncoderRequest | undefined
 }
 
@@ -112,21 +116,19 @@ export interface StartRequest {
 export interface AdaptedRequest extends SafetyRequest {
   readonly model: BaseModelRequest
   readonly adapters: AdaptersRequest
-  readonly prompt: string
-  readonly negativePrompt: string
-  readonly promptWeighting: boolean
-  readonly clipSkip: number
-  readonly scheduler: SchedulerChoice
-  readonly schedule: GenerationParameters['schedule']
-  readonly guidanceScale: number
-  readonly eta: number
-  readonly seed: bigint
-  readonly numImages: number
+  readonly generation: Omit<GenerationParameters, 'adapters' | 'onWarning' | 'forPreview' | 'onDenoised'>
   /** Size of the answer's pictures. */
   readonly size: PictureSize
-  readonly tiling?: Tiling
   readonly start?: StartRequest
   readonly format: PictureFormat
-  /** Files of latents to answer with. */
-  readonly debug: { readonly final: boolean; readonly passes: boolean }
+  /** Files of latents to answer with; none when absent. */
+  readonly debug?: { readonly final: boolean; readonly passes: boolean }
+}
+
+/** What endpoints have in common that answer one PNG. */
+export function onePng(
+  { enable_safety_checker: checkSafety }: { readonly enable_safety_checker: boolean },
+  { inlineBytes: syncMode }: Pick<HandlerContext, 'inlineBytes'>,
+): Pick<AdaptedRequest, keyof SafetyRequest | 'format'> {
+  return { checkSafety, safetyCheckerVersion: 'v1', format: { format: 'png', syncMode } }
 }

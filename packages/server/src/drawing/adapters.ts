@@ -47,7 +47,7 @@ export interface AdaptedModel {
  */
 export async function findAdapters(
   engine: ImageEngine,
-  { loras, embeddings, controlNets, imagePrompts, imageEncoder }: AdapterReferences,
+  { loras = [], embeddings = [], controlNets = [], imagePrompts = [], imageEncoder }: Partial<AdapterReferences>,
   context: HandlerContext,
 ): Promise<void> {
   for (const lora of loras) await findLora(engine, lora, context)

@@ -1,11 +1,13 @@
-import type { HandlerContext } from '../endpoints/endpoint.ts'
 import { WireError } from '../errors/errors.ts'
 import { ModelError } from '../models/model-error.ts'
 import type { ModelStore } from '../models/model-store.ts'
 import { DEMO_FACE_PACK, FACE_PACKS } from '../models/vision-models.ts'
-import { findWeights, pathOf } from './find-weights.ts'
+import { type FindContext, findWeights, pathOf, type WeightsFinder } from './find-weights.ts'
 
 const WISH = { kind: 'detector' } as const
+
+/** Where the networks are looked for. */
+type NetworkStore = WeightsFinder & Pick<ModelStore, 'findLocal'>
 
 interface NetworkFile {
   readonly path: string
@@ -22,11 +24,11 @@ export interface FacePack {
 }
 
 /** insightface's networks as far as they are on this machine: nothing is fetched, since their licence is not ours to accept. */
-export async function findFacePack(store: ModelStore): Promise<FacePack> {
+export async function findFacePack(store: NetworkStore): Promise<FacePack> {
   return { ...(await firstLocal(store, 'detector')), ...(await firstLocal(store, 'embedder')) }
 }
 
-async function firstLocal(store: ModelStore, part: keyof FacePack): Promise<FacePack> {
+async function firstLocal(store: NetworkStore, part: keyof FacePack): Promise<FacePack> {
   for (const pack of FACE_PACKS) {
     const path = await findLocalDetector(store, `${pack.folder}/${pack[part]}`)
     if (path !== undefined) return { [part]: { path, name: pack.folder } }
@@ -40,9 +42,9 @@ async function firstLocal(store: ModelStore, part: keyof FacePack): Promise<Face
  * @throws WireError 422 with a sentence when they are not to be had
  */
 export async function findNamedFacePack(
-  store: ModelStore,
+  store: NetworkStore,
   reference: string,
-  context: HandlerContext,
+  context: FindContext,
 ): Promise<FacePack> {
   const find = async (name: string) => pathOf(await findWeights(store, name, WISH, context))
   if (/\.onnx$/i.test(reference)) {
@@ -96,7 +98,7 @@ function isAbsent(error: unknown): boolean {
 const ABSENT: readonly ModelError['reason'][] = ['not-found', 'downloads-off', 'offline']
 
 /** The path of a detector's file on this machine. */
-export async function findLocalDetector(store: ModelStore, reference: string): Promise<string | undefined> {
+export async function findLocalDetector(store: NetworkStore, reference: string): Promise<string | undefined> {
   try {
     const found = await store.findLocal(reference, WISH)
     return found && pathOf(found)

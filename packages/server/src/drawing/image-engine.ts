@@ -110,15 +110,18 @@ export class ImageEngine {
 
   /**
    * Has what a model would be drawn with read from the disk, as far as there is room beside what is in use; loads and keeps nothing.
-   * @param also what is opened with it, with the engine that is given
+   * @param also opens what is drawn with it, in the engine that is given
    * @throws the engine's errors
    */
-  async readAhead(choice: ModelChoice, also: (engine: Engine) => Promise<unknown>, signal: AbortSignal): Promise<void> {
+  async readAhead(
+    choice: ModelChoice,
+    also: (engine: Engine, model: StableDiffusion) => Promise<unknown>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const open = async (engine: Engine) => {
-      const model = await this.#models.peek(keyOf(choice))
-      if (model) engine.readAhead(model.weights)
-      else await this.#load(engine, choice, () => {})
-      await also(engine)
+      const opened = await this.#models.peek(keyOf(choice))
+      if (opened) engine.readAhead(opened.weights)
+      await also(engine, opened ?? (await this.#load(engine, choice, () => {})))
     }
     await this.engine.foresee(open, signal)
   }

@@ -1,24 +1,26 @@
 import { dirname } from 'node:path'
 import {
   alignFace,
+  type Engine,
   type ImageEncoder,
   type ImagePromptParameters,
-  type IPAdapter,
+  type LoadedIPAdapter,
   type Lora,
   loadImageEncoder,
   loadIPAdapter,
   normalizeEmbedding,
   openComponent,
   openWeightFile,
+  projectionSources,
   type StableDiffusion,
 } from '@darkroom/engine'
 import type { HandlerContext } from '../endpoints/endpoint.ts'
 import { WireError } from '../errors/errors.ts'
 import { ModelError } from '../models/model-error.ts'
 import type { FoundModel } from '../models/model-store.ts'
-import type { ImageEncoderRequest, ImagePromptRequest } from './adapted-request.ts'
+import type { ImageEncoderRequest, ImagePromptReference, ImagePromptRequest } from './adapted-request.ts'
 import { noFaceError } from './face-analysis.ts'
-import { findWeights, pathOf } from './find-weights.ts'
+import { type FindContext, findWeights, pathOf, type WeightsFinder } from './find-weights.ts'
 import { ENCODER_SIDE } from './fit-picture.ts'
 import type { ImageEngine } from './image-engine.ts'
 
@@ -30,22 +32,22 @@ export interface OpenedImagePrompt {
 
 /** The weights of an IP-Adapter. @throws WireError 422 */
 export function findImagePrompt(
-  engine: ImageEngine,
-  { path, subfolder, weightName }: Pick<ImagePromptRequest, 'path' | 'subfolder' | 'weightName'>,
-  context: HandlerContext,
+  { store }: { readonly store: WeightsFinder },
+  { path, subfolder, weightName }: ImagePromptReference,
+  context: FindContext,
 ): Promise<FoundModel> {
   const wish = { kind: 'ip-adapter' as const, ...(subfolder && { subfolder }), ...(weightName && { weightName }) }
-  return findWeights(engine.store, path, wish, context)
+  return findWeights(store, path, wish, context)
 }
 
 /** The weights of an image encoder. @throws WireError 422 */
 export function findImageEncoder(
-  engine: ImageEngine,
+  { store }: { readonly store: WeightsFinder },
   { path, subfolder, weightName }: ImageEncoderRequest,
-  context: HandlerContext,
+  context: FindContext,
 ): Promise<FoundModel> {
   const wish = { kind: 'image-encoder' as const, ...(subfolder && { subfolder }), ...(weightName && { weightName }) }
-  return findWeights(engine.store, path, wish, context)
+  return findWeights(store, path, wish, context)
 }
 
 /**
@@ -65,20 +67,18 @@ export async function openImagePrompt(
   const key = JSON.stringify([path, model.unet.config.crossAttentionChannels])
   const { adapter, lora } = await engine.ipAdapters.get(key, async () => {
     context.log(`Loading the IP-Adapter ${found.label}`)
-    const component = { name: 'ip_adapter', weights: () => openWeightFile('ip_adapter', path) }
-    return loadIPAdapter(engine.engine, model.unet.config, component)
+    return openIPAdapter(engine.engine, model, path)
   })
-  const { kind } = adapter.projection
-  const ofIdentity = isInstantId(adapter)
-  const needsFace =
-    kind === 'face-id' || kind === 'face-id-plus' || (ofIdentity && request.faceEmbeddings === undefined)
-  const faces = needsFace ? await findFaces(engine, request, index, context) : undefined
-  const needsPictures = kind !== 'face-id' && !ofIdentity && request.faceEmbeddings === undefined
-  const pictureEncoder = needsPictures ? await openEncoder(engine, request, encoder, path, context) : undefined
+  // Who gives embeddings needs neither.
+  const needed = request.faceEmbeddings ? undefined : projectionSources(adapter.projection)
+  const faces = needed?.faces ? await findFaces(engine, request, index, context) : undefined
+  const pictureEncoder = needed?.pictures ? await openEncoder(engine, request, encoder, path, context) : undefined
   const seen =
     pictureEncoder?.config.imageSize === ENCODER_SIDE ? (request.encoderImages ?? request.images) : request.images
+  // Of the adapters that read faces it alone has a resampler, and takes what the network gives.
+  const isInstantId = adapter.projection.kind === 'resampler'
   const embeddings = faces
-    ? faces.map(({ embedding }) => (ofIdentity ? embedding : normalizeEmbedding(embedding)))
+    ? faces.map(({ embedding }) => (isInstantId ? embedding : normalizeEmbedding(embedding)))
     : request.faceEmbeddings
   return {
     lora,
@@ -98,11 +98,10 @@ export async function openImagePrompt(
   }
 }
 
-/** Numbers that tell faces apart; no vision encoder whose states a resampler reads has as many channels. */
-const FACE_CHANNELS = 512
-
-function isInstantId({ projection }: IPAdapter): boolean {
-  return projection.kind === 'resampler' && projection.resampler.imageChannels === FACE_CHANNELS
+/** An IP-Adapter's file, for the UNet of a model. @throws the engine's errors */
+export function openIPAdapter(engine: Engine, { unet }: StableDiffusion, path: string): Promise<LoadedIPAdapter> {
+  const component = { name: 'ip_adapter', weights: () => openWeightFile('ip_adapter', path) }
+  return loadIPAdapter(engine, unet.config, component)
 }
 
 /** Side of the face that FaceID-Plus adapters look at. */
@@ -131,13 +130,29 @@ async function openEncoder(
   adapterPath: string,
   context: HandlerContext,
 ): Promise<ImageEncoder> {
-  const { folder, label } = encoder
-    ? await namedEncoder(engine, encoder, context)
-    : await encoderBeside(engine, request, adapterPath, context)
+  const { folder, label } = await findEncoder(engine, request, encoder, adapterPath, context)
   return engine.imageEncoders.get(folder, async () => {
     context.log(`Loading the image encoder ${label}`)
     return loadImageEncoder(engine.engine, await openComponent(folder, 'image_encoder'))
   })
+}
+
+/**
+ * The image encoder that a request names, or that of the adapter itself.
+ * @param adapterPath of the adapter's file
+ * @throws WireError 422
+ */
+export async function findEncoder(
+  sources: { readonly store: WeightsFinder },
+  request: ImagePromptReference,
+  encoder: ImageEncoderRequest | undefined,
+  adapterPath: string,
+  context: FindContext,
+): Promise<EncoderFolder> {
+  if (encoder === undefined) return encoderBeside(sources, request, adapterPath, context)
+  const found = await findImageEncoder(sources, encoder, context)
+  // The config lies beside a file of weights.
+  return { folder: found.type === 'file' ? dirname(found.path) : found.folder, label: found.label }
 }
 
 interface EncoderFolder {
@@ -145,31 +160,21 @@ interface EncoderFolder {
   readonly label: string
 }
 
-async function namedEncoder(
-  engine: ImageEngine,
-  encoder: ImageEncoderRequest,
-  context: HandlerContext,
-): Promise<EncoderFolder> {
-  const found = await findImageEncoder(engine, encoder, context)
-  // The config lies beside a file of weights.
-  return { folder: found.type === 'file' ? dirname(found.path) : found.folder, label: found.label }
-}
-
 /**
  * The adapter's own encoder: the folder `image_encoder` beside the weights; for SDXL's weights that were trained with ViT-H the one of
  * SD1.5's.
  */
 async function encoderBeside(
-  engine: ImageEngine,
-  request: ImagePromptRequest,
+  { store }: { readonly store: WeightsFinder },
+  request: ImagePromptReference,
   adapterPath: string,
-  context: HandlerContext,
+  context: FindContext,
 ): Promise<EncoderFolder> {
   const beside = request.subfolder ? `${request.subfolder}/image_encoder` : 'image_encoder'
   const subfolders = /vit-h/i.test(request.weightName ?? '') ? ['models/image_encoder', beside] : [beside]
   for (const subfolder of subfolders) {
     try {
-      const found = await findWeights(engine.store, request.path, { kind: 'image-encoder', subfolder }, context)
+      const found = await findWeights(store, request.path, { kind: 'image-encoder', subfolder }, context)
       return { folder: pathOf(found), label: `${found.label}/${subfolder}` }
     } catch (error) {
       if (!(error instanceof WireError && error.cause instanceof ModelError)) throw error

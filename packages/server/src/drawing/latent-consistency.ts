@@ -75,7 +75,7 @@ export async function prepareLatentConsistency(
 ): Promise<LcmPreparation> {
   const checkpoint = await chooseCheckpoint(engine, modelName, LCM_LORAS[modelName], size, context)
   context.setHeader(MODEL, checkpoint.label)
-  await findAdapters(engine, { ...NO_ADAPTERS, loras }, context)
+  await findAdapters(engine, { loras }, context)
   const model = await engine.model(latentConsistencyChoice(checkpoint), context.log).catch((error) => {
     throw toWireError(error)
   })

@@ -17,6 +17,18 @@ export interface StepOptions {
   mayShow(preview: RgbImage): Promise<boolean>
 }
 
+/** Yields intermediate pictures in the shape of an endpoint's output. @returns what the run returns */
+export async function* inShapeOf<Output, Result>(
+  run: AsyncGenerator<OutputPicture, Result>,
+  partial: (picture: OutputPicture) => Output,
+): AsyncGenerator<Output, Result> {
+  for (;;) {
+    const next = await run.next()
+    if (next.done) return next.value
+    yield partial(next.value)
+  }
+}
+
 /**
  * Runs a pipeline to its end: each step is a line of the request's log and, where the caller wants them, an intermediate picture.
  * @throws WireError for what the request asked and this model cannot do

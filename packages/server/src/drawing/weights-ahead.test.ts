@@ -9,14 +9,19 @@ import type { RunnableEndpoint } from '../endpoints/endpoint.ts'
 import { createEndpoints } from '../endpoints/fal-ai/lora/handler.ts'
 import { ModelRegistry } from '../models/model-registry.ts'
 import type { OpenedStore } from '../models/open-model-store.ts'
+import { FACE_PACKS } from '../models/vision-models.ts'
 import { validateInput } from '../validation/validate-input.ts'
 import { ImageEngine } from './image-engine.ts'
 
 const CHECKPOINTS = join(import.meta.dirname, '../../../engine/test/golden/data/checkpoints')
+const CONDITIONING = join(CHECKPOINTS, '../conditioning')
+const DEMO_FACES = join(import.meta.dirname, '../../../../models/pinhole-face')
 const opened = openEngine({ threads: 1 })
 let folder = ''
 let models: OpenedStore
 let images: ImageEngine
+type Weights = Awaited<ReturnType<Engine['weightCache']['prepare']>>
+
 /** Files that would be read, in order. */
 const read = new Set<string>()
 
@@ -26,12 +31,27 @@ beforeAll(async () => {
   await cp(join(CHECKPOINTS, 'tiny-sd15/unet'), join(folder, 'owner/unet'), { recursive: true })
   await writeFile(join(folder, 'style.safetensors'), SAMPLE_WEIGHTS.lora)
   await writeFile(join(folder, 'none.safetensors'), 'these are no weights')
+  await cp(join(CONDITIONING, 'base.safetensors'), join(folder, 'owner/prompts/base.safetensors'))
+  await cp(join(CONDITIONING, 'face-id.safetensors'), join(folder, 'face-id.safetensors'))
+  await cp(join(CONDITIONING, 'image-encoder'), join(folder, 'owner/prompts/image_encoder'), { recursive: true })
+  const [{ folder: pack, detector, embedder }] = FACE_PACKS
+  await cp(join(DEMO_FACES, 'detector.onnx'), join(folder, pack, detector))
+  await cp(join(DEMO_FACES, 'embedder.onnx'), join(folder, pack, embedder))
   models = localModels(folder)
   // What reads is stood in for; what finds and opens models is not.
   const readAhead: Engine['readAhead'] = (all) => {
     for (const { path } of all.flatMap((weights) => weights.places())) read.add(relative(folder, path))
   }
-  const foresee: Engine['foresee'] = async (open) => void (await open({ ...opened, readAhead }))
+  const foresee: Engine['foresee'] = async (open) => {
+    const prepared: Weights[] = []
+    const prepare: Engine['weightCache']['prepare'] = async (stored, options) => {
+      const weights = await opened.weightCache.prepare(stored, options)
+      prepared.push(weights)
+      return weights
+    }
+    await open({ ...opened, readAhead, weightCache: { prepare } })
+    readAhead(prepared)
+  }
   const registry = new ModelRegistry({ modelFolders: [folder], hubCaches: [], bundledFolder: join(folder, 'bundled') })
   images = new ImageEngine({ engine: { ...opened, readAhead, foresee }, registry, store: models.store })
 })
@@ -41,6 +61,8 @@ afterAll(async () => {
   await models.close()
   await rm(folder, { recursive: true })
 })
+
+const PICTURE = 'https://pictures.test/face.png'
 
 async function readFor(input: Readonly<Record<string, unknown>>): Promise<string[]> {
   const [lora]: readonly RunnableEndpoint[] = createEndpoints(images)
@@ -67,6 +89,26 @@ test('reads a UNet in place of the checkpoint’s own, and LoRAs', async () => {
     component('owner/unet', ''),
     vae,
     'style.safetensors',
+  ])
+})
+
+test('reads an image prompt’s adapter and the encoder of its pictures', async () => {
+  const ip_adapter = [{ path: 'owner/prompts', weight_name: 'base.safetensors', ip_adapter_image_url: PICTURE }]
+  expect(await readFor({ model_name: 'owner/model', ip_adapter })).toEqual([
+    ...MODEL,
+    'owner/prompts/base.safetensors',
+    component('owner/prompts', 'image_encoder'),
+  ])
+})
+
+test('reads the networks that tell faces apart for an adapter of faces, and no encoder', async () => {
+  const [{ folder: pack, detector, embedder }] = FACE_PACKS
+  const ip_adapter = [{ path: 'face-id.safetensors', ip_adapter_image_url: PICTURE }]
+  expect((await readFor({ model_name: 'owner/model', ip_adapter })).sort()).toEqual([
+    'face-id.safetensors',
+    `${pack}/${embedder}`,
+    `${pack}/${detector}`,
+    ...MODEL,
   ])
 })
 

@@ -1,7 +1,7 @@
 import { ArchiveError, type RgbImage, readPictureArchive } from '@darkroom/engine'
 import type { z } from 'zod'
 import { drawAdapted } from '../../../drawing/adapted-drawing.ts'
-import { type AdaptedRequest, type AdaptersRequest, NO_ADAPTERS } from '../../../drawing/adapted-request.ts'
+import { type AdaptedRequest, type AdaptersRequest, NO_ADAPTERS, onePng } from '../../../drawing/adapted-request.ts'
 import { findAdapters } from '../../../drawing/adapters.ts'
 import { type FoundBaseModel, findBase, loadBase } from '../../../drawing/base-model.ts'
 import { toWireError } from '../../../drawing/engine-errors.ts'
@@ -9,6 +9,7 @@ import { fitEncoderPictures } from '../../../drawing/fit-picture.ts'
 import type { ImageEngine } from '../../../drawing/image-engine.ts'
 import { readPictures, sizeOfInput } from '../../../drawing/input-pictures.ts'
 import type { FilePicture, OutputPicture } from '../../../drawing/picture-output.ts'
+import { inShapeOf } from '../../../drawing/run-steps.ts'
 import { chooseSeed } from '../../../drawing/seed.ts'
 import { noteStandInAdapters, STAND_IN_ADAPTERS } from '../../../drawing/stand-in.ts'
 import { readAdaptedAhead } from '../../../drawing/weights-ahead.ts'
@@ -38,8 +39,8 @@ export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[
         return draw(engine, { input, read, base, timings }, context)
       },
       (_, signal) => {
-        const { model: name, pose_controlnet: path } = engine.recipes['fal-ai/controlnet-ip-adapter']
-        return readAdaptedAhead(engine, { model: { name }, controlNets: [{ path }] }, signal)
+        const recipe = engine.recipes['fal-ai/controlnet-ip-adapter']
+        return readAdaptedAhead(engine, { model: { name: recipe.model }, ...referencesOf(recipe) }, signal)
       },
     ),
   ]
@@ -62,14 +63,13 @@ async function* draw(
   const base = await timed('model', () => loadBase(engine, found, context))
   if (base.standIn) noteStandInAdapters('pose and subject', ['pose', 'ipAdapter'], context)
   const adapters = await timed('pose', () => adaptersOf(engine, read, base, context))
-  const request = { ...requestOf(engine, input, read.reference, context), adapters }
-  const { seed } = request
+  const seed = chooseSeed(input.seed)
+  const request = { ...requestOf(engine, input, seed, read.reference, context), adapters }
   const started = performance.now()
   const run = drawAdapted(engine, request, base, context)
-  let next = await run.next()
-  for (; !next.done; next = await run.next()) yield { images: [next.value], seed, timings: {} }
+  const { images } = yield* inShapeOf(run, (picture) => ({ images: [picture], seed, timings: {} }))
   timings.inference = (performance.now() - started) / 1000
-  return { images: next.value.images, seed, timings }
+  return { images, seed, timings }
 }
 
 /** Adds the seconds of what it runs to a named entry. */
@@ -144,18 +144,16 @@ async function findBaseAndAdapters(
   const base = await findBase(engine, { name }, sizeOfInput(reference), context)
   const recipe = recipeOf(engine, base)
   await poseDetectorFor(engine, base, context)
-  await findAdapters(
-    engine,
-    {
-      loras: [],
-      embeddings: [],
-      controlNets: [{ path: recipe.pose_controlnet }],
-      imagePrompts: [imagePromptOf(recipe)],
-      imageEncoder: imageEncoderOf(recipe),
-    },
-    context,
-  )
+  await findAdapters(engine, referencesOf(recipe), context)
   return base
+}
+
+function referencesOf(recipe: Recipe) {
+  return {
+    controlNets: [{ path: recipe.pose_controlnet }],
+    imagePrompts: [imagePromptOf(recipe)],
+    imageEncoder: imageEncoderOf(recipe),
+  }
 }
 
 type Recipe = ImageEngine['recipes']['fal-ai/controlnet-ip-adapter']
@@ -191,27 +189,27 @@ function imageEncoderOf(recipe: Recipe) {
   return recipe.image_encoder === '' ? undefined : { path: recipe.image_encoder }
 }
 
-function requestOf(engine: ImageEngine, input: Input, reference: RgbImage, context: HandlerContext): AdaptedRequest {
+function requestOf(
+  engine: ImageEngine,
+  input: Input,
+  seed: bigint,
+  reference: RgbImage,
+  context: HandlerContext,
+): Omit<AdaptedRequest, 'adapters'> {
   const recipe = engine.recipes['fal-ai/controlnet-ip-adapter']
   return {
     model: { name: recipe.model },
-    adapters: NO_ADAPTERS,
-    prompt: input.prompt,
-    negativePrompt: input.negative_prompt,
-    promptWeighting: false,
-    clipSkip: 0,
-    scheduler: { name: 'DPM++ 2M Karras' },
-    schedule: { numInferenceSteps: recipe.steps },
-    guidanceScale: recipe.guidance_scale,
-    eta: 0,
-    seed: chooseSeed(input.seed),
-    numImages: 1,
+    generation: {
+      prompt: input.prompt,
+      negativePrompt: input.negative_prompt,
+      scheduler: { name: 'DPM++ 2M Karras' },
+      schedule: { numInferenceSteps: recipe.steps },
+      guidanceScale: recipe.guidance_scale,
+      seed,
+    },
     size: sizeOfInput(reference),
     start: { image: reference, strength: recipe.strength },
-    checkSafety: input.enable_safety_checker,
-    safetyCheckerVersion: 'v1',
-    format: { format: 'png', syncMode: context.inlineBytes },
-    debug: { final: false, passes: false },
+    ...onePng(input, context),
   }
 }
 
@@ -228,9 +226,7 @@ async function adaptersOf(
     context.log('nobody was found in the picture of the pose: it has no say', 'WARN')
   }
   return {
-    loras: [],
-    embeddings: [],
-    guessMode: false,
+    ...NO_ADAPTERS,
     imageEncoder: imageEncoderOf(recipe),
     controlNets: [
       {

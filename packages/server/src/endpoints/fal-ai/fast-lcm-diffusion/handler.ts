@@ -8,6 +8,7 @@ import {
   prepareLatentConsistency,
 } from '../../../drawing/latent-consistency.ts'
 import type { OutputPicture } from '../../../drawing/picture-output.ts'
+import { inShapeOf } from '../../../drawing/run-steps.ts'
 import { chooseSeed } from '../../../drawing/seed.ts'
 import { requireSteps } from '../../../drawing/strength.ts'
 import { readLatentConsistencyAhead } from '../../../drawing/weights-ahead.ts'
@@ -95,11 +96,10 @@ async function* draw(
   }
   const echo = { prompt, ...(input.request_id !== '' && { request_id: input.request_id }) }
   const run = drawLatentConsistency(engine, request, prepared, context)
-  let next = await run.next()
-  for (; !next.done; next = await run.next()) {
-    yield { images: [next.value], timings: {}, seed, has_nsfw_concepts: [false], ...echo }
+  const partial = (picture: OutputPicture) => {
+    return { images: [picture], timings: {}, seed, has_nsfw_concepts: [false], ...echo }
   }
-  const { images, inferenceSeconds, nsfwFlags } = next.value
+  const { images, inferenceSeconds, nsfwFlags } = yield* inShapeOf(run, partial)
   return {
     images,
     timings: { inference: inferenceSeconds },

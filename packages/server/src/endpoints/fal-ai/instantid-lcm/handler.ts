@@ -8,6 +8,7 @@ import {
   type ControlNetRequest,
   type ImagePromptRequest,
   NO_ADAPTERS,
+  onePng,
 } from '../../../drawing/adapted-request.ts'
 import { findAdapters } from '../../../drawing/adapters.ts'
 import { type FoundBaseModel, findBase, loadBase } from '../../../drawing/base-model.ts'
@@ -16,8 +17,9 @@ import { type AnalyzedFace, noFaceError } from '../../../drawing/face-analysis.t
 import { resizeFacePicture } from '../../../drawing/face-size.ts'
 import { fitEncoderPictures } from '../../../drawing/fit-picture.ts'
 import type { ImageEngine } from '../../../drawing/image-engine.ts'
-import { pictureFrom } from '../../../drawing/input-pictures.ts'
+import { pictureFrom, sizeOfInput } from '../../../drawing/input-pictures.ts'
 import type { FilePicture, OutputPicture } from '../../../drawing/picture-output.ts'
+import { inShapeOf } from '../../../drawing/run-steps.ts'
 import { chooseSeed } from '../../../drawing/seed.ts'
 import { latentConsistencyStandIn, noteStandInAdapters, STAND_IN_ADAPTERS } from '../../../drawing/stand-in.ts'
 import { readAdaptedAhead } from '../../../drawing/weights-ahead.ts'
@@ -50,7 +52,13 @@ export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[
         if (!isDemo) await findIdentityWeights(engine, input, context)
         return draw(engine, input, { picture, name, base, isDemo }, context)
       },
-      (input, signal) => readAdaptedAhead(engine, { model: modelOf(engine, input) }, signal),
+      (input, signal) => {
+        const model = modelOf(engine, input)
+        // The demo checkpoint has parts of its own, which are small.
+        const isDemo = bundledCheckpoint(engine.registry, model.name) !== undefined
+        const parts = isDemo ? {} : identityReferences(engine, input)
+        return readAdaptedAhead(engine, { model, ...parts }, signal)
+      },
     ),
   ]
 }
@@ -73,37 +81,35 @@ async function* draw(
   { picture, name, base: found, isDemo }: Prepared,
   context: HandlerContext,
 ): Drawing<Output> {
-  const request = requestOf(input, name, picture, context)
   const adapters = isDemo
     ? await demoAdapters(engine, input, picture, found.standIn, context)
     : await identityAdapters(engine, input, picture, context)
   const base = isDemo
     ? await latentConsistencyStandIn(engine, found, context)
     : requireXl(await loadBase(engine, found, context))
-  const run = drawAdapted(engine, { ...request, adapters }, base, context)
-  const { seed } = request
-  let next = await run.next()
-  for (; !next.done; next = await run.next()) yield { image: next.value, seed }
-  return { image: next.value.images[0] as FilePicture, seed }
+  const seed = chooseSeed(input.seed)
+  const run = drawAdapted(engine, { ...requestOf(input, name, seed, picture, context), adapters }, base, context)
+  const { images } = yield* inShapeOf(run, (image) => ({ image, seed }))
+  return { image: images[0] as FilePicture, seed }
 }
 
 /** Fetched before the device is taken. */
 async function findIdentityWeights(engine: ImageEngine, input: Input, context: HandlerContext): Promise<void> {
-  const recipe = engine.recipes['fal-ai/instantid/lcm']
   const { controlnet_selection: selection } = input
   if (selection === 'depth') await engine.vision.depthEstimator('dpt', context)
   if (selection === 'pose') await engine.vision.poseDetector(context)
+  await findAdapters(engine, identityReferences(engine, input), context)
+}
+
+/** Where InstantID's parts are, the further ControlNet and the LCM-LoRA. */
+function identityReferences({ recipes }: ImageEngine, { controlnet_selection: selection }: Input) {
+  const recipe = recipes['fal-ai/instantid/lcm']
   const selected = selection === null ? [] : [{ path: recipe[`${selection}_controlnet`] }]
-  await findAdapters(
-    engine,
-    {
-      loras: recipe.lcm_lora === '' ? [] : [{ path: recipe.lcm_lora }],
-      embeddings: [],
-      controlNets: [{ path: recipe.identity_controlnet }, ...selected],
-      imagePrompts: [{ path: recipe.ip_adapter }],
-    },
-    context,
-  )
+  return {
+    loras: recipe.lcm_lora === '' ? [] : [{ path: recipe.lcm_lora }],
+    controlNets: [{ path: recipe.identity_controlnet }, ...selected],
+    imagePrompts: [{ path: recipe.ip_adapter }],
+  }
 }
 
 function requireXl<
@@ -117,24 +123,24 @@ function requireXl<
   )
 }
 
-function requestOf(input: Input, name: string, picture: RgbImage, context: HandlerContext): AdaptedRequest {
+function requestOf(
+  input: Input,
+  name: string,
+  seed: bigint,
+  picture: RgbImage,
+  context: HandlerContext,
+): Omit<AdaptedRequest, 'adapters'> {
   return {
     model: { name },
-    adapters: NO_ADAPTERS,
-    ...applyStyle(input.style, input.prompt, input.negative_prompt),
-    promptWeighting: false,
-    clipSkip: 0,
-    scheduler: { name: 'LCM' },
-    schedule: { numInferenceSteps: input.num_inference_steps },
-    guidanceScale: input.guidance_scale,
-    eta: 0,
-    seed: chooseSeed(input.seed),
-    numImages: 1,
-    size: { width: picture.width, height: picture.height },
-    checkSafety: input.enable_safety_checker,
-    safetyCheckerVersion: 'v1',
-    format: { format: 'png', syncMode: context.inlineBytes },
-    debug: { final: false, passes: false },
+    generation: {
+      ...applyStyle(input.style, input.prompt, input.negative_prompt),
+      scheduler: { name: 'LCM' },
+      schedule: { numInferenceSteps: input.num_inference_steps },
+      guidanceScale: input.guidance_scale,
+      seed,
+    },
+    size: sizeOfInput(picture),
+    ...onePng(input, context),
   }
 }
 

@@ -9,6 +9,7 @@ import {
   prepareLatentConsistency,
 } from '../../../drawing/latent-consistency.ts'
 import type { OutputPicture } from '../../../drawing/picture-output.ts'
+import { inShapeOf } from '../../../drawing/run-steps.ts'
 import { chooseSeed } from '../../../drawing/seed.ts'
 import { requireSteps } from '../../../drawing/strength.ts'
 import { readLatentConsistencyAhead } from '../../../drawing/weights-ahead.ts'
@@ -118,10 +119,9 @@ async function* draw(
   { seed }: LcmRequest,
 ): Drawing<Output> {
   const echo = { num_inference_steps: input.num_inference_steps, request_id: input.request_id }
-  let next = await run.next()
-  for (; !next.done; next = await run.next()) {
-    yield { images: [next.value], timings: {}, seed, ...echo, nsfw_content_detected: [false] }
+  const partial = (picture: OutputPicture) => {
+    return { images: [picture], timings: {}, seed, ...echo, nsfw_content_detected: [false] }
   }
-  const { images, nsfwFlags, inferenceSeconds } = next.value
+  const { images, nsfwFlags, inferenceSeconds } = yield* inShapeOf(run, partial)
   return { images, timings: { inference: inferenceSeconds }, seed, ...echo, nsfw_content_detected: nsfwFlags }
 }

@@ -5,6 +5,8 @@ import type {
   AdaptersRequest,
   BaseModelRequest,
   ControlNetRequest,
+  ImageEncoderRequest,
+  ImagePromptReference,
   ImagePromptRequest,
 } from '../../../drawing/adapted-request.ts'
 import { findAdapters } from '../../../drawing/adapters.ts'
@@ -15,6 +17,7 @@ import type { ImageEngine } from '../../../drawing/image-engine.ts'
 import { type InputPictures, readPictures, sizeOfInput, type WantedPicture } from '../../../drawing/input-pictures.ts'
 import type { FilePicture, OutputPicture } from '../../../drawing/picture-output.ts'
 import { drawableSize, type PictureSize } from '../../../drawing/picture-size.ts'
+import { inShapeOf } from '../../../drawing/run-steps.ts'
 import { chooseSeed } from '../../../drawing/seed.ts'
 import { requireStepsOfAnyModel } from '../../../drawing/strength.ts'
 import { readAdaptedAhead } from '../../../drawing/weights-ahead.ts'
@@ -29,8 +32,13 @@ type CommonInput = Omit<z.output<typeof lora.input>, 'image_size'>
 /** Text to image, and the same from a picture or a part of one. */
 export function createEndpoints(engine: ImageEngine): readonly RunnableEndpoint[] {
   const readAhead = (input: CommonInput, signal: AbortSignal) => {
-    const controlNets = input.controlnets.map(({ path, variant }) => ({ path, variant: variant ?? undefined }))
-    return readAdaptedAhead(engine, { model: modelOf(input), loras: input.loras, controlNets }, signal)
+    const adapters = {
+      loras: input.loras,
+      controlNets: input.controlnets.map(({ path, variant }) => ({ path, variant: variant ?? undefined })),
+      imagePrompts: input.ip_adapter.map(imagePromptReference),
+      imageEncoder: imageEncoderOf(input),
+    }
+    return readAdaptedAhead(engine, { model: modelOf(input), ...adapters }, signal)
   }
   return [
     runnable(
@@ -128,22 +136,24 @@ async function prepare(
     ...start.use(pictures),
     model: modelOf(input),
     adapters: await adaptersOf(input, pictures, context),
-    tiling: {
-      tileWidth: input.tile_width,
-      tileHeight: input.tile_height,
-      // The strides have defaults of their own, which a caller who only wants smaller tiles does not think of.
-      tileStrideWidth: Math.min(input.tile_stride_width, input.tile_width),
-      tileStrideHeight: Math.min(input.tile_stride_height, input.tile_height),
+    generation: {
+      prompt: input.prompt,
+      negativePrompt: input.negative_prompt,
+      promptWeighting: input.prompt_weighting,
+      clipSkip: input.clip_skip,
+      ...scheduling,
+      guidanceScale: input.guidance_scale,
+      eta: input.eta,
+      seed: chooseSeed(input.seed),
+      numImages: input.num_images,
+      tiling: {
+        tileWidth: input.tile_width,
+        tileHeight: input.tile_height,
+        // The strides have defaults of their own, which a caller who only wants smaller tiles does not think of.
+        tileStrideWidth: Math.min(input.tile_stride_width, input.tile_width),
+        tileStrideHeight: Math.min(input.tile_stride_height, input.tile_height),
+      },
     },
-    prompt: input.prompt,
-    negativePrompt: input.negative_prompt,
-    promptWeighting: input.prompt_weighting,
-    clipSkip: input.clip_skip,
-    ...scheduling,
-    guidanceScale: input.guidance_scale,
-    eta: input.eta,
-    seed: chooseSeed(input.seed),
-    numImages: input.num_images,
     checkSafety: input.enable_safety_checker,
     safetyCheckerVersion: 'v1',
     format: { format: input.image_format, syncMode: input.sync_mode },
@@ -171,11 +181,10 @@ async function* draw(
   base: BaseModel,
   context: HandlerContext,
 ): Drawing<Output> {
-  const { seed } = request
+  const { seed } = request.generation
   const run = drawAdapted(engine, request, base, context)
-  let next = await run.next()
-  for (; !next.done; next = await run.next()) yield { images: [next.value], seed, has_nsfw_concepts: [false] }
-  const { images, nsfwFlags, debugLatents, debugPerPassLatents } = next.value
+  const partial = (picture: OutputPicture) => ({ images: [picture], seed, has_nsfw_concepts: [false] })
+  const { images, nsfwFlags, debugLatents, debugPerPassLatents } = yield* inShapeOf(run, partial)
   return {
     images,
     seed,
@@ -185,7 +194,7 @@ async function* draw(
   }
 }
 
-function schedulingOf(input: CommonInput): Pick<AdaptedRequest, 'scheduler' | 'schedule'> {
+function schedulingOf(input: CommonInput): Pick<AdaptedRequest['generation'], 'scheduler' | 'schedule'> {
   const { timesteps, sigmas } = input
   if (timesteps.method === 'array' && sigmas.method === 'array') {
     throw fieldError(
@@ -251,7 +260,6 @@ async function adaptersOf(
   pictures: InputPictures,
   context: HandlerContext,
 ): Promise<AdaptersRequest> {
-  const { image_encoder_path: encoderPath } = input
   const background = pictures.find('ic_light_model_background_image_url')
   return {
     loras: input.loras,
@@ -259,13 +267,7 @@ async function adaptersOf(
     controlNets: await Promise.all(input.controlnets.map((control, i) => controlNetOf(control, i, pictures, context))),
     guessMode: input.controlnet_guess_mode,
     imagePrompts: input.ip_adapter.map((adapter, i) => imagePromptOf(adapter, i, pictures)),
-    imageEncoder: encoderPath
-      ? {
-          path: encoderPath,
-          subfolder: input.image_encoder_subfolder ?? undefined,
-          weightName: input.image_encoder_weight_name,
-        }
-      : undefined,
+    imageEncoder: imageEncoderOf(input),
     light: input.ic_light_model_url
       ? { image: pictures.at('ic_light_image_url'), ...(background && { background }) }
       : undefined,
@@ -292,21 +294,33 @@ async function controlNetOf(
   }
 }
 
+function imagePromptReference(adapter: CommonInput['ip_adapter'][number]): ImagePromptReference {
+  return {
+    path: adapter.path,
+    subfolder: adapter.model_subfolder ?? adapter.subfolder ?? undefined,
+    weightName: adapter.weight_name ?? undefined,
+    faceNetworks: adapter.insight_face_model_path || undefined,
+  }
+}
+
+function imageEncoderOf(input: CommonInput): ImageEncoderRequest | undefined {
+  const { image_encoder_path: path } = input
+  if (!path) return undefined
+  return { path, subfolder: input.image_encoder_subfolder ?? undefined, weightName: input.image_encoder_weight_name }
+}
+
 function imagePromptOf(
   adapter: CommonInput['ip_adapter'][number],
   i: number,
   pictures: InputPictures,
 ): ImagePromptRequest {
   return {
-    path: adapter.path,
-    subfolder: adapter.model_subfolder ?? adapter.subfolder ?? undefined,
-    weightName: adapter.weight_name ?? undefined,
+    ...imagePromptReference(adapter),
     images: promptUrls(adapter, i).map(({ field }) => pictures.at(...field)),
     mask: pictures.find('ip_adapter', i, 'ip_adapter_mask_url'),
     scale: adapter.scale,
     scaleByBlock: adapter.scale_json ? plainNumbers(adapter.scale_json) : undefined,
     unconditionalNoise: adapter.unconditional_noising_factor ?? undefined,
-    faceNetworks: adapter.insight_face_model_path || undefined,
     projectionShortcut: adapter.image_projection_shortcut,
   }
 }
