@@ -87,7 +87,9 @@ try {
 } finally {
   await ground.remove()
 }
-console.log('| request of another checkpoint | its picture after the one before, s: median | least | most |\n|---|---|---|---|')
+console.log(
+  '| request of another checkpoint | its picture after the one before, s: median | least | most |\n|---|---|---|---|',
+)
 for (const [way, seconds] of Object.entries(ways)) {
   const [middle, least, most] = [median(seconds), Math.min(...seconds), Math.max(...seconds)].map((s) => s.toFixed(1))
   console.log(`| ${way} | ${middle} | ${least} | ${most} |`)

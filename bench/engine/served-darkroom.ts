@@ -11,6 +11,10 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const OWNER = 'bench'
 const POLL_MILLISECONDS = 50
 
+/** One white pixel. */
+const PICTURE =
+  'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mP8/x8AAwMCAO+ip1sAAAAASUVORK5CYII='
+
 /** What there is for a server to serve: a models folder with links to checkpoints, and a data folder, both on the disk that is measured. */
 export class Ground {
   readonly #folder: string
@@ -51,11 +55,6 @@ export class Ground {
     for (const folder of [...this.#checkpoints, this.#folder, ...libraries, ...program]) await forgetFiles(folder)
   }
 
-  /** The same of one checkpoint, and of all that was prepared of any. */
-  async forgetCheckpoint(checkpoint: string): Promise<void> {
-    for (const folder of [checkpoint, this.#folder]) await forgetFiles(folder)
-  }
-
   /** `darkroom serve` as a person starts it, up to its first line. */
   async serve(precision: string): Promise<ServedDarkroom> {
     const env = {
@@ -83,6 +82,10 @@ export interface PictureWish {
   readonly side: number
   readonly steps: number
   readonly seed: number
+  /** Pictures. Default 1. */
+  readonly count?: number
+  /** Of `Ground.make`: a folder with an IP-Adapter, `ip-adapter.safetensors`, and its `image_encoder`. */
+  readonly imagePrompt?: string
 }
 
 /** Moments of a queued request, by `Date.now()`. */
@@ -116,7 +119,14 @@ export class ServedDarkroom {
   }
 
   /** Queues a picture: what comes of it. @throws Error with the server's answer where there is no picture */
-  async submit({ checkpoint, side, steps, seed }: PictureWish): Promise<{ readonly drawn: Promise<DrawnPicture> }> {
+  async submit({
+    checkpoint,
+    side,
+    steps,
+    seed,
+    count = 1,
+    imagePrompt,
+  }: PictureWish): Promise<{ readonly drawn: Promise<DrawnPicture> }> {
     const submittedAt = Date.now()
     const body = JSON.stringify({
       model_name: `${OWNER}/${checkpoint}`,
@@ -126,7 +136,13 @@ export class ServedDarkroom {
       scheduler: 'LCM',
       guidance_scale: 1,
       enable_safety_checker: false,
+      num_images: count,
       seed,
+      ...(imagePrompt !== undefined && {
+        ip_adapter: [
+          { path: `${OWNER}/${imagePrompt}`, weight_name: 'ip-adapter.safetensors', ip_adapter_image_url: PICTURE },
+        ],
+      }),
     })
     const headers = { 'content-type': 'application/json' }
     const answer = await fetch(new URL('/queue/fal-ai/lora', this.#url), { method: 'POST', headers, body })
