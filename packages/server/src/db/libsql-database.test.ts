@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { sql } from 'kysely'
 import Libsql from 'libsql'
 import { afterEach, beforeEach, expect, it } from 'vitest'
@@ -22,8 +23,8 @@ afterEach(async () => {
   rmSync(folder, { recursive: true })
 })
 
-async function open(file = join(folder, 'darkroom.db')): Promise<Database> {
-  const database = await openLibsqlDatabase(file, { busyTimeoutMs: 100 })
+async function open(file = join(folder, 'darkroom.db'), busyTimeoutMs = 100): Promise<Database> {
+  const database = await openLibsqlDatabase(file, { busyTimeoutMs })
   opened.push(database)
   return database
 }
@@ -115,6 +116,25 @@ it('keeps other processes from writing between what a unit reads and what it wri
     expect(() => other.exec('begin immediate')).toThrow(/locked/)
   })
   other.close()
+})
+
+it('waits for another process that writes, and holds up nothing else of this one meanwhile', async () => {
+  const database = await open(undefined, 60_000)
+  const other = new Libsql(join(folder, 'darkroom.db'))
+  other.exec('begin immediate')
+  const writes = Promise.all([
+    set(database, 'synced', 'a', ''),
+    database.atomically('relaxed', (query) => query.insertInto('settings').values({ key: 'b', value: '' }).execute()),
+  ])
+  // Of both connections, and some times: were the thread held up in SQLite, what is below would never come to pass.
+  for (let look = 0; look < 5; look++) {
+    await setTimeout(10)
+    expect(await keys(database)).toEqual([])
+  }
+  other.exec('commit')
+  other.close()
+  await writes
+  expect(await keys(database)).toEqual(['a', 'b'])
 })
 
 it('says when another process holds the file too long', async () => {

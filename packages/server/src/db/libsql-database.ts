@@ -1,5 +1,6 @@
 import { mkdirSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { Kysely } from 'kysely'
 import Libsql from 'libsql'
 import type { Database, Durability, Query } from './database.ts'
@@ -25,12 +26,13 @@ export interface LibsqlOptions {
  */
 export async function openLibsqlDatabase(file: string, options: LibsqlOptions = {}): Promise<Database> {
   const path = absolute(file)
-  const timeout = options.busyTimeoutMs ?? 5000
+  const busyTimeoutMs = options.busyTimeoutMs ?? 5000
   const opened: Kysely<Schema>[] = []
-  const connect = (pragmas: readonly string[]): Query => {
-    const query = new Kysely<Schema>({ dialect: new LibsqlDialect(openConnection(path, timeout, pragmas)) })
+  const connect = (pragmas: readonly string[]): { readonly connection: Libsql.Database; readonly query: Query } => {
+    const connection = openConnection(path, busyTimeoutMs, pragmas)
+    const query = new Kysely<Schema>({ dialect: new LibsqlDialect(connection) })
     opened.push(query)
-    return query
+    return { connection, query }
   }
   const walCheckpoints = new WalCheckpoints(path)
   const close = async () => {
@@ -41,14 +43,32 @@ export async function openLibsqlDatabase(file: string, options: LibsqlOptions = 
   try {
     // fullfsync matters on macOS only, where fsync alone leaves data in the drive's cache.
     const synced = connect(['synchronous = full', 'fullfsync = on'])
-    await writeLock.run(() => migrate(synced, 'sqlite'))
+    await writeLock.run(() => migrate(synced.query, 'sqlite'))
     const relaxed = connect(['synchronous = normal'])
-    return new LibsqlDatabase(path, { synced, relaxed }, connect(['query_only = on']), walCheckpoints, close)
+    // From here on a writer that meets another process's waits beside the event loop (`#whenFree`), not in SQLite, which would hold it up.
+    for (const { connection } of [synced, relaxed]) connection.pragma('busy_timeout = 0')
+    const connections = {
+      writers: { synced: synced.query, relaxed: relaxed.query },
+      reader: connect(['query_only = on']).query,
+    }
+    return new LibsqlDatabase({ path, busyTimeoutMs, ...connections, walCheckpoints, close })
   } catch (error) {
     await close()
     throw databaseError(error, path, failureOf)
   }
 }
+
+interface LibsqlParts {
+  readonly path: string
+  readonly busyTimeoutMs: number
+  readonly writers: Readonly<Record<Durability, Query>>
+  readonly reader: Query
+  readonly walCheckpoints: WalCheckpoints
+  readonly close: () => Promise<void>
+}
+
+/** Milliseconds, some fsyncs, after which a writer that waits looks again at the latest. */
+const LONGEST_PAUSE = 16
 
 class LibsqlDatabase implements Database {
   readonly capabilities = {
@@ -58,33 +78,21 @@ class LibsqlDatabase implements Database {
     writingWith: false,
     ownClock: false,
   } as const
-  readonly #path: string
-  readonly #writers: Readonly<Record<Durability, Query>>
-  readonly #reader: Query
-  readonly #walCheckpoints: WalCheckpoints
-  readonly #close: () => Promise<void>
+  readonly #parts: LibsqlParts
 
-  constructor(
-    path: string,
-    writers: Readonly<Record<Durability, Query>>,
-    reader: Query,
-    walCheckpoints: WalCheckpoints,
-    close: () => Promise<void>,
-  ) {
-    this.#path = path
-    this.#writers = writers
-    this.#reader = reader
-    this.#walCheckpoints = walCheckpoints
-    this.#close = close
+  constructor(parts: LibsqlParts) {
+    this.#parts = parts
   }
 
   read<T>(work: (query: Query) => Promise<T>): Promise<T> {
-    return this.#named(() => work(this.#reader))
+    return this.#named(() => work(this.#parts.reader))
   }
 
   async execute<T>(durability: Durability, work: (query: Query) => Promise<T>): Promise<T> {
-    const result = await this.#named(() => writeLockOf(this.#path).run(() => work(this.#writers[durability])))
-    this.#walCheckpoints.countWrite()
+    const { path, writers, walCheckpoints } = this.#parts
+    const write = () => this.#whenFree(() => work(writers[durability]))
+    const result = await this.#named(() => writeLockOf(path).run(write))
+    walCheckpoints.countWrite()
     return result
   }
 
@@ -93,14 +101,27 @@ class LibsqlDatabase implements Database {
   }
 
   close(): Promise<void> {
-    return writeLockOf(this.#path).run(this.#close)
+    return writeLockOf(this.#parts.path).run(this.#parts.close)
+  }
+
+  /** Begins a write again while another process writes: SQLite refuses it before anything of it is done. */
+  async #whenFree<T>(write: () => Promise<T>): Promise<T> {
+    const until = performance.now() + this.#parts.busyTimeoutMs
+    for (let milliseconds = 1; ; milliseconds = Math.min(2 * milliseconds, LONGEST_PAUSE)) {
+      try {
+        return await write()
+      } catch (error) {
+        if (!isBusy(error) || performance.now() > until) throw error
+        await pause(milliseconds)
+      }
+    }
   }
 
   async #named<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work()
     } catch (error) {
-      throw databaseError(error, this.#path, failureOf)
+      throw databaseError(error, this.#parts.path, failureOf)
     }
   }
 }
@@ -126,6 +147,10 @@ function absolute(file: string): string {
   } catch (error) {
     throw new DatabaseError('readonly', `Cannot create the folder of the database, ${folder}.`, error)
   }
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('SQLITE_BUSY')
 }
 
 function failureOf(code: string): DatabaseFailure {

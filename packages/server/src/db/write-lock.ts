@@ -1,9 +1,8 @@
 /**
  * Lets one writer of a file in at a time.
  *
- * libsql is synchronous and waits for SQLite's file lock by blocking its thread. Two connections of one process that
- * met there would wait for each other until the busy timeout: the holder cannot go on while the thread is blocked.
- * So writers of this process queue up here first; SQLite's own lock is left to arbitrate between processes.
+ * SQLite's own lock has no line: who meets another there looks again a little later. Writers of one process know of each other, so they
+ * queue up here, in their order; SQLite's lock is left to arbitrate between processes.
  */
 export class WriteLock {
   #last: Promise<unknown> = Promise.resolve()
