@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { OPENVINO_ARITHMETIC } from '@darkroom/engine'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { tryFormsApart } from './trial-process.ts'
 
@@ -20,9 +21,12 @@ async function entry(ending: string): Promise<URL> {
   return pathToFileURL(path)
 }
 
+/** Of the forms that are tried, in their order. */
+const FORMS = [undefined, 'int8', ...OPENVINO_ARITHMETIC.map(() => 'openvino')]
+
 test('what the process finds comes back', async () => {
   const trials = await tryFormsApart(options())
-  expect(trials.map(({ form }) => form?.kind)).toEqual([undefined, 'int8', 'openvino', 'openvino'])
+  expect(trials.map(({ form }) => form?.kind)).toEqual(FORMS)
   expect(trials[0]?.seconds).toBeGreaterThan(0)
   expect(trials[2]?.problem).toMatch(/lacks lib|there is no OpenVINO/)
 })
@@ -32,8 +36,8 @@ test.each([
   ['process.exit(3)', 'code 3'],
 ])('libraries that end the process are one problem, and the others are tried: %s', async (ending, end) => {
   const trials = await tryFormsApart(options(), await entry(ending))
-  expect(trials.map(({ form }) => form?.kind)).toEqual([undefined, 'int8', 'openvino', 'openvino'])
+  expect(trials.map(({ form }) => form?.kind)).toEqual(FORMS)
   expect(trials[1]?.seconds).toBeGreaterThan(0)
   const problem = `its libraries ended the process that tried them (${end}), as they do where a processor lacks an instruction`
-  expect(trials.slice(2).map((trial) => trial.problem)).toEqual([problem, problem])
+  expect(trials.slice(2).map((trial) => trial.problem)).toEqual(OPENVINO_ARITHMETIC.map(() => problem))
 })
