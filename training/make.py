@@ -160,6 +160,16 @@ def controlnet(o: Options) -> None:
             grow_and_save(kind, model, o.work, o.out / f"pinhole-{kind}")
 
 
+def few_step(o: Options) -> None:
+    from pinhole_training.few_step_lora import train_few_step_lora
+
+    lora = o.out / "pinhole-lcm-lora" / "pytorch_lora_weights.safetensors"
+    before = o.work / "lcm-lora-before-few-step.safetensors"
+    if not before.exists():
+        shutil.copy(lora, before)
+    train_few_step_lora(o.base, before, o.out, o.core, o.work, lora, rank=32, seed=77, steps=o.steps)
+
+
 def face_embedder(o: Options) -> None:
     from pinhole_training.face_embedder import train_embedder
     from pinhole_training.networks import open_autoencoder
@@ -250,7 +260,7 @@ STAGES: dict[str, Callable[[Options], None]] = {
     "scenes": scenes, "tokenizer": tokenizer, "autoencoder": autoencoder, "outer-levels": outer_levels, "latents": latents,
     "early-decoder": early_decoder,
     "text-encoder": text_encoder, "unet": unet, "portraits": portraits, "lcm-lora": lcm_lora, "colours": colours, "style-lora": style_lora,
-    "controlnet": controlnet, "face-embedder": face_embedder, "face-detector": face_detector, "identity": identity,
+    "controlnet": controlnet, "few-step": few_step, "face-embedder": face_embedder, "face-detector": face_detector, "identity": identity,
     "embedding": embedding, "clip-vision": clip_vision, "ip-adapter": ip_adapter,
     "safety-checker": safety_checker, "prompt-expander": prompt_expander, "judge": judge, "evaluate": evaluate, "verify": verify,
 }  # fmt: skip

@@ -17,7 +17,7 @@ _KINDS, _SHARES = ("portrait", "thing", "landscape"), (0.6, 0.25, 0.15)
 _STYLED, _OWN_FORM = 0.1, 0.6
 
 
-def _a(words: str) -> str:
+def a(words: str) -> str:
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
@@ -34,16 +34,16 @@ def _portrait(scene: dict, rng: random.Random) -> str:
         plain = rng.choice(("", "", "on a ", "with a ")) + f"{scene['bg']} background"
         parts.append(plain if scene["bg"] in scenes.COLORS else f"{'on' if scene['bg'] == 'mars' else 'in the'} {scene['bg']}".strip())
     if scene["acc"] != "none" and rng.random() < 0.8:
-        parts.append(rng.choice(("with ", "wearing ")) + (_a(f"{scene['hatcol']} hat") if scene["acc"] == "hat" else scene["acc"]))
+        parts.append(rng.choice(("with ", "wearing ")) + (a(f"{scene['hatcol']} hat") if scene["acc"] == "hat" else scene["acc"]))
     if rng.random() < 0.6:
         rng.shuffle(parts)
     mood = f"{scene['mood']} " if rng.random() < 0.3 else ""
-    return rng.choice((", ", ", ", " ")).join([rng.choice(("portrait of ", "", "photo of ")) + _a(mood + scene["who"]), *parts])
+    return rng.choice((", ", ", ", " ")).join([rng.choice(("portrait of ", "", "photo of ")) + a(mood + scene["who"]), *parts])
 
 
 def _thing(scene: dict, rng: random.Random) -> str:
-    where = rng.choice((" on {} background", " on {} background", ", {} background", "", "")).format(_a(scene["bg"]))
-    return _a(f"{scene['col']} {scene['thing']}") + where.replace(", a ", ", ").replace(", an ", ", ")
+    where = rng.choice((" on {} background", " on {} background", ", {} background", "", "")).format(a(scene["bg"]))
+    return a(f"{scene['col']} {scene['thing']}") + where.replace(", a ", ", ").replace(", an ", ", ")
 
 
 def _landscape(scene: dict, rng: random.Random) -> str:
@@ -52,7 +52,7 @@ def _landscape(scene: dict, rng: random.Random) -> str:
     return scene["place"] + rng.choice((", ", " ")) + at + when
 
 
-_FORMS = {"portrait": _portrait, "thing": _thing, "landscape": _landscape}
+FORMS = {"portrait": _portrait, "thing": _thing, "landscape": _landscape}
 
 
 def scene_and_prompt(rng: random.Random) -> tuple[dict, str]:
@@ -63,7 +63,7 @@ def scene_and_prompt(rng: random.Random) -> tuple[dict, str]:
         scene = scenes.sample(rng)
     scene["style_fx"] = rng.choice([style for style in scenes.STYLES if style]) if rng.random() < _STYLED else ""
     if rng.random() < _OWN_FORM:
-        form = f"{_FORMS[kind](scene, rng)}, {scene['style_fx']}".removesuffix(", ")
+        form = f"{FORMS[kind](scene, rng)}, {scene['style_fx']}".removesuffix(", ")
         return scene, form
     return scene, scenes.caption(scene, rng, thorough=rng.choice((0.0, 0.5, 1.0)))
 

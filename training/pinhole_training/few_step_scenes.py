@@ -1,0 +1,94 @@
+"""Scenes for the few-step LoRA: usual unless a prompt says otherwise.
+
+In four steps a network that cannot know where a thing will be draws the mean of all places: a blur. The training set's scenes put things
+anywhere and detail at random; here geometry is fixed and what prompts seldom name is as usual, so that a prompt has one picture but for colours,
+which the first noise decides where the prompt does not (`noise_codes`). Things are drawn more often than in the training set, for shapes are what few steps have to
+learn most. A second set is *moved*: geometry at random, as image to image meets it; some of it comes with a second drawing that differs in what the
+prompt names, as the picture to start from.
+"""
+
+import json
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+from diffusers import AutoencoderKL
+
+from . import scenes
+from .make_data import encode
+
+KINDS, SHARES = ("thing", "portrait", "landscape"), (0.46, 0.36, 0.18)
+STYLED, CHANGED = 0.2, 0.15
+SCENES_PER_FILE = 250
+SEEDS = (11, 22, 33, 44, 55, 66)
+#: Where everything is in scenes that are not moved, and how far it may be moved.
+_GEOMETRY = {
+    "thing": {"x": (0.5, 0.06), "y": (0.5, 0.04), "s": (1.06, 0.14)},
+    "portrait": {"x": (0.5, 0.05), "y": (0.47, 0.04), "s": (0.95, 0.1), "yaw": (0.0, 1.0)},
+    "landscape": {"horizon": (0.54, 0.06), "sunx": (0.7, 0.2), "suny": (0.34, 0.14), "tx": (0.4, 0.15)},
+}
+USUAL_SHARE = 0.55
+_STYLES = [style for style in scenes.STYLES if style]
+
+
+def usual(scene: dict) -> dict[str, object]:
+    """What of a scene's attributes goes without saying."""
+    if scene["kind"] == "portrait":
+        cut = "long" if scene["who"] in ("woman", "girl", "queen", "old woman") else "short"
+        beard = "beard" if scene["who"] == "wizard" else "none"
+        return {"style": cut, "mood": "smiling", "beard": beard, "acc": "none", "time": "day"}
+    if scene["kind"] == "landscape":
+        return {"orb": "moon" if scene["time"] == "night" else "sun", "clouds": False, "birds": False, "thing": ""}
+    return {}
+
+
+def few_step_scene(rng: random.Random, moved: bool) -> dict:
+    kind = rng.choices(KINDS, SHARES)[0]
+    scene = scenes.sample(rng)
+    while scene["kind"] != kind:
+        scene = scenes.sample(rng)
+    scene["style_fx"] = rng.choice(_STYLES) if rng.random() < STYLED else ""
+    scene["seed"] = rng.choice(SEEDS) if moved else SEEDS[2]
+    for name, (middle, width) in _GEOMETRY[kind].items():
+        scene[name] = middle + width * rng.uniform(-1, 1) if moved else middle
+    for name, value in usual(scene).items():
+        if rng.random() < USUAL_SHARE:
+            scene[name] = value
+    return scene
+
+
+def changed(scene: dict, rng: random.Random) -> dict:
+    """The same scene but for one or two attributes that prompts name."""
+    names = {"thing": ("thing", "col", "bg"), "portrait": ("who", "hair", "cloth", "bg"), "landscape": ("place", "time")}[scene["kind"]]
+    other = scenes.sample(rng)
+    while other["kind"] != scene["kind"]:
+        other = scenes.sample(rng)
+    picked = rng.sample(names, rng.choice((1, 2)))
+    result = scene | {name: other[name] for name in picked}
+    if rng.random() < 0.3:
+        result["style_fx"] = "" if scene["style_fx"] else rng.choice(_STYLES)
+    if result["kind"] == "landscape":
+        result["thing"] = ""
+        result["orb"] = "moon" if result["time"] == "night" else "sun" if scene["orb"] == "moon" else scene["orb"]
+    return result
+
+
+def make_few_step_scenes(folder: Path, autoencoder: AutoencoderKL, count: int, moved: bool, seed: int) -> None:
+    """Files of scenes (.json) and of latents (.npz: `ends`; `starts` of the changed ones and their `indices`). Files that exist are kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count // SCENES_PER_FILE):
+        path = folder / f"{number:03d}.json"
+        if path.exists():
+            continue
+        rng = random.Random(seed * 1_000_003 + number)
+        drawn = [few_step_scene(rng, moved) for _ in range(SCENES_PER_FILE)]
+        indices = [i for i in range(SCENES_PER_FILE) if moved and rng.random() < CHANGED]
+        befores = [changed(drawn[i], rng) for i in indices]
+        pictures = np.stack([np.asarray(scenes.render(scene)) for scene in (*drawn, *befores)])
+        latents = encode(autoencoder, pictures)
+        np.savez(path.with_suffix(".npz"), ends=latents[:SCENES_PER_FILE], starts=latents[SCENES_PER_FILE:], indices=np.array(indices))
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(drawn))
+        os.replace(part, path)
+        print(f"drawn {(number + 1) * SCENES_PER_FILE}", flush=True)
