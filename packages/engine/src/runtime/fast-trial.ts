@@ -7,6 +7,7 @@ import { writeSafetensors } from '../formats/safetensors.ts'
 import { Graph } from '../graph/graph.ts'
 import { reshape, silu, transpose } from '../graph/ops.ts'
 import { Scope } from '../graph/scope.ts'
+import { relativeError } from '../tensor/relative-error.ts'
 import { elementCount, type FloatTensor, float32, type Shape } from '../tensor/tensor.ts'
 import { type FastForm, OPENVINO_ARITHMETIC, type OpenVinoFolders } from './fast-form.ts'
 import type { ExecutionProvider, Session } from './session.ts'
@@ -180,13 +181,4 @@ function wave(shape: Shape, scale: number): FloatTensor {
     shape,
     Float32Array.from({ length: elementCount(shape) }, (_, i) => scale * Math.sin(i * i * 0.7311)),
   )
-}
-
-function relativeError(found: FloatTensor, expected: FloatTensor): number {
-  let [furthest, largest] = [0, 0]
-  for (let i = 0; i < expected.data.length; i++) {
-    furthest = Math.max(furthest, Math.abs((found.data[i] as number) - (expected.data[i] as number)))
-    largest = Math.max(largest, Math.abs(expected.data[i] as number))
-  }
-  return furthest / largest
 }

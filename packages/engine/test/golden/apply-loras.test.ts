@@ -11,9 +11,9 @@ import { openEngine } from '../../src/pipelines/engine.ts'
 import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.ts'
 import type { StableDiffusion } from '../../src/pipelines/stable-diffusion.ts'
 import { textToImage } from '../../src/pipelines/text-to-image.ts'
+import { relativeError } from '../../src/tensor/relative-error.ts'
 import { elementCount, type FloatTensor, float32, type Shape } from '../../src/tensor/tensor.ts'
 import { finished } from './finished.ts'
-import { relativeError } from './model-case.ts'
 
 const checkpoint = (name: string) => new URL(`data/checkpoints/${name}`, import.meta.url).pathname
 

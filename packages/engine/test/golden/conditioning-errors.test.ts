@@ -14,8 +14,9 @@ import { loadImageEncoder } from '../../src/pipelines/image-encoder.ts'
 import { loadIPAdapter } from '../../src/pipelines/ip-adapter.ts'
 import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.ts'
 import { textToImage } from '../../src/pipelines/text-to-image.ts'
+import { relativeError } from '../../src/tensor/relative-error.ts'
 import { type FloatTensor, float32 } from '../../src/tensor/tensor.ts'
-import { DATA, relativeError } from './model-case.ts'
+import { DATA } from './model-case.ts'
 import { noiseImage } from './noise-image.ts'
 
 const FOLDER = join(DATA, 'conditioning')

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { openEngine } from '../../src/pipelines/engine.ts'
+import { relativeError } from '../../src/tensor/relative-error.ts'
 import { conditioningCases, drawConditioned, expectedLatents, icLightChannels } from './conditioning-cases.ts'
-import { relativeError } from './model-case.ts'
 
 describe('conditioned pipelines against diffusers', () => {
   const engine = openEngine({ threads: 1 })

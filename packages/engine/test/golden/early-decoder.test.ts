@@ -10,8 +10,9 @@ import { openEngine } from '../../src/pipelines/engine.ts'
 import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.ts'
 import { textToImage } from '../../src/pipelines/text-to-image.ts'
 import { TorchGenerator } from '../../src/random/torch-generator.ts'
+import { relativeError } from '../../src/tensor/relative-error.ts'
 import type { FloatTensor } from '../../src/tensor/tensor.ts'
-import { DATA, ModelRunner, readCase, readConfig, relativeError, shapeOf } from './model-case.ts'
+import { DATA, ModelRunner, readCase, readConfig, shapeOf } from './model-case.ts'
 
 const CHECKPOINT = 'checkpoints/tiny-sd15'
 const DEMO = fileURLToPath(new URL('../../../../models/pinhole-512', import.meta.url))

@@ -18,11 +18,12 @@ import { applyLoras } from '../../src/pipelines/apply-loras.ts'
 import { type Engine, openEngine } from '../../src/pipelines/engine.ts'
 import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.ts'
 import { textToImage } from '../../src/pipelines/text-to-image.ts'
+import { relativeError } from '../../src/tensor/relative-error.ts'
 import type { FloatTensor } from '../../src/tensor/tensor.ts'
 import { conditioningCases, drawConditioned, expectedLatents } from './conditioning-cases.ts'
 import { finished } from './finished.ts'
 import { controlNetErrors, type GraphErrors, ipAdapterErrors, textEncoderErrors, unetErrors } from './graph-errors.ts'
-import { ModelRunner, readCase, readConfig, relativeError, shapeOf, TEST_DEVICE } from './model-case.ts'
+import { ModelRunner, readCase, readConfig, shapeOf, TEST_DEVICE } from './model-case.ts'
 
 const FLOAT16 = { kind: 'float16' } as const
 

@@ -11,8 +11,9 @@ import type { ImageProjectionConfig } from '../../src/models/image-projection-co
 import { buildIPAdapterGraph } from '../../src/models/ip-adapter-projections.ts'
 import { buildUNetGraph } from '../../src/models/unet-2d-condition.ts'
 import { parseUNetConfig } from '../../src/models/unet-2d-condition-config.ts'
+import { relativeError } from '../../src/tensor/relative-error.ts'
 import { type FloatTensor, float32, type Tensor } from '../../src/tensor/tensor.ts'
-import { DATA, type ModelRunner, readCase, readConfig, relativeError, shapeOf } from './model-case.ts'
+import { DATA, type ModelRunner, readCase, readConfig, shapeOf } from './model-case.ts'
 
 /** Errors of a case by output. */
 export interface GraphErrors {

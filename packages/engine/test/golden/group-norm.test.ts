@@ -6,8 +6,9 @@ import { writeSafetensors } from '../../src/formats/safetensors.ts'
 import { Graph } from '../../src/graph/graph.ts'
 import { Scope } from '../../src/graph/scope.ts'
 import { TorchGenerator } from '../../src/random/torch-generator.ts'
+import { relativeError } from '../../src/tensor/relative-error.ts'
 import { type FloatTensor, float32 } from '../../src/tensor/tensor.ts'
-import { ModelRunner, relativeError } from './model-case.ts'
+import { ModelRunner } from './model-case.ts'
 
 const runner = new ModelRunner()
 afterAll(() => runner.dispose())

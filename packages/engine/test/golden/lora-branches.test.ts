@@ -10,8 +10,8 @@ import { openEngine } from '../../src/pipelines/engine.ts'
 import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.ts'
 import type { StableDiffusion } from '../../src/pipelines/stable-diffusion.ts'
 import { textToImage } from '../../src/pipelines/text-to-image.ts'
+import { relativeError } from '../../src/tensor/relative-error.ts'
 import { finished } from './finished.ts'
-import { relativeError } from './model-case.ts'
 
 const models = fileURLToPath(new URL('../../../../models/', import.meta.url))
 const FOLDER = `${models}pinhole-512`

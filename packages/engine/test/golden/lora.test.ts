@@ -16,9 +16,10 @@ import { openEngine } from '../../src/pipelines/engine.ts'
 import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.ts'
 import { textToImage } from '../../src/pipelines/text-to-image.ts'
 import { WorkerRuntime } from '../../src/runtime/worker-runtime.ts'
+import { relativeError } from '../../src/tensor/relative-error.ts'
 import { type FloatTensor, float32 } from '../../src/tensor/tensor.ts'
 import { finished } from './finished.ts'
-import { DATA, relativeError } from './model-case.ts'
+import { DATA } from './model-case.ts'
 
 interface Header {
   readonly scale: number

@@ -6,8 +6,9 @@ import { openComponentWeights } from '../../src/checkpoint/component-weights.ts'
 import { buildTinyDecoderGraph, parseTinyDecoderConfig, tinyFactor } from '../../src/models/autoencoder-tiny.ts'
 import { openEngine } from '../../src/pipelines/engine.ts'
 import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.ts'
+import { relativeError } from '../../src/tensor/relative-error.ts'
 import { float32 } from '../../src/tensor/tensor.ts'
-import { DATA, ModelRunner, readCase, readConfig, relativeError, shapeOf } from './model-case.ts'
+import { DATA, ModelRunner, readCase, readConfig, shapeOf } from './model-case.ts'
 
 const runner = new ModelRunner()
 const engine = openEngine({ threads: 1 })

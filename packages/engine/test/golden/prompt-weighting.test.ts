@@ -5,8 +5,9 @@ import { openEngine } from '../../src/pipelines/engine.ts'
 import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.ts'
 import { encodePlainPrompts } from '../../src/pipelines/prompt-embeddings.ts'
 import { encodeWeightedPrompts } from '../../src/pipelines/prompt-weighting.ts'
+import { relativeError } from '../../src/tensor/relative-error.ts'
 import golden from './data/prompt-weighting.json' with { type: 'json' }
-import { DATA, relativeError } from './model-case.ts'
+import { DATA } from './model-case.ts'
 
 // float32 sums in another order: up to 3e-6 measured.
 const TOLERANCE = 2e-5

@@ -18,8 +18,9 @@ import { parseVitConfig } from '../../src/models/vit-config.ts'
 import { openEngine } from '../../src/pipelines/engine.ts'
 import { readImageProcessor } from '../../src/pipelines/image-processor.ts'
 import { loadSafetyChecker, probability } from '../../src/pipelines/safety-checker.ts'
+import { relativeError } from '../../src/tensor/relative-error.ts'
 import { concatenate, type FloatTensor } from '../../src/tensor/tensor.ts'
-import { DATA, ModelRunner, readConfig, relativeError } from './model-case.ts'
+import { DATA, ModelRunner, readConfig } from './model-case.ts'
 import { noiseImage } from './noise-image.ts'
 
 interface Picture {

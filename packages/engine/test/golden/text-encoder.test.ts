@@ -1,8 +1,9 @@
 import { afterAll, expect, test } from 'vitest'
 import type { KeyRenames } from '../../src/checkpoint/component-weights.ts'
 import { buildTextEncoderGraph, CLIP_TEXT_RENAMES } from '../../src/models/clip-text.ts'
+import { relativeError } from '../../src/tensor/relative-error.ts'
 import { openTextEncoderCase, outputsOutside, textEncoderErrors } from './graph-errors.ts'
-import { ModelRunner, relativeError } from './model-case.ts'
+import { ModelRunner } from './model-case.ts'
 
 const runner = new ModelRunner()
 afterAll(() => runner.dispose())

@@ -12,9 +12,10 @@ import { openEngine } from '../../src/pipelines/engine.ts'
 import { loadStableDiffusion } from '../../src/pipelines/load-stable-diffusion.ts'
 import type { StableDiffusion } from '../../src/pipelines/stable-diffusion.ts'
 import { textToImage } from '../../src/pipelines/text-to-image.ts'
+import { relativeError } from '../../src/tensor/relative-error.ts'
 import { type FloatTensor, float32, type Shape } from '../../src/tensor/tensor.ts'
 import { finished } from './finished.ts'
-import { DATA, relativeError } from './model-case.ts'
+import { DATA } from './model-case.ts'
 
 interface Golden {
   readonly tolerance: number

@@ -13,8 +13,9 @@ import { parseAutoencoderConfig } from '../../src/models/autoencoder-kl-config.t
 import { buildUNetGraph } from '../../src/models/unet-2d-condition.ts'
 import { parseUNetConfig } from '../../src/models/unet-2d-condition-config.ts'
 import { TorchGenerator } from '../../src/random/torch-generator.ts'
+import { relativeError } from '../../src/tensor/relative-error.ts'
 import { elementCount, type FloatTensor, float32, type Tensor } from '../../src/tensor/tensor.ts'
-import { ModelRunner, relativeError, toleranceHere } from './model-case.ts'
+import { ModelRunner, toleranceHere } from './model-case.ts'
 import { orderByPrefix, seededWeights } from './seeded-weights.ts'
 
 const runner = new ModelRunner()

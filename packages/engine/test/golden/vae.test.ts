@@ -10,8 +10,9 @@ import {
   scaleLatents,
 } from '../../src/models/autoencoder-kl.ts'
 import { parseAutoencoderConfig } from '../../src/models/autoencoder-kl-config.ts'
+import { relativeError } from '../../src/tensor/relative-error.ts'
 import type { FloatTensor } from '../../src/tensor/tensor.ts'
-import { DATA, ModelRunner, readCase, readConfig, relativeError, shapeOf } from './model-case.ts'
+import { DATA, ModelRunner, readCase, readConfig, shapeOf } from './model-case.ts'
 
 const runner = new ModelRunner()
 afterAll(() => runner.dispose())

@@ -10,9 +10,9 @@ import {
   readTensor,
   writeSafetensors,
 } from '../../../engine/src/formats/safetensors.ts'
+import { relativeError } from '../../../engine/src/tensor/relative-error.ts'
 import type { FloatTensor } from '../../../engine/src/tensor/tensor.ts'
 import golden from '../../../engine/test/golden/data/lora-fields/cases.json' with { type: 'json' }
-import { relativeError } from '../../../engine/test/golden/model-case.ts'
 import { maskImage, type PipelineCase, startImage, widenToInpaint } from '../../../engine/test/golden/pipeline-cases.ts'
 import { conditionedInput, dataUri, inputOf, type RequestedConditions } from './lora-requests.ts'
 import { GOLDEN, type LoraServer, startLoraServer } from './lora-server.ts'

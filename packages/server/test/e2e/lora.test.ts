@@ -3,11 +3,11 @@ import { join } from 'node:path'
 import type { FalClient } from '@fal-ai/client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { encodeSafetensors, readSafetensors, readTensor } from '../../../engine/src/formats/safetensors.ts'
+import { relativeError } from '../../../engine/src/tensor/relative-error.ts'
 import { float32 } from '../../../engine/src/tensor/tensor.ts'
 import { conditioningCases, expectedLatents, picture } from '../../../engine/test/golden/conditioning-cases.ts'
 import loraGolden from '../../../engine/test/golden/data/lora/lora.json' with { type: 'json' }
 import embeddingGolden from '../../../engine/test/golden/data/textual-inversion/cases.json' with { type: 'json' }
-import { relativeError } from '../../../engine/test/golden/model-case.ts'
 import { readPipelineCases } from '../../../engine/test/golden/pipeline-cases.ts'
 import { conditionedInput, dataUri, inputOf } from './lora-requests.ts'
 import { GOLDEN, type LoraServer, startLoraServer } from './lora-server.ts'

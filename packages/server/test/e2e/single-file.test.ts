@@ -2,7 +2,7 @@ import { cp, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readSafetensors, readTensor } from '../../../engine/src/formats/safetensors.ts'
-import { relativeError } from '../../../engine/test/golden/model-case.ts'
+import { relativeError } from '../../../engine/src/tensor/relative-error.ts'
 import { type RealServer, startRealServer } from './real-server.ts'
 
 const GOLDEN = new URL('../../../engine/test/golden/data/', import.meta.url).pathname

@@ -1,29 +1,17 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { relativeError } from '../../../test/fixtures/relative-error.ts'
+import { afterAll, expect, test } from 'vitest'
+import { ModelFileRunner } from '../../../test/fixtures/model-file-runner.ts'
 import { wave } from '../../../test/fixtures/wave.ts'
-import { encodeModel, type OnnxModel } from '../../formats/onnx.ts'
-import { readOnnxFile } from '../../formats/onnx-file.ts'
+import type { OnnxModel } from '../../formats/onnx.ts'
 import { Graph } from '../../graph/graph.ts'
 import { silu } from '../../graph/ops.ts'
 import { Scope } from '../../graph/scope.ts'
-import { bytesOf, type FloatTensor } from '../../tensor/tensor.ts'
-import { WorkerRuntime } from '../worker-runtime.ts'
+import { relativeError } from '../../tensor/relative-error.ts'
+import { bytesOf } from '../../tensor/tensor.ts'
 import { channelNorms } from './channel-norms.ts'
 
 const CHANNELS = 12
-const runtime = new WorkerRuntime({ threads: 1 })
-let folder: string
-
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'channel-norms-'))
-})
-afterAll(async () => {
-  await runtime.dispose()
-  await rm(folder, { recursive: true })
-})
+const runner = new ModelFileRunner()
+afterAll(() => runner.dispose())
 
 /** Two norms one after another, of maps of this size, with their weights inside the model. */
 function twoNorms(size: number): { readonly model: OnnxModel; readonly graph: Graph } {
@@ -38,22 +26,13 @@ function twoNorms(size: number): { readonly model: OnnxModel; readonly graph: Gr
   return { graph, model: { ...model, initializers } }
 }
 
-async function run(model: OnnxModel, x: FloatTensor): Promise<FloatTensor> {
-  const path = join(folder, `${model.nodes.length}.onnx`)
-  await writeFile(path, encodeModel(model))
-  const session = await runtime.openModel(await readOnnxFile(path))
-  const { y } = await session.run({ x })
-  await session.release()
-  return y as FloatTensor
-}
-
 // Of the larger map the graph takes sums line by line.
 test.each([6, 320])('norms of maps of %i pixels a side are the same', async (size) => {
   const { model, graph } = twoNorms(size)
   const written = channelNorms(model, graph.groupNorms, (name) => graph.shapeOf(name))
   const values = wave([2, CHANNELS, size, size], 3)
   const x = { ...values, data: values.data.map((value) => value + 2) }
-  const [expected, found] = [await run(model, x), await run(written, x)]
+  const [expected, found] = [await runner.run(model, { x }), await runner.run(written, { x })]
   expect(found.shape).toEqual(expected.shape)
   // Sums of a hundred thousand float32 values, in another order.
   expect(relativeError(found, expected)).toBeLessThan(1e-4)

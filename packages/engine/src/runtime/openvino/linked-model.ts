@@ -32,14 +32,15 @@ export interface LinkedModel {
 /**
  * Writes a graph as a file beside its weights, as OpenVINO wants it: external data must lie below the model's folder once symlinks are
  * resolved, so the weights are hard links there, which take no room, or copies where the file systems differ.
- * @param folder of all such folders
+ * @param options `folder` of all such folders; how large convolutions are written (`openVinoForm`)
  * @returns the model's path, the same for the same graph on the same weights
  */
 export async function writeLinkedModel(
   graph: Graph,
   weights: Weights,
-  { folder, convolutions }: { readonly folder: string; readonly convolutions: OpenVinoConvolutions },
+  options: { readonly folder: string; readonly convolutions: OpenVinoConvolutions },
 ): Promise<LinkedModel> {
+  const { folder, convolutions } = options
   const paths = [...new Set([...graph.weights.keys()].map((key) => weights.locate(key).path))]
   const isOnly = paths.length === 1
   const links = new Map(paths.map((path, i) => [path, isOnly ? ONLY_WEIGHTS_FILE : `weights-${i}`]))

@@ -1,24 +1,12 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, expect, test } from 'vitest'
+import { ModelFileRunner } from '../../../test/fixtures/model-file-runner.ts'
 import { wave } from '../../../test/fixtures/wave.ts'
-import { encodeModel, type OnnxModel } from '../../formats/onnx.ts'
-import { readOnnxFile } from '../../formats/onnx-file.ts'
+import type { OnnxModel } from '../../formats/onnx.ts'
 import { DYNAMIC, type Shape } from '../../tensor/tensor.ts'
-import { WorkerRuntime } from '../worker-runtime.ts'
 import { unfoldConvolutions } from './unfolded-convolutions.ts'
 
-const runtime = new WorkerRuntime({ threads: 1 })
-let folder: string
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'unfolded-'))
-})
-afterAll(async () => {
-  await runtime.dispose()
-  await rm(folder, { recursive: true })
-})
-
+const runner = new ModelFileRunner()
+afterAll(() => runner.dispose())
 interface Case {
   readonly kernel: number
   readonly stride: number
@@ -78,11 +66,7 @@ test.each<Case>([
   const results = []
   for (const [i, form] of [model, unfoldConvolutions(model, (name) => shapes.get(name) ?? [])].entries()) {
     expect(form.nodes.some(({ opType }) => opType === 'Conv')).toBe(i === 0)
-    const path = join(folder, `${i}.onnx`)
-    await writeFile(path, encodeModel(form))
-    const session = await runtime.openModel(await readOnnxFile(path))
-    results.push((await session.run(feeds)).y)
-    await session.release()
+    results.push(await runner.run(form, feeds))
   }
   const [expected, found] = results
   expect(found?.shape).toEqual(expected?.shape)

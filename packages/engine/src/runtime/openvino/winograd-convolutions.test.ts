@@ -1,29 +1,17 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { relativeError } from '../../../test/fixtures/relative-error.ts'
+import { afterAll, expect, test } from 'vitest'
+import { ModelFileRunner } from '../../../test/fixtures/model-file-runner.ts'
 import { wave } from '../../../test/fixtures/wave.ts'
-import { encodeModel, type OnnxModel } from '../../formats/onnx.ts'
-import { readOnnxFile } from '../../formats/onnx-file.ts'
+import type { OnnxModel } from '../../formats/onnx.ts'
 import { Graph } from '../../graph/graph.ts'
 import { Scope } from '../../graph/scope.ts'
-import { bytesOf, type FloatTensor, type Shape } from '../../tensor/tensor.ts'
+import { relativeError } from '../../tensor/relative-error.ts'
+import { bytesOf, type Shape } from '../../tensor/tensor.ts'
 import { estimateOpenVinoCost } from '../session-cost.ts'
-import { WorkerRuntime } from '../worker-runtime.ts'
 import { winogradConvolutions } from './winograd-convolutions.ts'
 
 const [BATCH, CHANNELS, OUT] = [2, 320, 160]
-const runtime = new WorkerRuntime({ threads: 1 })
-let folder: string
-
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'winograd-'))
-})
-afterAll(async () => {
-  await runtime.dispose()
-  await rm(folder, { recursive: true })
-})
+const runner = new ModelFileRunner()
+afterAll(() => runner.dispose())
 
 interface Case {
   readonly graph: Graph
@@ -54,20 +42,11 @@ function winograd({ graph, model }: Case) {
   )
 }
 
-async function run(model: OnnxModel, x: FloatTensor): Promise<FloatTensor> {
-  const path = join(folder, `${model.nodes.length}.onnx`)
-  await writeFile(path, encodeModel(model))
-  const session = await runtime.openModel(await readOnnxFile(path))
-  const { y } = await session.run({ x })
-  await session.release()
-  return y as FloatTensor
-}
-
 test('gives what the convolution gives, at the edges and in every map of a batch', async () => {
   const original = convolution([32, 34])
   const { model } = winograd(original)
   const x = wave([BATCH, CHANNELS, 32, 34])
-  const [expected, found] = [await run(original.model, x), await run(model, x)]
+  const [expected, found] = [await runner.run(original.model, { x }), await runner.run(model, { x })]
   expect(found.shape).toEqual(expected.shape)
   expect(relativeError(found, expected)).toBeLessThan(1e-5)
 })
