@@ -12,17 +12,20 @@ export type OpenVinoPrecision = 'bf16' | 'f32'
 /** Whether large 3×3 convolutions are written as they are or as Winograd's (`winogradConvolutions`). */
 export type OpenVinoConvolutions = 'direct' | 'winograd'
 
+/** Whether linear layers have weights and activations of 8 bits (`int8Linears`) or those of the precision. */
+export type OpenVinoLinears = 'plain' | 'int8'
+
 /** What OpenVINO can be asked for, the most exact first. */
-export const OPENVINO_ARITHMETIC: readonly OpenVinoArithmetic[] = [
-  { precision: 'f32', convolutions: 'direct' },
-  { precision: 'f32', convolutions: 'winograd' },
-  { precision: 'bf16', convolutions: 'direct' },
-  { precision: 'bf16', convolutions: 'winograd' },
-]
+export const OPENVINO_ARITHMETIC: readonly OpenVinoArithmetic[] = (['plain', 'int8'] as const).flatMap((linears) =>
+  (['f32', 'bf16'] as const).flatMap((precision) =>
+    (['direct', 'winograd'] as const).map((convolutions) => ({ precision, convolutions, linears })),
+  ),
+)
 
 export interface OpenVinoArithmetic {
   readonly precision: OpenVinoPrecision
   readonly convolutions: OpenVinoConvolutions
+  readonly linears: OpenVinoLinears
 }
 
 /**

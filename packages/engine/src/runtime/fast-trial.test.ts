@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
-import type { FastForm } from './fast-form.ts'
+import { type FastForm, OPENVINO_ARITHMETIC } from './fast-form.ts'
 import { type FormTrial, fastestForm, tryFastForms } from './fast-trial.ts'
 
 const folders = { libraries: '/nowhere', work: '/nowhere' }
-const bfloat16: FastForm = { kind: 'openvino', precision: 'bf16', convolutions: 'direct', folders }
+const bfloat16: FastForm = { kind: 'openvino', precision: 'bf16', convolutions: 'direct', linears: 'plain', folders }
 const int8: FastForm = { kind: 'int8' }
 const exact: FormTrial = { form: undefined, seconds: 1, error: 0 }
 
@@ -27,7 +27,7 @@ test('every form is tried; one that fails is a line', async () => {
   expect(trials.map(({ form }) => form?.kind)).toEqual([
     undefined,
     'int8',
-    ...Array.from({ length: 4 }, () => 'openvino'),
+    ...OPENVINO_ARITHMETIC.map(() => 'openvino'),
   ])
   const [reference, quantized, library] = trials
   expect(reference).toMatchObject({ error: 0 })

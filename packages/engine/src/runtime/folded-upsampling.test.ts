@@ -62,7 +62,11 @@ test('the filters that are made are in the estimate of a session’s memory', ()
   const [exact, preview] = [doubledTwice(false), doubledTwice(true)].map((graph) => runtime.costOf(graph).workBytes)
   expect(preview).toBe((exact ?? 0) + made)
   expect(fast.costOf(doubledTwice(false)).workBytes).toBe(exact)
-  const openVino = estimateOpenVinoCost(doubledTwice(false), { precision: 'bf16', convolutions: 'direct' }).workBytes
+  const openVino = estimateOpenVinoCost(doubledTwice(false), {
+    precision: 'bf16',
+    convolutions: 'direct',
+    linears: 'plain',
+  }).workBytes
   const plain = estimateCost(doubledTwice(false))
   expect(openVino).toBe(plain.workBytes + Math.ceil(0.5 * (plain.weightBytes + made - (9 / 16) * made)))
 })

@@ -60,14 +60,15 @@ function foldedFilterBytes(graph: Graph): number {
  * The same in OpenVINO, which maps the weights while it loads and keeps a packed copy of its own in the precision it computes in: SD1.5's
  * UNet at 512×512 takes 1.88 GB of its own in bfloat16 beside 3.44 GB of mapped files, which the system drops when it needs the room.
  */
-export function estimateOpenVinoCost(graph: Graph, { precision, convolutions }: OpenVinoArithmetic): SessionCost {
+export function estimateOpenVinoCost(graph: Graph, { precision, ...form }: OpenVinoArithmetic): SessionCost {
   const { weightBytes, workBytes } = estimateCost(graph)
-  const { filters } = openVinoForm(
+  const { weights } = openVinoForm(
     graph,
     graph.model(() => NOWHERE),
-    convolutions,
+    form,
   )
-  const packed = (precision === 'bf16' ? 0.5 : 1) * (weightBytes - filters.replacedBytes + filters.madeBytes)
+  const floats = weightBytes - weights.replacedBytes + weights.floatBytes
+  const packed = (precision === 'bf16' ? 0.5 : 1) * floats + weights.int8Bytes
   return { weightBytes: 0, workBytes: Math.ceil(packed + workBytes) }
 }
 

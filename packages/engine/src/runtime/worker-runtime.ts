@@ -137,7 +137,7 @@ export class WorkerRuntime implements Runtime {
   async #loadInOpenVino(
     graph: Graph,
     weights: Weights,
-    { precision, convolutions, folders }: OpenVinoFastForm,
+    { precision, convolutions, linears, folders }: OpenVinoFastForm,
   ): Promise<Session> {
     if (weights.convolutionBlock !== undefined) {
       throw new Error(
@@ -147,10 +147,15 @@ export class WorkerRuntime implements Runtime {
     this.#swept ??= sweepLinkedModels(folders.work)
     await this.#swept
     const { threads } = this.#options
-    const { path, cacheFolder } = await writeLinkedModel(graph, weights, { folder: folders.work, convolutions })
+    const { path, cacheFolder } = await writeLinkedModel(graph, weights, {
+      folder: folders.work,
+      convolutions,
+      linears,
+    })
     const openVino = {
       folder: folders.libraries,
       precision,
+      linears,
       ...(cacheFolder !== undefined && { cacheFolder }),
       ...(threads !== undefined && { threads }),
     }

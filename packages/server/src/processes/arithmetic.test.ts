@@ -63,7 +63,7 @@ test('fast tries what is here once and remembers it for this machine', async () 
   const { run, count } = trial({ exact: 1, int8: 0.6 })
   for (let start = 0; start < 2; start++) {
     expect(await choose('fast', 'cpu', run)).toEqual({
-      name: { device: 'cpu', precision: 'fast: linear layers in 8 bits' },
+      name: { device: 'cpu', precision: 'fast: onnxruntime in float32 (linear layers in 8 bits)' },
       engine: { threads: 1, executionProvider: 'cpu', fast: { kind: 'int8' } },
     })
   }
@@ -116,7 +116,7 @@ test('a GPU without float16 is two lines, and it draws in float32', async () => 
 test('what was found on one device says nothing of another', async () => {
   await choose('fast', 'cuda', onCuda({ seconds: 1, error: 0.001 }), cuda)
   const { name } = await choose('fast', 'cpu', trial({ exact: 1, int8: 0.5 }).run)
-  expect(name).toEqual({ device: 'cpu', precision: 'fast: linear layers in 8 bits' })
+  expect(name).toEqual({ device: 'cpu', precision: 'fast: onnxruntime in float32 (linear layers in 8 bits)' })
 })
 
 test('where nothing gains, or a form fails, that is a line, and failures are tried again', async () => {
@@ -126,7 +126,7 @@ test('where nothing gains, or a form fails, that is a line, and failures are tri
   const failing = trial({ exact: 1, int8: 'no such kernel' })
   for (let start = 0; start < 2; start++) await choose('fast', 'cpu', failing.run)
   expect(failing.count()).toBe(2)
-  expect(notices[1]).toBe('fast: linear layers in 8 bits is not available (no such kernel)')
+  expect(notices[1]).toBe('fast: onnxruntime in float32 (linear layers in 8 bits) is not available (no such kernel)')
 })
 
 test('libraries that this processor cannot run are one line, and the CPU goes on', async () => {
@@ -139,23 +139,21 @@ test('libraries that this processor cannot run are one line, and the CPU goes on
     })),
   ]
   expect((await choose('fast', 'cpu', crash)).engine.fast).toEqual({ kind: 'int8' })
-  expect(notices).toEqual([
-    'fast: OpenVINO in float32, fast: OpenVINO in float32 (Winograd), fast: OpenVINO in bfloat16, and fast: OpenVINO in bfloat16 (Winograd) are not available (its libraries ended the process that tried them (SIGILL))',
-  ])
+  expect(notices).toEqual(['fast: OpenVINO is not available (its libraries ended the process that tried them (SIGILL))'])
 })
 
 test('how OpenVINO computes is in the name, and is what is kept of the trial', async () => {
-  const form = { kind: 'openvino', precision: 'bf16', convolutions: 'winograd' } as const
+  const form = { kind: 'openvino', precision: 'bf16', convolutions: 'winograd', linears: 'int8' } as const
   const folders = { libraries: dataFolder, work: dataFolder }
   const tryForms = async (): Promise<FormTrial[]> => [
     ...(await trial({ exact: 1, int8: 0.5 }).run()),
-    { form: { ...form, convolutions: 'direct', folders }, seconds: 0.4, error: 0.004 },
+    { form: { ...form, linears: 'plain', folders }, seconds: 0.4, error: 0.004 },
     { form: { ...form, folders }, seconds: 0.3, error: 0.006 },
   ]
   const { name, engine } = await choose('fast', 'cpu', tryForms)
-  expect(name.precision).toBe('fast: OpenVINO in bfloat16 (Winograd)')
+  expect(name.precision).toBe('fast: OpenVINO in bfloat16 (Winograd, linear layers in 8 bits)')
   expect(engine.fast).toEqual({ ...form, folders })
-  expect(JSON.parse(await readFile(join(dataFolder, 'fast-trial.json'), 'utf8')).form).toBe('bf16-winograd')
+  expect(JSON.parse(await readFile(join(dataFolder, 'fast-trial.json'), 'utf8')).form).toBe('bf16-winograd-int8')
 })
 
 test('libraries that are damaged are a line, and the CPU draws without them', async (context) => {

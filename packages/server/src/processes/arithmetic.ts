@@ -38,24 +38,21 @@ interface KnownForm {
   readonly form: FormName
 }
 
-type OpenVinoName = OpenVinoArithmetic['precision'] | `${OpenVinoArithmetic['precision']}-winograd`
+type OpenVinoName = `${OpenVinoArithmetic['precision']}${'' | '-winograd'}${'' | '-int8'}`
 type FormName = 'exact' | 'int8' | 'float16' | OpenVinoName
 
-const LABELS: Readonly<Record<FormName, string>> = {
-  exact: 'onnxruntime in float32',
-  int8: 'linear layers in 8 bits',
-  f32: 'OpenVINO in float32',
-  'f32-winograd': 'OpenVINO in float32 (Winograd)',
-  bf16: 'OpenVINO in bfloat16',
-  'bf16-winograd': 'OpenVINO in bfloat16 (Winograd)',
-  float16: 'float16',
-}
+const LABELS: ReadonlyMap<string, string> = new Map([
+  ['exact', 'onnxruntime in float32'],
+  ['int8', 'onnxruntime in float32 (linear layers in 8 bits)'],
+  ['float16', 'float16'],
+  ...OPENVINO_ARITHMETIC.map((each) => [openVinoName(each), openVinoLabel(each)] as const),
+] satisfies (readonly [FormName, string])[])
 
 const LIST = new Intl.ListFormat('en')
 
 /** How a form computes, as people read it. */
 export function formLabel(form: FastForm | undefined): string {
-  return LABELS[nameOf(form)]
+  return LABELS.get(nameOf(form)) ?? ''
 }
 
 /** The same as answers, logs and records of pictures have it. */
@@ -114,7 +111,7 @@ async function chooseForm(
   if (known !== undefined) return formNamed(known, openVino)
   const trials = await tryForms({ threads, executionProvider, ...(openVino && { openVino }) })
   for (const problem of new Set(trials.flatMap((each) => each.problem ?? []))) {
-    const names = trials.flatMap((each) => (each.problem === problem ? [precisionName(each.form)] : []))
+    const names = failedNames(trials, problem)
     onNotice(`${LIST.format(names)} ${names.length > 1 ? 'are' : 'is'} not available (${problem})`)
   }
   const form = fastestForm(trials)
@@ -122,6 +119,15 @@ async function chooseForm(
   const hasFailed = trials.some(({ problem }) => problem !== undefined)
   if (!hasFailed) await writeKnownForm(config, { machine, form: nameOf(form) })
   return form
+}
+
+/** The forms that failed in this way; OpenVINO where all of its forms did. */
+function failedNames(trials: readonly FormTrial[], problem: string): string[] {
+  const failed = trials.filter((each) => each.problem === problem).map(({ form }) => form)
+  const isOpenVino = (form: FastForm | undefined) => form?.kind === 'openvino'
+  const isAll = failed.filter(isOpenVino).length === OPENVINO_ARITHMETIC.length
+  const names = failed.filter((form) => !(isAll && isOpenVino(form))).map(precisionName)
+  return isAll ? [...names, 'fast: OpenVINO'] : names
 }
 
 /** OpenVINO of the release that the engine was made for, on this platform. */
@@ -148,8 +154,17 @@ function nameOf(form: FastForm | undefined): FormName {
   return form.kind === 'openvino' ? openVinoName(form) : form.kind
 }
 
-function openVinoName({ precision, convolutions }: OpenVinoArithmetic): OpenVinoName {
-  return convolutions === 'winograd' ? `${precision}-winograd` : precision
+function openVinoName({ precision, convolutions, linears }: OpenVinoArithmetic): OpenVinoName {
+  return `${precision}${convolutions === 'winograd' ? '-winograd' : ''}${linears === 'int8' ? '-int8' : ''}`
+}
+
+function openVinoLabel({ precision, convolutions, linears }: OpenVinoArithmetic): string {
+  const besides = [
+    ...(convolutions === 'winograd' ? ['Winograd'] : []),
+    ...(linears === 'int8' ? ['linear layers in 8 bits'] : []),
+  ]
+  const type = precision === 'bf16' ? 'bfloat16' : 'float32'
+  return `OpenVINO in ${type}${besides.length > 0 ? ` (${besides.join(', ')})` : ''}`
 }
 
 function formNamed(name: FormName, folders: OpenVinoFolders | undefined): FastForm | undefined {
@@ -176,7 +191,7 @@ async function readKnownForm(config: ArithmeticConfig, machine: string): Promise
   const text = await readFile(trialFile(config), 'utf8').catch(() => '')
   try {
     const known = JSON.parse(text) as Partial<KnownForm>
-    return known.machine === machine && known.form !== undefined && known.form in LABELS ? known.form : undefined
+    return known.machine === machine && known.form !== undefined && LABELS.has(known.form) ? known.form : undefined
   } catch {
     return undefined
   }

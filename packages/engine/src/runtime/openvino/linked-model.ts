@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Weights } from '../../checkpoint/prepared-weights.ts'
 import { encodeModel } from '../../formats/onnx.ts'
 import type { Graph } from '../../graph/graph.ts'
-import type { OpenVinoConvolutions } from '../fast-form.ts'
+import type { OpenVinoArithmetic } from '../fast-form.ts'
 import { openVinoForm } from './openvino-form.ts'
 
 const MODEL_FILE = 'model.onnx'
@@ -38,9 +38,9 @@ export interface LinkedModel {
 export async function writeLinkedModel(
   graph: Graph,
   weights: Weights,
-  options: { readonly folder: string; readonly convolutions: OpenVinoConvolutions },
+  options: { readonly folder: string } & Pick<OpenVinoArithmetic, 'convolutions' | 'linears'>,
 ): Promise<LinkedModel> {
-  const { folder, convolutions } = options
+  const { folder, ...form } = options
   const paths = [...new Set([...graph.weights.keys()].map((key) => weights.locate(key).path))]
   const isOnly = paths.length === 1
   const links = new Map(paths.map((path, i) => [path, isOnly ? ONLY_WEIGHTS_FILE : `weights-${i}`]))
@@ -48,7 +48,7 @@ export async function writeLinkedModel(
     const { path, offset, length } = weights.locate(key)
     return { location: links.get(path) ?? '', offset, length }
   })
-  const { model } = openVinoForm(graph, written, convolutions)
+  const { model } = openVinoForm(graph, written, form)
   const bytes = encodeModel(model)
   const name = createHash('sha256').update(weights.identity).update(bytes).digest('hex').slice(0, 32)
   const own = join(folder, name)

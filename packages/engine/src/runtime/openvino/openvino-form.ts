@@ -2,23 +2,37 @@ import { filterMemory } from '../../checkpoint/blocked-filter.ts'
 import type { OnnxModel } from '../../formats/onnx.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { BYTES_PER_ELEMENT, elementCount } from '../../tensor/tensor.ts'
-import type { OpenVinoConvolutions } from '../fast-form.ts'
+import type { OpenVinoArithmetic } from '../fast-form.ts'
 import { foldUpsampling } from '../folded-upsampling.ts'
+import { quantizableLinears } from '../quantized-linears.ts'
 import { channelNorms } from './channel-norms.ts'
+import { int8Linears } from './int8-linears.ts'
 import { unfoldConvolutions } from './unfolded-convolutions.ts'
 import { winogradConvolutions } from './winograd-convolutions.ts'
 
 export interface OpenVinoForm {
   readonly model: OnnxModel
-  /** Bytes of filters in float32 that are made when the model is compiled, and of those that they stand for. */
-  readonly filters: { readonly madeBytes: number; readonly replacedBytes: number }
+  readonly weights: MadeWeights
+}
+
+/** Bytes of weights that are made when the model is compiled, and of those that they stand for. */
+export interface MadeWeights {
+  /** In float32; OpenVINO packs them in the precision it computes in. */
+  readonly floatBytes: number
+  readonly int8Bytes: number
+  /** In float32. */
+  readonly replacedBytes: number
 }
 
 /**
  * A graph's model as OpenVINO computes it fastest.
  * @param model that the graph wrote
  */
-export function openVinoForm(graph: Graph, model: OnnxModel, convolutions: OpenVinoConvolutions): OpenVinoForm {
+export function openVinoForm(
+  graph: Graph,
+  model: OnnxModel,
+  { convolutions, linears }: Pick<OpenVinoArithmetic, 'convolutions' | 'linears'>,
+): OpenVinoForm {
   const shapeOf = (value: string) => graph.shapeOf(value)
   const storedShape = (key: string) => graph.weights.get(key)?.shape
   const folded = foldUpsampling(
@@ -33,16 +47,27 @@ export function openVinoForm(graph: Graph, model: OnnxModel, convolutions: OpenV
     convolutions === 'winograd'
       ? winogradConvolutions(folded.model, shapeOf, storedShape)
       : { model: folded.model, made: new Map<string, number>() }
-  const replaced = new Set([...[...folded.made.values()].map(({ from }) => from), ...winograd.made.keys()])
-  const bytes = (counts: readonly number[]) => BYTES_PER_ELEMENT.float32 * counts.reduce((sum, count) => sum + count, 0)
+  const compressed =
+    linears === 'int8'
+      ? int8Linears(winograd.model, quantizableLinears(graph), storedShape)
+      : { model: winograd.model, made: new Map<string, number>() }
+  const foldedFilters = [...folded.made.values()]
+  const replaced = new Set([
+    ...foldedFilters.map(({ from }) => from),
+    ...winograd.made.keys(),
+    ...compressed.made.keys(),
+  ])
+  const floatBytes = (counts: readonly number[]) => BYTES_PER_ELEMENT.float32 * total(counts)
   return {
-    model: winograd.model,
-    filters: {
-      madeBytes: bytes([
-        ...[...folded.made.values()].map(({ shape }) => elementCount(shape)),
-        ...winograd.made.values(),
-      ]),
-      replacedBytes: bytes([...replaced].map((name) => elementCount(graph.shapeOf(name)))),
+    model: compressed.model,
+    weights: {
+      floatBytes: floatBytes([...foldedFilters.map(({ shape }) => elementCount(shape)), ...winograd.made.values()]),
+      int8Bytes: total([...compressed.made.values()]),
+      replacedBytes: floatBytes([...replaced].map((name) => elementCount(graph.shapeOf(name)))),
     },
   }
+}
+
+function total(counts: readonly number[]): number {
+  return counts.reduce((sum, count) => sum + count, 0)
 }

@@ -29,6 +29,8 @@ beforeAll(async () => {
     'conv.bias': wave([64]),
     'wide.weight': wave([WIDE, WIDE, 3, 3], 0.03),
     'wide.bias': wave([WIDE]),
+    'linear.weight': wave([WIDE, WIDE], 0.1),
+    'linear.bias': wave([WIDE]),
   })
   weights = await openWeightFile('unet', path)
 })
@@ -46,17 +48,18 @@ function graphOf(layers: number, size: number): Graph {
   return graph
 }
 
-/** Two convolutions of maps as they are and one of doubled maps. */
+/** Two convolutions of maps as they are and one of doubled maps, and a linear layer. */
 function wideGraph(): Graph {
   const graph = new Graph('vae', { toleratesReducedPrecision: true })
   const root = new Scope(graph)
   let x = graph.input('x', 'float32', [1, WIDE, 32, 32])
   for (let i = 0; i < 2; i++) x = silu(root.child('wide').conv2d(x, WIDE))
   graph.output('y', root.child('wide').conv2d(upsampleNearest(x, 64, 64), WIDE))
+  graph.output('rows', root.child('linear').linear(graph.input('tokens', 'float32', [64, WIDE]), WIDE))
   return graph
 }
 
-const EXACT: OpenVinoArithmetic = { precision: 'f32', convolutions: 'direct' }
+const EXACT: OpenVinoArithmetic = { precision: 'f32', convolutions: 'direct', linears: 'plain' }
 
 function openVino(libraries: string, arithmetic = EXACT): WorkerRuntime {
   return new WorkerRuntime({
@@ -92,18 +95,28 @@ describe.skipIf(libraries === undefined)('with the libraries that DARKROOM_TEST_
   afterAll(() => exact.dispose())
 
   test.each(OPENVINO_ARITHMETIC)(
-    'computes in $precision, $convolutions, what onnxruntime computes',
+    'computes in $precision, $convolutions, $linears, what onnxruntime computes',
     async (arithmetic) => {
       const runtime = openVino(String(libraries), arithmetic)
       const results = []
       for (const each of [exact, runtime]) {
         const prepared = await cache.prepare(weights, await each.weightForm([wideGraph()]))
         const session = await each.createSession(wideGraph(), prepared)
-        results.push((await session.run({ x: wave([1, WIDE, 32, 32]) })).y as FloatTensor)
+        results.push(
+          (await session.run({ x: wave([1, WIDE, 32, 32]), tokens: wave([64, WIDE]) })) as Record<
+            'y' | 'rows',
+            FloatTensor
+          >,
+        )
         await session.release()
       }
-      const [expected, found] = results as [FloatTensor, FloatTensor]
-      expect(relativeError(found, expected)).toBeLessThan(arithmetic.precision === 'f32' ? 1e-5 : 2e-2)
+      const [expected, found] = results as [(typeof results)[number], (typeof results)[number]]
+      const lossOfPrecision = arithmetic.precision === 'f32' ? 1e-5 : 2e-2
+      expect(relativeError(found.y, expected.y)).toBeLessThan(lossOfPrecision)
+      const lossOfRows = relativeError(found.rows, expected.rows)
+      expect(lossOfRows).toBeLessThan(arithmetic.linears === 'plain' ? lossOfPrecision : 2e-2)
+      // What 8 bits lose shows.
+      if (arithmetic.linears === 'int8') expect(lossOfRows).toBeGreaterThan(1e-4)
       await runtime.dispose()
     },
   )
@@ -120,6 +133,7 @@ describe.skipIf(libraries === undefined)('with the libraries that DARKROOM_TEST_
       const { path } = await writeLinkedModel(graph, prepared, {
         folder: join(folder, 'work'),
         convolutions: 'direct',
+        linears: 'plain',
       })
       const blobs = (await readdir(dirname(path))).filter((name) => name.endsWith('.blob'))
       expect(blobs).toHaveLength(1)

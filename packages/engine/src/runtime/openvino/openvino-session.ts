@@ -1,5 +1,5 @@
 import { BYTES_PER_ELEMENT, bytesOf, elementCount, type Tensor } from '../../tensor/tensor.ts'
-import type { OpenVinoPrecision } from '../fast-form.ts'
+import type { OpenVinoLinears, OpenVinoPrecision } from '../fast-form.ts'
 import type { NativeSession } from '../native-session.ts'
 import type { TensorInfo } from '../session.ts'
 import { type Handle, loadOpenVino, type NativeTensor, type OpenVino } from './openvino-library.ts'
@@ -8,10 +8,14 @@ export interface OpenVinoSessionOptions {
   /** Folder of the libraries. */
   readonly folder: string
   readonly precision: OpenVinoPrecision
+  readonly linears: OpenVinoLinears
   readonly threads?: number
   /** Where compiled models are kept: what is in here loads faster the second time. */
   readonly cacheFolder?: string
 }
+
+/** Activations that share a scale, where linear layers are of 8 bits: 64 and 128 take 0.34 to 0.54 of the time of float32, 32 a quarter more. */
+const QUANTIZATION_GROUP = '128'
 
 /**
  * An ONNX file, compiled by OpenVINO for this CPU. This thread waits while it is compiled, not while it runs.
@@ -47,10 +51,16 @@ export function createOpenVinoSession(
   }
 }
 
-function compileProperties({ precision, threads, cacheFolder }: OpenVinoSessionOptions): Record<string, string> {
+function compileProperties({
+  precision,
+  linears,
+  threads,
+  cacheFolder,
+}: OpenVinoSessionOptions): Record<string, string> {
   return {
     INFERENCE_PRECISION_HINT: precision,
     NUM_STREAMS: '1',
+    ...(linears === 'int8' && { DYNAMIC_QUANTIZATION_GROUP_SIZE: QUANTIZATION_GROUP }),
     ...(threads !== undefined && { INFERENCE_NUM_THREADS: String(threads) }),
     // Each process pins its threads to the same first cores, and runners share a machine.
     ENABLE_CPU_PINNING: 'NO',
