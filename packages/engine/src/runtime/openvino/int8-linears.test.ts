@@ -36,7 +36,12 @@ function linear(name: string) {
 }
 
 function inInt8({ graph, model }: ReturnType<typeof linear>) {
-  return int8Linears(model, quantizableLinears(graph), (key) => graph.weights.get(key)?.shape)
+  const keys = quantizableLinears(graph)
+  return int8Linears(
+    model,
+    (name) => graph.weights.get(name)?.shape,
+    (name) => keys.has(name),
+  )
 }
 
 test('multiplies by the weights in 8 bits, with a scale for each output', async () => {

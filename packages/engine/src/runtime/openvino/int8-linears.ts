@@ -16,20 +16,20 @@ const LEAST_SCALE = 1e-30
  * Writes the weights of linear layers as integers of 8 bits times one scale for each output, made when the model is compiled, as `quantizeMatrix` makes them.
  * OpenVINO keeps them so, and with a group size for dynamic quantisation it brings activations to 8 bits as they come, each with a
  * scale for every so many values of a row, and multiplies integers.
- * @param linears keys of the weights [out, in] (`quantizableLinears`)
  * @param storedShape shape of a stored weight; undefined for what is none
+ * @param bears8Bits tells weights [out, in] that are to be written so (`quantizableLinears`)
  */
 export function int8Linears(
   model: OnnxModel,
-  linears: ReadonlySet<string>,
   storedShape: (name: string) => Shape | undefined,
+  bears8Bits: (name: string) => boolean,
 ): Int8Linears {
   const made = new Map<string, number>()
   const initializers: OnnxInitializer[] = []
   const nodes = model.nodes.flatMap((node) => {
     const [x = '', weight = '', ...bias] = node.inputs
     const shape = storedShape(weight)
-    if (node.opType !== 'Gemm' || shape === undefined || !linears.has(weight)) return [node]
+    if (node.opType !== 'Gemm' || shape === undefined || !bears8Bits(weight)) return [node]
     const chain = new NodeChain(node, 'int8')
     const inputs = [x, quantized(chain, weight), ...bias]
     initializers.push(...chain.initializers)

@@ -7,6 +7,7 @@ import { foldUpsampling } from '../folded-upsampling.ts'
 import { quantizableLinears } from '../quantized-linears.ts'
 import { channelNorms } from './channel-norms.ts'
 import { int8Linears } from './int8-linears.ts'
+import { type SplitLinears, splitLinears } from './split-linears.ts'
 import { unfoldConvolutions } from './unfolded-convolutions.ts'
 import { winogradConvolutions } from './winograd-convolutions.ts'
 
@@ -34,22 +35,19 @@ export function openVinoForm(
   { convolutions, linears }: Pick<OpenVinoArithmetic, 'convolutions' | 'linears'>,
 ): OpenVinoForm {
   const shapeOf = (value: string) => graph.shapeOf(value)
-  const storedShape = (key: string) => graph.weights.get(key)?.shape
-  const folded = foldUpsampling(
-    unfoldConvolutions(channelNorms(model, graph.groupNorms, shapeOf), shapeOf),
-    shapeOf,
-    (key) => {
-      const shape = storedShape(key)
-      return shape && { shape, memory: filterMemory(shape, undefined) }
-    },
-  )
+  const split = splitLinears(unfoldConvolutions(channelNorms(model, graph.groupNorms, shapeOf), shapeOf), shapeOf)
+  const storedShape = (name: string) => split.parts.get(name)?.shape ?? graph.weights.get(name)?.shape
+  const folded = foldUpsampling(split.model, shapeOf, (key) => {
+    const shape = storedShape(key)
+    return shape && { shape, memory: filterMemory(shape, undefined) }
+  })
   const winograd =
     convolutions === 'winograd'
       ? winogradConvolutions(folded.model, shapeOf, storedShape)
       : { model: folded.model, made: new Map<string, number>() }
   const compressed =
     linears === 'int8'
-      ? int8Linears(winograd.model, quantizableLinears(graph), storedShape)
+      ? int8Linears(winograd.model, storedShape, quantizable(graph, split))
       : { model: winograd.model, made: new Map<string, number>() }
   const foldedFilters = [...folded.made.values()]
   const replaced = new Set([
@@ -63,9 +61,15 @@ export function openVinoForm(
     weights: {
       floatBytes: floatBytes([...foldedFilters.map(({ shape }) => elementCount(shape)), ...winograd.made.values()]),
       int8Bytes: total([...compressed.made.values()]),
-      replacedBytes: floatBytes([...replaced].map((name) => elementCount(graph.shapeOf(name)))),
+      replacedBytes: floatBytes([...replaced].map((name) => elementCount(storedShape(name) ?? []))),
     },
   }
+}
+
+/** Tells weights that bear 8 bits, and parts of such. */
+function quantizable(graph: Graph, { parts }: SplitLinears): (name: string) => boolean {
+  const keys = quantizableLinears(graph)
+  return (name) => keys.has(parts.get(name)?.from ?? name)
 }
 
 function total(counts: readonly number[]): number {
