@@ -97,6 +97,9 @@ function ask<T>(command: string, args: readonly string[]): T | undefined {
   return status === 0 ? (JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as T) : undefined
 }
 
+/** Sections of one processor stay beside those of another. */
+const PROCESSOR = (cpus()[0]?.model ?? 'unknown processor').replace(/\((R|TM)\)/g, '')
+
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 const askEngine = <T>(measurement: Measurement) =>
   ask<T>(process.execPath, ['--import', 'tsx', here('performance-process.ts'), JSON.stringify(measurement)])
@@ -208,15 +211,15 @@ function versions(): string {
 }
 
 /** What the processor has of what these libraries use. */
-function processor(): string {
+function features(): string {
   const info = existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8') : ''
   const found = ['avx2', 'avx512f', 'avx512_vnni', 'avx512_bf16', 'amx_bf16', 'amx_int8'].filter((flag) =>
     info.includes(flag),
   )
-  return `${cpus()[0]?.model ?? 'unknown processor'}, ${cpus().length} cores (${found.join(', ')})`
+  return `${cpus().length} cores (${found.join(', ')})`
 }
 
-const measuredOn = `Measured on ${new Date().toISOString().slice(0, 10)}: ${processor()}; ${versions()}; ${threads} threads; rounds: ${rounds}, of ${runs} runs each; medians.`
+const measuredOn = `Measured on ${new Date().toISOString().slice(0, 10)}: ${PROCESSOR}, ${features()}; ${versions()}; ${threads} threads; rounds: ${rounds}, of ${runs} runs each; medians.`
 const sections = new Map<string, string>()
 for (const model of flags.models.split(',').filter((each) => each !== '')) {
   const tables = (flags.parts.split(',') as Measurement['part'][]).flatMap((part) => {
@@ -225,12 +228,12 @@ for (const model of flags.models.split(',').filter((each) => each !== '')) {
     const found = quantities.map(([quantity, title]) => table(title, quantity, answers))
     return part === 'picture' ? [...found, componentsTable(answers)] : found
   })
-  sections.set(MODELS[model]?.title ?? model, [measuredOn, ...tables].join('\n\n'))
+  sections.set(`${MODELS[model]?.title ?? model}, ${PROCESSOR}`, [measuredOn, ...tables].join('\n\n'))
 }
 const prompts = Number(flags.prompts)
 if (prompts > 0) {
   const loss = await measureLoss({ prompts, threads, cache, libraries })
-  sections.set('Fidelity of `fast`', [measuredOn, loss].join('\n\n'))
+  sections.set(`Fidelity of \`fast\`, ${PROCESSOR}`, [measuredOn, loss].join('\n\n'))
 }
 for (const [title, text] of sections) console.log(`### ${title}\n\n${text}\n`)
 if (flags.output !== undefined) {

@@ -80,8 +80,9 @@ async function accelerateCuda(): Promise<void> {
 /** A line for each form: its time as a share of onnxruntime's in float32. */
 function report(trials: readonly FormTrial[]): string {
   const exact = trials[0]?.seconds
+  const width = Math.max(...trials.map(({ form }) => formLabel(form).length))
   const lines = trials.map(({ form, seconds, problem }) => {
-    const label = formLabel(form).padEnd(32)
+    const label = formLabel(form).padEnd(width)
     if (seconds === undefined || exact === undefined) return `  ${label} ${problem ?? 'not tried'}`
     return `  ${label} ${(seconds * 1000).toFixed(0).padStart(6)} ms  ${(seconds / exact).toFixed(2)}`
   })

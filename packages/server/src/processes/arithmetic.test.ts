@@ -139,7 +139,9 @@ test('libraries that this processor cannot run are one line, and the CPU goes on
     })),
   ]
   expect((await choose('fast', 'cpu', crash)).engine.fast).toEqual({ kind: 'int8' })
-  expect(notices).toEqual(['fast: OpenVINO is not available (its libraries ended the process that tried them (SIGILL))'])
+  expect(notices).toEqual([
+    'fast: OpenVINO is not available (its libraries ended the process that tried them (SIGILL))',
+  ])
 })
 
 test('how OpenVINO computes is in the name, and is what is kept of the trial', async () => {
