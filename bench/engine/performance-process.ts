@@ -80,7 +80,7 @@ async function exportNetwork(): Promise<{ readonly model: string }> {
   const prepared = await new WeightCache({ folder: cache }).prepare(weights)
   return {
     model: (
-      await writeLinkedModel(build(), prepared, { folder: `${cache}/peer`, convolutions: 'direct', linears: 'plain' })
+      await writeLinkedModel(build(), prepared, { folder: `${cache}/peer`, convolutions: 'direct' })
     ).path,
   }
 }

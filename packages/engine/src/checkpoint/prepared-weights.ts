@@ -10,7 +10,7 @@ import type { DType, FloatTensor, Shape } from '../tensor/tensor.ts'
 import { blockFilter, isBlockable } from './blocked-filter.ts'
 import { CheckpointError } from './checkpoint-error.ts'
 import { type ComponentWeights, readStoredTensor, type StoredTensor } from './component-weights.ts'
-import { quantizeMatrix } from './quantized-matrix.ts'
+import { type QuantizedLayout, quantizeMatrix } from './quantized-matrix.ts'
 
 /** Where the bytes of a tensor lie, or of a part of it. */
 export interface WeightLocation {
@@ -60,6 +60,12 @@ export const NO_WEIGHTS: Weights = {
   places: () => [],
 }
 
+/** Linear layers' weights that are stored in 8 bits. */
+export interface QuantizedLinears {
+  readonly keys: ReadonlySet<string>
+  readonly layout: QuantizedLayout
+}
+
 /** Changes of some tensors (a merged LoRA), made once when the weights are prepared. */
 export interface WeightEdits {
   /** Same identity, same changes: files, scales and their order. */
@@ -79,8 +85,9 @@ export interface PrepareOptions {
    * it every load reorders them (SD1.5's UNet: 5 s and 2.2 GB of memory).
    */
   readonly convolutionBlock?: number | undefined
-  /** Keys of linear layers' weights that are stored in 8 bits. */
-  readonly quantized?: ReadonlySet<string>
+  readonly quantized?: QuantizedLinears
+  /** Whether all floats are in one file, also those that could be mapped as they lie. Default false. */
+  readonly isWhole?: boolean
   /** `kept`: what is stored in float16 is mapped as it lies; `all`: the other tensors become float16, too. Absent: all float32. */
   readonly float16?: 'kept' | 'all' | undefined
   readonly edits?: WeightEdits
@@ -261,7 +268,7 @@ interface PreparedForm {
 /** @throws CheckpointError when an edit names a tensor that is not there */
 function preparedForm(
   weights: ComponentWeights,
-  { edits, convolutionBlock, quantized, float16 }: PrepareOptions,
+  { edits, convolutionBlock, quantized, isWhole, float16 }: PrepareOptions,
 ): PreparedForm {
   for (const key of edits?.keys ?? []) {
     if (!weights.tensors.has(key)) throw new CheckpointError(`${weights.name} has no tensor ${key} to edit`)
@@ -276,12 +283,14 @@ function preparedForm(
       edits?.keys.has(key) ||
       needsConversion(stored, float16) ||
       isBlocked(tensor, convolutionBlock) ||
-      quantized?.has(key)
+      quantized?.keys.has(key) ||
+      (isWhole && isFloat(stored))
     return isWritten ? [tensor] : []
   })
   const identity = createHash('sha256')
     .update(JSON.stringify([FORMAT, weights.identity, edits?.identity, convolutionBlock, [...(edits?.shapes ?? [])]]))
-    .update(quantized === undefined ? '' : JSON.stringify([...quantized]))
+    .update(quantized === undefined ? '' : JSON.stringify([quantized.layout, ...quantized.keys]))
+    .update(isWhole ? 'whole' : '')
     .update(float16 === undefined ? '' : `float16 ${float16}`)
     .digest('hex')
   return { identity, converted, shapeOf }
@@ -291,12 +300,12 @@ function planOf(tensors: readonly WrittenTensor[], { quantized, float16 }: Prepa
   const dtype = float16 === 'all' ? 'float16' : 'float32'
   return planSafetensors(
     tensors.flatMap(({ key, shape }): (readonly [string, { readonly dtype: DType; readonly shape: Shape }])[] => {
-      if (!quantized?.has(key)) return [[key, { dtype, shape }]]
+      if (!quantized?.keys.has(key)) return [[key, { dtype, shape }]]
       const [out = 0, inputs = 0] = shape
       // The scales first: floats start at a multiple of their size, and after bytes they would not.
       return [
         [scalesKey(key), { dtype: 'float32', shape: [out] }],
-        [key, { dtype: 'int8', shape: [inputs, out] }],
+        [key, { dtype: 'int8', shape: quantized.layout === '[in, out]' ? [inputs, out] : [out, inputs] }],
       ]
     }),
   )
@@ -318,9 +327,13 @@ async function createFolder(folder: string): Promise<string> {
 
 /** Anything but the wanted floats that start at a multiple of their size, which kernels may rely on. */
 function needsConversion(tensor: StoredTensor, float16: PrepareOptions['float16']): boolean {
-  if (!/^(F|BF)\d/.test(tensor.dtype)) return false
+  if (!isFloat(tensor)) return false
   const isWanted = tensor.dtype === 'F32' ? float16 !== 'all' : tensor.dtype === 'F16' && float16 !== undefined
   return !isWanted || tensor.offset % ELEMENT_BYTES[tensor.dtype] !== 0 || !isPlain(tensor)
+}
+
+function isFloat({ dtype }: StoredTensor): boolean {
+  return /^(F|BF)\d/.test(dtype)
 }
 
 function isBlocked({ shape }: { readonly shape: Shape }, block: number | undefined): block is number {
@@ -389,8 +402,8 @@ function storedParts(
   { convolutionBlock, quantized, float16 }: PrepareOptions,
 ): ArrayBufferView[] {
   if (float16 === 'all') return [float32ToFloat16(data)]
-  if (quantized?.has(key)) {
-    const { values, scales } = quantizeMatrix(data, shape[0] as number, shape[1] as number)
+  if (quantized?.keys.has(key)) {
+    const { values, scales } = quantizeMatrix(data, shape[0] as number, shape[1] as number, quantized.layout)
     return [scales, values]
   }
   return [isBlocked({ shape }, convolutionBlock) ? blockFilter(data, shape, convolutionBlock) : data]
@@ -412,7 +425,7 @@ function preparedWeights(
     return stored
   }
   const isBlockedKey = (key: string) =>
-    !quantized?.has(key) && isBlocked({ shape: shapeOf(key, storedTensor(key)) }, convolutionBlock)
+    !quantized?.keys.has(key) && isBlocked({ shape: shapeOf(key, storedTensor(key)) }, convolutionBlock)
   const inPreparedFile = (key: string): WeightLocation | undefined => {
     const place = prepared?.tensors.get(key)
     return prepared && place && { path: prepared.path, offset: place.offset, length: place.length }
@@ -424,7 +437,7 @@ function preparedWeights(
     locate(key) {
       const stored = storedTensor(key)
       if (isBlockedKey(key)) throw new CheckpointError(`${key} is stored for convolutions only`)
-      if (quantized?.has(key)) throw new CheckpointError(`${key} is stored for linear layers only`)
+      if (quantized?.keys.has(key)) throw new CheckpointError(`${key} is stored for linear layers only`)
       const place = inPreparedFile(key) ?? placeOf(stored)
       const dtype = FLOAT_TYPES[prepared?.tensors.get(key)?.dtype ?? stored.dtype]
       if (!dtype) throw new CheckpointError(`${key} is ${stored.dtype}; a weight must be a float`)
@@ -432,7 +445,7 @@ function preparedWeights(
     },
     locateBlocked: (key) => (isBlockedKey(key) ? inPreparedFile(key) : undefined),
     locateQuantized(key) {
-      if (!quantized?.has(key)) return undefined
+      if (!quantized?.keys.has(key)) return undefined
       const [values, scales] = [inPreparedFile(key), inPreparedFile(scalesKey(key))]
       return values && scales && { values, scales }
     },

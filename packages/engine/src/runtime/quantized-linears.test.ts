@@ -93,8 +93,8 @@ describe('linear layers of 8 bits', () => {
   })
 
   test('stored for linear layers, they are refused to anything else', async () => {
-    const quantized = new Set(['block.to_q.weight'])
-    const prepared = await cache.prepare(weights, { quantized })
+    const keys = new Set(['block.to_q.weight'])
+    const prepared = await cache.prepare(weights, { quantized: { keys, layout: '[in, out]' } })
     expect(() => prepared.locate('block.to_q.weight')).toThrow('block.to_q.weight is stored for linear layers only')
     const graph = new Graph('unet')
     const weight = graph.weight('block.to_q.weight', [32, 16])

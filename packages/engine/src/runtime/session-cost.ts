@@ -1,10 +1,11 @@
 import { filterMemory } from '../checkpoint/blocked-filter.ts'
 import type { ExternalData, OnnxNode } from '../formats/onnx.ts'
 import type { OnnxFile } from '../formats/onnx-file.ts'
-import type { Graph } from '../graph/graph.ts'
+import type { Graph, Value } from '../graph/graph.ts'
 import { BYTES_PER_ELEMENT, type DType, DYNAMIC, elementCount, type Shape } from '../tensor/tensor.ts'
 import type { OpenVinoArithmetic } from './fast-form.ts'
 import { foldUpsampling } from './folded-upsampling.ts'
+import { int8Keys } from './openvino/int8-linears.ts'
 import { openVinoForm } from './openvino/openvino-form.ts'
 
 /** Bytes of memory that a session takes. */
@@ -39,8 +40,8 @@ export function estimateCost(graph: Graph, { foldsUpsampling = false }: CostOpti
   }
 }
 
-function weightBytesOf(graph: Graph): number {
-  return [...graph.weights.values()].reduce((sum, weight) => sum + bytesOf(weight), 0)
+function weightBytesOf({ weights }: Graph, keys: Iterable<string> = weights.keys()): number {
+  return [...keys].reduce((sum, key) => sum + bytesOf(weights.get(key) as Value), 0)
 }
 
 /** Four filters of 2×2 in place of one of 3×3: 235 MB in place of 132 in SD1.5's UNet. */
@@ -60,15 +61,19 @@ function foldedFilterBytes(graph: Graph): number {
  * The same in OpenVINO, which maps the weights while it loads and keeps a packed copy of its own in the precision it computes in: SD1.5's
  * UNet at 512×512 takes 1.88 GB of its own in bfloat16 beside 3.44 GB of mapped files, which the system drops when it needs the room.
  */
-export function estimateOpenVinoCost(graph: Graph, { precision, ...form }: OpenVinoArithmetic): SessionCost {
+export function estimateOpenVinoCost(
+  graph: Graph,
+  { precision, convolutions, linears }: OpenVinoArithmetic,
+): SessionCost {
   const { weightBytes, workBytes } = estimateCost(graph)
-  const { weights } = openVinoForm(
+  const { filters } = openVinoForm(
     graph,
     graph.model(() => NOWHERE),
-    form,
+    { convolutions },
   )
-  const floats = weightBytes - weights.replacedBytes + weights.floatBytes
-  const packed = (precision === 'bf16' ? 0.5 : 1) * floats + weights.int8Bytes
+  const int8Bytes = linears === 'int8' ? weightBytesOf(graph, int8Keys(graph)) / BYTES_PER_ELEMENT.float32 : 0
+  const floatBytes = weightBytes - filters.replacedBytes + filters.madeBytes - BYTES_PER_ELEMENT.float32 * int8Bytes
+  const packed = (precision === 'bf16' ? 0.5 : 1) * floatBytes + int8Bytes
   return { weightBytes: 0, workBytes: Math.ceil(packed + workBytes) }
 }
 

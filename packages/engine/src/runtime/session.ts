@@ -60,7 +60,7 @@ export interface RuntimeOptions {
 }
 
 /** What to pass to `WeightCache.prepare` for graphs that run in some runtime. */
-export type WeightForm = Pick<PrepareOptions, 'convolutionBlock' | 'quantized' | 'float16'>
+export type WeightForm = Pick<PrepareOptions, 'convolutionBlock' | 'quantized' | 'isWhole' | 'float16'>
 
 /** Loads graphs. */
 export interface Runtime {

@@ -9,6 +9,7 @@ import { findConvolutionBlock } from './convolution-block.ts'
 import type { OpenVinoFastForm } from './fast-form.ts'
 import { checkFeeds, type FeedInfo } from './feeds.ts'
 import { RunCancelledError } from './native-session.ts'
+import { int8Keys } from './openvino/int8-linears.ts'
 import { sweepLinkedModels, writeLinkedModel } from './openvino/linked-model.ts'
 import type { OpenVinoSessionOptions } from './openvino/openvino-session.ts'
 import { quantizableLinears } from './quantized-linears.ts'
@@ -82,14 +83,21 @@ export class WorkerRuntime implements Runtime {
   }
 
   async weightForm(graphs: readonly Graph[]): Promise<WeightForm> {
-    if (graphs.some((graph) => this.#openVinoFor(graph))) return {}
+    if (graphs.some((graph) => this.#openVinoFor(graph))) return this.#openVinoWeightForm(graphs)
     if (this.#options.fast?.kind === 'float16')
       return { float16: graphs.every(({ fitsFloat16 }) => fitsFloat16) ? 'all' : 'kept' }
     const convolutionBlock = await this.convolutionBlock()
     const form = convolutionBlock === undefined ? {} : { convolutionBlock }
     if (this.#options.fast?.kind !== 'int8') return form
     const quantized = graphs.flatMap((graph) => (graph.toleratesReducedPrecision ? [...quantizableLinears(graph)] : []))
-    return quantized.length > 0 ? { ...form, quantized: new Set(quantized) } : form
+    return quantized.length > 0 ? { ...form, quantized: { keys: new Set(quantized), layout: '[in, out]' } } : form
+  }
+
+  /** In one file: what is compiled is kept only of models whose weights are (`writeLinkedModel`). */
+  #openVinoWeightForm(graphs: readonly Graph[]): WeightForm {
+    const isEach = graphs.every((graph) => this.#openVinoFor(graph)?.linears === 'int8')
+    const keys = new Set(isEach ? graphs.flatMap((graph) => [...int8Keys(graph)]) : [])
+    return keys.size === 0 ? {} : { quantized: { keys, layout: '[out, in]' }, isWhole: true }
   }
 
   costOf(graph: Graph): SessionCost {
@@ -147,11 +155,7 @@ export class WorkerRuntime implements Runtime {
     this.#swept ??= sweepLinkedModels(folders.work)
     await this.#swept
     const { threads } = this.#options
-    const { path, cacheFolder } = await writeLinkedModel(graph, weights, {
-      folder: folders.work,
-      convolutions,
-      linears,
-    })
+    const { path, cacheFolder } = await writeLinkedModel(graph, weights, { folder: folders.work, convolutions })
     const openVino = {
       folder: folders.libraries,
       precision,

@@ -1,50 +1,56 @@
 import type { OnnxInitializer, OnnxModel } from '../../formats/onnx.ts'
-import type { Shape } from '../../tensor/tensor.ts'
-import { elementCount } from '../../tensor/tensor.ts'
+import type { Graph } from '../../graph/graph.ts'
+import { elementCount, type Shape } from '../../tensor/tensor.ts'
 import { NodeChain } from '../node-chain.ts'
+import { quantizableLinears } from '../quantized-linears.ts'
 
-export interface Int8Linears {
-  readonly model: OnnxModel
-  /** Bytes that weights take in 8 bits, with their scales, by the name of the weight that they were made of. */
-  readonly made: ReadonlyMap<string, number>
+/** Share of a network's weights below which linear layers are too few to be worth a file of their own: autoencoders have 0.02, UNets 0.4. */
+const LEAST_SHARE = 0.1
+
+/** ONNX's number for float32. */
+const FLOAT32 = 1
+
+/** Keys of the weights [out, in] that a graph's linear layers have in 8 bits in OpenVINO; none where that is not worth it. */
+export function int8Keys(graph: Graph): ReadonlySet<string> {
+  const shapes = [...quantizableLinears(graph)].flatMap((key): (readonly [string, Shape])[] => {
+    const shape = graph.weights.get(key)?.shape
+    return shape?.length === 2 ? [[key, shape]] : []
+  })
+  const total = (all: Iterable<Shape>) => [...all].reduce((sum, shape) => sum + elementCount(shape), 0)
+  const share = total(shapes.map(([, shape]) => shape)) / total([...graph.weights.values()].map(({ shape }) => shape))
+  return share < LEAST_SHARE ? new Set() : new Set(shapes.map(([key]) => key))
 }
 
-/** The least scale, of a row of zeros. */
-const LEAST_SCALE = 1e-30
-
 /**
- * Writes the weights of linear layers as integers of 8 bits times one scale for each output, made when the model is compiled, as `quantizeMatrix` makes them.
- * OpenVINO keeps them so, and with a group size for dynamic quantisation it brings activations to 8 bits as they come, each with a
- * scale for every so many values of a row, and multiplies integers.
- * @param storedShape shape of a stored weight; undefined for what is none
- * @param bears8Bits tells weights [out, in] that are to be written so (`quantizableLinears`)
+ * Puts linear layers on weights of 8 bits, int8 [out, in], times one scale for each output. OpenVINO keeps them so, and with a group size for dynamic
+ * quantisation it brings activations to 8 bits as they come, each with a scale for every so many values of a row, and multiplies integers.
+ * @param scalesOf float32 [out] of a weight in 8 bits; undefined for any other initializer
  */
 export function int8Linears(
   model: OnnxModel,
-  storedShape: (name: string) => Shape | undefined,
-  bears8Bits: (name: string) => boolean,
-): Int8Linears {
-  const made = new Map<string, number>()
-  const initializers: OnnxInitializer[] = []
+  scalesOf: (name: string) => OnnxInitializer['data'] | undefined,
+): OnnxModel {
+  const made: OnnxInitializer[] = []
+  const quantized = new Set<string>()
+  const initializers = model.initializers.map((each): OnnxInitializer => {
+    const data = scalesOf(each.name)
+    if (data === undefined) return each
+    quantized.add(each.name)
+    made.push({ name: scalesName(each.name), dtype: 'float32', shape: [each.shape[0] ?? 0, 1], data })
+    return { ...each, dtype: 'int8' }
+  })
+  if (quantized.size === 0) return model
   const nodes = model.nodes.flatMap((node) => {
     const [x = '', weight = '', ...bias] = node.inputs
-    const shape = storedShape(weight)
-    if (node.opType !== 'Gemm' || shape === undefined || !bears8Bits(weight)) return [node]
+    if (!node.inputs.some((name) => quantized.has(name))) return [node]
+    if (node.opType !== 'Gemm' || !quantized.has(weight))
+      throw new Error(`${node.name} reads weights that are stored for linear layers only`)
     const chain = new NodeChain(node, 'int8')
-    const inputs = [x, quantized(chain, weight), ...bias]
-    initializers.push(...chain.initializers)
-    made.set(weight, elementCount(shape) + 4 * (shape[0] ?? 0))
+    const floats = chain.add('Cast', [weight], { to: FLOAT32 })
+    const inputs = [x, chain.add('Mul', [floats, scalesName(weight)]), ...bias]
     return [...chain.nodes, { ...node, inputs }]
   })
-  if (made.size === 0) return { model, made }
-  return { model: { ...model, nodes, initializers: [...model.initializers, ...initializers] }, made }
+  return { ...model, nodes, initializers: [...initializers, ...made] }
 }
 
-/** [out, in], integers times scales. */
-function quantized(chain: NodeChain, weight: string): string {
-  const largest = chain.add('ReduceMax', [chain.add('Abs', [weight]), chain.integers([1])], { keepdims: 1 })
-  const scale = chain.add('Max', [chain.add('Div', [largest, chain.scalar(127)]), chain.scalar(LEAST_SCALE)])
-  const rounded = chain.add('Round', [chain.add('Div', [weight, scale])])
-  const integers = chain.add('Cast', [rounded], { to: 3 })
-  return chain.add('Mul', [chain.add('Cast', [integers], { to: 1 }), scale])
-}
+const scalesName = (weight: string) => `${weight}:scale`

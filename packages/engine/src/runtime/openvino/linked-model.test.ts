@@ -28,7 +28,7 @@ async function write(value: number): Promise<string> {
   const graph = new Graph('tiny', { toleratesReducedPrecision: true })
   graph.output('y', new Scope(graph, 'fc').linear(graph.input('x', 'float32', [1, 3]), 2))
   const weights = await new WeightCache().prepare(await openWeightFile('tiny', source))
-  return (await writeLinkedModel(graph, weights, { folder, convolutions: 'direct', linears: 'plain' })).path
+  return (await writeLinkedModel(graph, weights, { folder, convolutions: 'direct' })).path
 }
 
 test('the weights are a second name of the same file, and the same graph has the same path and time', async () => {
@@ -48,7 +48,7 @@ async function openAgain(known: string) {
   const graph = new Graph('tiny', { toleratesReducedPrecision: true })
   graph.output('y', new Scope(graph, 'fc').linear(graph.input('x', 'float32', [1, 3]), 2))
   const weights = await new WeightCache().prepare(await openWeightFile('tiny', source))
-  const { path } = await writeLinkedModel(graph, weights, { folder, convolutions: 'direct', linears: 'plain' })
+  const { path } = await writeLinkedModel(graph, weights, { folder, convolutions: 'direct' })
   return { path, mtimeMs: (await stat(known)).mtimeMs, entries: (await readdir(dirname(path))).length }
 }
 
@@ -76,7 +76,6 @@ test('nothing compiled is kept of weights in several files', async () => {
   const { path, cacheFolder } = await writeLinkedModel(graph, await new WeightCache().prepare(whole), {
     folder,
     convolutions: 'direct',
-    linears: 'plain',
   })
   expect(cacheFolder).toBeUndefined()
   expect(await readdir(dirname(path))).toEqual(['model.onnx', 'weights-0', 'weights-1'])

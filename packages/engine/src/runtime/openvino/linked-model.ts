@@ -2,10 +2,10 @@ import { createHash, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { copyFile, link, mkdir, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Weights } from '../../checkpoint/prepared-weights.ts'
+import type { WeightLocation, Weights } from '../../checkpoint/prepared-weights.ts'
 import { encodeModel } from '../../formats/onnx.ts'
 import type { Graph } from '../../graph/graph.ts'
-import type { OpenVinoArithmetic } from '../fast-form.ts'
+import type { OpenVinoConvolutions } from '../fast-form.ts'
 import { openVinoForm } from './openvino-form.ts'
 
 const MODEL_FILE = 'model.onnx'
@@ -38,17 +38,25 @@ export interface LinkedModel {
 export async function writeLinkedModel(
   graph: Graph,
   weights: Weights,
-  options: { readonly folder: string } & Pick<OpenVinoArithmetic, 'convolutions' | 'linears'>,
+  options: { readonly folder: string; readonly convolutions: OpenVinoConvolutions },
 ): Promise<LinkedModel> {
-  const { folder, ...form } = options
-  const paths = [...new Set([...graph.weights.keys()].map((key) => weights.locate(key).path))]
+  const { folder, convolutions } = options
+  const placeOf = (key: string) => weights.locateQuantized(key)?.values ?? weights.locate(key)
+  const paths = [...new Set([...graph.weights.keys()].map((key) => placeOf(key).path))]
   const isOnly = paths.length === 1
   const links = new Map(paths.map((path, i) => [path, isOnly ? ONLY_WEIGHTS_FILE : `weights-${i}`]))
-  const written = graph.model((key) => {
-    const { path, offset, length } = weights.locate(key)
-    return { location: links.get(path) ?? '', offset, length }
-  })
-  const { model } = openVinoForm(graph, written, form)
+  const linked = ({ path, offset, length }: WeightLocation) => ({ location: links.get(path) ?? '', offset, length })
+  const { model } = openVinoForm(
+    graph,
+    graph.model((key) => linked(placeOf(key))),
+    {
+      convolutions,
+      scalesOf(key) {
+        const quantized = weights.locateQuantized(key)
+        return quantized && linked(quantized.scales)
+      },
+    },
+  )
   const bytes = encodeModel(model)
   const name = createHash('sha256').update(weights.identity).update(bytes).digest('hex').slice(0, 32)
   const own = join(folder, name)

@@ -1,28 +1,25 @@
 import { filterMemory } from '../../checkpoint/blocked-filter.ts'
-import type { OnnxModel } from '../../formats/onnx.ts'
+import type { ExternalData, OnnxModel } from '../../formats/onnx.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { BYTES_PER_ELEMENT, elementCount } from '../../tensor/tensor.ts'
-import type { OpenVinoArithmetic } from '../fast-form.ts'
+import type { OpenVinoConvolutions } from '../fast-form.ts'
 import { foldUpsampling } from '../folded-upsampling.ts'
-import { quantizableLinears } from '../quantized-linears.ts'
 import { channelNorms } from './channel-norms.ts'
 import { int8Linears } from './int8-linears.ts'
-import { type SplitLinears, splitLinears } from './split-linears.ts'
+import { splitLinears } from './split-linears.ts'
 import { unfoldConvolutions } from './unfolded-convolutions.ts'
 import { winogradConvolutions } from './winograd-convolutions.ts'
 
-export interface OpenVinoForm {
-  readonly model: OnnxModel
-  readonly weights: MadeWeights
+export interface OpenVinoFormOptions {
+  readonly convolutions: OpenVinoConvolutions
+  /** Where the scales lie of a weight that is stored in 8 bits, [out, in]; undefined for any other. Default: none is. */
+  readonly scalesOf?: (key: string) => ExternalData | undefined
 }
 
-/** Bytes of weights that are made when the model is compiled, and of those that they stand for. */
-export interface MadeWeights {
-  /** In float32; OpenVINO packs them in the precision it computes in. */
-  readonly floatBytes: number
-  readonly int8Bytes: number
-  /** In float32. */
-  readonly replacedBytes: number
+export interface OpenVinoForm {
+  readonly model: OnnxModel
+  /** Bytes of filters in float32 that are made when the model is compiled, and of those that they stand for. */
+  readonly filters: { readonly madeBytes: number; readonly replacedBytes: number }
 }
 
 /**
@@ -32,12 +29,26 @@ export interface MadeWeights {
 export function openVinoForm(
   graph: Graph,
   model: OnnxModel,
-  { convolutions, linears }: Pick<OpenVinoArithmetic, 'convolutions' | 'linears'>,
+  { convolutions, scalesOf = () => undefined }: OpenVinoFormOptions,
 ): OpenVinoForm {
   const shapeOf = (value: string) => graph.shapeOf(value)
-  const split = splitLinears(unfoldConvolutions(channelNorms(model, graph.groupNorms, shapeOf), shapeOf), shapeOf)
-  const storedShape = (name: string) => split.parts.get(name)?.shape ?? graph.weights.get(name)?.shape
-  const folded = foldUpsampling(split.model, shapeOf, (key) => {
+  const storedShape = (key: string) => graph.weights.get(key)?.shape
+  const { model: split, parts } = splitLinears(
+    unfoldConvolutions(channelNorms(model, graph.groupNorms, shapeOf), shapeOf),
+    shapeOf,
+  )
+  const linears = int8Linears(split, (name) => {
+    const part = parts.get(name)
+    const whole = scalesOf(part?.from ?? name)
+    if (whole === undefined || part === undefined) return whole
+    const { firstRow, shape } = part
+    const [offset, length] = [firstRow, shape[0] ?? 0].map((rows) => rows * BYTES_PER_ELEMENT.float32) as [
+      number,
+      number,
+    ]
+    return { ...whole, offset: whole.offset + offset, length }
+  })
+  const folded = foldUpsampling(linears, shapeOf, (key) => {
     const shape = storedShape(key)
     return shape && { shape, memory: filterMemory(shape, undefined) }
   })
@@ -45,33 +56,16 @@ export function openVinoForm(
     convolutions === 'winograd'
       ? winogradConvolutions(folded.model, shapeOf, storedShape)
       : { model: folded.model, made: new Map<string, number>() }
-  const compressed =
-    linears === 'int8'
-      ? int8Linears(winograd.model, storedShape, quantizable(graph, split))
-      : { model: winograd.model, made: new Map<string, number>() }
-  const foldedFilters = [...folded.made.values()]
-  const replaced = new Set([
-    ...foldedFilters.map(({ from }) => from),
-    ...winograd.made.keys(),
-    ...compressed.made.keys(),
-  ])
-  const floatBytes = (counts: readonly number[]) => BYTES_PER_ELEMENT.float32 * total(counts)
+  const replaced = new Set([...[...folded.made.values()].map(({ from }) => from), ...winograd.made.keys()])
+  const bytes = (counts: readonly number[]) => BYTES_PER_ELEMENT.float32 * counts.reduce((sum, count) => sum + count, 0)
   return {
-    model: compressed.model,
-    weights: {
-      floatBytes: floatBytes([...foldedFilters.map(({ shape }) => elementCount(shape)), ...winograd.made.values()]),
-      int8Bytes: total([...compressed.made.values()]),
-      replacedBytes: floatBytes([...replaced].map((name) => elementCount(storedShape(name) ?? []))),
+    model: winograd.model,
+    filters: {
+      madeBytes: bytes([
+        ...[...folded.made.values()].map(({ shape }) => elementCount(shape)),
+        ...winograd.made.values(),
+      ]),
+      replacedBytes: bytes([...replaced].map((name) => elementCount(graph.shapeOf(name)))),
     },
   }
-}
-
-/** Tells weights that bear 8 bits, and parts of such. */
-function quantizable(graph: Graph, { parts }: SplitLinears): (name: string) => boolean {
-  const keys = quantizableLinears(graph)
-  return (name) => keys.has(parts.get(name)?.from ?? name)
-}
-
-function total(counts: readonly number[]): number {
-  return counts.reduce((sum, count) => sum + count, 0)
 }

@@ -6,8 +6,8 @@ import { wave } from '../../../test/fixtures/wave.ts'
 import { type ComponentWeights, openWeightFile } from '../../checkpoint/component-weights.ts'
 import { WeightCache } from '../../checkpoint/prepared-weights.ts'
 import { writeSafetensors } from '../../formats/safetensors.ts'
-import { Graph } from '../../graph/graph.ts'
-import { silu, upsampleNearest } from '../../graph/ops.ts'
+import { Graph, type Value } from '../../graph/graph.ts'
+import { mul, silu, split, upsampleNearest } from '../../graph/ops.ts'
 import { Scope } from '../../graph/scope.ts'
 import { relativeError } from '../../tensor/relative-error.ts'
 import { type FloatTensor, float32 } from '../../tensor/tensor.ts'
@@ -29,8 +29,8 @@ beforeAll(async () => {
     'conv.bias': wave([64]),
     'wide.weight': wave([WIDE, WIDE, 3, 3], 0.03),
     'wide.bias': wave([WIDE]),
-    'linear.weight': wave([WIDE, WIDE], 0.1),
-    'linear.bias': wave([WIDE]),
+    'linear.weight': wave([4 * WIDE, WIDE], 0.1),
+    'linear.bias': wave([4 * WIDE]),
   })
   weights = await openWeightFile('unet', path)
 })
@@ -48,14 +48,16 @@ function graphOf(layers: number, size: number): Graph {
   return graph
 }
 
-/** Two convolutions of maps as they are and one of doubled maps, and a linear layer. */
+/** Two convolutions of maps as they are and one of doubled maps, and a gated linear layer. */
 function wideGraph(): Graph {
   const graph = new Graph('vae', { toleratesReducedPrecision: true })
   const root = new Scope(graph)
   let x = graph.input('x', 'float32', [1, WIDE, 32, 32])
   for (let i = 0; i < 2; i++) x = silu(root.child('wide').conv2d(x, WIDE))
   graph.output('y', root.child('wide').conv2d(upsampleNearest(x, 64, 64), WIDE))
-  graph.output('rows', root.child('linear').linear(graph.input('tokens', 'float32', [64, WIDE]), WIDE))
+  const gated = root.child('linear').linear(graph.input('tokens', 'float32', [1, 64, WIDE]), 4 * WIDE)
+  const [hidden, gate] = split(gated, 2, 2) as [Value, Value]
+  graph.output('rows', mul(hidden, gate))
   return graph
 }
 
@@ -103,7 +105,7 @@ describe.skipIf(libraries === undefined)('with the libraries that DARKROOM_TEST_
         const prepared = await cache.prepare(weights, await each.weightForm([wideGraph()]))
         const session = await each.createSession(wideGraph(), prepared)
         results.push(
-          (await session.run({ x: wave([1, WIDE, 32, 32]), tokens: wave([64, WIDE]) })) as Record<
+          (await session.run({ x: wave([1, WIDE, 32, 32]), tokens: wave([1, 64, WIDE]) })) as Record<
             'y' | 'rows',
             FloatTensor
           >,
@@ -133,7 +135,6 @@ describe.skipIf(libraries === undefined)('with the libraries that DARKROOM_TEST_
       const { path } = await writeLinkedModel(graph, prepared, {
         folder: join(folder, 'work'),
         convolutions: 'direct',
-        linears: 'plain',
       })
       const blobs = (await readdir(dirname(path))).filter((name) => name.endsWith('.blob'))
       expect(blobs).toHaveLength(1)

@@ -38,10 +38,10 @@ test('gives what the layer and its parts gave, without cutting', async () => {
   const x = wave(SHAPE)
   expect(relativeError(await runner.run(inParts, { x }), await runner.run(whole, { x }))).toBeLessThan(1e-6)
   expect([...parts]).toEqual([
-    ['proj.weight:0', { from: 'proj.weight', shape: [6, 8] }],
-    ['proj.weight:1', { from: 'proj.weight', shape: [6, 8] }],
-    ['proj.bias:0', { from: 'proj.bias', shape: [6] }],
-    ['proj.bias:1', { from: 'proj.bias', shape: [6] }],
+    ['proj.weight:0', { from: 'proj.weight', firstRow: 0, shape: [6, 8] }],
+    ['proj.weight:1', { from: 'proj.weight', firstRow: 6, shape: [6, 8] }],
+    ['proj.bias:0', { from: 'proj.bias', firstRow: 0, shape: [6] }],
+    ['proj.bias:1', { from: 'proj.bias', firstRow: 6, shape: [6] }],
   ])
 })
 

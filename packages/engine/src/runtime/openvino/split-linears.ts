@@ -4,8 +4,15 @@ import { NodeChain } from '../node-chain.ts'
 
 export interface SplitLinears {
   readonly model: OnnxModel
-  /** Of each part of a stored tensor, the tensor's name and the part's shape. */
-  readonly parts: ReadonlyMap<string, { readonly from: string; readonly shape: Shape }>
+  readonly parts: ReadonlyMap<string, TensorPart>
+}
+
+/** Some of a stored tensor's rows. */
+export interface TensorPart {
+  /** The tensor's name. */
+  readonly from: string
+  readonly firstRow: number
+  readonly shape: Shape
 }
 
 /** A linear layer whose features are cut into equal parts, and the nodes that cut them. */
@@ -23,7 +30,7 @@ interface Cut {
 export function splitLinears(model: OnnxModel, shapeOf: (name: string) => Shape): SplitLinears {
   const stored = new Map(model.initializers.map((each) => [each.name, each]))
   const cuts = cutsOf(model, new Set(stored.keys()), shapeOf)
-  const parts = new Map<string, { readonly from: string; readonly shape: Shape }>()
+  const parts = new Map<string, TensorPart>()
   if (cuts.size === 0) return { model, parts }
   const initializers = [...model.initializers]
   const gone = new Set<unknown>()
@@ -35,7 +42,9 @@ export function splitLinears(model: OnnxModel, shapeOf: (name: string) => Shape)
     const count = split.outputs.length
     const pieces = tensors.map((name) => piecesOf(stored.get(name) as OnnxInitializer, count))
     for (const [index, name] of tensors.entries()) {
-      for (const piece of pieces[index] ?? []) parts.set(piece.name, { from: name, shape: piece.shape })
+      for (const [part, { name: own, shape }] of (pieces[index] ?? []).entries()) {
+        parts.set(own, { from: name, firstRow: part * (shape[0] ?? 0), shape })
+      }
     }
     for (const each of [reshape, split, ...tensors.map((name) => stored.get(name))]) gone.add(each)
     const chain = new NodeChain(linear, 'parts')
