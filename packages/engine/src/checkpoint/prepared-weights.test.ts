@@ -67,6 +67,15 @@ test('float32 stays where it is; half precision and misaligned tensors are conve
   expect(await readdir(folder)).toHaveLength(1)
 })
 
+test('all floats are in one file where that is asked for', async () => {
+  const cache = new WeightCache({ folder })
+  const whole = await openWeightFile('whole', join(root, 'whole'))
+  const prepared = await cache.prepare(whole, { isWhole: true })
+  expect(prepared.locate('whole').path).toContain(folder)
+  expect(await floatsAt(prepared.locate('whole'))).toEqual([3, 4])
+  expect(prepared.identity).not.toBe((await cache.prepare(whole)).identity)
+})
+
 test('a second preparation, of this process or another, reads what the first wrote', async () => {
   const first = await new WeightCache({ folder }).prepare(weights)
   const { path } = first.locate('half')
