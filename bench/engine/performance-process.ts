@@ -79,9 +79,7 @@ async function exportNetwork(): Promise<{ readonly model: string }> {
   const { weights, build } = await networkOf()
   const prepared = await new WeightCache({ folder: cache }).prepare(weights)
   return {
-    model: (
-      await writeLinkedModel(build(), prepared, { folder: `${cache}/peer`, convolutions: 'direct' })
-    ).path,
+    model: (await writeLinkedModel(build(), prepared, { folder: `${cache}/peer`, convolutions: 'direct' })).path,
   }
 }
 

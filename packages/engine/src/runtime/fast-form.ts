@@ -16,8 +16,8 @@ export type OpenVinoConvolutions = 'direct' | 'winograd'
 export type OpenVinoLinears = 'plain' | 'int8'
 
 /** What OpenVINO can be asked for, the most exact first. */
-export const OPENVINO_ARITHMETIC: readonly OpenVinoArithmetic[] = (['plain', 'int8'] as const).flatMap((linears) =>
-  (['f32', 'bf16'] as const).flatMap((precision) =>
+export const OPENVINO_ARITHMETIC: readonly OpenVinoArithmetic[] = (['f32', 'bf16'] as const).flatMap((precision) =>
+  (['plain', 'int8'] as const).flatMap((linears) =>
     (['direct', 'winograd'] as const).map((convolutions) => ({ precision, convolutions, linears })),
   ),
 )
