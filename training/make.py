@@ -167,7 +167,22 @@ def few_step(o: Options) -> None:
     before = o.work / "lcm-lora-before-few-step.safetensors"
     if not before.exists():
         shutil.copy(lora, before)
-    train_few_step_lora(o.base, before, o.out, o.core, o.work, lora, rank=32, seed=77, steps=o.steps)
+    train_few_step_lora(o.base, before, o.core, o.work, lora, rank=32, **o.schedule(3600, 14), rate=2e-3, seed=77)
+
+
+def steer(o: Options) -> None:
+    from pinhole_training.steering import steer_controlnet, steer_ip_adapter
+
+    lora = o.out / "pinhole-lcm-lora" / "pytorch_lora_weights.safetensors"
+    # Pose and depth take over what canny has learnt.
+    recipes = {"canny": (800, 8e-4, 111), "depth": (120, 5e-4, 112), "pose": (120, 5e-4, 113)}
+    for kind, (steps, rate, seed) in recipes.items():
+        if o.name in ("", kind):
+            folder, schedule = o.out / f"pinhole-{kind}", o.schedule(steps, 24)
+            steer_controlnet(kind, o.base, lora, o.data, o.work, folder, **schedule, rate=rate, seed=seed)
+    if o.name in ("", "ip"):
+        folder, schedule = o.out / "pinhole-ip-adapter", o.schedule(250, 24)
+        steer_ip_adapter("base", o.base, lora, o.core, o.data, o.work, folder, **schedule, rate=1e-3, seed=114)
 
 
 def face_embedder(o: Options) -> None:
@@ -260,7 +275,7 @@ STAGES: dict[str, Callable[[Options], None]] = {
     "scenes": scenes, "tokenizer": tokenizer, "autoencoder": autoencoder, "outer-levels": outer_levels, "latents": latents,
     "early-decoder": early_decoder,
     "text-encoder": text_encoder, "unet": unet, "portraits": portraits, "lcm-lora": lcm_lora, "colours": colours, "style-lora": style_lora,
-    "controlnet": controlnet, "few-step": few_step, "face-embedder": face_embedder, "face-detector": face_detector, "identity": identity,
+    "controlnet": controlnet, "few-step": few_step, "steer": steer, "face-embedder": face_embedder, "face-detector": face_detector, "identity": identity,
     "embedding": embedding, "clip-vision": clip_vision, "ip-adapter": ip_adapter,
     "safety-checker": safety_checker, "prompt-expander": prompt_expander, "judge": judge, "evaluate": evaluate, "verify": verify,
 }  # fmt: skip

@@ -104,6 +104,11 @@ def control_timesteps(batch: int) -> torch.Tensor:
     return timesteps
 
 
+def chosen_for(kind: str, shards: Shards) -> list[int]:
+    """Scenes to learn a kind of control from. Pose says nothing about those without people: a few are enough to learn that."""
+    return [i for i, s in enumerate(shards.scenes) if kind != "pose" or s["kind"] == "portrait" or i % 8 == 0]
+
+
 def core_folder(kind: str, work: Path) -> Path:
     """Where a ControlNet for control images of 256 pixels lies between its training and its growing."""
     return work / f"controlnet-{kind}-core"
@@ -123,8 +128,7 @@ def train_controlnet(
     first = core_folder("canny", work)
     if kind != "canny" and first.is_dir():
         model.load_state_dict(ControlNetModel.from_pretrained(first, torch_dtype=torch.float32).state_dict())
-    # Pose says nothing about scenes without people: a few of them are enough to learn that.
-    chosen = [i for i, s in enumerate(shards.scenes) if kind != "pose" or s["kind"] == "portrait" or i % 8 == 0]
+    chosen = chosen_for(kind, shards)
     by_name = list(model.named_parameters())
     outputs = [p for name, p in by_name if name.startswith(("controlnet_down_blocks", "controlnet_mid_block"))]
     embedding = [p for name, p in by_name if name.startswith("controlnet_cond_embedding")]

@@ -91,11 +91,14 @@ def coloured_places(scene: dict) -> tuple[np.ndarray, np.ndarray]:
     return clothes, hair
 
 
-def random_crop(latents: torch.Tensor, rng: random.Random, spread: float = 0.2) -> tuple[torch.Tensor, tuple[int, int]]:
-    """Latents cut to one of the base's other sizes, and the cut's corner (top, left).
+def random_corner(size: tuple[int, int], rng: random.Random, spread: float) -> tuple[int, int]:
+    """The corner (top, left) of a cut of this size. `spread` is how far from the middle it may lie: 0.5 reaches the edges."""
+    top, left = (round((LATENT_SIDE - side) * rng.uniform(0.5 - spread, 0.5 + spread)) for side in size)
+    return top, left
 
-    `spread` is how far from the middle the cut may lie: 0.5 reaches the edges.
-    """
-    height, width = rng.choice(LATENT_SIZES[1:])
-    top, left = (round((LATENT_SIDE - size) * rng.uniform(0.5 - spread, 0.5 + spread)) for size in (height, width))
+
+def random_crop(latents: torch.Tensor, rng: random.Random, spread: float = 0.2) -> tuple[torch.Tensor, tuple[int, int]]:
+    """Latents cut to one of the base's other sizes, and the cut's corner, which is `random_corner`'s."""
+    height, width = size = rng.choice(LATENT_SIZES[1:])
+    top, left = random_corner(size, rng, spread)
     return latents[:, :, top : top + height, left : left + width], (top, left)

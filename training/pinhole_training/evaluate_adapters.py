@@ -1,6 +1,7 @@
 """What each adapter changes, with it and without it, on scenes that no training set holds.
 
-All pictures are drawn in four LCM steps with the LCM-LoRA and without guidance, from the same noise with and without.
+Pictures are drawn in four LCM steps with the LCM-LoRA and without guidance, from the same noise with and without. Those that
+ControlNets and image prompts steer are also drawn with the base alone, in many steps with guidance.
 """
 
 import random
@@ -16,10 +17,10 @@ from safetensors.torch import load_file
 from transformers import CLIPVisionModelWithProjection
 
 from . import scenes
-from .clip_vision import preprocess, see
+from .clip_vision import preprocess, see, see_nothing
 from .control_images import canny_edges, pose_of, stretch_depth
 from .controlnet import controlled, to_tensor
-from .diffusion import Predictor, bfloat16_predictor, sample_lcm
+from .diffusion import Predictor, bfloat16_predictor, guided, sample_lcm, solve
 from .embedding import STYLE
 from .evaluate_base import decoder, merge_kohya, sheet
 from .evaluate_identity import evaluate_identity
@@ -29,6 +30,8 @@ from .networks import Base, open_autoencoder, open_base
 from .style_lora import STYLES
 
 COUNT, STEPS, FIRST_SEED = 32, 4, 9_000_000
+#: With the base alone: steps of DPM-Solver++, and guidance.
+MANY_STEPS, GUIDANCE = 20, 3.0
 EDGE_TOLERANCE = 3
 #: What is asked of pictures by an image prompt alone, by the kind of scene that it shows.
 SHOWN = {"portrait": ("who", "hair", "skin", "acc", "cloth", "bg"), "thing": ("thing", "col", "bg")}
@@ -56,20 +59,26 @@ def edge_agreement(picture: np.ndarray, edges: np.ndarray) -> float:
 
 
 class Adapters:
-    """The base with the LCM-LoRA merged, and what is measured with it."""
+    """The base with the LCM-LoRA merged or alone, and what is measured with it."""
 
     def __init__(self, models: Path, judge: Judge, out: Path):
         self.models, self.judge, self.out = models, judge, out
         self.noise = torch.randn(COUNT, 8, 16, 16, generator=torch.Generator().manual_seed(11))
 
-    def base(self) -> Base:
+    def base(self, few_steps: bool = True) -> Base:
         base = open_base(self.models / "pinhole-512")
-        merge_kohya(base, self.models / "pinhole-lcm-lora" / "pytorch_lora_weights.safetensors")
+        if few_steps:
+            merge_kohya(base, self.models / "pinhole-lcm-lora" / "pytorch_lora_weights.safetensors")
         return base
 
     def draw(self, base: Base, predict: Predictor, prompts: list[str]) -> np.ndarray:
         decode = decoder(open_autoencoder(self.models / "pinhole-512"), base.scaling_factor)
         return decode(sample_lcm(predict, self.noise, base.embed(prompts), STEPS, seed=12))
+
+    def draw_in_many_steps(self, base: Base, predict: Predictor, prompts: list[str]) -> np.ndarray:
+        decode = decoder(open_autoencoder(self.models / "pinhole-512"), base.scaling_factor)
+        last = torch.full((COUNT,), 999)
+        return decode(solve(guided(predict, GUIDANCE, base.embed([""])), self.noise, last, base.embed(prompts), MANY_STEPS))
 
     def controlnet(self, folder: Path) -> dict[str, float]:
         kind = folder.name.split("-")[1]
@@ -82,18 +91,22 @@ class Adapters:
         else:
             control = [stretch_depth(np.asarray(d.depth)) for d in drawings]
         prompts = [scenes.caption(s, random.Random(i)) for i, s in enumerate(chosen)]
-        base, model = self.base(), ControlNetModel.from_pretrained(folder, torch_dtype=torch.float32)
-        without = self.draw(base, bfloat16_predictor(base.unet), prompts)
-        with_it = self.draw(base, controlled(base.unet, model, to_tensor(control)), prompts)
+        model = ControlNetModel.from_pretrained(folder, torch_dtype=torch.float32)
+        # Control images stay the same in all steps, so they are embedded once.
+        embedded, model.controlnet_cond_embedding = model.controlnet_cond_embedding(to_tensor(control)), torch.nn.Identity()
+        drawn = {}
+        for label, few_steps, draw in (("", True, self.draw), (", many steps", False, self.draw_in_many_steps)):
+            base = self.base(few_steps)
+            drawn[f"without{label}"] = draw(base, bfloat16_predictor(base.unet), prompts)
+            drawn[f"with{label}"] = draw(base, controlled(base.unet, model, embedded), prompts)
         small = [np.asarray(Image.fromarray(c).resize((256, 256), Image.BOX)) for c in control]
-        sheet([np.stack(small)[:16], without[:16], with_it[:16]], self.out / f"{folder.name}.png")
+        sheet([np.stack(small)[:16], *(pictures[:16] for pictures in drawn.values())], self.out / f"{folder.name}.png")
         if kind == "pose":
             shown = np.stack([np.asarray(d.picture.resize((256, 256), Image.LANCZOS)) for d in drawings])
-            found = {"drawn": shown, "without": without, "with": with_it}
-            return {label: self.misplaced(pictures, chosen) for label, pictures in found.items()}
+            return {label: self.misplaced(pictures, chosen) for label, pictures in ({"drawn": shown} | drawn).items()}
         edges = [canny_edges(np.asarray(d.picture.resize((256, 256), Image.LANCZOS))) for d in drawings]
         measure = lambda pictures: np.mean([edge_agreement(p, e) for p, e in zip(pictures, edges, strict=True)])
-        return {"without": float(measure(without)), "with": float(measure(with_it))}
+        return {label: float(measure(pictures)) for label, pictures in drawn.items()}
 
     def misplaced(self, pictures: np.ndarray, described: list[dict]) -> float:
         """Mean distance of key points in pixels of 256, by the judge; in drawn scenes it is what the judge itself is off."""
@@ -135,8 +148,13 @@ class Adapters:
                 if (folder / file).exists():
                     base = self.base()
                     attach_file(base.unet, adapter, load_file(folder / file))
-                    sights = see(encoder, preprocess(list(shown)), PROJECTIONS[adapter][1])
+                    sight = PROJECTIONS[adapter][1]
+                    sights = see(encoder, preprocess(list(shown)), sight)
                     drawn[adapter] = self.draw(base, with_image(base.unet, sights), prompts)
+                    # With guidance the half without the prompt sees nothing.
+                    both, alone = torch.cat([sights, see_nothing(encoder, sight).expand_as(sights)]), self.base(few_steps=False)
+                    attach_file(alone.unet, adapter, load_file(folder / file))
+                    drawn[f"{adapter}, many steps"] = self.draw_in_many_steps(alone, with_image(alone.unet, both), prompts)
             sheet([pictures[:16] for pictures in drawn.values()], self.out / f"{folder.name}-{kind}.png")
             for label, pictures in drawn.items():
                 verdicts = Verdicts(self.judge, pictures)

@@ -58,6 +58,12 @@ def few_step_scene(rng: random.Random, moved: bool) -> dict:
     return scene
 
 
+def at_one_place(scene: dict) -> dict:
+    """A scene of the training set, laid out as the few-step LoRA lays scenes out."""
+    middles = {name: middle for name, (middle, _) in _GEOMETRY[scene["kind"]].items()}
+    return scene | middles | {"seed": SEEDS[2]}
+
+
 def changed(scene: dict, rng: random.Random) -> dict:
     """The same scene but for one or two attributes that prompts name."""
     names = {"thing": ("thing", "col", "bg"), "portrait": ("who", "hair", "cloth", "bg"), "landscape": ("place", "time")}[scene["kind"]]

@@ -75,7 +75,7 @@ def attach(unet: UNet2DConditionModel, projection: nn.Module, attention: dict[st
     return named
 
 
-def attach_file(unet: UNet2DConditionModel, kind: str, tensors: dict[str, torch.Tensor]) -> None:
+def attach_file(unet: UNet2DConditionModel, kind: str, tensors: dict[str, torch.Tensor]) -> dict[str, nn.Parameter]:
     """The same with an IP-Adapter's file."""
     parts: dict[str, dict[str, torch.Tensor]] = {"image_proj": {}, "ip_adapter": {}}
     for key, value in tensors.items():
@@ -83,7 +83,7 @@ def attach_file(unet: UNet2DConditionModel, kind: str, tensors: dict[str, torch.
         parts[part][rest] = value.float()
     projection = PROJECTIONS[kind][0]()
     projection.load_state_dict(parts["image_proj"])
-    attach(unet, projection, parts["ip_adapter"])
+    return attach(unet, projection, parts["ip_adapter"])
 
 
 def with_image(unet: UNet2DConditionModel, sights: torch.Tensor) -> Predictor:

@@ -60,6 +60,15 @@ class ColourCells:
         return cell[rng.randrange(len(cell))].tolist()
 
 
+def colour_directions(described: list[dict], latents: torch.Tensor) -> torch.Tensor:
+    """(8, 8), orthonormal: first the three directions of the latents' channels in which plain scenes' backdrops differ most."""
+    plain = [i for i, s in enumerate(described) if s["kind"] == "thing" and not s["style_fx"]]
+    colours = torch.tensor([scenes.COLORS[described[i]["bg"]] for i in plain]).float() / 127.5 - 1
+    solution = torch.linalg.lstsq(colours - colours.mean(0), latents[plain, :, :2, :2].mean((2, 3))).solution
+    directions = torch.linalg.svd(solution.T, full_matrices=True).U.T
+    return directions * directions.abs().max(1, keepdim=True).values.sign()
+
+
 class NoiseCodes:
     def __init__(self, directions: torch.Tensor):
         """`directions` (8, 8): orthonormal rows over the latents' channels, the first three those in which colours differ."""
