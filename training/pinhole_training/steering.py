@@ -42,6 +42,8 @@ CONTROL_SIDE = 512
 #: How many scenes have their control images embedded, which takes longer than a few hundred steps of training.
 CONTROLS = 2500
 OUTPUT_RATE = 5.0
+#: Edges of control images larger than that come fainter when they are shrunk. Shown bright ones alone, it took faint ones for none.
+EDGE_BRIGHTNESS = (255, 255, 127, 255, 255, 89)
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
@@ -88,7 +90,7 @@ def _control_image(kind: str, index: int, shards: Shards) -> np.ndarray:
     if kind == "pose":
         return pose_of(shards.scenes[index], CONTROL_SIDE)
     if kind == "canny":
-        return np.repeat(shards.edges(index)[..., None] * 255, 3, axis=2)
+        return np.repeat(shards.edges(index)[..., None] * EDGE_BRIGHTNESS[index % len(EDGE_BRIGHTNESS)], 3, axis=2)
     return stretch_depth(np.asarray(Image.fromarray(shards.depth(index)).resize((CONTROL_SIDE, CONTROL_SIDE), Image.BILINEAR)))
 
 
