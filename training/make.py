@@ -275,7 +275,8 @@ STAGES: dict[str, Callable[[Options], None]] = {
     "scenes": scenes, "tokenizer": tokenizer, "autoencoder": autoencoder, "outer-levels": outer_levels, "latents": latents,
     "early-decoder": early_decoder,
     "text-encoder": text_encoder, "unet": unet, "portraits": portraits, "lcm-lora": lcm_lora, "colours": colours, "style-lora": style_lora,
-    "controlnet": controlnet, "few-step": few_step, "steer": steer, "face-embedder": face_embedder, "face-detector": face_detector, "identity": identity,
+    "controlnet": controlnet, "few-step": few_step, "steer": steer,
+    "face-embedder": face_embedder, "face-detector": face_detector, "identity": identity,
     "embedding": embedding, "clip-vision": clip_vision, "ip-adapter": ip_adapter,
     "safety-checker": safety_checker, "prompt-expander": prompt_expander, "judge": judge, "evaluate": evaluate, "verify": verify,
 }  # fmt: skip

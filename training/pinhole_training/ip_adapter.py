@@ -5,6 +5,7 @@ text encoder's last position says of its caption. Then both are trained through 
 """
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -99,6 +100,27 @@ def with_image(unet: UNet2DConditionModel, sights: torch.Tensor) -> Predictor:
     return predict
 
 
+def shown_scenes_loss(
+    base: Base, shards: Shards, sights: torch.Tensor, nothing: torch.Tensor, batch: int
+) -> Callable[[random.Random], torch.Tensor]:
+    """The loss of a batch of scenes that are shown, some without a picture and some without a prompt. `sights` says what the encoder sees of each."""
+
+    def loss_of(rng: random.Random) -> torch.Tensor:
+        chosen = [rng.randrange(len(shards)) for _ in range(batch)]
+        seen = sights[chosen].float()
+        seen[torch.rand(batch) < EMPTY_IMAGE] = nothing
+        captions = [varied_caption(shards.scenes[i], rng, empty=EMPTY_TEXT, distracted=0.1) for i in chosen]
+        timesteps = training_timesteps(batch)
+        noisy, target = noisy_batch(shards.scaled_latents(chosen, base), timesteps)
+        return v_loss(with_image(base.unet, seen)(noisy, timesteps, base.embed(captions)), target)
+
+    return loss_of
+
+
+def save_adapter(named: dict[str, nn.Parameter], path: Path) -> None:
+    save_file({key: value.detach().half().contiguous() for key, value in named.items()}, path, metadata={"format": "pt"})
+
+
 def train_ip_adapter(
     kind: str, base_folder: Path, encoder_folder: Path, data: Path, work: Path, out: Path, steps: int, batch: int, rate: float, seed: int
 ) -> None:
@@ -111,17 +133,7 @@ def train_ip_adapter(
     align_with_text(projection, kind, base, shards, sights, work, seed)
     named = attach(base.unet, projection, initial_attention(base.unet))
     run = TrainingRun(work / f"ip-adapter-{kind}.pt", [{"params": list(named.values())}], steps, rate, seed, average=0.99)
-
-    def loss_of(rng: random.Random) -> torch.Tensor:
-        chosen = [rng.randrange(len(shards)) for _ in range(batch)]
-        seen = sights[chosen].float()
-        seen[torch.rand(batch) < EMPTY_IMAGE] = nothing
-        captions = [varied_caption(shards.scenes[i], rng, empty=EMPTY_TEXT, distracted=0.1) for i in chosen]
-        timesteps = training_timesteps(batch)
-        noisy, target = noisy_batch(shards.scaled_latents(chosen, base), timesteps)
-        return v_loss(with_image(base.unet, seen)(noisy, timesteps, base.embed(captions)), target)
-
-    run.train(loss_of, report_every=20)
+    run.train(shown_scenes_loss(base, shards, sights, nothing, batch), report_every=20)
     run.use_average()
     out.mkdir(parents=True, exist_ok=True)
-    save_file({key: value.detach().half().contiguous() for key, value in named.items()}, out / FILES[kind], metadata={"format": "pt"})
+    save_adapter(named, out / FILES[kind])

@@ -28,12 +28,12 @@ from .evaluate_base import merge_kohya
 from .few_step_crowd import Crowd, Sampling, SteeredPredictor, few_timesteps
 from .few_step_prompts import named_attributes
 from .few_step_scenes import at_one_place
-from .ip_adapter import EMPTY_IMAGE, EMPTY_TEXT, FILES, PROJECTIONS, attach_file, with_image
+from .ip_adapter import EMPTY_TEXT, FILES, PROJECTIONS, attach_file, save_adapter, shown_scenes_loss, with_image
 from .make_data import encode
 from .networks import LATENT_SIDE, LATENT_SIZES, Base, open_autoencoder, open_base
 from .noise_codes import NoiseCodes, colour_directions
 from .training_run import TrainingRun
-from .unet import noisy_batch, training_timesteps, v_loss
+from .unet import noisy_batch, v_loss
 
 #: Share of steps with the LCM-LoRA, and of its samplings that end after the first step, where layout is settled.
 FEW_STEP_SHARE, FIRST_ONLY = 0.75, 0.5
@@ -214,16 +214,8 @@ def steer_ip_adapter(
     laid_out = lambda: np.stack([np.asarray(scenes.render(at_one_place(s))) for s in shards.scenes])
     targets = _kept(work / "steered-ip-targets.npy", lambda: encode(open_autoencoder(core), laid_out()))
     run = TrainingRun(work / f"steered-ip-{kind}.pt", [{"params": list(named.values())}], steps, rate, seed, average=0.99)
-
-    def plain_loss(rng: random.Random) -> torch.Tensor:
-        chosen = [rng.randrange(len(shards)) for _ in range(batch)]
-        seen = sights[chosen].float()
-        seen[torch.rand(batch) < EMPTY_IMAGE] = nothing
-        captions = [varied_caption(shards.scenes[i], rng, empty=EMPTY_TEXT, distracted=0.1) for i in chosen]
-        noisy, target = noisy_batch(shards.scaled_latents(chosen, base), timesteps := training_timesteps(batch))
-        return v_loss(with_image(base.unet, seen)(noisy, timesteps, base.embed(captions)), target)
-
+    plain_loss = shown_scenes_loss(base, shards, sights, nothing, batch)
     predict = lambda x, times, said, seen: with_image(base.unet, seen)(x, times, said)
     crowd = Crowd(ShownLessons(base, shards, targets, sights), batch, base.embed([""]))
     _train(run, lora, {(LATENT_SIDE, LATENT_SIDE): crowd}, 0.0, predict, plain_loss)
-    save_file({key: value.detach().half().contiguous() for key, value in named.items()}, path, metadata={"format": "pt"})
+    save_adapter(named, path)

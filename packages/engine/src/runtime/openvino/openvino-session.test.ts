@@ -91,6 +91,14 @@ test('weights in the blocks of onnxruntime are refused', async () => {
   )
 })
 
+test('linear layers in 8 bits are stored as OpenVINO reads them, in one file, where all that reads the weights runs there', async () => {
+  const inInt8 = openVino(folder, { ...EXACT, linears: 'int8' })
+  const form = { quantized: { keys: new Set(['linear.weight']), layout: '[out, in]' }, isWhole: true }
+  expect(await inInt8.weightForm([wideGraph()])).toEqual(form)
+  expect(await inInt8.weightForm([wideGraph(), new Graph('exact')])).toEqual({})
+  expect(await openVino(folder).weightForm([wideGraph()])).toEqual({})
+})
+
 const libraries = process.env.DARKROOM_TEST_OPENVINO
 describe.skipIf(libraries === undefined)('with the libraries that DARKROOM_TEST_OPENVINO names', () => {
   const exact = new WorkerRuntime({ threads: 1 })
