@@ -19,7 +19,7 @@ export function EndpointsPage() {
     <>
       <div className="start">
         <h1>What would you like to draw?</h1>
-        <PromptStart endpoint={fromWords} />
+        {endpoints !== undefined && fromWords === undefined ? null : <PromptStart endpoint={fromWords} />}
         <RestoreButton />
       </div>
       {error === null ? null : <Alert>{error.message}</Alert>}

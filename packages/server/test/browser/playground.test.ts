@@ -50,6 +50,22 @@ describe.skipIf(CHROMIUM === undefined)('the playground', { timeout: 120_000 }, 
     expect(await page.getByLabel('Prompt required').inputValue()).toBe('an island in the ocean at sunset')
   })
 
+  it('draws words that were chosen before it knew the endpoints', async () => {
+    let answerCatalogue = () => {}
+    const isChosen = new Promise<void>((resolve) => {
+      answerCatalogue = resolve
+    })
+    await page.route(/\/v1\/models\?/, async (route) => {
+      await isChosen
+      await route.continue()
+    })
+    await page.goto('/')
+    await page.getByRole('button', { name: 'a lighthouse at night' }).click()
+    answerCatalogue()
+    await page.getByAltText('What was drawn').waitFor(DRAWN)
+    expect(await page.getByLabel('Prompt required').inputValue()).toBe('a lighthouse at night')
+  })
+
   it('draws through the queue, and says with what, how and how long', async () => {
     await fillSmall()
     await page.getByLabel('Seed', { exact: true }).fill('7')
