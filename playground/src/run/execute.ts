@@ -8,14 +8,17 @@ import { type ActiveRun, type FailedRun, type FinishedRun, type LogLine, progres
 export interface RunRequest {
   readonly endpointId: string
   readonly input: Input
-  readonly signal: AbortSignal
   readonly onChange: (run: ActiveRun) => void
+}
+
+interface StreamRequest extends RunRequest {
+  readonly signal: AbortSignal
 }
 
 type Endpoint = Parameters<typeof fal.subscribe>[0]
 
 /** Sends a request through the durable queue and follows it. */
-export async function runThroughQueue({ endpointId, input, signal, onChange }: RunRequest): Promise<FinishedRun> {
+export async function runThroughQueue({ endpointId, input, onChange }: RunRequest): Promise<FinishedRun> {
   const startedAt = performance.now()
   let run = STARTING
   const change = (part: Partial<ActiveRun>) => {
@@ -27,7 +30,6 @@ export async function runThroughQueue({ endpointId, input, signal, onChange }: R
     input,
     logs: true,
     mode: 'streaming',
-    abortSignal: signal,
     onEnqueue: (id) => change({ phase: 'queued', requestId: id }),
     onQueueUpdate(update) {
       if (update.status === 'IN_QUEUE') change({ phase: 'queued', position: update.queue_position })
@@ -42,12 +44,14 @@ export async function runThroughQueue({ endpointId, input, signal, onChange }: R
 }
 
 /** Sends a request as a stream, whose events are the picture as it comes to be. It is not kept in the queue. */
-export async function runAsStream({ endpointId, input, signal, onChange }: RunRequest): Promise<FinishedRun> {
+export async function runAsStream({ endpointId, input, signal, onChange }: StreamRequest): Promise<FinishedRun> {
   const startedAt = performance.now()
   onChange(STARTING)
   const stream = await fal.stream(endpointId, { input })
   const abort = () => stream.abort()
   signal.addEventListener('abort', abort)
+  // While the page was being left, for instance.
+  if (signal.aborted) abort()
   try {
     for await (const event of stream) {
       onChange({ ...STARTING, phase: 'running', preview: picturesOf(event) })

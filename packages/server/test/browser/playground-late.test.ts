@@ -1,0 +1,90 @@
+import { encodeImage } from '@darkroom/engine'
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { loraInpaint } from '../../src/endpoints/fal-ai/lora/schema.ts'
+import { drawingEndpoints, paintingWithLoras } from '../fakes/drawing-endpoints.ts'
+import { startWholeServer, type WholeServer } from '../fakes/whole-server.ts'
+import { CHROMIUM, launchBrowser } from './chromium.ts'
+import { holdAnswer, holdRequests } from './held-requests.ts'
+import { openPage } from './open-page.ts'
+
+const LCM = '/models/fal-ai/fast-lcm-diffusion'
+const REDRAW = '/models/fal-ai/lcm-sd15-i2i'
+const LORA = '/models/fal-ai/lora'
+const UPLOADS = /\/storage\/upload\/initiate/
+const STORED = /\/cdn\/files\//
+const WAITED = { timeout: 20_000 }
+
+/** What the last step of every picture waits for. */
+let held: Promise<void> = Promise.resolve()
+
+/** What a person does while something is under way, against the whole server with endpoints that paint instead of drawing. */
+describe.skipIf(CHROMIUM === undefined)('the playground, while something is under way', { timeout: 60_000 }, () => {
+  let server: WholeServer
+  let browser: Browser
+  let page: Page
+  let problems: string[]
+
+  beforeAll(async () => {
+    const endpoints = [...drawingEndpoints(() => held), paintingWithLoras(loraInpaint)]
+    ;[server, browser] = await Promise.all([startWholeServer({ endpoints, auth: 'none' }), launchBrowser()])
+  }, 120_000)
+
+  afterAll(async () => {
+    await browser?.close()
+    await server?.close()
+  })
+
+  beforeEach(async () => {
+    held = Promise.resolve()
+    ;({ page, problems } = await openPage(browser, server.url))
+  })
+
+  afterEach(async () => {
+    await page.close()
+    expect(problems).toEqual([])
+  })
+
+  const imageField = () => page.getByLabel('Image Url required')
+  const prompt = () => page.getByLabel('Prompt required')
+  const draw = () => page.getByRole('button', { name: 'Draw', exact: true }).click()
+  const picture = async () => ({
+    name: 'picture.png',
+    mimeType: 'image/png',
+    buffer: Buffer.from(
+      await encodeImage({ width: 64, height: 48, data: new Uint8Array(64 * 48 * 3).fill(99) }, 'png'),
+    ),
+  })
+  const choosePicture = async (field = 'image_url') =>
+    page.locator(`.field[data-path="${field}"] input[type=file]`).setInputFiles(await picture())
+
+  it('cancels a request whose id it does not know yet', async () => {
+    let letGoOfPicture = () => {}
+    held = new Promise((resolve) => {
+      letGoOfPicture = resolve
+    })
+    const submitted = await holdAnswer(page, /\/queue\/fal-ai\//)
+    await page.goto(LCM)
+    await draw()
+    await submitted.isThere
+    await page.getByRole('button', { name: 'Cancel' }).click()
+    submitted.letGo()
+    await page.getByRole('link', { name: 'History' }).click()
+    await page.locator('.past .pill', { hasText: 'Cancelled' }).waitFor()
+    letGoOfPicture()
+  })
+
+  it('draws what was on its way to the queue when its page was left', async () => {
+    const letGo = await holdRequests(page, /\/queue\/fal-ai\//)
+    await page.goto(LCM)
+    await prompt().fill('a ship that leaves')
+    await draw()
+    await page.getByRole('link', { name: 'Server' }).click()
+    await page.getByRole('heading', { level: 1, name: 'Server' }).waitFor()
+    const submitted = page.waitForResponse(/\/queue\/fal-ai\//)
+    letGo()
+    await submitted
+    await page.getByRole('link', { name: 'History' }).click()
+    await page.locator('.past', { hasText: 'a ship that leaves' }).getByText('Succeeded').waitFor()
+  })
+})
