@@ -13,7 +13,8 @@ export interface FieldProps {
   readonly required: boolean
   /** Absent: not sent, so that the endpoint takes its default. */
   readonly value: unknown
-  readonly onChange: (value: unknown) => void
+  /** Sets the value. What is known late, when the input may have become another, gives a function of the value as it is by then. */
+  readonly onChange: (next: unknown) => void
   readonly form: FormContext
 }
 
@@ -25,6 +26,13 @@ export interface FormContext {
   readonly errors: FieldErrors
   /** The whole input: a mask is painted on the picture of another field. */
   readonly input: Input
+  /** A picture is on its way into the input; rejects when it does not get there. */
+  readonly onUpload?: ((upload: Promise<void>) => void) | undefined
+}
+
+/** What a field's value becomes. */
+export function valueAfter(next: unknown, now: unknown): unknown {
+  return typeof next === 'function' ? next(now) : next
 }
 
 /** An id that is unique in the page, for labels and descriptions. */

@@ -11,55 +11,74 @@ interface ImageFieldProps extends FieldProps {
 
 /** A picture: dropped, pasted, chosen, photographed, drawn, by URL, or one that was drawn before. */
 export function ImageField(props: ImageFieldProps) {
-  const { name, path, schema, value, required, onChange, isMask = false } = props
-  const [state, setState] = useState<'idle' | 'over' | 'uploading'>('idle')
+  const { name, path, schema, value, required, onChange, form, isMask = false } = props
+  const [isOver, setOver] = useState(false)
+  const [isUploading, setUploading] = useState(false)
   const [problem, setProblem] = useState<string>()
-  const latest = useRef(0)
+  const latest = useRef(new AbortController())
   const url = typeof value === 'string' ? value : ''
 
-  async function upload(file: Blob) {
-    latest.current += 1
-    const turn = latest.current
+  /** What is chosen wins over an upload that began before. */
+  function begin(): AbortSignal {
+    latest.current.abort()
+    latest.current = new AbortController()
     setProblem(undefined)
-    setState('uploading')
-    try {
-      const uploaded = await fal.storage.upload(file)
-      // A picture chosen meanwhile wins.
-      if (turn === latest.current) onChange(uploaded)
-    } catch (error) {
-      setProblem(error instanceof Error ? error.message : String(error))
-    } finally {
-      if (turn === latest.current) setState('idle')
-    }
+    return latest.current.signal
+  }
+
+  function choose(next: unknown) {
+    begin()
+    setUploading(false)
+    onChange(next)
+  }
+
+  function upload(file: Blob) {
+    const signal = begin()
+    setUploading(true)
+    const upload = new Promise<void>((resolve, reject) => {
+      signal.addEventListener('abort', () => resolve())
+      fal.storage
+        .upload(file)
+        .then((uploaded) => {
+          // The form may be gone by now, and the input have changed in other ways.
+          if (!signal.aborted) onChange((now: unknown) => (now === value ? uploaded : now))
+          resolve()
+        })
+        .catch(reject)
+    })
+    form.onUpload?.(upload)
+    upload
+      .catch((error: unknown) => setProblem(error instanceof Error ? error.message : String(error)))
+      .finally(() => !signal.aborted && setUploading(false))
   }
 
   return (
-    <FieldFrame {...props}>
+    <FieldFrame {...props} onChange={choose}>
       <section
-        className={`picture-field ${state}`}
+        className={isOver ? 'picture-field over' : 'picture-field'}
         aria-label={`${titleOf(schema, name)}: drop or paste a picture`}
         onDragOver={(event) => {
           event.preventDefault()
-          setState('over')
+          setOver(true)
         }}
-        onDragLeave={() => setState('idle')}
+        onDragLeave={() => setOver(false)}
         onDrop={(event) => {
           event.preventDefault()
-          setState('idle')
+          setOver(false)
           const file = pictureIn(event.dataTransfer)
-          if (file !== undefined) void upload(file)
-          else takeUrl(event.dataTransfer, onChange)
+          if (file !== undefined) upload(file)
+          else takeUrl(event.dataTransfer, choose)
         }}
         onPaste={(event) => {
           const file = pictureIn(event.clipboardData)
           if (file === undefined) return
           event.preventDefault()
-          void upload(file)
+          upload(file)
         }}
       >
         <div className="picture-preview">
           {url === '' ? (
-            <span>{state === 'uploading' ? 'Uploading…' : 'Drop or paste a picture'}</span>
+            <span>{isUploading ? 'Uploading…' : 'Drop or paste a picture'}</span>
           ) : (
             <Preview url={localFileUrl(url)} title={titleOf(schema, name)} />
           )}
@@ -72,16 +91,16 @@ export function ImageField(props: ImageFieldProps) {
             readOnly={url.startsWith('data:')}
             placeholder="https://… or data:"
             required={required}
-            onChange={(event) => onChange(event.target.value === '' ? undefined : event.target.value)}
+            onChange={(event) => choose(event.target.value === '' ? undefined : event.target.value)}
             {...describedBy(props)}
           />
           <PictureSources
             title={titleOf(schema, name)}
             paintOn={isMask ? pictureUnder(props) : undefined}
             isMask={isMask}
-            onBlob={(blob) => void upload(blob)}
-            onUrl={onChange}
-            onClear={url === '' ? undefined : () => onChange(undefined)}
+            onBlob={upload}
+            onUrl={choose}
+            onClear={url === '' ? undefined : () => choose(undefined)}
           />
           {problem === undefined ? null : <p className="error">{problem}</p>}
         </div>

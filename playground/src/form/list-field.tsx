@@ -1,18 +1,30 @@
 import { ArrowDown, ArrowUp, Plus, Trash2 } from 'lucide-react'
+import { type RefObject, useRef } from 'react'
 import { type JsonSchema, kindOf, resolve, startValue } from '../schema/json-schema.ts'
 import { FieldFrame } from './field-frame.tsx'
-import { type FieldProps, titleOf } from './field-props.ts'
+import { type FieldProps, titleOf, valueAfter } from './field-props.ts'
 import { ObjectBody } from './object-field.tsx'
 
 /** Any number of values of one kind: they are added, removed and moved. */
 export function ListField(props: FieldProps) {
   const { name, path, schema, value, onChange, form } = props
-  const items: readonly unknown[] = Array.isArray(value) ? value : Array.isArray(schema.default) ? schema.default : []
+  const itemsOf = (list: unknown): readonly unknown[] =>
+    Array.isArray(list) ? list : Array.isArray(schema.default) ? schema.default : []
+  const items = itemsOf(value)
+  const identities = useIdentities(items.length)
   const itemSchema = resolve(schema.items ?? {}, form.document)
   const title = singular(titleOf(schema, name))
-  const replace = (index: number, next: unknown) => onChange(items.map((item, at) => (at === index ? next : item)))
-  const move = (index: number, by: number) => onChange(swapped(items, index, index + by))
+  const replace = (identity: unknown, next: unknown) =>
+    onChange((now: unknown) => {
+      const index = identities.current.indexOf(identity)
+      return index < 0 ? now : itemsOf(now).map((item, at) => (at === index ? valueAfter(next, item) : item))
+    })
+  const move = (index: number, by: number) => {
+    identities.current = swapped(identities.current, index, index + by)
+    onChange(swapped(items, index, index + by))
+  }
   const remove = (index: number) => {
+    identities.current = identities.current.filter((_, at) => at !== index)
     const rest = items.filter((_, at) => at !== index)
     onChange(rest.length === 0 && !props.required ? undefined : rest)
   }
@@ -39,7 +51,7 @@ export function ListField(props: FieldProps) {
               index={index}
               itemSchema={itemSchema}
               item={item}
-              onItem={(next) => replace(index, next)}
+              onItem={replace.bind(undefined, identities.current[index])}
             />
           </li>
         ))}
@@ -55,6 +67,14 @@ export function ListField(props: FieldProps) {
       </button>
     </FieldFrame>
   )
+}
+
+/** By which an element is known that was moved since something for it began, an upload for example; one that was removed is none of them. */
+function useIdentities(count: number): RefObject<readonly unknown[]> {
+  const identities = useRef<readonly unknown[]>([])
+  const { current } = identities
+  if (current.length !== count) identities.current = Array.from({ length: count }, (_, at) => current[at] ?? {})
+  return identities
 }
 
 interface ItemProps extends FieldProps {
@@ -114,11 +134,8 @@ function ItemButtons({ title, isFirst, isLast, onMove, onRemove }: ItemButtonsPr
   )
 }
 
-function swapped(items: readonly unknown[], from: number, to: number): readonly unknown[] {
-  const copy = [...items]
-  copy[from] = items[to]
-  copy[to] = items[from]
-  return copy
+function swapped<T>(items: readonly T[], from: number, to: number): readonly T[] {
+  return items.map((item, at) => (at === from ? items[to] : at === to ? items[from] : item) as T)
 }
 
 function singular(title: string): string {

@@ -1,6 +1,6 @@
 import { propertiesOf } from '../schema/json-schema.ts'
 import { FieldFrame } from './field-frame.tsx'
-import type { FieldProps } from './field-props.ts'
+import { type FieldProps, valueAfter } from './field-props.ts'
 
 /** Several values under one name. */
 export function ObjectField(props: FieldProps) {
@@ -13,7 +13,12 @@ export function ObjectField(props: FieldProps) {
 
 /** The fields of an object, without a frame of its own: in a list and in a union the frame is there already. */
 export function ObjectBody({ path, schema, value, onChange, form }: FieldProps) {
-  const object = typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+  const object = asObject(value)
+  const change = (name: string, next: unknown) =>
+    onChange((now: unknown) => {
+      const latest = asObject(now ?? value)
+      return withProperty(latest, name, valueAfter(next, latest[name]))
+    })
   return (
     <div className="object">
       {propertiesOf(schema, form.document).map(({ name, schema: property, required }) => (
@@ -24,12 +29,16 @@ export function ObjectBody({ path, schema, value, onChange, form }: FieldProps) 
           schema={property}
           required={required}
           value={object[name]}
-          onChange={(next) => onChange(withProperty(object, name, next))}
+          onChange={(next) => change(name, next)}
           form={form}
         />
       ))}
     </div>
   )
+}
+
+function asObject(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
 }
 
 /** The object with a property set, or gone where the value is none. */

@@ -3,20 +3,22 @@ import type { FieldErrors } from '../schema/field-errors.ts'
 import { kindOf, type Property, propertiesOf } from '../schema/json-schema.ts'
 import type { Input } from '../schema/starting-input.ts'
 import { Field } from './field.tsx'
-import type { FormContext } from './field-props.ts'
+import { type FormContext, valueAfter } from './field-props.ts'
 import { withProperty } from './object-field.tsx'
 
 export interface SchemaFormProps {
   readonly endpoint: Endpoint
   readonly input: Input
   readonly errors: FieldErrors
-  readonly onChange: (input: Input) => void
+  /** Given what becomes of the input: it may have changed since the form was drawn. */
+  readonly onChange: (change: (now: Input) => Input) => void
+  readonly onUpload?: FormContext['onUpload']
 }
 
 /** Every field of an endpoint, drawn from its OpenAPI document: what matters first, the rest folded away. */
-export function SchemaForm({ endpoint, input, errors, onChange }: SchemaFormProps) {
+export function SchemaForm({ endpoint, input, errors, onChange, onUpload }: SchemaFormProps) {
   const properties = propertiesOf(endpoint.input, endpoint.document)
-  const form: FormContext = { document: endpoint.document, errors, input, Field }
+  const form: FormContext = { document: endpoint.document, errors, input, Field, onUpload }
   const field = ({ name, schema, required }: Property) => (
     <Field
       key={name}
@@ -25,7 +27,7 @@ export function SchemaForm({ endpoint, input, errors, onChange }: SchemaFormProp
       schema={schema}
       required={required}
       value={input[name]}
-      onChange={(value) => onChange(withProperty(input, name, value))}
+      onChange={(next) => onChange((now) => withProperty(now, name, valueAfter(next, now[name])))}
       form={form}
     />
   )

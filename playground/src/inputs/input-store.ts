@@ -1,4 +1,4 @@
-import { useCallback, useSyncExternalStore } from 'react'
+import { type SetStateAction, useCallback, useSyncExternalStore } from 'react'
 import type { Endpoint } from '../api/catalogue.ts'
 import { type Input, startingInput } from '../schema/starting-input.ts'
 
@@ -25,10 +25,36 @@ export function storeInput(endpointId: string, input: Input): void {
 }
 
 /** The input of an endpoint, and what changes it. */
-export function useInput(endpoint: Endpoint): readonly [Input, (input: Input) => void] {
+export function useInput(endpoint: Endpoint): readonly [Input, (change: SetStateAction<Input>) => void] {
   const input = useSyncExternalStore(subscribe, () => inputOf(endpoint))
-  const change = useCallback((next: Input) => storeInput(endpoint.id, next), [endpoint.id])
+  const change = useCallback(
+    (next: SetStateAction<Input>) =>
+      storeInput(endpoint.id, typeof next === 'function' ? next(inputOf(endpoint)) : next),
+    [endpoint],
+  )
   return [input, change]
+}
+
+/** Uploads that end up in the input of an endpoint, as long as they are under way. */
+const uploads = new Map<string, ReadonlySet<Promise<void>>>()
+
+/** Has requests of the endpoint wait for an upload that changes its input. */
+export function holdInput(endpointId: string, upload: Promise<void>): void {
+  uploads.set(endpointId, new Set(uploads.get(endpointId)).add(upload))
+  const forget = () => {
+    const others = [...(uploads.get(endpointId) ?? [])].filter((each) => each !== upload)
+    uploads.set(endpointId, new Set(others))
+  }
+  upload.then(forget, forget)
+}
+
+/**
+ * The input of an endpoint with all that was chosen for it.
+ * @throws what an upload fails with
+ */
+export async function wholeInputOf(endpoint: Endpoint): Promise<Input> {
+  await Promise.all(uploads.get(endpoint.id) ?? [])
+  return inputOf(endpoint)
 }
 
 function subscribe(listener: () => void): () => void {

@@ -7,7 +7,7 @@ import { seedOf } from '../api/pictures.ts'
 import { endpointDocAddress } from '../docs/endpoint-page-path.ts'
 import { SchemaForm } from '../form/schema-form.tsx'
 import { showField } from '../form/show-field.ts'
-import { useInput } from '../inputs/input-store.ts'
+import { holdInput, useInput, wholeInputOf } from '../inputs/input-store.ts'
 import { Alert } from '../parts/alert.tsx'
 import { NothingThere } from '../parts/nothing-there.tsx'
 import { usePageTitle } from '../parts/page-title.ts'
@@ -44,7 +44,7 @@ function Workbench({ endpoint, showsCode }: { readonly endpoint: Endpoint; reado
   const errors = run.failure?.fields ?? NO_ERRORS
   const [tab, setTab] = useState(showsCode ? 'code' : 'form')
   const [wanted, setWanted] = useState<{ readonly path: string }>()
-  const draw = () => run.start(input, withSteps)
+  const draw = () => run.start(wholeInputOf(endpoint), withSteps)
   useDrawAtOnce(draw)
   // The form is there only after its tab has been chosen.
   useEffect(() => {
@@ -78,7 +78,13 @@ function Workbench({ endpoint, showsCode }: { readonly endpoint: Endpoint; reado
               <Tabs.Trigger value="code">Code</Tabs.Trigger>
             </Tabs.List>
             <Tabs.Content value="form">
-              <SchemaForm endpoint={endpoint} input={input} errors={errors} onChange={setInput} />
+              <SchemaForm
+                endpoint={endpoint}
+                input={input}
+                errors={errors}
+                onChange={setInput}
+                onUpload={(upload) => holdInput(endpoint.id, upload)}
+              />
             </Tabs.Content>
             <Tabs.Content value="json">
               <JsonView input={input} onChange={setInput} />

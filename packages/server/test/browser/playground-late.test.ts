@@ -58,6 +58,70 @@ describe.skipIf(CHROMIUM === undefined)('the playground, while something is unde
   const choosePicture = async (field = 'image_url') =>
     page.locator(`.field[data-path="${field}"] input[type=file]`).setInputFiles(await picture())
 
+  it('keeps what is typed while a picture is uploaded', async () => {
+    const letGo = await holdRequests(page, UPLOADS)
+    await page.goto(REDRAW)
+    await choosePicture()
+    await prompt().fill('a tram')
+    letGo()
+    await expect.poll(() => imageField().inputValue(), WAITED).toMatch(STORED)
+    expect(await prompt().inputValue()).toBe('a tram')
+  })
+
+  it('puts an uploaded picture into what has become of the input when its field is no longer there', async () => {
+    const letGo = await holdRequests(page, UPLOADS)
+    await page.goto(REDRAW)
+    await choosePicture()
+    await page.getByRole('tab', { name: 'JSON' }).click()
+    const json = page.getByLabel('Input as JSON')
+    await json.fill('{"prompt": "a tram"}')
+    letGo()
+    await expect.poll(() => json.inputValue(), WAITED).toMatch(STORED)
+    expect(JSON.parse(await json.inputValue())).toMatchObject({ prompt: 'a tram' })
+  })
+
+  it('prefers a picture that was named while another was uploaded', async () => {
+    const letGo = await holdRequests(page, UPLOADS)
+    await page.goto(REDRAW)
+    await choosePicture()
+    await imageField().fill('https://example.org/a.jpg')
+    const stored = page.waitForResponse(STORED)
+    letGo()
+    await (await stored).finished()
+    await page.getByRole('tab', { name: 'JSON' }).click()
+    const input = JSON.parse(await page.getByLabel('Input as JSON').inputValue())
+    expect(input).toMatchObject({ image_url: 'https://example.org/a.jpg' })
+  })
+
+  it('draws with a picture that was still being uploaded', async () => {
+    const letGo = await holdRequests(page, UPLOADS)
+    await page.goto(REDRAW)
+    await choosePicture()
+    await draw()
+    await page.getByText('Sending').waitFor()
+    letGo()
+    await page.locator('.facts dd', { hasText: /^64 × 48$/ }).waitFor()
+  })
+
+  it('gives an uploaded picture to the element of a list for which it was chosen', async () => {
+    const letGo = await holdRequests(page, UPLOADS)
+    await page.goto(LORA)
+    for (const path of ['first', 'second', 'third']) {
+      await page.locator('[data-add="controlnets"]').click()
+      await page.locator('.field[data-path$=".path"]').last().getByRole('textbox').fill(path)
+    }
+    await choosePicture('controlnets.1.image_url')
+    await page.getByRole('button', { name: 'Move Controlnet 2 down' }).click()
+    await page.getByRole('button', { name: 'Remove Controlnet 1' }).click()
+    letGo()
+    const json = page.getByLabel('Input as JSON')
+    await page.getByRole('tab', { name: 'JSON' }).click()
+    await expect.poll(() => json.inputValue(), WAITED).toMatch(STORED)
+    const { controlnets } = JSON.parse(await json.inputValue())
+    expect(controlnets).toMatchObject([{ path: 'third' }, { path: 'second', image_url: expect.stringMatching(STORED) }])
+    expect(controlnets[0].image_url ?? '').toBe('')
+  })
+
   it('cancels a request whose id it does not know yet', async () => {
     let letGoOfPicture = () => {}
     held = new Promise((resolve) => {
