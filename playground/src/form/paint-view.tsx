@@ -16,25 +16,24 @@ const DRAWING_SIDE = 512
 export function PaintView({ under, isMask, onPicture }: PaintViewProps) {
   const canvas = useRef<HTMLCanvasElement>(null)
   const painter = useRef<Painter>(undefined)
-  const [size, setSize] = useState({ width: DRAWING_SIDE, height: DRAWING_SIDE })
   const [brush, setBrush] = useState(isMask ? 60 : 24)
   const [colour, setColour] = useState(isMask ? '#ffffff' : (COLOURS[0] ?? '#000000'))
   const background = isMask ? '#000000' : '#ffffff'
 
   useEffect(() => {
+    if (canvas.current !== null) painter.current = new Painter(canvas.current, background)
+  }, [background])
+
+  // The picture may come when there are strokes already.
+  useEffect(() => {
     if (under === undefined) return
     const image = new Image()
-    image.onload = () => setSize({ width: image.naturalWidth, height: image.naturalHeight })
+    image.onload = () => painter.current?.resize(image.naturalWidth, image.naturalHeight)
     image.src = under
+    return () => {
+      image.onload = null
+    }
   }, [under])
-
-  // A canvas loses what was painted when its size changes, so a new painter begins for each size.
-  useEffect(() => {
-    if (canvas.current === null) return
-    canvas.current.width = size.width
-    canvas.current.height = size.height
-    painter.current = new Painter(canvas.current, background)
-  }, [size, background])
 
   return (
     <>
@@ -42,6 +41,8 @@ export function PaintView({ under, isMask, onPicture }: PaintViewProps) {
         {isMask && under !== undefined ? <img src={under} alt="What the mask lies over" /> : null}
         <canvas
           ref={canvas}
+          width={DRAWING_SIDE}
+          height={DRAWING_SIDE}
           className={isMask ? 'mask-canvas' : ''}
           aria-label={isMask ? 'Mask: white is drawn anew' : 'Drawing'}
           {...paintHandlers(painter, { width: brush, colour })}

@@ -45,6 +45,19 @@ export class Painter {
     this.#last = undefined
   }
 
+  /** A canvas of another size loses what was painted on it: it is painted anew, stretched, and a stroke goes on. */
+  resize(width: number, height: number): void {
+    const painted = document.createElement('canvas')
+    painted.width = this.#canvas.width
+    painted.height = this.#canvas.height
+    painted.getContext('2d')?.drawImage(this.#canvas, 0, 0)
+    this.#canvas.width = width
+    this.#canvas.height = height
+    this.#context.drawImage(painted, 0, 0, width, height)
+    if (this.#last === undefined) return
+    this.#last = { x: (this.#last.x * width) / painted.width, y: (this.#last.y * height) / painted.height }
+  }
+
   clear(): void {
     this.#context.fillStyle = this.#background
     this.#context.fillRect(0, 0, this.#canvas.width, this.#canvas.height)

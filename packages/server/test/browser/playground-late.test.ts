@@ -122,6 +122,25 @@ describe.skipIf(CHROMIUM === undefined)('the playground, while something is unde
     expect(controlnets[0].image_url ?? '').toBe('')
   })
 
+  it('keeps the strokes of a mask that were made before its picture was there', async () => {
+    await page.goto('/models/fal-ai/lora/inpaint')
+    await choosePicture()
+    await expect.poll(() => imageField().inputValue(), WAITED).toMatch(STORED)
+    const letGo = await holdRequests(page, STORED)
+    await page.getByRole('button', { name: 'Paint mask' }).click()
+    const canvas = page.getByLabel('Mask: white is drawn anew')
+    await canvas.click({ position: { x: 10, y: 10 } })
+    const isWhite = `(() => {
+      const canvas = document.querySelector('.mask-canvas')
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)
+      return [canvas.width, data.some((value, index) => index % 4 === 0 && value === 255)]
+    })()`
+    expect(await page.evaluate(isWhite)).toEqual([512, true])
+    letGo()
+    await expect.poll(() => page.evaluate('document.querySelector(".mask-canvas").width'), WAITED).toBe(64)
+    expect(await page.evaluate(isWhite)).toEqual([64, true])
+  })
+
   it('cancels a request whose id it does not know yet', async () => {
     let letGoOfPicture = () => {}
     held = new Promise((resolve) => {
