@@ -4,6 +4,7 @@ import { Alert } from '../parts/alert.tsx'
 /** What the camera sees, and a button that takes it as a JPEG. */
 export function CameraView({ onPicture }: { readonly onPicture: (blob: Blob) => void }) {
   const video = useRef<HTMLVideoElement>(null)
+  const [isOn, setOn] = useState(false)
   const [problem, setProblem] = useState<string>()
   useEffect(() => {
     let stream: MediaStream | undefined
@@ -22,7 +23,7 @@ export function CameraView({ onPicture }: { readonly onPicture: (blob: Blob) => 
   }, [])
   const take = () => {
     const { current } = video
-    if (current === null || current.videoWidth === 0) return
+    if (current === null) return
     const canvas = document.createElement('canvas')
     canvas.width = current.videoWidth
     canvas.height = current.videoHeight
@@ -33,8 +34,8 @@ export function CameraView({ onPicture }: { readonly onPicture: (blob: Blob) => 
   return (
     <>
       {/* Without sound: nothing to caption. */}
-      <video ref={video} className="camera" autoPlay playsInline muted />
-      <button type="button" className="button primary" onClick={take}>
+      <video ref={video} className="camera" autoPlay playsInline muted onLoadedData={() => setOn(true)} />
+      <button type="button" className="button primary" disabled={!isOn} onClick={take}>
         Take picture
       </button>
     </>

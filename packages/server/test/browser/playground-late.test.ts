@@ -141,6 +141,21 @@ describe.skipIf(CHROMIUM === undefined)('the playground, while something is unde
     expect(await page.evaluate(isWhite)).toEqual([64, true])
   })
 
+  it('takes no picture with a camera that is not on yet', async () => {
+    await page.addInitScript(`{
+      const start = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices)
+      const isAllowed = new Promise((resolve) => { globalThis.allowCamera = resolve })
+      navigator.mediaDevices.getUserMedia = (wish) => isAllowed.then(() => start(wish))
+    }`)
+    await page.goto(REDRAW)
+    await page.getByRole('button', { name: 'Camera' }).click()
+    const take = page.getByRole('button', { name: 'Take picture' })
+    expect(await take.isDisabled()).toBe(true)
+    await page.evaluate('allowCamera()')
+    await take.click()
+    await expect.poll(() => imageField().inputValue(), WAITED).toMatch(STORED)
+  })
+
   it('cancels a request whose id it does not know yet', async () => {
     let letGoOfPicture = () => {}
     held = new Promise((resolve) => {
