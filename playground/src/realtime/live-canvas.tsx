@@ -18,17 +18,20 @@ export function LiveCanvas({ onPainted }: LiveCanvasProps) {
   const canvas = useRef<HTMLCanvasElement>(null)
   const painter = useRef<Painter>(undefined)
   const isEncoding = useRef(false)
+  const isBehind = useRef(false)
   const [brush, setBrush] = useState(32)
   const [colour, setColour] = useState('#3c78c8')
 
   const publish = useCallback(() => {
     // Strokes come faster than a canvas is encoded; the one that is being encoded is followed by the newest.
+    isBehind.current = isEncoding.current
     if (isEncoding.current) return
     isEncoding.current = true
     canvas.current?.toBlob(
       (blob) => {
         isEncoding.current = false
         void blob?.arrayBuffer().then((bytes) => onPainted(new Uint8Array(bytes)))
+        if (isBehind.current) publish()
       },
       'image/jpeg',
       QUALITY,

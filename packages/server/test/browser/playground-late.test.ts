@@ -156,6 +156,29 @@ describe.skipIf(CHROMIUM === undefined)('the playground, while something is unde
     await expect.poll(() => imageField().inputValue(), WAITED).toMatch(STORED)
   })
 
+  it('sends the last stroke on a canvas, also when it was made while an earlier one was encoded', async () => {
+    await page.addInitScript(`{
+      const { toBlob } = HTMLCanvasElement.prototype
+      HTMLCanvasElement.prototype.toBlob = function (done, ...rest) {
+        toBlob.call(this, (blob) => globalThis.encoded === undefined ? done(blob) : encoded.push(() => done(blob)), ...rest)
+      }
+    }`)
+    await page.goto('/realtime?endpoint=fal-ai/lcm-sd15-i2i')
+    const pictures = page.locator('[data-testid=live-rate] div', { hasText: /^Pictures\d/ }).locator('dd')
+    await expect.poll(() => pictures.textContent(), WAITED).toBe('1')
+    await page.evaluate('globalThis.encoded = []')
+    const canvas = page.getByLabel('What the picture is made from')
+    for (const at of [60, 160]) await canvas.click({ position: { x: at, y: at } })
+    await expect.poll(() => page.evaluate('encoded.length'), WAITED).toBe(1)
+    await page.evaluate(`{
+      const [first] = encoded
+      encoded = undefined
+      first()
+    }`)
+    // One for what was encoded, and one for what was painted meanwhile.
+    await expect.poll(() => pictures.textContent(), WAITED).toBe('3')
+  })
+
   it('cancels a request whose id it does not know yet', async () => {
     let letGoOfPicture = () => {}
     held = new Promise((resolve) => {
