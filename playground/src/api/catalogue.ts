@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { inputSchemaOf, type JsonSchema, type OpenApiDocument } from '../schema/json-schema.ts'
 import { pictureFieldOf } from '../schema/starting-input.ts'
-import { callServer } from './connection.ts'
+import { callServer, IS_PUBLIC } from './connection.ts'
 
 export interface Endpoint {
   readonly id: string
@@ -32,7 +32,12 @@ interface ModelsPage {
 
 /** Every endpoint of the server with its OpenAPI document. */
 export function useCatalogue() {
-  return useQuery({ queryKey: ['catalogue'], queryFn: readCatalogue, staleTime: Number.POSITIVE_INFINITY })
+  return useQuery({
+    queryKey: ['catalogue'],
+    queryFn: readCatalogue,
+    staleTime: Number.POSITIVE_INFINITY,
+    meta: IS_PUBLIC,
+  })
 }
 
 async function readCatalogue(): Promise<readonly Endpoint[]> {

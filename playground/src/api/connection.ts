@@ -1,4 +1,5 @@
 import { createDarkroomClient } from '@darkroom/client'
+import { useSyncExternalStore } from 'react'
 
 /** Base URL of the server without a trailing slash: the page's `<base>`, which the server puts there. */
 export const SERVER_URL = new URL('.', document.baseURI).href.replace(/\/$/, '')
@@ -20,6 +21,12 @@ export function storeKey(key: string | undefined, remember: boolean): void {
   sessionStorage.removeItem(KEY_NAME)
   localStorage.removeItem(KEY_NAME)
   if (key !== undefined) (remember ? localStorage : sessionStorage).setItem(KEY_NAME, key)
+  for (const listener of storedListeners) listener()
+}
+
+/** The key, for what is to begin anew with another one. */
+export function useKey(): string | undefined {
+  return useSyncExternalStore(onKeyStored, readKey)
 }
 
 /** What response headers say of a picture; fal's client gives the body alone. */
@@ -37,6 +44,12 @@ export function notesOf(requestId: string): ResponseNotes {
 
 type Listener = () => void
 const keyListeners = new Set<Listener>()
+const storedListeners = new Set<Listener>()
+
+function onKeyStored(listener: Listener): () => void {
+  storedListeners.add(listener)
+  return () => storedListeners.delete(listener)
+}
 
 /** Calls back whenever the server refuses a call for want of a (valid) key. */
 export function onKeyRefused(listener: Listener): () => void {
@@ -45,6 +58,7 @@ export function onKeyRefused(listener: Listener): () => void {
 }
 
 const observedFetch: typeof fetch = async (input, init) => {
+  const key = readKey()
   const response = await fetch(input, init)
   const requestId = response.headers.get('x-fal-request-id')
   const model = response.headers.get('x-darkroom-model')
@@ -52,9 +66,13 @@ const observedFetch: typeof fetch = async (input, init) => {
   if (requestId !== null && model !== null) {
     notesOfRequest.set(requestId, { model, ...(safetyChecker === null ? {} : { safetyChecker }) })
   }
-  if (response.status === 401) for (const listener of keyListeners) listener()
+  // A refusal that comes after another key has been entered says nothing of that one.
+  if (response.status === 401 && readKey() === key) for (const listener of keyListeners) listener()
   return response
 }
+
+/** Of queries whose answer is the same for every key. */
+export const IS_PUBLIC = { isPublic: true } as const
 
 /** The published fal client, pointed at this server. */
 export const fal = createDarkroomClient({

@@ -1,6 +1,6 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { useId, useState } from 'react'
-import { isKeyRemembered, readKey, storeKey } from '../api/connection.ts'
+import { IS_PUBLIC, isKeyRemembered, readKey, storeKey } from '../api/connection.ts'
 import { Alert } from './alert.tsx'
 import { Modal } from './modal.tsx'
 
@@ -19,8 +19,8 @@ export function KeyDialog({ wasRefused, onClose }: KeyDialogProps) {
   const save = (value: string | undefined) => {
     storeKey(value, remember)
     onClose()
-    // Everything that was refused is asked for again.
-    void queries.resetQueries()
+    // Everything is asked for again but what is there and the same for every key: what was entered and drawn with it stays.
+    void queries.resetQueries({ predicate: ({ meta, state }) => meta !== IS_PUBLIC || state.status === 'error' })
   }
   return (
     <Modal title="Key" onClose={onClose}>

@@ -1,6 +1,6 @@
 import type { ApiError } from '@fal-ai/client'
 import { useCallback, useEffect, useRef, useState } from 'react'
-import { fal } from '../api/connection.ts'
+import { fal, useKey } from '../api/connection.ts'
 import type { Input } from '../schema/starting-input.ts'
 import { FrameClock, type LiveRate } from './frame-clock.ts'
 
@@ -45,7 +45,9 @@ export function useLive(endpointId: string): Live {
   const [failure, setFailure] = useState<Live['failure']>()
   const [room, setRoom] = useState(0)
   const state = useRef<LiveConnection>(undefined)
+  const key = useKey()
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a connection that was refused is not made again by itself
   useEffect(() => {
     const connection = new LiveConnection(endpointId, {
       onPicture(blob, measured) {
@@ -59,9 +61,10 @@ export function useLive(endpointId: string): Live {
     })
     state.current = connection
     return () => connection.close()
-  }, [endpointId])
+  }, [endpointId, key])
 
-  const send = useCallback((input: Input) => state.current?.send(input), [])
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another connection has not been sent anything
+  const send = useCallback((input: Input) => state.current?.send(input), [endpointId, key])
   return { picture, frames, rate, failure, room, send }
 }
 

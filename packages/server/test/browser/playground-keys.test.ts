@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { runCommand } from '../fakes/run-command.ts'
 import { CHROMIUM } from './chromium.ts'
+import { holdAnswer } from './held-requests.ts'
 import { openPage } from './open-page.ts'
 import { useRealPlayground } from './real-playground.ts'
 
@@ -43,6 +44,42 @@ describe.skipIf(CHROMIUM === undefined)('the playground of a server with keys', 
     await page.getByAltText('What was drawn').waitFor(DRAWN)
     expect(await page.evaluate(STORED)).toEqual([null, key])
     await page.goto('/realtime')
+    await page.locator('[data-testid=live-rate] dd', { hasText: /ms$/ }).waitFor(DRAWN)
+  })
+
+  it('takes no refusal of an earlier key for one of the key that was entered since', async () => {
+    const { page } = playground
+    const refusal = await holdAnswer(page, /\/by-endpoint\?endpoint_id=fal-ai%2Flora&/)
+    await page.goto('/history')
+    await page.getByLabel('Key, as id:secret').fill(key)
+    await refusal.isThere
+    await page.getByRole('button', { name: 'Use this key' }).click()
+    const refused = page.waitForResponse((response) => response.status() === 401)
+    refusal.letGo()
+    await (await refused).finished()
+    // A dialog would lie over it.
+    await page.getByRole('link', { name: 'Server' }).click()
+    await page.getByRole('heading', { level: 1, name: 'Server' }).waitFor()
+    expect(await page.getByRole('dialog').count()).toBe(0)
+  })
+
+  it('keeps what was drawn, and draws what is asked for, when another key is entered', async () => {
+    const { page } = await openWithKey(key, LCM)
+    const draw = page.getByRole('button', { name: 'Draw', exact: true })
+    await draw.click()
+    await page.getByAltText('What was drawn').waitFor(DRAWN)
+    await page.getByRole('button', { name: 'Change the key' }).click()
+    await page.getByRole('button', { name: 'Use this key' }).click()
+    await draw.click()
+    await page.getByRole('button', { name: 'Result 2' }).waitFor(DRAWN)
+    await page.close()
+  })
+
+  it('draws in realtime once a key is entered', async () => {
+    const { page } = playground
+    await page.goto('/realtime')
+    await page.getByLabel('Key, as id:secret').fill(key)
+    await page.getByRole('button', { name: 'Use this key' }).click()
     await page.locator('[data-testid=live-rate] dd', { hasText: /ms$/ }).waitFor(DRAWN)
   })
 
