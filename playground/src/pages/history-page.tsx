@@ -140,10 +140,20 @@ function PastRequestItem({ item, namesEndpoint }: { readonly item: PastRequest; 
 function PastActions({ item, input }: { readonly item: PastRequest; readonly input: Input }) {
   const navigate = useNavigate()
   const queries = useQueryClient()
+  const [problem, setProblem] = useState<string>()
   const { endpoint_id: endpointId, request_id: id } = item
   const take = (state: object | null) => {
     storeInput(endpointId, input)
     void navigate(`/models/${endpointId}`, { state })
+  }
+  const forget = async () => {
+    setProblem(undefined)
+    try {
+      await erasePayload(id)
+      await queries.invalidateQueries({ queryKey: ['history'] })
+    } catch (error) {
+      setProblem(error instanceof Error ? error.message : String(error))
+    }
   }
   return (
     <div className="row wrap">
@@ -154,14 +164,11 @@ function PastActions({ item, input }: { readonly item: PastRequest; readonly inp
         <Pencil aria-hidden size={16} /> Use again
       </button>
       {item.ended_at === null ? null : (
-        <button
-          type="button"
-          className="button small"
-          onClick={() => void erasePayload(id).then(() => queries.invalidateQueries({ queryKey: ['history'] }))}
-        >
+        <button type="button" className="button small" onClick={() => void forget()}>
           <Trash2 aria-hidden size={16} /> Forget
         </button>
       )}
+      {problem === undefined ? null : <Alert>It was not forgotten: {problem}</Alert>}
     </div>
   )
 }

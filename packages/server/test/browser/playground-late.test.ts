@@ -208,4 +208,16 @@ describe.skipIf(CHROMIUM === undefined)('the playground, while something is unde
     await page.getByRole('link', { name: 'History' }).click()
     await page.locator('.past', { hasText: 'a ship that leaves' }).getByText('Succeeded').waitFor()
   })
+
+  it('says that a request could not be forgotten', async () => {
+    await page.goto(LCM)
+    await prompt().fill('a fox to forget')
+    await draw()
+    await page.locator('.facts').waitFor()
+    await page.getByRole('link', { name: 'History' }).click()
+    await page.route(/\/payloads$/, (route) => route.fulfill({ status: 500, json: { error: { message: 'no disk' } } }))
+    const past = page.locator('.past', { hasText: 'a fox to forget' })
+    await past.getByRole('button', { name: 'Forget' }).click()
+    await past.getByRole('alert').filter({ hasText: 'no disk' }).waitFor()
+  })
 })
