@@ -16,7 +16,8 @@ export function PullForm({ model, pull, onModel, onFetch }: PullFormProps) {
       className="panel pull-form"
       onSubmit={(submit) => {
         submit.preventDefault()
-        onFetch(model)
+        // The Enter key submits the form also while there is no button for it; the download that is watched goes on.
+        if (!pull.isRunning) onFetch(model)
       }}
     >
       <label className="label" htmlFor="pull-model">

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { FakeHub } from '../fakes/fake-hub.ts'
 import { SAMPLE_WEIGHTS } from '../fakes/sample-weights.ts'
 import { CHROMIUM } from './chromium.ts'
@@ -29,6 +29,10 @@ describe.skipIf(CHROMIUM === undefined)('the page of models', { timeout: 60_000 
       letGo = resolve
     })
     hub.faults = { delay: ({ host }) => (host === 'bytes' ? held : Promise.resolve()) }
+    const pulls: string[] = []
+    page.on('request', (request) => {
+      if (request.url().endsWith('/models/pull')) pulls.push(request.postData() ?? '')
+    })
     await page.goto('/models')
     await page.getByText('Nothing has been fetched yet.').waitFor()
     const status = page.locator('.pull-form [role=status]')
@@ -37,8 +41,11 @@ describe.skipIf(CHROMIUM === undefined)('the page of models', { timeout: 60_000 
     await fetchIt.click()
     await page.getByRole('progressbar', { name: 'Progress of the download' }).waitFor()
     await status.filter({ hasText: /KiB of \d+ KiB/ }).waitFor()
+    // The Enter key does not begin another beside it.
+    await page.getByLabel('Fetch a model').press('Enter')
     await page.getByRole('button', { name: 'Stop' }).click()
     await status.filter({ hasText: 'Stopped. Another pull goes on from here.' }).waitFor()
+    expect(pulls).toHaveLength(1)
     letGo()
     await fetchIt.click()
     await status.filter({ hasText: 'It is here.' }).waitFor()
