@@ -1,6 +1,7 @@
 import type { Locator, Page } from 'playwright-core'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { CHROMIUM } from './chromium.ts'
+import { holdRequests } from './held-requests.ts'
 import { useRealPlayground } from './real-playground.ts'
 
 const LCM = '/models/fal-ai/fast-lcm-diffusion'
@@ -51,17 +52,10 @@ describe.skipIf(CHROMIUM === undefined)('the playground', { timeout: 120_000 }, 
   })
 
   it('draws words that were chosen before it knew the endpoints', async () => {
-    let answerCatalogue = () => {}
-    const isChosen = new Promise<void>((resolve) => {
-      answerCatalogue = resolve
-    })
-    await page.route(/\/v1\/models\?/, async (route) => {
-      await isChosen
-      await route.continue()
-    })
+    const letGo = await holdRequests(page, /\/v1\/models\?/)
     await page.goto('/')
     await page.getByRole('button', { name: 'a lighthouse at night' }).click()
-    answerCatalogue()
+    letGo()
     await page.getByAltText('What was drawn').waitFor(DRAWN)
     expect(await page.getByLabel('Prompt required').inputValue()).toBe('a lighthouse at night')
   })
