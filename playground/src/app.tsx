@@ -1,4 +1,4 @@
-import { lazy, Suspense, useEffect, useRef } from 'react'
+import { lazy, Suspense, useLayoutEffect, useRef } from 'react'
 import { Route, Routes, useLocation, useParams } from 'react-router'
 import { EndpointPage } from './pages/endpoint-page.tsx'
 import { EndpointsPage } from './pages/endpoints-page.tsx'
@@ -15,9 +15,9 @@ const ServerPage = lazy(() => import('./pages/server-page.tsx'))
 export function App() {
   const main = useRef<HTMLElement>(null)
   const { pathname } = useLocation()
-  // A new page begins at its top, for the eye and for a screen reader.
+  // A new page begins at its top, for the eye and for a screen reader, before the page itself goes to a section.
   // biome-ignore lint/correctness/useExhaustiveDependencies: the path is what it waits for
-  useEffect(() => {
+  useLayoutEffect(() => {
     window.scrollTo(0, 0)
     main.current?.focus({ preventScroll: true })
   }, [pathname])

@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { useEffect } from 'react'
 import { Link, NavLink, useLocation, useParams } from 'react-router'
+import { IS_PUBLIC } from '../api/connection.ts'
 import { docGroups } from '../docs/doc-index.ts'
 import { DOC_FILES, docFileAt, loadDoc } from '../docs/doc-library.ts'
 import { resolveLink } from '../docs/doc-links.ts'
@@ -74,15 +75,17 @@ function useDoc(file: string | undefined) {
     queryFn: () => loadDoc(file ?? INDEX),
     enabled: file !== undefined,
     staleTime: Number.POSITIVE_INFINITY,
+    meta: IS_PUBLIC,
   })
 }
 
 /** Goes to the section that the address names, once there is a page. */
 function useHash(text: string | undefined): void {
-  const { hash } = useLocation()
+  const { hash, key } = useLocation()
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a link that is followed once more leads there once more
   useEffect(() => {
     if (text !== undefined && hash !== '') document.getElementById(decodeURIComponent(hash.slice(1)))?.scrollIntoView()
-  }, [hash, text])
+  }, [hash, key, text])
 }
 
 function titleOf(text: string | undefined): string | undefined {

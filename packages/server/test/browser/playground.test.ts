@@ -17,6 +17,15 @@ function pixelWidthOf(picture: Locator): Promise<number> {
   })
 }
 
+function isInView(locator: Locator): Promise<boolean> {
+  return locator.evaluate((element) => {
+    const { top, bottom } = (
+      element as unknown as { getBoundingClientRect(): { readonly top: number; readonly bottom: number } }
+    ).getBoundingClientRect()
+    return top >= 0 && bottom <= (globalThis as unknown as { readonly innerHeight: number }).innerHeight
+  })
+}
+
 /** The playground against the whole server, drawing with the bundled demo checkpoint. */
 describe.skipIf(CHROMIUM === undefined)('the playground', { timeout: 120_000 }, () => {
   const playground = useRealPlayground()
@@ -193,6 +202,14 @@ describe.skipIf(CHROMIUM === undefined)('the playground', { timeout: 120_000 }, 
     await page.goto('/docs/guide/troubleshooting')
     await page.getByRole('link', { name: '@darkroom/client' }).click()
     await page.waitForURL('**/docs/guide/clients#fal-aiclient-with-realtime')
-    await page.getByRole('heading', { name: '@fal-ai/client with realtime' }).waitFor()
+    const section = page.getByRole('heading', { name: '@fal-ai/client with realtime' })
+    await expect.poll(() => isInView(section), DRAWN).toBe(true)
+    // Once more, when the page is known; and from where one has gone on the page itself.
+    await page.goBack()
+    await page.getByRole('link', { name: '@darkroom/client' }).click()
+    await page.waitForURL('**/docs/guide/clients#fal-aiclient-with-realtime')
+    await expect.poll(() => isInView(section), DRAWN).toBe(true)
+    await page.getByRole('link', { name: '@darkroom/client' }).first().click()
+    await expect.poll(() => isInView(section), DRAWN).toBe(true)
   })
 })
