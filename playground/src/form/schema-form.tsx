@@ -1,3 +1,4 @@
+import { useEffect, useRef } from 'react'
 import type { Endpoint } from '../api/catalogue.ts'
 import type { FieldErrors } from '../schema/field-errors.ts'
 import { kindOf, type Property, propertiesOf } from '../schema/json-schema.ts'
@@ -35,12 +36,16 @@ export function SchemaForm({ endpoint, input, errors, onChange, onUpload }: Sche
   const rest = properties.filter((property) => !isMain(property))
   const hasErrorInRest = rest.some(({ name }) => [...errors.keys()].some((path) => path.split('.')[0] === name))
   const changed = rest.filter(({ name }) => input[name] !== undefined).length
+  const more = useRef<HTMLDetailsElement>(null)
+  // A field with an error must be seen; it stays when the error goes, for the person is there.
+  useEffect(() => {
+    if (hasErrorInRest && more.current !== null) more.current.open = true
+  }, [hasErrorInRest])
   return (
     <div className="form-fields">
       {main.map(field)}
       {rest.length === 0 ? null : (
-        // A field with an error must be seen.
-        <details className="more" {...(hasErrorInRest && { open: true })}>
+        <details className="more" ref={more}>
           <summary>
             More settings <span className="count">{changed > 0 ? `${changed} set` : `${rest.length}`}</span>
           </summary>

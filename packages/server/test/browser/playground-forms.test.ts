@@ -116,6 +116,13 @@ describe.skipIf(CHROMIUM === undefined)('the forms of the playground', { timeout
     await page.getByRole('tab', { name: 'Form' }).click()
     expect(await fieldAt('loras.0.scale').locator('.error').textContent()).toContain('float')
     await fieldAt('clip_skip').locator('.error').waitFor()
+    // It stays open with the person in it when the error goes.
+    const clipSkip = fieldAt('clip_skip').getByRole('spinbutton')
+    await clipSkip.fill('1')
+    await page.getByRole('button', { name: 'Draw', exact: true }).click()
+    await fieldAt('loras.0.scale').locator('.error').waitFor()
+    await fieldAt('clip_skip').locator('.error').waitFor({ state: 'detached' })
+    expect(await clipSkip.isVisible()).toBe(true)
   })
 
   it('paints a mask on the picture, white on black at the picture’s size', async () => {
