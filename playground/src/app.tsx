@@ -22,7 +22,7 @@ export function App() {
     main.current?.focus({ preventScroll: true })
   }, [pathname])
   return (
-    <>
+    <PictureRestore>
       <button type="button" className="skip" onClick={() => main.current?.focus()}>
         Skip to the page
       </button>
@@ -41,8 +41,7 @@ export function App() {
           </Routes>
         </Suspense>
       </main>
-      <PictureRestore />
-    </>
+    </PictureRestore>
   )
 }
 

@@ -1,12 +1,17 @@
-import { useCallback, useEffect, useState } from 'react'
+import { createContext, type ReactNode, useCallback, useContext, useEffect, useState } from 'react'
 import { useNavigate } from 'react-router'
 import { storeInput } from '../inputs/input-store.ts'
 import { readPictureRecord } from '../schema/picture-record.ts'
 
 const SHOWN_MILLISECONDS = 6000
 
-/** Takes up the request that a dropped picture carries, wherever on the pages it is dropped but on a picture field. */
-export function PictureRestore() {
+const RestoreContext = createContext<(file: File) => void>(() => {})
+
+/**
+ * Takes up the request that a dropped picture carries, wherever on the pages it is dropped but on a picture field, and says what came of it
+ * on the page that it leads to.
+ */
+export function PictureRestore({ children }: { readonly children: ReactNode }) {
   const [message, setMessage] = useState('')
   const restore = useRestore(setMessage)
   useEffect(() => {
@@ -16,7 +21,7 @@ export function PictureRestore() {
       if (event.defaultPrevented) return
       event.preventDefault()
       const [file] = event.dataTransfer?.files ?? []
-      if (file !== undefined) void restore(file)
+      if (file !== undefined) restore(file)
     }
     window.addEventListener('dragover', allow)
     window.addEventListener('drop', take)
@@ -31,16 +36,18 @@ export function PictureRestore() {
     return () => clearTimeout(timer)
   }, [message])
   return (
-    <div className={message === '' ? 'notice' : 'notice shown'} role="status">
-      {message}
-    </div>
+    <RestoreContext value={restore}>
+      {children}
+      <div className={message === '' ? 'notice' : 'notice shown'} role="status">
+        {message}
+      </div>
+    </RestoreContext>
   )
 }
 
 /** The same by a file dialog, for those who drag nothing. */
 export function RestoreButton() {
-  const [message, setMessage] = useState('')
-  const restore = useRestore(setMessage)
+  const restore = useContext(RestoreContext)
   return (
     <p className="hint">
       <label className="button small file-button">
@@ -51,29 +58,32 @@ export function RestoreButton() {
           className="visually-hidden"
           onChange={(event) => {
             const [file] = event.target.files ?? []
-            if (file !== undefined) void restore(file)
+            if (file !== undefined) restore(file)
             event.target.value = ''
           }}
         />
       </label>{' '}
-      or drop a picture that Darkroom drew anywhere on these pages. <span role="status">{message}</span>
+      or drop a picture that Darkroom drew anywhere on these pages.
     </p>
   )
 }
 
-function useRestore(tell: (message: string) => void): (file: File) => Promise<void> {
+function useRestore(tell: (message: string) => void): (file: File) => void {
   const navigate = useNavigate()
   return useCallback(
-    async (file) => {
-      const record = readPictureRecord(new Uint8Array(await file.arrayBuffer()))
-      if (record === undefined) {
-        tell('This picture carries no request of Darkroom’s.')
-        return
+    (file) => {
+      const take = async () => {
+        const record = readPictureRecord(new Uint8Array(await file.arrayBuffer()))
+        if (record === undefined) {
+          tell('This picture carries no request of Darkroom’s.')
+          return
+        }
+        storeInput(record.endpointId, record.input)
+        const missing = record.omitted.length === 0 ? '' : ` Not in the picture: ${record.omitted.join(', ')}.`
+        tell(`Its request is in the form.${missing}`)
+        await navigate(`/models/${record.endpointId}`)
       }
-      storeInput(record.endpointId, record.input)
-      const missing = record.omitted.length === 0 ? '' : ` Not in the picture: ${record.omitted.join(', ')}.`
-      tell(`Its request is in the form.${missing}`)
-      await navigate(`/models/${record.endpointId}`)
+      void take()
     },
     [navigate, tell],
   )

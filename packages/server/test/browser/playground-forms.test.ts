@@ -224,8 +224,13 @@ describe.skipIf(CHROMIUM === undefined)('the forms of the playground', { timeout
       data.items.add(new File([new Uint8Array(${bytes})], 'a.png', { type: 'image/png' }))
       document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }))
     })()`)
+    await page.getByText('Not in the picture: image_url').waitFor()
     await page.waitForURL('**/models/fal-ai/lcm-sd15-i2i')
     expect(await page.getByLabel('Prompt required').inputValue()).toBe('a tram')
+    // What a file that was chosen lacks is said as well, though its page is left.
+    await page.goto('/')
+    await chooser.setInputFiles(file)
+    await page.getByLabel('Prompt required').waitFor()
     await page.getByText('Not in the picture: image_url').waitFor()
   })
 
