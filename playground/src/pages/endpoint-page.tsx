@@ -68,7 +68,8 @@ function Workbench({ endpoint, showsCode }: { readonly endpoint: Endpoint; reado
             draw()
           }}
           onKeyDown={(event) => {
-            if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) draw()
+            // A key that is held down goes on coming, and each would draw anew.
+            if (event.key === 'Enter' && (event.ctrlKey || event.metaKey) && !event.repeat) draw()
           }}
         >
           <Tabs.Root value={tab} onValueChange={setTab}>

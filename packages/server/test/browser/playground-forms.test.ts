@@ -280,8 +280,16 @@ describe.skipIf(CHROMIUM === undefined)('the forms of the playground', { timeout
     await page.getByLabel('Prompt required').focus()
     await page.keyboard.press('Control+a')
     await page.keyboard.type('a boat')
-    await page.keyboard.press('Control+Enter')
+    let submitted = 0
+    page.on('request', (request) => {
+      if (request.method() === 'POST' && request.url().includes('/queue/')) submitted += 1
+    })
+    // As when the key is held down.
+    await page.keyboard.down('Control')
+    for (let count = 0; count < 2; count += 1) await page.keyboard.down('Enter')
+    for (const key of ['Enter', 'Control']) await page.keyboard.up(key)
     await page.locator('.facts').waitFor()
+    expect(submitted).toBe(1)
     expect((await inputAsJson()).prompt).toBe('a boat')
   })
 
