@@ -189,6 +189,9 @@ describe.skipIf(CHROMIUM === undefined)('the forms of the playground', { timeout
       body: '{"model_name":"x","prompt":"a king"}',
     })
     const drawn = ((await run.json()) as { images: [{ url: string }] }).images[0].url
+    // A run is answered first and listed then.
+    const listing = `${server.url}/v1/models/requests/by-endpoint?endpoint_id=fal-ai/lora&expand=payloads`
+    await expect.poll(async () => (await fetch(listing)).text(), { timeout: 10_000 }).toContain(drawn)
     await page.goto('/models/fal-ai/lcm-sd15-i2i')
     const field = fieldAt('image_url')
     await field.waitFor()
