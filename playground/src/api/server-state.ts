@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query'
-import { callServer } from './connection.ts'
+import { callServer, PlatformError } from './connection.ts'
 import { type MetricSample, parseMetrics } from './metrics-text.ts'
 
 export interface ServerState {
@@ -10,9 +10,16 @@ export interface ServerState {
 }
 
 const EVERY_MILLISECONDS = 2000
+const UNAUTHORIZED = 401
 
 export function useServerState() {
-  return useQuery({ queryKey: ['server-state'], queryFn: readServerState, refetchInterval: EVERY_MILLISECONDS })
+  return useQuery({
+    queryKey: ['server-state'],
+    queryFn: readServerState,
+    // Whoever has been refused is asked for a key once, not every time.
+    refetchInterval: ({ state: { error } }) =>
+      error instanceof PlatformError && error.status === UNAUTHORIZED ? false : EVERY_MILLISECONDS,
+  })
 }
 
 async function readServerState(): Promise<ServerState> {

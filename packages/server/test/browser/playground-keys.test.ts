@@ -75,6 +75,20 @@ describe.skipIf(CHROMIUM === undefined)('the playground of a server with keys', 
     await page.close()
   })
 
+  it('asks for a key once on a page that reads again and again', async () => {
+    const { page } = playground
+    let asked = 0
+    page.on('request', (request) => {
+      if (request.url().endsWith('/metrics')) asked += 1
+    })
+    await page.clock.install()
+    await page.goto('/server')
+    await page.getByText('This server wants a key.').waitFor()
+    await page.getByRole('button', { name: 'Close' }).click()
+    await page.clock.runFor(10_000)
+    expect([asked, await page.getByRole('dialog').count()]).toEqual([1, 0])
+  })
+
   it('draws in realtime once a key is entered', async () => {
     const { page } = playground
     await page.goto('/realtime')
