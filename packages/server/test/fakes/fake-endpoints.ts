@@ -114,6 +114,28 @@ export function createGate(): Gate {
   return { endpoint: endpoint('fake/gate', answer), entered, open: () => open() }
 }
 
+export interface Turns {
+  readonly endpoint: RunnableEndpoint
+  /** Has it go on from the step that it has yielded last. */
+  next(): void
+}
+
+/** `fake/turns` yields `{ step }` three times, each after the first when it is told to: for tests of what is passed on at once. */
+export function createTurns(): Turns {
+  let next = () => {}
+  const turns = endpoint('fake/turns', async function* () {
+    for (let step = 1; step <= 3; step++) {
+      const isAsked = new Promise<void>((resolve) => {
+        next = resolve
+      })
+      yield { step }
+      await isAsked
+    }
+    return { done: 3 }
+  })
+  return { endpoint: turns, next: () => next() }
+}
+
 /** Never ends. */
 export const hang = endpoint('fake/hang', once(never))
 
