@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -21,6 +21,13 @@ beforeAll(async () => {
   roles = await startSeparateRoles()
 })
 afterAll(() => roles.close())
+
+/** A file that holds work up until the function beside it is called. */
+function createHold(): { readonly hold: string; readonly letGo: () => void } {
+  const hold = join(roles.config.dataFolder, `hold-${crypto.randomUUID()}`)
+  writeFileSync(hold, '')
+  return { hold, letGo: () => rmSync(hold) }
+}
 
 function attemptsOf(requestId: string): number {
   return roles.journal().filter((entry) => entry.event === 'start' && entry.requestId === requestId).length
@@ -48,9 +55,11 @@ describe('a gateway and runners apart', () => {
 
   it('hands back what a stopping runner cannot finish in its time, and another one does it', async () => {
     const hurried = await roles.startRunners({}, { drainSeconds: 0 })
-    const [first, second] = [await roles.submit({ ms: 1500 }), await roles.submit({ ms: 1500 })]
+    const { hold, letGo } = createHold()
+    const [first, second] = [await roles.submit({ ms: 0, hold }), await roles.submit({ ms: 0, hold })]
     const pids = [await roles.started(first), await roles.started(second)]
     await hurried.stop()
+    letGo()
     const results = [await roles.result(first), await roles.result(second)]
     const survivor = results[0]?.pid
     expect(results[1]?.pid).toBe(survivor)
@@ -81,9 +90,11 @@ describe('a gateway and runners apart', () => {
 
 describe('supervision of runners', () => {
   it('replaces one that dies; its request runs again and its client sees one result', async () => {
-    const id = await roles.submit({ ms: 800 })
+    const { hold, letGo } = createHold()
+    const id = await roles.submit({ ms: 0, hold })
     const pid = await roles.started(id)
     process.kill(pid, 'SIGKILL')
+    letGo()
     const result = await roles.result(id)
     expect(result.pid).not.toBe(pid)
     expect(attemptsOf(id)).toBe(2)
@@ -109,10 +120,12 @@ describe('supervision of runners', () => {
 it('answers what is open before a gateway goes, and takes nothing new', async () => {
   const starts = () => roles.journal().filter(({ event }) => event === 'start').length
   const before = starts()
-  const answer = roles.run({ ms: 700 })
+  const { hold, letGo } = createHold()
+  const answer = roles.run({ ms: 0, hold })
   await expect.poll(starts, { timeout: 20_000 }).toBe(before + 1)
   const stopped = roles.stopGateway()
   await expect(fetch(`${roles.url}/health`)).rejects.toThrow()
+  letGo()
   expect((await answer).status).toBe(200)
   await stopped
 })
@@ -127,7 +140,9 @@ it('is not ready while it stops, so that load balancers send their requests else
   const server = await startServer(config, SILENT_LOG, served)
   await server.runners.ready
   const headers = { 'content-type': 'application/json' }
-  const body = '{"token":"a","ms":1500}'
+  const hold = join(dataFolder, 'hold')
+  writeFileSync(hold, '')
+  const body = JSON.stringify({ token: 'a', ms: 0, hold })
   const answer = fetch(`${server.url}/run/${WORK_ENDPOINT_ID}`, { method: 'POST', body, headers })
   await expect.poll(() => readJournal(config.journal).map(({ event }) => event), { timeout: 20_000 }).toContain('start')
   const stopped = server.stop()
@@ -136,6 +151,7 @@ it('is not ready while it stops, so that load balancers send their requests else
     503,
     { status: 'unavailable', checks: { database: 'ok', serving: 'stopping' } },
   ])
+  rmSync(hold)
   expect((await answer).status).toBe(200)
   await stopped
   rmSync(dataFolder, { recursive: true })

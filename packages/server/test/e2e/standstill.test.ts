@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -50,7 +50,9 @@ it('a whole server that stood still for longer than a lease goes on with what it
   while ((await runners())?.runners.length === 0) await sleep(20)
   const before = await runners()
   const queue = `http://127.0.0.1:${config.port}/queue/${WORK_ENDPOINT_ID}`
-  const body = JSON.stringify({ token: 'mine', ms: 3_000 })
+  const hold = join(folder, 'hold')
+  await writeFile(hold, '')
+  const body = JSON.stringify({ token: 'mine', ms: 0, hold })
   const headers = { 'content-type': 'application/json' }
   const submitted = await fetch(queue, { method: 'POST', body, headers })
   const { response_url: url } = (await submitted.json()) as { response_url: string }
@@ -65,6 +67,7 @@ it('a whole server that stood still for longer than a lease goes on with what it
   process.kill(-group, 'SIGCONT')
   await sleep(1_500)
   process.kill(group, 'SIGCONT')
+  await rm(hold)
 
   let answer = await fetch(url)
   for (; answer.status === 400; answer = await fetch(url)) await sleep(50)

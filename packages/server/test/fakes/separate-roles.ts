@@ -14,9 +14,10 @@ import { SILENT_LOG } from './silent-log.ts'
 /** A runner that works as long as it is told to, and journals it. */
 export const RUNNER_ENTRY: URL = new URL('../../../../bench/crash/processes/runner-entry.ts', import.meta.url)
 
-/** Work of a request: how long it takes, and what it leaks. */
+/** Work of a request: how long it takes, the file that holds it up, and what it leaks. */
 export interface Work {
   readonly ms: number
+  readonly hold?: string
   readonly leak_bytes?: number
 }
 
