@@ -15,5 +15,7 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    // What a test waits for ends the wait when it is there; on a busy machine that may be after the second that is the default.
+    expect: { poll: { timeout: 10_000 } },
   },
 })

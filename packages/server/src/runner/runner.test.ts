@@ -231,7 +231,9 @@ describe('startRunner', () => {
     await gate.entered
     picture.arrive()
     const messages = async (requestId: string) => (await queue.logs(requestId)).map(({ message }) => message)
-    await vi.waitFor(async () => expect(await messages('ready')).toEqual(['Ready, waiting for the device']))
+    await vi.waitFor(async () => expect(await messages('ready')).toEqual(['Ready, waiting for the device']), {
+      timeout: 10_000,
+    })
     gate.open()
     expect(await queue.outcome('ready')).toMatchObject({ status: 200 })
     expect(await messages('drawing')).toEqual([])
