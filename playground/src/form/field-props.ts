@@ -1,4 +1,5 @@
 import type { ComponentType } from 'react'
+import type { Upload } from '../api/upload.ts'
 import type { FieldErrors } from '../schema/field-errors.ts'
 import type { JsonSchema, OpenApiDocument } from '../schema/json-schema.ts'
 import type { Input } from '../schema/starting-input.ts'
@@ -26,8 +27,8 @@ export interface FormContext {
   readonly errors: FieldErrors
   /** The whole input: a mask is painted on the picture of another field. */
   readonly input: Input
-  /** A picture is on its way into the input; rejects when it does not get there. */
-  readonly onUpload?: ((upload: Promise<void>) => void) | undefined
+  /** A picture is on its way into the input. */
+  readonly onUpload?: ((upload: Upload) => void) | undefined
 }
 
 /** What a field's value becomes. */

@@ -26,16 +26,20 @@ export function ImageField(props: ImageFieldProps) {
     return latest.current.signal
   }
 
-  function choose(next: unknown) {
+  function drop() {
     begin()
     setUploading(false)
+  }
+
+  function choose(next: unknown) {
+    drop()
     onChange(next)
   }
 
   function upload(file: Blob) {
     const signal = begin()
     setUploading(true)
-    const upload = new Promise<void>((resolve, reject) => {
+    const done = new Promise<void>((resolve, reject) => {
       signal.addEventListener('abort', () => resolve())
       fal.storage
         .upload(file)
@@ -46,8 +50,8 @@ export function ImageField(props: ImageFieldProps) {
         })
         .catch(reject)
     })
-    form.onUpload?.(upload)
-    upload
+    form.onUpload?.({ done, drop: () => !signal.aborted && drop() })
+    done
       .catch((error: unknown) => setProblem(error instanceof Error ? error.message : String(error)))
       .finally(() => !signal.aborted && setUploading(false))
   }

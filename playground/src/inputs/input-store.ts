@@ -1,5 +1,6 @@
 import { type SetStateAction, useCallback, useSyncExternalStore } from 'react'
 import type { Endpoint } from '../api/catalogue.ts'
+import type { Upload } from '../api/upload.ts'
 import { type Input, startingInput } from '../schema/starting-input.ts'
 
 /** What was last entered for each endpoint: kept over reloads, and by which pages hand over inputs to each other. */
@@ -36,16 +37,28 @@ export function useInput(endpoint: Endpoint): readonly [Input, (change: SetState
 }
 
 /** Uploads that end up in the input of an endpoint, as long as they are under way. */
-const uploads = new Map<string, ReadonlySet<Promise<void>>>()
+const uploads = new Map<string, readonly Upload[]>()
 
 /** Has requests of the endpoint wait for an upload that changes its input. */
-export function holdInput(endpointId: string, upload: Promise<void>): void {
-  uploads.set(endpointId, new Set(uploads.get(endpointId)).add(upload))
+export function holdInput(endpointId: string, upload: Upload): void {
+  uploads.set(endpointId, [...uploadsTo(endpointId), upload])
   const forget = () => {
-    const others = [...(uploads.get(endpointId) ?? [])].filter((each) => each !== upload)
-    uploads.set(endpointId, new Set(others))
+    uploads.set(
+      endpointId,
+      uploadsTo(endpointId).filter((each) => each !== upload),
+    )
   }
-  upload.then(forget, forget)
+  upload.done.then(forget, forget)
+}
+
+/** Puts another input in the place of all that was entered for the endpoint, also of what is still being uploaded. */
+export function replaceInput(endpointId: string, input: Input): void {
+  for (const upload of uploadsTo(endpointId)) upload.drop()
+  storeInput(endpointId, input)
+}
+
+function uploadsTo(endpointId: string): readonly Upload[] {
+  return uploads.get(endpointId) ?? []
 }
 
 /**
@@ -53,7 +66,7 @@ export function holdInput(endpointId: string, upload: Promise<void>): void {
  * @throws what an upload fails with
  */
 export async function wholeInputOf(endpoint: Endpoint): Promise<Input> {
-  await Promise.all(uploads.get(endpoint.id) ?? [])
+  await Promise.all(uploadsTo(endpoint.id).map(({ done }) => done))
   return inputOf(endpoint)
 }
 

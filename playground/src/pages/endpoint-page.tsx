@@ -7,7 +7,7 @@ import { seedOf } from '../api/pictures.ts'
 import { endpointDocAddress } from '../docs/endpoint-page-path.ts'
 import { SchemaForm } from '../form/schema-form.tsx'
 import { showField } from '../form/show-field.ts'
-import { holdInput, useInput, wholeInputOf } from '../inputs/input-store.ts'
+import { holdInput, replaceInput, useInput, wholeInputOf } from '../inputs/input-store.ts'
 import { Alert } from '../parts/alert.tsx'
 import { NothingThere } from '../parts/nothing-there.tsx'
 import { usePageTitle } from '../parts/page-title.ts'
@@ -16,7 +16,7 @@ import { RunPanel } from '../run/run-panel.tsx'
 import type { FinishedRun } from '../run/run-state.ts'
 import { useRun } from '../run/use-run.ts'
 import { NO_ERRORS } from '../schema/field-errors.ts'
-import { startingInput } from '../schema/starting-input.ts'
+import { type Input, startingInput } from '../schema/starting-input.ts'
 import { CodeView } from './code-view.tsx'
 import { JsonView } from './json-view.tsx'
 
@@ -50,9 +50,10 @@ function Workbench({ endpoint, showsCode }: { readonly endpoint: Endpoint; reado
   useEffect(() => {
     if (wanted !== undefined) showField(wanted.path)
   }, [wanted])
+  const replace = (other: Input) => replaceInput(endpoint.id, other)
   const vary = (finished: FinishedRun) => {
     const varied = { ...finished.input, seed: (seedOf(finished.output) ?? 0) + 1 }
-    setInput(varied)
+    replace(varied)
     run.start(varied, withSteps)
   }
   return (
@@ -102,7 +103,7 @@ function Workbench({ endpoint, showsCode }: { readonly endpoint: Endpoint; reado
               <button
                 type="button"
                 className="button"
-                onClick={() => setInput(startingInput(endpoint.input, endpoint.document))}
+                onClick={() => replace(startingInput(endpoint.input, endpoint.document))}
               >
                 Reset
               </button>
@@ -120,7 +121,7 @@ function Workbench({ endpoint, showsCode }: { readonly endpoint: Endpoint; reado
         <RunPanel
           run={run}
           onVary={vary}
-          onRestore={setInput}
+          onRestore={replace}
           onShowField={(path) => {
             setTab('form')
             setWanted({ path })

@@ -5,7 +5,7 @@ import { Link, useNavigate, useSearchParams } from 'react-router'
 import { useCatalogue } from '../api/catalogue.ts'
 import { erasePayload, type HistoryFilter, type PastRequest, useHistory } from '../api/history.ts'
 import { picturesOf } from '../api/pictures.ts'
-import { storeInput } from '../inputs/input-store.ts'
+import { replaceInput } from '../inputs/input-store.ts'
 import { Alert } from '../parts/alert.tsx'
 import { usePageTitle } from '../parts/page-title.ts'
 import { DRAW_AT_ONCE } from '../run/draw-at-once.ts'
@@ -143,7 +143,7 @@ function PastActions({ item, input }: { readonly item: PastRequest; readonly inp
   const [problem, setProblem] = useState<string>()
   const { endpoint_id: endpointId, request_id: id } = item
   const take = (state: object | null) => {
-    storeInput(endpointId, input)
+    replaceInput(endpointId, input)
     void navigate(`/models/${endpointId}`, { state })
   }
   const forget = async () => {

@@ -1,6 +1,6 @@
 import { createContext, type ReactNode, useCallback, useContext, useEffect, useState } from 'react'
 import { useNavigate } from 'react-router'
-import { storeInput } from '../inputs/input-store.ts'
+import { replaceInput } from '../inputs/input-store.ts'
 import { readPictureRecord } from '../schema/picture-record.ts'
 
 const SHOWN_MILLISECONDS = 6000
@@ -78,7 +78,7 @@ function useRestore(tell: (message: string) => void): (file: File) => void {
           tell('This picture carries no request of Darkroom’s.')
           return
         }
-        storeInput(record.endpointId, record.input)
+        replaceInput(record.endpointId, record.input)
         const missing = record.omitted.length === 0 ? '' : ` Not in the picture: ${record.omitted.join(', ')}.`
         tell(`Its request is in the form.${missing}`)
         await navigate(`/models/${record.endpointId}`)

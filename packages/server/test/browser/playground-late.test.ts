@@ -93,6 +93,18 @@ describe.skipIf(CHROMIUM === undefined)('the playground, while something is unde
     expect(input).toMatchObject({ image_url: 'https://example.org/a.jpg' })
   })
 
+  it('leaves a form that was reset without the picture that was still being uploaded', async () => {
+    const letGo = await holdRequests(page, UPLOADS)
+    await page.goto(REDRAW)
+    await choosePicture()
+    await page.getByRole('button', { name: 'Reset', exact: true }).click()
+    const stored = page.waitForResponse(STORED)
+    letGo()
+    await (await stored).finished()
+    await page.getByRole('tab', { name: 'JSON' }).click()
+    expect(JSON.parse(await page.getByLabel('Input as JSON').inputValue())).not.toHaveProperty('image_url')
+  })
+
   it('draws with a picture that was still being uploaded', async () => {
     const letGo = await holdRequests(page, UPLOADS)
     await page.goto(REDRAW)
