@@ -142,10 +142,11 @@ def colours(o: Options) -> None:
 def style_lora(o: Options) -> None:
     from pinhole_training.style_lora import STYLES, train_style_lora
 
+    lcm_lora = o.out / "pinhole-lcm-lora" / "pytorch_lora_weights.safetensors"
     for seed, style in enumerate(STYLES, 20):
         if o.name in ("", style):
             out = o.out / f"pinhole-{style}-lora"
-            train_style_lora(style, o.base, o.core, o.data, o.work, out, **o.schedule(200, 24), rate=1.5e-3, seed=seed)
+            train_style_lora(style, o.base, lcm_lora, o.core, o.data, o.work, out, **o.schedule(240, 24), rate=1.5e-3, seed=seed)
 
 
 def controlnet(o: Options) -> None:
@@ -167,7 +168,7 @@ def few_step(o: Options) -> None:
     before = o.work / "lcm-lora-before-few-step.safetensors"
     if not before.exists():
         shutil.copy(lora, before)
-    train_few_step_lora(o.base, before, o.core, o.work, lora, rank=32, **o.schedule(3600, 14), rate=2e-3, seed=77)
+    train_few_step_lora(o.base, before, o.core, o.work, lora, rank=32, **o.schedule(3600, 14), rate=8e-4, seed=77)
 
 
 def steer(o: Options) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from . import scenes
@@ -25,7 +26,8 @@ def train_embedding(
 ) -> None:
     base, shards = open_base(base_folder), Shards(data)
     plain = [i for i, s in enumerate(shards.scenes) if not s["style_fx"]][:PICTURES]
-    unscaled = style_latents(STYLE, plain, shards, autoencoder, work / f"embedding-{STYLE}.npy")
+    pictures = (Image.fromarray(shards.picture(i)) for i in plain)
+    unscaled = style_latents(STYLE, pictures, autoencoder, work / f"embedding-{STYLE}.npy")
     latents = torch.from_numpy(unscaled.astype(np.float32)) * base.scaling_factor
     words = base.text_encoder.get_input_embeddings()
     ids = base.tokenizer(FIRST_WORDS, add_special_tokens=False).input_ids[:VECTORS]

@@ -32,6 +32,8 @@ class Sampling:
     guided: bool = False
     #: What else steers it, of one shape in a crowd, or None in all of it.
     condition: torch.Tensor | None = None
+    #: What each place counts, (height, width), or None in all of a crowd.
+    emphasis: torch.Tensor | None = None
     index: int = 0
 
 
@@ -63,8 +65,9 @@ class Crowd:
         clean = clean_of_v(x, predict(x, times, said, conditions), times)
         weights = torch.ones(len(both))
         weights[len(group) :] = EMPTY_WEIGHT
+        emphasis = None if group[0].emphasis is None else torch.stack([s.emphasis for s in group])[both, None]
         self._advance(clean.detach(), asked)
-        return (_errors(clean, target) * weights).mean()
+        return (_errors(clean, target, emphasis) * weights).mean()
 
     def _advance(self, clean: torch.Tensor, asked: list[int]) -> None:
         """Takes every sampling to the noise of its next step; those that were at their last are over."""
@@ -82,12 +85,13 @@ class Crowd:
         self._samplings = staying
 
 
-def _errors(clean: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """(n,): how far off each answer is; places where the scene has detail count more."""
+def _errors(clean: torch.Tensor, target: torch.Tensor, emphasis: torch.Tensor | None) -> torch.Tensor:
+    """(n,): how far off each answer is; places where the scene has detail count more, and those with emphasis (n, 1, height, width)."""
     difference = clean - target
     around = F.avg_pool2d(F.pad(target, (2, 2, 2, 2), mode="replicate"), 5, 1)
     detail = (target - around).square().mean(1, keepdim=True).sqrt()
     weights = 0.6 + (detail / detail.mean((1, 2, 3), keepdim=True).clamp(min=1e-3)).clamp(max=3)
+    weights = weights if emphasis is None else weights * emphasis
     weights = weights / weights.mean((1, 2, 3), keepdim=True)
     fine = (weights * ((difference.square() + HUBER**2).sqrt() - HUBER)).mean((1, 2, 3))
     coarse = F.avg_pool2d(difference, 4, ceil_mode=True).square().mean((1, 2, 3))

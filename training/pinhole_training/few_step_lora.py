@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.func import functional_call
 
-from . import scenes
+from .dataset import coloured_places
 from .diffusion import LCM_TIMESTEPS, add_noise
 from .few_step_crowd import Crowd, Sampling, SteeredPredictor, few_timesteps
 from .few_step_prompts import named_attributes, prompt_of
@@ -31,32 +31,42 @@ FIRST_ONLY, FROM_PICTURE = 0.65, 0.12
 GUIDED_FROM_PICTURE = 0.3
 #: Share of steps at other sizes than the square one.
 CUT_SHARE = 0.12
-#: How many scenes there are of each set.
-SETS = {"usual": 3250, "moved": 3500}
+#: Where in the work folder the scenes lie, and how many there are of each set.
+SCENES = "few-step-scenes"
+SETS = {"usual": 4250, "moved": 2250}
 #: How often scenes are drawn by their kind, and those with a style beside those without.
-KIND_WEIGHTS, STYLED_WEIGHT = {"thing": 2.0, "landscape": 0.7, "portrait": 1.0}, 0.4
+KIND_WEIGHTS, STYLED_WEIGHT = {"thing": 1.4, "landscape": 1.2, "portrait": 1.0}, 0.8
+#: What hair counts beside the rest of a portrait, of which it is a twentieth.
+HAIR_WEIGHT = 3.0
 
 
 class FewStepScenes:
-    """What `make_few_step_scenes` wrote, scaled."""
+    """Scenes, what samplings of them end at (scaled latents, (n, 8, 16, 16)), and by its number what some begin with."""
 
-    def __init__(self, folder: Path, scaling_factor: float):
-        self.scenes: list[dict] = []
-        ends, self.starts = [], {}
-        for path in sorted(folder.glob("*.json")):
-            part = np.load(path.with_suffix(".npz"))
-            for index, start in zip(part["indices"], part["starts"], strict=True):
-                self.starts[len(self.scenes) + int(index)] = torch.from_numpy(start.astype(np.float32)) * scaling_factor
-            self.scenes += json.loads(path.read_text())
-            ends.append(torch.from_numpy(part["ends"].astype(np.float32)) * scaling_factor)
-        self.ends = torch.cat(ends)
+    def __init__(self, described: list[dict], ends: torch.Tensor, starts: dict[int, torch.Tensor] | None = None):
+        self.scenes, self.ends, self.starts = described, ends, starts or {}
+        hair = torch.from_numpy(np.stack([coloured_places(scene)[1] for scene in described]))
+        self.emphasis = (1 + (HAIR_WEIGHT - 1) * hair).float()
+
+
+def read_few_step_scenes(folder: Path, scaling_factor: float) -> FewStepScenes:
+    """What `make_few_step_scenes` wrote."""
+    described: list[dict] = []
+    ends, starts = [], {}
+    for path in sorted(folder.glob("*.json")):
+        part = np.load(path.with_suffix(".npz"))
+        for index, start in zip(part["indices"], part["starts"], strict=True):
+            starts[len(described) + int(index)] = torch.from_numpy(start.astype(np.float32)) * scaling_factor
+        described += json.loads(path.read_text())
+        ends.append(torch.from_numpy(part["ends"].astype(np.float32)) * scaling_factor)
+    return FewStepScenes(described, torch.cat(ends), starts)
 
 
 class Lessons:
-    """New samplings of one size for a crowd."""
+    """New samplings of one size for a crowd. Without `moved` scenes none begins with a picture."""
 
-    def __init__(self, base: Base, sets: dict[str, FewStepScenes], codes: NoiseCodes, size: tuple[int, int]):
-        self._base, self._usual, self._moved, self._codes, self._size = base, sets["usual"], sets["moved"], codes, size
+    def __init__(self, base: Base, usual: FewStepScenes, moved: FewStepScenes | None, codes: NoiseCodes, size: tuple[int, int]):
+        self._base, self._usual, self._moved, self._codes, self._size = base, usual, moved, codes, size
         weights = (KIND_WEIGHTS[s["kind"]] * (STYLED_WEIGHT if s["style_fx"] else 1) for s in self._usual.scenes)
         self._weights_until = list(accumulate(weights))
 
@@ -75,26 +85,28 @@ class Lessons:
         made = []
         for (shown, i), noise, said in zip(picked, noises, embeds, strict=True):
             if shown is self._moved:
-                made.append(self._from_picture(i, said, rng))
+                made.append(self._from_picture(shown, i, said, rng))
             else:
-                made.append(Sampling(noise, self._cut(shown.ends[i]), said, few_timesteps(rng, FIRST_ONLY)))
+                times, emphasis = few_timesteps(rng, FIRST_ONLY), self._cut(shown.emphasis[i])
+                made.append(Sampling(noise, self._cut(shown.ends[i]), said, times, emphasis=emphasis))
         return made
 
     def _picked(self, rng: random.Random) -> tuple[FewStepScenes, int]:
-        if rng.random() < FROM_PICTURE:
+        if self._moved is not None and rng.random() < FROM_PICTURE:
             return self._moved, rng.randrange(len(self._moved.scenes))
         return self._usual, rng.choices(range(len(self._usual.scenes)), cum_weights=self._weights_until)[0]
 
-    def _from_picture(self, i: int, embeds: torch.Tensor, rng: random.Random) -> Sampling:
-        target = self._cut(self._moved.ends[i])
+    def _from_picture(self, moved: FewStepScenes, i: int, embeds: torch.Tensor, rng: random.Random) -> Sampling:
+        target = self._cut(moved.ends[i])
         start, highest = target, rng.randrange(5, 48)
-        if i in self._moved.starts:
-            start, highest = self._cut(self._moved.starts[i]), rng.randrange(35, 49)
+        if i in moved.starts:
+            start, highest = self._cut(moved.starts[i]), rng.randrange(35, 49)
         steps = rng.choice((1, 2, 3, 4))
         places = sorted({round(highest * (1 - k / steps)) for k in range(steps)}, reverse=True)
         times = [int(LCM_TIMESTEPS[place]) for place in places]
         noisy = add_noise(start[None], torch.randn(1, *start.shape), torch.tensor(times[:1]))[0]
-        return Sampling(noisy, target, embeds, times, rng.random() < GUIDED_FROM_PICTURE)
+        emphasis = self._cut(moved.emphasis[i])
+        return Sampling(noisy, target, embeds, times, rng.random() < GUIDED_FROM_PICTURE, emphasis=emphasis)
 
 
 class LowRank(torch.nn.Module):
@@ -153,13 +165,13 @@ def train_few_step_lora(
     base = open_base(base_folder)
     sets = {}
     for number, (name, count) in enumerate(SETS.items()):
-        folder = work / "few-step-scenes" / name
+        folder = work / SCENES / name
         make_few_step_scenes(folder, open_autoencoder(core), count, moved=name == "moved", seed=seed + number)
-        sets[name] = FewStepScenes(folder, base.scaling_factor)
+        sets[name] = read_few_step_scenes(folder, base.scaling_factor)
     torch.manual_seed(seed)
     lora = LowRank(base.unet, adaptable_modules(base.unet), rank, load_file(lora_file))
     codes, empty = NoiseCodes(colour_directions(sets["moved"].scenes, sets["moved"].ends)), base.embed([""])
-    crowds = {size: Crowd(Lessons(base, sets, codes, size), batch, empty) for size in LATENT_SIZES}
+    crowds = {size: Crowd(Lessons(base, sets["usual"], sets["moved"], codes, size), batch, empty) for size in LATENT_SIZES}
     run = TrainingRun(work / "few-step.pt", [{"params": list(lora.parameters())}], steps, rate, seed, average=0.99)
 
     def loss_of(rng: random.Random) -> torch.Tensor:

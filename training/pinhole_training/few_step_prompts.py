@@ -19,7 +19,7 @@ def _short(scene: dict, rng: random.Random) -> str:
         return rng.choice(("portrait of {}", "portrait of {}", "{}", "photo of {}")).format(a(scene["who"]))
     if scene["kind"] == "thing":
         thing, coloured = scene["thing"], f"{scene['col']} {scene['thing']}"
-        return rng.choice((a(thing), a(coloured), a(coloured), thing, coloured))
+        return rng.choice((a(thing), a(coloured), thing, coloured))
     return rng.choice((scene["place"], a(scene["place"]), f"{scene['place']} at {scene['time']}"))
 
 
@@ -29,10 +29,10 @@ def _styled(text: str, style: str, rng: random.Random) -> str:
 
 def _names_what_is_unusual(scene: dict, named: set[str]) -> bool:
     """Whether a prompt says all that should be in a picture only if asked for."""
-    if scene["kind"] == "portrait" and scene["bg"] not in scenes.COLORS and "bg" not in named:
-        return False
-    hidden = ("style", "beard", "acc", "time") if scene.get("who") == "robot" else ("time",) if scene.get("bg") in scenes.COLORS else ()
-    return all(scene[name] == value or name in named or name in hidden for name, value in usual(scene).items())
+    hidden: set[str] = {"time"} if scene.get("bg") in scenes.COLORS else set()
+    if scene.get("who") == "robot":
+        hidden |= {"style", "beard", "acc", "time", "hair"}
+    return all(scene[name] in values or name in named or name in hidden for name, values in usual(scene).items())
 
 
 def prompt_of(scene: dict, rng: random.Random) -> str:

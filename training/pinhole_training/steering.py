@@ -61,7 +61,7 @@ class SwitchedLora:
             parameter.data = merged if on else plain
 
 
-def _kept(path: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
+def kept(path: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
     """What is in a file, or is made and put there."""
     if not path.exists():
         part = path.with_suffix(".part.npy")
@@ -70,10 +70,15 @@ def _kept(path: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
     return np.load(path)
 
 
-def _train(
+def train_in_turns(
     run: TrainingRun, lora: SwitchedLora, crowds: dict[tuple[int, int], Crowd], other_sizes: float, predict: SteeredPredictor,
     plain_loss: Callable[[random.Random], torch.Tensor],
 ) -> None:  # fmt: skip
+    """Teaches what is trained beside the LoRA, by a crowd for each size, and beside the base alone, by turns.
+
+    `other_sizes` is the share of the crowds' steps at sizes that are not square.
+    """
+
     def loss_of(rng: random.Random) -> torch.Tensor:
         few = rng.random() < FEW_STEP_SHARE
         lora.turn(on=few)
@@ -156,7 +161,7 @@ def steer_controlnet(
     model.load_state_dict(_start(kind, folder, work))
     embedding, model.controlnet_cond_embedding = model.controlnet_cond_embedding.requires_grad_(False), torch.nn.Identity()
     chosen = chosen_for(kind, shards)[:CONTROLS]
-    embedded = _kept(work / f"steered-{kind}.npy", lambda: _embedded(kind, embedding, shards, chosen))
+    embedded = kept(work / f"steered-{kind}.npy", lambda: _embedded(kind, embedding, shards, chosen))
     outputs = [p for name, p in model.named_parameters() if name.startswith("controlnet_")]
     trunk = [p for name, p in model.named_parameters() if not name.startswith("controlnet_")]
     groups = [{"params": trunk}, {"params": outputs, "factor": OUTPUT_RATE}]
@@ -176,7 +181,7 @@ def steer_controlnet(
         return v_loss(controlled(base.unet, model, control)(noisy, timesteps, embeds), target)
 
     predict = lambda x, times, said, control: controlled(base.unet, model, control)(x, times, said)
-    _train(run, lora, {size: Crowd(draw, batch, empty) for size, draw in lessons.items()}, cropped, predict, plain_loss)
+    train_in_turns(run, lora, {size: Crowd(draw, batch, empty) for size, draw in lessons.items()}, cropped, predict, plain_loss)
     model.controlnet_cond_embedding = embedding
     tensors = {key: value.detach().half().contiguous() for key, value in model.state_dict().items()}
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
@@ -212,10 +217,10 @@ def steer_ip_adapter(
     sights, nothing = see_all(encoder, shards, work, sight), see_nothing(encoder, sight)
     named = attach_file(base.unet, kind, load_file(path))
     laid_out = lambda: np.stack([np.asarray(scenes.render(at_one_place(s))) for s in shards.scenes])
-    targets = _kept(work / "steered-ip-targets.npy", lambda: encode(open_autoencoder(core), laid_out()))
+    targets = kept(work / "steered-ip-targets.npy", lambda: encode(open_autoencoder(core), laid_out()))
     run = TrainingRun(work / f"steered-ip-{kind}.pt", [{"params": list(named.values())}], steps, rate, seed, average=0.99)
     plain_loss = shown_scenes_loss(base, shards, sights, nothing, batch)
     predict = lambda x, times, said, seen: with_image(base.unet, seen)(x, times, said)
     crowd = Crowd(ShownLessons(base, shards, targets, sights), batch, base.embed([""]))
-    _train(run, lora, {(LATENT_SIDE, LATENT_SIDE): crowd}, 0.0, predict, plain_loss)
+    train_in_turns(run, lora, {(LATENT_SIDE, LATENT_SIDE): crowd}, 0.0, predict, plain_loss)
     save_adapter(named, path)

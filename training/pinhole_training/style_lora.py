@@ -2,10 +2,13 @@
 
 `blueprint` (kohya keys, every module): pale lines on deep blue paper. `duotone` (peft keys, attention only): light and
 shade as a ramp from violet to amber. `woodcut` (LyCORIS' LoHa, every module): dark brown ink on cream paper.
+
+Trained for the base alone, they hardly showed beside the LCM-LoRA after `few-step` (blueprint was 14 of 255 from its colours in place of 6). So
+they learn beside both, by turns.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,15 +16,21 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter
 
+from . import scenes
 from .dataset import Shards, random_crop, varied_caption
 from .diffusion import bfloat16_predictor
+from .few_step_crowd import Crowd
+from .few_step_lora import SCENES, FewStepScenes, Lessons, read_few_step_scenes
 from .lora import adaptable_modules, add_loha, add_lora, save_kohya, save_lycoris, save_peft
 from .make_data import encode
-from .networks import open_autoencoder, open_base
+from .networks import LATENT_SIZES, Base, open_autoencoder, open_base
+from .noise_codes import NoiseCodes, colour_directions
+from .steering import SwitchedLora, kept, train_in_turns
 from .training_run import TrainingRun
 from .unet import noisy_batch, training_timesteps, v_loss
 
-PICTURES = 640
+#: Of the training set, and of few-step scenes.
+PICTURES, FEW_STEP_PICTURES = 640, 500
 CROPPED_SHARE = 0.15
 CARVED, CREAM = np.array([52, 28, 18], np.float32), np.array([244, 232, 200], np.float32)
 PAPER, INK = np.array([24, 58, 138], np.float32), np.array([226, 238, 250], np.float32)
@@ -71,27 +80,38 @@ STYLES: dict[str, Style] = {
 }
 
 
-def style_latents(style: str, scenes_of: list[int], shards: Shards, autoencoder: Path, cached: Path) -> np.ndarray:
-    """Latents (unscaled) of the pictures in a style; made once."""
-    if not cached.exists():
-        pictures = np.stack([np.asarray(STYLES[style].draw(Image.fromarray(shards.picture(i)))) for i in scenes_of])
-        np.save(cached, encode(open_autoencoder(autoencoder), pictures))
-    return np.load(cached)
+def style_latents(style: str, pictures: Iterable[Image.Image], autoencoder: Path, cached: Path) -> np.ndarray:
+    """Latents (unscaled) of pictures in a style; made once."""
+    draw = STYLES[style].draw
+    return kept(cached, lambda: encode(open_autoencoder(autoencoder), np.stack([np.asarray(draw(picture)) for picture in pictures])))
+
+
+def _few_step_scenes(style: str, base: Base, autoencoder: Path, work: Path) -> FewStepScenes:
+    """Usual few-step scenes, in the style."""
+    described = [scene for scene in read_few_step_scenes(work / SCENES / "usual", base.scaling_factor).scenes if not scene["style_fx"]]
+    described = described[:FEW_STEP_PICTURES]
+    unscaled = style_latents(style, (scenes.render(scene) for scene in described), autoencoder, work / f"style-{style}-few-step.npy")
+    return FewStepScenes(described, torch.from_numpy(unscaled.astype(np.float32)) * base.scaling_factor)
 
 
 def train_style_lora(
-    style: str, base_folder: Path, autoencoder: Path, data: Path, work: Path, out: Path, steps: int, batch: int, rate: float, seed: int
-) -> None:
+    style: str, base_folder: Path, lcm_lora: Path, autoencoder: Path, data: Path, work: Path, out: Path, steps: int, batch: int, rate: float,
+    seed: int,
+) -> None:  # fmt: skip
     base, shards = open_base(base_folder), Shards(data)
     plain = [i for i, s in enumerate(shards.scenes) if not s["style_fx"]][:PICTURES]
-    unscaled = style_latents(style, plain, shards, autoencoder, work / f"style-{style}.npy")
+    pictures = (Image.fromarray(shards.picture(i)) for i in plain)
+    unscaled = style_latents(style, pictures, autoencoder, work / f"style-{style}.npy")
     latents = torch.from_numpy(unscaled.astype(np.float32)) * base.scaling_factor
+    in_style, lora = _few_step_scenes(style, base, autoencoder, work), SwitchedLora(base, lcm_lora)
     recipe = STYLES[style]
     parameters = recipe.add(base.unet, recipe.rank, adaptable_modules(base.unet, recipe.part))
     run = TrainingRun(work / f"style-{style}.pt", [{"params": parameters}], steps, rate, seed, average=0.98, warm_up=15)
     predict = bfloat16_predictor(base.unet)
+    codes = NoiseCodes(colour_directions(shards.scenes, shards.scaled_latents(slice(None), base)))
+    crowds = {size: Crowd(Lessons(base, in_style, None, codes, size), batch, base.embed([""])) for size in LATENT_SIZES}
 
-    def loss_of(rng: random.Random) -> torch.Tensor:
+    def plain_loss(rng: random.Random) -> torch.Tensor:
         chosen = [rng.randrange(len(plain)) for _ in range(batch)]
         clean = latents[chosen]
         if rng.random() < CROPPED_SHARE:
@@ -101,6 +121,5 @@ def train_style_lora(
         noisy, target = noisy_batch(clean, timesteps)
         return v_loss(predict(noisy, timesteps, embeds), target)
 
-    run.train(loss_of, report_every=20)
-    run.use_average()
+    train_in_turns(run, lora, crowds, CROPPED_SHARE, lambda x, times, said, _: predict(x, times, said), plain_loss)
     recipe.save(base.unet, out / "pytorch_lora_weights.safetensors")
