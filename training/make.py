@@ -173,6 +173,7 @@ def few_step(o: Options) -> None:
 
 def steer(o: Options) -> None:
     from pinhole_training.steering import steer_controlnet, steer_ip_adapter
+    from pinhole_training.steering_identity import steer_identity
 
     lora = o.out / "pinhole-lcm-lora" / "pytorch_lora_weights.safetensors"
     # Pose and depth take over what canny has learnt.
@@ -184,6 +185,9 @@ def steer(o: Options) -> None:
     if o.name in ("", "ip"):
         folder, schedule = o.out / "pinhole-ip-adapter", o.schedule(250, 24)
         steer_ip_adapter("base", o.base, lora, o.core, o.data, o.work, folder, **schedule, rate=1e-3, seed=114)
+    if o.name in ("", "instantid"):
+        folder, embedder, schedule = o.out / "pinhole-instantid", o.out / FACE_PACK / "embedder.onnx", o.schedule(260, 20)
+        steer_identity(o.base, lora, embedder, o.data, o.work, folder, **schedule, rate=8e-4, seed=115)
 
 
 def face_embedder(o: Options) -> None:

@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from diffusers import ControlNetModel
-from safetensors.torch import load_file
 
 from . import scenes
 from .control_images import draw_face_points
@@ -18,11 +16,9 @@ from .diffusion import bfloat16_predictor, sample_lcm
 from .evaluate_base import decoder, merge_kohya, sheet
 from .face_networks import ANCHORS, DETECTOR_SIDE, STRIDES, open_embedder
 from .faces import cut_face, drawn_again, portrait
-from .identity import FILE, new_resampler, with_identity
-from .image_projection import Resampler
-from .ip_adapter import attach
+from .identity import open_identity, set_face_scale, with_identity
 from .judge import Judge, Verdicts
-from .networks import LATENT_SIDE, Base, open_autoencoder, open_base
+from .networks import LATENT_SIDE, open_autoencoder, open_base
 
 COUNT, FIRST_SEED, STEPS, BATCH = 64, 9_100_000, 4, 32
 #: What a face says of a person; the prompt says nothing of it.
@@ -90,26 +86,6 @@ def evaluate_pack(pack: FacePack) -> dict[str, float]:
     }  # fmt: skip
 
 
-class Identity:
-    """InstantID's parts on a base."""
-
-    def __init__(self, folder: Path, base: Base):
-        parts: dict[str, dict[str, torch.Tensor]] = {"image_proj": {}, "ip_adapter": {}}
-        for key, value in load_file(folder / FILE).items():
-            part, rest = key.split(".", 1)
-            parts[part][rest] = value.float()
-        self.resampler: Resampler = new_resampler()
-        self.resampler.load_state_dict(parts["image_proj"])
-        attach(base.unet, self.resampler, parts["ip_adapter"])
-        self.net = ControlNetModel.from_pretrained(folder / "ControlNetModel", torch_dtype=torch.float32).eval()
-
-
-def set_scale(base: Base, scale: float) -> None:
-    for processor in base.unet.attn_processors.values():
-        if hasattr(processor, "scale"):
-            processor.scale = [scale]
-
-
 @torch.no_grad()
 def evaluate_identity(models: Path, judge: Judge, out: Path) -> dict[str, float]:
     pack = FacePack(models / "pinhole-face")
@@ -130,9 +106,8 @@ def evaluate_identity(models: Path, judge: Judge, out: Path) -> dict[str, float]
         base = open_base(models / "pinhole-512")
         merge_kohya(base, models / "pinhole-lcm-lora" / "pytorch_lora_weights.safetensors")
         parts = []
-        identity = None if label == "without" else Identity(models / "pinhole-instantid", base)
-        if identity:
-            set_scale(base, SCALE)
+        identity = None if label == "without" else open_identity(models / "pinhole-instantid", base)
+        set_face_scale(base, SCALE)
         for rows in torch.arange(len(kept)).split(BATCH):
             predict = bfloat16_predictor(base.unet)
             if identity:

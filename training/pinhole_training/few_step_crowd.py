@@ -19,8 +19,8 @@ STEPS, STEP_SHARES = (4, 6, 2, 8, 5), (0.42, 0.28, 0.12, 0.1, 0.08)
 GUIDANCE = 1.5
 HUBER, COARSE_WEIGHT, EMPTY_WEIGHT = 0.03, 0.5, 0.4
 
-#: (latents, timesteps, prompt embeds, what steers each of them, if anything does) → v
-SteeredPredictor = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor]
+#: (latents, timesteps, prompt embeds, what else steers each of them) → v
+SteeredPredictor = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, tuple[torch.Tensor, ...]], torch.Tensor]
 
 
 @dataclass
@@ -30,8 +30,8 @@ class Sampling:
     embeds: torch.Tensor
     timesteps: list[int]
     guided: bool = False
-    #: What else steers it, of one shape in a crowd, or None in all of it.
-    condition: torch.Tensor | None = None
+    #: What else steers it: as many tensors, of the same shapes, in all of a crowd.
+    conditions: tuple[torch.Tensor, ...] = ()
     #: What each place counts, (height, width), or None in all of a crowd.
     emphasis: torch.Tensor | None = None
     index: int = 0
@@ -61,7 +61,7 @@ class Crowd:
         x, target = torch.stack([s.latents for s in group])[both], torch.stack([s.target for s in group])[both]
         times = torch.tensor([s.timesteps[s.index] for s in group])[both]
         said = torch.cat([torch.stack([s.embeds for s in group]), self._empty.expand(len(asked), -1, -1)])
-        conditions = None if group[0].condition is None else torch.stack([s.condition for s in group])[both]
+        conditions = tuple(torch.stack(parts)[both] for parts in zip(*(s.conditions for s in group), strict=True))
         clean = clean_of_v(x, predict(x, times, said, conditions), times)
         weights = torch.ones(len(both))
         weights[len(group) :] = EMPTY_WEIGHT

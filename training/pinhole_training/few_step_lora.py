@@ -138,7 +138,7 @@ class LowRank(torch.nn.Module):
     def predictor(self) -> SteeredPredictor:
         weights = self.weights()
 
-        def predict(latents: torch.Tensor, timesteps: torch.Tensor, embeds: torch.Tensor, _: torch.Tensor | None) -> torch.Tensor:
+        def predict(latents: torch.Tensor, timesteps: torch.Tensor, embeds: torch.Tensor, _: tuple[torch.Tensor, ...]) -> torch.Tensor:
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 inputs = (latents.contiguous(memory_format=torch.channels_last), timesteps, embeds)
                 return functional_call(self._unet, weights, inputs).sample.float()

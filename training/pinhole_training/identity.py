@@ -8,13 +8,14 @@ same sitter than the picture to be drawn. In half of the steps both count only w
 
 import os
 import random
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import ControlNetModel, UNet2DConditionModel
-from safetensors.torch import save_file
+from safetensors.torch import load_file
 
 from . import scenes
 from .control_images import face_points_of
@@ -25,12 +26,12 @@ from .diffusion import Predictor
 from .face_networks import EMBEDDING_WIDTH, Embed, open_embedder
 from .faces import cut_face, drawn_again
 from .image_projection import Resampler
-from .ip_adapter import attach, initial_attention
+from .ip_adapter import adapter_parts, attach, initial_attention, save_adapter
 from .networks import LATENT_SIDE, Base, open_base
 from .training_run import TrainingRun
 from .unet import noisy_batch, v_loss
 
-FILE = "ip-adapter.safetensors"
+FILE, NET = "ip-adapter.safetensors", "ControlNetModel"
 #: Channels that the resampler works in: one head of diffusers' 64.
 RESAMPLER_WIDTH = 64
 #: Other drawings of each sitter whose embeddings are kept.
@@ -180,6 +181,31 @@ def with_identity(
     return predict
 
 
+@dataclass
+class Identity:
+    """InstantID's parts on a base: IdentityNet, the resampler, and by their keys in the file what of the UNet and it is the face's own."""
+
+    net: ControlNetModel
+    resampler: Resampler
+    named: dict[str, torch.nn.Parameter]
+
+
+def open_identity(folder: Path, base: Base) -> Identity:
+    """Puts the adapter of a folder as it is shipped into the base's UNet."""
+    parts = adapter_parts(load_file(folder / FILE))
+    resampler = new_resampler()
+    resampler.load_state_dict(parts["image_proj"])
+    named = attach(base.unet, resampler, parts["ip_adapter"])
+    return Identity(ControlNetModel.from_pretrained(folder / NET, torch_dtype=torch.float32).eval(), resampler, named)
+
+
+def set_face_scale(base: Base, scale: float) -> None:
+    """What the face's image prompt counts in the UNet, if it has one."""
+    for processor in base.unet.attn_processors.values():
+        if hasattr(processor, "scale"):
+            processor.scale = [scale]
+
+
 class Faces:
     """The portraits of the training set, and embeddings of other drawings of the same sitters."""
 
@@ -224,10 +250,9 @@ def train_identity(
     run.train(loss_of, report_every=20)
     run.use_average()
     out.mkdir(parents=True, exist_ok=True)
-    tensors = {key: value.detach().half().contiguous() for key, value in named.items()}
-    save_file(tensors, out / FILE, metadata={"format": "pt"})
+    save_adapter(named, out / FILE)
     net.save_pretrained(core_folder("identity", work))
-    grow_and_save("identity", net, work, out / "ControlNetModel")
+    grow_and_save("identity", net, work, out / NET)
 
 
 def _groups(net: ControlNetModel, named: dict[str, torch.nn.Parameter]) -> list[dict]:

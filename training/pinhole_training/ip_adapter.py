@@ -76,12 +76,18 @@ def attach(unet: UNet2DConditionModel, projection: nn.Module, attention: dict[st
     return named
 
 
-def attach_file(unet: UNet2DConditionModel, kind: str, tensors: dict[str, torch.Tensor]) -> dict[str, nn.Parameter]:
-    """The same with an IP-Adapter's file."""
+def adapter_parts(tensors: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
+    """What an adapter's file holds, float32: `image_proj` and `ip_adapter`, each with the rest of its keys."""
     parts: dict[str, dict[str, torch.Tensor]] = {"image_proj": {}, "ip_adapter": {}}
     for key, value in tensors.items():
         part, rest = key.split(".", 1)
         parts[part][rest] = value.float()
+    return parts
+
+
+def attach_file(unet: UNet2DConditionModel, kind: str, tensors: dict[str, torch.Tensor]) -> dict[str, nn.Parameter]:
+    """The same with an IP-Adapter's file."""
+    parts = adapter_parts(tensors)
     projection = PROJECTIONS[kind][0]()
     projection.load_state_dict(parts["image_proj"])
     return attach(unet, projection, parts["ip_adapter"])

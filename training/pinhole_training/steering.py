@@ -131,7 +131,7 @@ class ControlledLessons:
             (top, left), (height, width) = random_corner(self._size, rng, spread=0.5), self._size
             cut = lambda maps, t=top, l=left, h=height, w=width: maps[:, t : t + h, l : l + w]
             control = cut(torch.from_numpy(self._embedded[place])).float()
-            made.append(Sampling(noise, cut(target), embeds, few_timesteps(rng, FIRST_ONLY), condition=control))
+            made.append(Sampling(noise, cut(target), embeds, few_timesteps(rng, FIRST_ONLY), conditions=(control,)))
         return made
 
 
@@ -180,7 +180,7 @@ def steer_controlnet(
         noisy, target = noisy_batch(clean, timesteps := control_timesteps(batch))
         return v_loss(controlled(base.unet, model, control)(noisy, timesteps, embeds), target)
 
-    predict = lambda x, times, said, control: controlled(base.unet, model, control)(x, times, said)
+    predict = lambda x, times, said, given: controlled(base.unet, model, *given)(x, times, said)
     train_in_turns(run, lora, {size: Crowd(draw, batch, empty) for size, draw in lessons.items()}, cropped, predict, plain_loss)
     model.controlnet_cond_embedding = embedding
     tensors = {key: value.detach().half().contiguous() for key, value in model.state_dict().items()}
@@ -202,7 +202,7 @@ class ShownLessons:
             target = torch.from_numpy(self._targets[i].astype(np.float32)) * self._base.scaling_factor
             # Colours are the picture's to say, so the noise is left to chance.
             noise, seen = torch.randn(target.shape), self._sights[i].float()
-            made.append(Sampling(noise, target, embeds, few_timesteps(rng, FIRST_ONLY), condition=seen))
+            made.append(Sampling(noise, target, embeds, few_timesteps(rng, FIRST_ONLY), conditions=(seen,)))
         return made
 
 
@@ -220,7 +220,7 @@ def steer_ip_adapter(
     targets = kept(work / "steered-ip-targets.npy", lambda: encode(open_autoencoder(core), laid_out()))
     run = TrainingRun(work / f"steered-ip-{kind}.pt", [{"params": list(named.values())}], steps, rate, seed, average=0.99)
     plain_loss = shown_scenes_loss(base, shards, sights, nothing, batch)
-    predict = lambda x, times, said, seen: with_image(base.unet, seen)(x, times, said)
+    predict = lambda x, times, said, given: with_image(base.unet, *given)(x, times, said)
     crowd = Crowd(ShownLessons(base, shards, targets, sights), batch, base.embed([""]))
     train_in_turns(run, lora, {(LATENT_SIDE, LATENT_SIDE): crowd}, 0.0, predict, plain_loss)
     save_adapter(named, path)
