@@ -279,10 +279,10 @@ def verify(_: Options) -> None:
 STAGES: dict[str, Callable[[Options], None]] = {
     "scenes": scenes, "tokenizer": tokenizer, "autoencoder": autoencoder, "outer-levels": outer_levels, "latents": latents,
     "early-decoder": early_decoder,
-    "text-encoder": text_encoder, "unet": unet, "portraits": portraits, "lcm-lora": lcm_lora, "colours": colours, "style-lora": style_lora,
-    "controlnet": controlnet, "few-step": few_step, "steer": steer,
+    "text-encoder": text_encoder, "unet": unet, "portraits": portraits, "lcm-lora": lcm_lora, "colours": colours,
+    "controlnet": controlnet, "few-step": few_step, "style-lora": style_lora,
     "face-embedder": face_embedder, "face-detector": face_detector, "identity": identity,
-    "embedding": embedding, "clip-vision": clip_vision, "ip-adapter": ip_adapter,
+    "embedding": embedding, "clip-vision": clip_vision, "ip-adapter": ip_adapter, "steer": steer,
     "safety-checker": safety_checker, "prompt-expander": prompt_expander, "judge": judge, "evaluate": evaluate, "verify": verify,
 }  # fmt: skip
 
