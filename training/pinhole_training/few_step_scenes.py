@@ -2,8 +2,8 @@
 
 In four steps a network that cannot know where a thing will be draws the mean of all places: a blur. The training set's scenes put things
 anywhere and detail at random; here geometry is fixed and what prompts seldom name is as usual (an apple is red, a cat orange, a king wears purple), so that a prompt
-has one picture but for the backdrop and the skin, which the first noise decides where the prompt does not (`noise_codes`). Had the noise to say the colours of things, clothes
-and hair too, and any of fifteen of backdrops, the network drew means of them, and those are brown. Things are drawn more often than in the training set, for shapes are
+has one picture but for the backdrop and the skin, which the first noise decides where the prompt does not (`noise_codes`). When the noise had to say the colours of things,
+clothes and hair too, and one of fifteen of backdrops, the network drew means of them, and those are brown. Things are drawn more often than in the training set, for shapes are
 what few steps have to learn most. A second set is *moved*: geometry at random, as image to image meets it; some of it comes with a second drawing that differs in
 what the prompt names, as the picture to start from.
 """

@@ -74,7 +74,7 @@ class NoiseCodes:
             share = (list(scenes.SKIN).index(scene["skin"]) + rng.uniform(0.01, 0.99)) / len(scenes.SKIN)
             code[_FIRST["skin"]] = NormalDist().inv_cdf(share)
         if "bg" not in named and scene.get("bg") in OPEN_BACKDROPS:
-            code[_FIRST["bg"] :][:3] = torch.tensor(self._backdrops.draw(scene["bg"], rng))
+            code[_FIRST["bg"] : _FIRST["bg"] + 3] = torch.tensor(self._backdrops.draw(scene["bg"], rng))
         return code
 
     def noise(self, codes: torch.Tensor, height: int, width: int) -> torch.Tensor:
