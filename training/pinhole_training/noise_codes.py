@@ -17,11 +17,8 @@ import torch
 from . import scenes
 from .few_step_scenes import OPEN_BACKDROPS
 
-#: The directions of the channels of each attribute's numbers. Directions 0 to 2 are those of colours.
-_DIRECTIONS = {"bg": (0, 1, 2), "skin": (3,)}
-_NUMBERS = [(name, part) for name, parts in _DIRECTIONS.items() for part in range(len(parts))]
-_FIRST = {name: _NUMBERS.index((name, 0)) for name in _DIRECTIONS}
-CODE_LENGTH = len(_NUMBERS)
+#: The numbers of a backdrop, in the three directions of the channels in which colours differ, and of a skin, in the fourth.
+_BACKDROP, _SKIN, CODE_LENGTH = slice(0, 3), 3, 4
 
 
 class ColourCells:
@@ -61,8 +58,7 @@ class NoiseCodes:
 
     def patterns(self, height: int, width: int) -> torch.Tensor:
         """(numbers, 8·height·width), orthonormal rows."""
-        chosen = self._directions[[direction for parts in _DIRECTIONS.values() for direction in parts]]
-        return chosen.repeat_interleave(height * width, 1) / math.sqrt(height * width)
+        return self._directions[:CODE_LENGTH].repeat_interleave(height * width, 1) / math.sqrt(height * width)
 
     def wanted(self, scene: dict, named: set[str], rng: random.Random) -> torch.Tensor:
         """The numbers that tell what of a scene its prompt does not name, (numbers,); NaN where anything may be.
@@ -72,9 +68,9 @@ class NoiseCodes:
         code = torch.full((CODE_LENGTH,), math.nan)
         if scene["kind"] == "portrait" and "skin" not in named:
             share = (list(scenes.SKIN).index(scene["skin"]) + rng.uniform(0.01, 0.99)) / len(scenes.SKIN)
-            code[_FIRST["skin"]] = NormalDist().inv_cdf(share)
+            code[_SKIN] = NormalDist().inv_cdf(share)
         if "bg" not in named and scene.get("bg") in OPEN_BACKDROPS:
-            code[_FIRST["bg"] : _FIRST["bg"] + 3] = torch.tensor(self._backdrops.draw(scene["bg"], rng))
+            code[_BACKDROP] = torch.tensor(self._backdrops.draw(scene["bg"], rng))
         return code
 
     def noise(self, codes: torch.Tensor, height: int, width: int) -> torch.Tensor:

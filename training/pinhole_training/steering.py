@@ -9,7 +9,8 @@ LoRA are steered as before.
 import os
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -100,13 +101,12 @@ def _control_image(kind: str, index: int, shards: Shards) -> np.ndarray:
 
 
 @torch.no_grad()
-def _embedded(kind: str, embedding: torch.nn.Module, shards: Shards, chosen: list[int]) -> np.ndarray:
-    """What the ControlNet's embedding makes of scenes' control images, (chosen, channels, 16, 16), float16."""
-    parts = []
-    for start in range(0, len(chosen), 16):
-        images = [_control_image(kind, i, shards) for i in chosen[start : start + 16]]
+def embed_control_images(embedding: torch.nn.Module, images: Iterable[np.ndarray]) -> np.ndarray:
+    """What a ControlNet's embedding makes of control images (512, 512, 3), uint8: (images, channels, 16, 16), float16."""
+    parts, left = [], iter(images)
+    while group := list(islice(left, 16)):
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            parts.append(embedding(to_tensor(images)).half().contiguous().numpy())
+            parts.append(embedding(to_tensor(group)).half().contiguous().numpy())
     return np.concatenate(parts)
 
 
@@ -161,7 +161,8 @@ def steer_controlnet(
     model.load_state_dict(_start(kind, folder, work))
     embedding, model.controlnet_cond_embedding = model.controlnet_cond_embedding.requires_grad_(False), torch.nn.Identity()
     chosen = chosen_for(kind, shards)[:CONTROLS]
-    embedded = kept(work / f"steered-{kind}.npy", lambda: _embedded(kind, embedding, shards, chosen))
+    images = (_control_image(kind, i, shards) for i in chosen)
+    embedded = kept(work / f"steered-{kind}.npy", lambda: embed_control_images(embedding, images))
     outputs = [p for name, p in model.named_parameters() if name.startswith("controlnet_")]
     trunk = [p for name, p in model.named_parameters() if not name.startswith("controlnet_")]
     groups = [{"params": trunk}, {"params": outputs, "factor": OUTPUT_RATE}]

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from .control_images import face_points_of
-from .controlnet import control_timesteps, to_tensor
+from .controlnet import control_timesteps
 from .dataset import Shards, coloured_places, random_corner, random_crop
 from .face_networks import open_embedder
 from .few_step_crowd import Crowd, Sampling, few_timesteps
@@ -21,7 +21,7 @@ from .identity import FILE, HEAD_WEIGHT, MASKED_SHARE, NET, SHOWN, Faces, captio
 from .ip_adapter import save_adapter
 from .networks import LATENT_SIZES, Base, open_base
 from .noise_codes import NoiseCodes, colour_directions
-from .steering import CONTROL_SIDE, FIRST_ONLY, WEIGHTS, SwitchedLora, kept, train_in_turns
+from .steering import CONTROL_SIDE, FIRST_ONLY, WEIGHTS, SwitchedLora, embed_control_images, kept, train_in_turns
 from .training_run import TrainingRun
 from .unet import noisy_batch, v_loss
 
@@ -34,17 +34,6 @@ HALF_WAY = 0.5
 HAIR_WEIGHT = 3.0
 #: What a face says of its sitter, so that the noise need not.
 _SAID_BY_FACES = {"hair", "skin"}
-
-
-@torch.no_grad()
-def _embedded(embedding: torch.nn.Module, sitters: list[dict]) -> np.ndarray:
-    """What IdentityNet's embedding makes of the five points of each face, (sitters, channels, 16, 16), float16."""
-    parts = []
-    for start in range(0, len(sitters), 16):
-        images = to_tensor([face_points_of(sitter, CONTROL_SIDE) for sitter in sitters[start : start + 16]])
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            parts.append(embedding(images).half().contiguous().numpy())
-    return np.concatenate(parts)
 
 
 class SitterLessons:
@@ -87,7 +76,8 @@ def steer_identity(
     identity = open_identity(folder, base)
     net = identity.net.to(memory_format=torch.channels_last)
     embedding, net.controlnet_cond_embedding = net.controlnet_cond_embedding.requires_grad_(False), torch.nn.Identity()
-    embedded = kept(work / "steered-identity.npy", lambda: _embedded(embedding, known.sitters))
+    images = (face_points_of(sitter, CONTROL_SIDE) for sitter in known.sitters)
+    embedded = kept(work / "steered-identity.npy", lambda: embed_control_images(embedding, images))
     outputs = [p for name, p in net.named_parameters() if name.startswith("controlnet_")]
     trunk = [p for name, p in net.named_parameters() if not name.startswith("controlnet_")]
     groups = [
